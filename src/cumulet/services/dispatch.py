@@ -1,0 +1,171 @@
+"""From (principal, operation, params) to output: refuse what is not built, authorise, run in the right transaction.
+
+The edge's last stages and the calls between services are the same three steps; both come through here.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from cumulet.clock import Clock
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.ids import REQUEST_ID_ALPHABET, Ids
+from cumulet.scope import Scope
+from cumulet.services.kit import (
+    Authorizer,
+    Call,
+    ConditionValues,
+    Operation,
+    Output,
+    Params,
+    Principal,
+    Service,
+    as_list,
+    unsupported,
+)
+from cumulet.store.api import ReadTx, Store
+
+CheckParams = Callable[[str, str, Params], None]
+"""(service, operation, params): raises the ServiceError that the service's model demands."""
+
+
+def new_request_id(service: str, ids: Ids) -> str:
+    """Return a request id in the form that the service uses: DynamoDB has 52 capitals and digits, others a UUID."""
+    return ids.token(52, REQUEST_ID_ALPHABET) if service == "dynamodb" else ids.uuid()
+
+
+class Dispatcher:
+    """Runs operations. Services are built on first use, so that what nobody calls costs nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        authorizer: Authorizer,
+        services: Mapping[str, Callable[[], Service]],
+        check_params: CheckParams,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._authorizer = authorizer
+        self._builders = services
+        self._check_params = check_params
+        self._built: dict[str, Service] = {}
+        self._starting: dict[str, asyncio.Future[None]] = {}
+
+    async def service(self, name: str) -> Service:
+        """Return a running service. Raises NotImplementedHere for one that Cumulet does not have."""
+        built = self._built.get(name)
+        if built is not None:
+            return built
+        return await self._start(name)
+
+    def services_started(self) -> Mapping[str, Service]:
+        """Return the services that someone has called."""
+        return self._built
+
+    async def stop(self) -> None:
+        """Stop the services that were started, last first."""
+        for name in reversed(list(self._built)):
+            if (plane := self._built[name].plane) is not None:
+                await plane.stop()
+
+    async def find_operation(self, service_name: str, name: str) -> tuple[Service, Operation]:
+        """Return an operation and its service. Raises NotImplementedHere for what is modelled but not built."""
+        service = await self.service(service_name)
+        operation = service.operations.get(name)
+        if operation is None:
+            raise NotImplementedHere(f"{service.iam_prefix}:{name}")
+        return service, operation
+
+    async def call(self, principal: Principal, scope: Scope, service: str, operation: str, params: Params) -> Output:
+        """Return the output of an operation that another service asks for, checked and authorised as a client's."""
+        found, declared = await self.find_operation(service, operation)
+        self._check_params(service, operation, params)
+        call = self.new_call(found, principal, scope)
+        await self.authorize_operation(call, found, declared, params)
+        return await self.perform(call, found, declared, params)
+
+    def new_call(
+        self, service: Service, principal: Principal, scope: Scope, request_id: str = "", **facts: Any
+    ) -> Call:
+        """Return the circumstances of a call that begins now."""
+        return Call(
+            scope=scope.everywhere() if service.is_global else scope,
+            principal=principal,
+            request_id=request_id or new_request_id(service.name, self._ids),
+            now_ms=self._clock.now_ms(),
+            ids=self._ids,
+            **facts,
+        )
+
+    async def authorize_operation(self, call: Call, service: Service, operation: Operation, params: Params) -> None:
+        """Refuse parameters that are not built, then raise the service's AccessDenied unless the caller may."""
+        if more := unsupported(params, operation.params):
+            raise NotImplementedHere(f"The parameter {more[0]} of {service.iam_prefix}:{operation.name}")
+        if operation.open_to_all or self._is_own_root(call, operation):
+            return
+        resources = ("*",) if operation.resource == "*" else as_list(operation.resource(call, params))
+        action = service.action_of(operation)
+        conditions = operation.conditions(call, params) if operation.conditions else {}
+
+        def decide(tx: ReadTx) -> str | None:
+            policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
+            for resource in resources:
+                if (denial := self._authorizer.denial(tx, call, action, resource, conditions, policy)) is not None:
+                    return denial
+            return None
+
+        if (denial := await self._store.read(decide)) is not None:
+            raise ServiceError(service.denied_code, denial, status=service.denied_status)
+
+    async def authorize(
+        self, call: Call, action: str, resource: str, conditions: ConditionValues | None = None, service: str = "iam"
+    ) -> None:
+        """Raise the service's AccessDenied error unless the caller may do `action` on `resource`."""
+        denial = await self._store.read(
+            lambda tx: self._authorizer.denial(tx, call, action, resource, conditions or {}, None)
+        )
+        if denial is not None:
+            refusing = await self.service(service)
+            raise ServiceError(refusing.denied_code, denial, status=refusing.denied_status)
+
+    async def perform(self, call: Call, service: Service, operation: Operation, params: Params) -> Output:
+        """Run the operation's body: in a read or write transaction, or beside the store with the service's plane."""
+        body = operation.body
+        if operation.kind == "read":
+            return cast(Output, await self._store.read(lambda tx: body(call, tx, params)))
+        if operation.kind == "write":
+            return cast(Output, await self._store.write(lambda tx: body(call, tx, params)))
+        return cast(Output, await body(call, service.plane, params))
+
+    @staticmethod
+    def _is_own_root(call: Call, operation: Operation) -> bool:
+        # Nothing can narrow an account's root but a resource policy that denies it.
+        principal = call.principal
+        return (
+            principal.kind == "root" and principal.account == call.scope.account and operation.resource_policy is None
+        )
+
+    async def _start(self, name: str) -> Service:
+        if (starting := self._starting.get(name)) is not None:
+            await starting
+            return self._built[name]
+        builder = self._builders.get(name)
+        if builder is None:
+            raise NotImplementedHere(f"The service {name}")
+        self._starting[name] = done = asyncio.get_running_loop().create_future()
+        try:
+            service = builder()
+            if service.plane is not None:
+                await service.plane.start()
+            self._built[name] = service
+            done.set_result(None)
+        except BaseException as failure:
+            del self._starting[name]
+            done.set_exception(failure)
+            done.exception()  # seen here, in case nobody else waits
+            raise
+        return service

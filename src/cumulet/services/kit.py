@@ -1,0 +1,252 @@
+"""What every service is made of: operations, the call they get, and the seams between services.
+
+An operation is one function. How it takes its transaction says what it is:
+
+    @operation("DescribeTable", resource=table_arn, params="TableName")
+    def describe_table(call: Call, tx: ReadTx, params: Params) -> Output: ...      # runs in store.read
+
+    @operation("PutItem", resource=table_arn, params="TableName Item ...")
+    def put_item(call: Call, tx: WriteTx, params: Params) -> Output: ...           # runs in store.write
+
+    @operation("Invoke", action="lambda:InvokeFunction", resource=function_arn, params="...")
+    async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output: ...  # no transaction open
+
+`params` names the members of the modelled input that are honoured; a request with any other is refused by its name, and
+docs/operations.md lists it as missing. Params and outputs have the shapes of botocore's model, with Python values
+(bytes for blobs; timestamps are epoch seconds as int or float in params, and the same or a datetime in outputs), except
+for services whose wire JSON is their value form (DynamoDB), where they are the JSON itself.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal, Protocol, TypeAlias
+
+from cumulet.clock import Clock
+from cumulet.ids import Ids
+from cumulet.scope import Scope
+from cumulet.settings import Settings
+from cumulet.store.api import ReadTx, Store
+
+Params: TypeAlias = Mapping[str, Any]
+Output: TypeAlias = Mapping[str, Any]
+ConditionValues: TypeAlias = Mapping[str, str | Sequence[str]]
+
+PrincipalKind = Literal["root", "user", "role", "service", "anonymous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, as far as it has been proved."""
+
+    kind: PrincipalKind
+    account: str
+    """Empty for service principals and anonymous callers."""
+    arn: str
+    """For a role session the session's ARN (arn:aws:sts::...:assumed-role/...); for a service its host name."""
+    unique_id: str = ""
+    """As aws:userid has it: the account for root, AROA...:session for a role session."""
+    name: str = ""
+    """The role's or user's name; empty otherwise."""
+    session_policies: tuple[str, ...] = ()
+    """Policy documents (JSON) that narrow a session."""
+    source_arn: str = ""
+    """For a service principal: on behalf of which resource it calls (aws:SourceArn)."""
+    source_account: str = ""
+    access_key_id: str = ""
+
+    @staticmethod
+    def root(account: str, access_key_id: str = "") -> "Principal":
+        """Return the account's root."""
+        return Principal("root", account, f"arn:aws:iam::{account}:root", account, access_key_id=access_key_id)
+
+    @staticmethod
+    def service(host_name: str, *, source_arn: str = "", source_account: str = "") -> "Principal":
+        """Return an AWS service that calls on behalf of a resource, e.g. "apigateway.amazonaws.com"."""
+        return Principal("service", "", host_name, source_arn=source_arn, source_account=source_account)
+
+    @staticmethod
+    def anonymous() -> "Principal":
+        """Return the caller who signed nothing."""
+        return Principal("anonymous", "", "anonymous")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The circumstances of one operation: the only source of identity, time and chance for its body."""
+
+    scope: Scope
+    principal: Principal
+    request_id: str
+    now_ms: int
+    ids: Ids
+    source_ip: str = "127.0.0.1"
+    user_agent: str = ""
+    secure: bool = False
+
+
+Resource: TypeAlias = Callable[[Call, Params], str | Sequence[str]] | Literal["*"]
+Body: TypeAlias = Callable[..., Any]
+OperationKind = Literal["read", "write", "plane"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation as its service declares it."""
+
+    name: str
+    body: Body
+    kind: OperationKind
+    resource: Resource
+    params: frozenset[str]
+    action: str | None = None
+    """The IAM action where it is not `prefix:Name`."""
+    resource_policy: Callable[[ReadTx, Call, Params], str | None] | None = None
+    """Returns the resource's own policy (JSON), which can allow callers that identity policies do not."""
+    conditions: Callable[[Call, Params], ConditionValues] | None = None
+    """Returns the service's own condition keys, e.g. dynamodb:LeadingKeys."""
+    open_to_all: bool = False
+    """Needs no permission at all, as AWS has it for sts:GetCallerIdentity."""
+    missing: str = ""
+    """What is not built, in words, for docs/operations.md; empty when only `params` tells."""
+
+    def __call__(self, *args: Any) -> Any:
+        return self.body(*args)
+
+
+def operation(
+    name: str,
+    *,
+    resource: Resource,
+    params: str = "",
+    action: str | None = None,
+    resource_policy: Callable[[ReadTx, Call, Params], str | None] | None = None,
+    conditions: Callable[[Call, Params], ConditionValues] | None = None,
+    open_to_all: bool = False,
+    missing: str = "",
+) -> Callable[[Body], Operation]:
+    """Declare the function below as the operation `name`. See the module's docstring."""
+
+    def declare(body: Body) -> Operation:
+        return Operation(
+            name=name,
+            body=body,
+            kind=_kind_of(body),
+            resource=resource,
+            params=frozenset(params.split()),
+            action=action,
+            resource_policy=resource_policy,
+            conditions=conditions,
+            open_to_all=open_to_all,
+            missing=missing,
+        )
+
+    return declare
+
+
+def _kind_of(body: Body) -> OperationKind:
+    if inspect.iscoroutinefunction(body):
+        return "plane"
+    annotation = body.__annotations__.get("tx")
+    kind = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    if kind == "ReadTx":
+        return "read"
+    if kind == "WriteTx":
+        return "write"
+    raise TypeError(f"{body.__qualname__} is async, or takes a `tx` annotated as ReadTx or WriteTx")
+
+
+class Plane(Protocol):
+    """The live part of a service, beside its records: what its async operations work with."""
+
+    async def start(self) -> None:
+        """Begin background work. Called once, before the first request."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is under way and leave nothing behind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One AWS service: its name as botocore's model folder has it, and its operations."""
+
+    name: str
+    operations: Mapping[str, Operation]
+    iam_prefix: str
+    denied_code: str = "AccessDeniedException"
+    """The error that a denied caller gets; the Query and S3 protocols say AccessDenied."""
+    denied_status: int = 403
+    is_global: bool = False
+    """Its records lie in the account's global scope, whatever region the request names (IAM)."""
+    plane: Any = None
+
+    def action_of(self, operation: Operation) -> str:
+        """Return the IAM action of an operation."""
+        return operation.action or f"{self.iam_prefix}:{operation.name}"
+
+
+def collect(*modules: ModuleType) -> dict[str, Operation]:
+    """Return every operation declared in these modules, by name. Raises ValueError if two have one name."""
+    found: dict[str, Operation] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, Operation) and found.setdefault(value.name, value) is not value:
+                raise ValueError(f"two functions declare the operation {value.name}")
+    return found
+
+
+class Operations(Protocol):
+    """How one service calls another: as an operation under a principal, so that IAM sees it."""
+
+    async def call(self, principal: Principal, scope: Scope, service: str, operation: str, params: Params) -> Output:
+        """Return the operation's output. Raises the ServiceError that a client would get, AccessDenied included."""
+        ...
+
+    async def authorize(
+        self, call: Call, action: str, resource: str, conditions: ConditionValues | None = None, service: str = "iam"
+    ) -> None:
+        """Raise the service's AccessDenied error unless the caller may do `action` on `resource` (iam:PassRole)."""
+        ...
+
+
+class Authorizer(Protocol):
+    """What the IAM service does for all others. Reads its records in the transaction that it is given."""
+
+    def denial(
+        self,
+        tx: ReadTx,
+        call: Call,
+        action: str,
+        resource: str,
+        conditions: ConditionValues,
+        resource_policy: str | None,
+    ) -> str | None:
+        """Return None if the call is allowed, else AWS's words for why it is not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a service stands on. Each service package has `build(ground) -> Service`; `app.py` calls it."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    settings: Settings
+    operations: Operations
+
+
+Build: TypeAlias = Callable[[Ground], Service]
+
+
+def as_list(resources: str | Sequence[str]) -> Sequence[str]:
+    """Return the resources of an operation as a sequence, whichever form its declaration gave."""
+    return (resources,) if isinstance(resources, str) else resources
+
+
+def unsupported(params: Params, supported: Iterable[str]) -> list[str]:
+    """Return the names of given members that are not supported, sorted. None and absent are the same."""
+    return sorted(name for name, value in params.items() if value is not None and name not in supported)

@@ -1,0 +1,87 @@
+"""One frozen `Settings`, made from flags and environment. Nothing else reads the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, get_args
+
+Durability = Literal["fsync", "os", "memory"]
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 4566
+DEFAULT_REGION = "us-east-1"
+DEFAULT_ACCOUNT = "000000000000"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used, in words for the person who gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set from outside."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    data_dir: Path = Path(".cumulet")
+    durability: Durability = "fsync"
+    region: str = DEFAULT_REGION
+    account: str = DEFAULT_ACCOUNT
+    strict: bool = False
+    """Without developer credentials: only access keys that IAM or STS issued are accepted."""
+    log_level: str = "info"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL at which this machine reaches the server."""
+        host = "localhost" if self.host in ("127.0.0.1", "0.0.0.0", "::", "::1", "localhost") else self.host
+        return f"http://{host}:{self.port}"
+
+
+def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> Settings:
+    """Return the settings: a flag (not None) wins over `CUMULET_<NAME>`, which wins over the default.
+
+    Raises SettingsError for a value that cannot be used, and for an address beyond loopback without strict mode: there
+    developer credentials would let anyone in as root.
+    """
+    given = {name: _given(name, flags.get(name), environ) for name in Settings.__dataclass_fields__}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if settings.durability not in get_args(Durability):
+        raise SettingsError(f"durability is fsync, os or memory, not '{settings.durability}'")
+    if not 0 <= settings.port <= 65535:
+        raise SettingsError(f"a port is a number from 0 to 65535, not {settings.port}")
+    if not (len(settings.account) == 12 and settings.account.isdigit()):
+        raise SettingsError(f"an account is 12 digits, not '{settings.account}'")
+    if not _is_loopback(settings.host) and not settings.strict:
+        raise SettingsError(
+            f"{settings.host} can be reached by others, and developer credentials would let them in as root: "
+            "add --strict, with which only access keys that IAM or STS issued are accepted, or listen on 127.0.0.1"
+        )
+    return settings
+
+
+def _given(name: str, flag: object, environ: Mapping[str, str]) -> object:
+    value = flag if flag is not None else environ.get(f"CUMULET_{name.upper()}")
+    if value is None:
+        return None
+    if name == "port":
+        try:
+            return int(str(value))
+        except ValueError:
+            raise SettingsError(f"a port is a number from 0 to 65535, not '{value}'") from None
+    if name == "data_dir":
+        return Path(str(value)).expanduser()
+    if name == "strict":
+        return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,108 @@
+"""Every record family and its key, one line each. docs/keyspace.md is generated from this file.
+
+A key is `(account, region, family number, parts...)`, packed by `tuples`. So the records of one scope are one range,
+and the records of one family in one scope are one range inside it. Records of the installation itself lie under the
+empty scope. A number once given is never used again: a retired family keeps its line, marked as retired.
+
+Numbers by owner: 1-9 the store, 10-19 IAM, 20-39 DynamoDB, 40-59 Lambda, 60-79 API Gateway, 80-89 CloudWatch Logs,
+90-99 CloudFormation, 100-109 S3.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from cumulet.scope import Scope
+from cumulet.store.tuples import Element, after, pack, unpack
+
+STORE_VERSION = 1
+"""The version of everything below. A store written by a newer version is refused."""
+
+
+@lru_cache(maxsize=4096)
+def _scope_family_prefix(scope: Scope, number: int) -> bytes:
+    return pack((scope.account, scope.region, number))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of record: its number, its name, and what its keys are made of, in order."""
+
+    number: int
+    name: str
+    parts: tuple[str, ...]
+    holds: str
+
+    def key(self, scope: Scope, *parts: Element) -> bytes:
+        """Return the key of one record, or the common prefix of all whose first parts are `parts`."""
+        return _scope_family_prefix(scope, self.number) + pack(parts)
+
+    def range(self, scope: Scope, *parts: Element) -> tuple[bytes, bytes]:
+        """Return the half-open range of keys of all records whose first parts are `parts`."""
+        start = self.key(scope, *parts)
+        return start, after(start)
+
+    def parts_of(self, key: bytes) -> tuple[Any, ...]:
+        """Return the parts of a key of this family, without scope and number."""
+        return unpack(key)[3:]
+
+
+FAMILIES: dict[int, Family] = {}
+
+
+def _family(number: int, name: str, parts: str, holds: str) -> Family:
+    if number in FAMILIES:
+        raise ValueError(f"family {number} is {FAMILIES[number].name}; {name} needs a number of its own")
+    FAMILIES[number] = family = Family(number, name, tuple(parts.split()), holds)
+    return family
+
+
+def scope_range(scope: Scope) -> tuple[bytes, bytes]:
+    """Return the range of all records of one scope."""
+    start = pack((scope.account, scope.region))
+    return start, after(start)
+
+
+# The store (system scope)
+STORE_META = _family(1, "store meta", "name", "store version and the installation's signing secret")
+BLOB_CHUNK = _family(2, "blob chunk", "sha256 index", "up to 1 MiB of a large immutable value")
+BLOB_REFS = _family(3, "blob references", "sha256", "size and how many records refer to the blob")
+
+# IAM (global scope of an account)
+IAM_ROLE = _family(10, "role", "role_name", "a role with its trust policy, inline and attached policies")
+IAM_POLICY = _family(11, "managed policy", "policy_name", "a customer-managed policy with its versions")
+
+# DynamoDB
+DDB_TABLE = _family(20, "table", "table_name", "a table's description; its table_id names its data")
+DDB_ITEM = _family(21, "item", "table_id hash pk sk", "an item as canonical DynamoDB JSON")
+
+# Lambda
+LAMBDA_FUNCTION = _family(40, "function", "function_name", "a function's configuration and resource policy")
+
+# API Gateway
+API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")
+REST_API = _family(61, "REST API", "api_id", "a REST API")
+REST_RESOURCE = _family(62, "REST resource", "api_id resource_id", "a resource with its methods and integrations")
+REST_DEPLOYMENT = _family(63, "REST deployment", "api_id deployment_id", "an immutable snapshot of a REST API")
+HTTP_API = _family(64, "HTTP API", "api_id", "an HTTP API")
+HTTP_ROUTE = _family(65, "HTTP route", "api_id route_id", "a route of an HTTP API")
+HTTP_INTEGRATION = _family(66, "HTTP integration", "api_id integration_id", "an integration of an HTTP API")
+HTTP_DEPLOYMENT = _family(67, "HTTP deployment", "api_id deployment_id", "an immutable snapshot of an HTTP API")
+API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
+
+# CloudWatch Logs
+LOG_GROUP = _family(80, "log group", "group_name", "a log group with its retention")
+LOG_STREAM = _family(81, "log stream", "group_id stream_name", "a log stream")
+LOG_EVENT = _family(82, "log event", "group_id stream_id timestamp_ms sequence", "one log event")
+
+# CloudFormation
+CFN_STACK = _family(90, "stack", "stack_id", "a stack with its template, parameters, resources and outputs")
+CFN_STACK_NAME = _family(91, "stack name", "stack_name", "the id of the live stack of that name")
+CFN_EVENT = _family(92, "stack event", "stack_id sequence", "one event of a stack")
+CFN_CHANGE_SET = _family(93, "change set", "stack_id change_set_name", "a change set with its plan")
+CFN_EXPORT = _family(94, "export", "export_name", "an exported output value and its stack")
+
+# S3
+S3_BUCKET_OWNER = _family(100, "bucket owner", "bucket", "(system scope) account and region of a bucket")
+S3_BUCKET = _family(101, "bucket", "bucket", "a bucket")
+S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata and the blob of its body")

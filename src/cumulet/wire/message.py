@@ -1,0 +1,65 @@
+"""HTTP as values: a frozen `Request` and `Response`. What a socket or ASGI is, nobody past `edge/` knows."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+class Headers:
+    """Header fields in order, looked up without regard to case. Names are kept in lower case."""
+
+    __slots__ = ("_first", "items")
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self.items: tuple[tuple[str, str], ...] = tuple([(name.lower(), value) for name, value in items])
+        self._first: dict[str, str] = dict(reversed(self.items))
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the first value of a header whose name is given in lower case."""
+        return self._first.get(name, default)
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of a header whose name is given in lower case."""
+        return [value for key, value in self.items if key == name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._first
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.items)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.items)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request with its whole body; `edge` has bounded its size."""
+
+    method: str
+    path: str
+    """As it was sent: percent-encoded, without the query string."""
+    query: str
+    """As it was sent, without the question mark."""
+    headers: Headers
+    body: bytes = b""
+    scheme: str = "http"
+    client_ip: str = "127.0.0.1"
+    http_version: str = "1.1"
+
+    @property
+    def host(self) -> str:
+        """The Host header, with its port if it has one; empty if there is none."""
+        return self.headers.get("host") or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer. A streamed body is sent chunk by chunk as it is made."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | AsyncIterator[bytes] = field(default=b"")
+
+    def with_headers(self, *more: tuple[str, str]) -> "Response":
+        """Return this answer with headers added."""
+        return Response(self.status, self.headers + more, self.body)

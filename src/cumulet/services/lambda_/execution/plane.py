@@ -1,0 +1,26 @@
+"""The execution plane's face: an invocation goes in, its result comes out. Everything else in this folder is behind it."""
+
+from typing import Protocol
+
+from cumulet.scope import Scope
+from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+
+
+class ExecutionPlane(Protocol):
+    """Runs functions. Owns environments, processes and their logs; owns no records."""
+
+    async def start(self) -> None:
+        """Begin; cheap, since nothing is started before the first invocation."""
+        ...
+
+    async def stop(self) -> None:
+        """Let running invocations end (bounded), then leave no process behind."""
+        ...
+
+    async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
+        """Return the invocation's result.
+
+        Raises ServiceError for what AWS answers instead of a result: TooManyRequestsException, InvalidZipFileException,
+        CodeArtifactUserFailedException... A failing handler is a result, not an error.
+        """
+        ...

@@ -17,6 +17,34 @@ VALUE_BYTES_MAX = 8 * 1024 * 1024
 """Larger values go through `blobs`, in chunks."""
 
 
+class StoreError(Exception):
+    """What a store cannot do, in words for the person who runs it."""
+
+
+class StoreInUse(StoreError):
+    """Another process holds the data folder."""
+
+
+class StoreTooNew(StoreError):
+    """A newer program wrote this store."""
+
+
+class StoreUnreadable(StoreError):
+    """What lies in the data folder is not a store, or is damaged."""
+
+
+class StoreWriteFailed(StoreError):
+    """The writes of this transaction could not be made durable and are gone; the store holds what it held before."""
+
+
+class StoreOverloaded(StoreError):
+    """Too many transactions wait for their turn; this one was not begun."""
+
+
+class StoreClosed(StoreError):
+    """The store has been closed; this transaction was not begun."""
+
+
 class ReadTx(Protocol):
     """A consistent view of the store."""
 

@@ -4,8 +4,7 @@ A key is `(account, region, family number, parts...)`, packed by `tuples`. So th
 and the records of one family in one scope are one range inside it. Records of the installation itself lie under the
 empty scope. A number once given is never used again: a retired family keeps its line, marked as retired.
 
-Numbers by owner: 1-9 the store, 10-19 IAM, 20-39 DynamoDB, 40-59 Lambda, 60-79 API Gateway, 80-89 CloudWatch Logs,
-90-99 CloudFormation, 100-109 S3.
+`python -m cumulet.store.keyspace` prints the document.
 """
 
 from dataclasses import dataclass
@@ -48,6 +47,18 @@ class Family:
 
 
 FAMILIES: dict[int, Family] = {}
+
+OWNERS = {
+    range(1, 10): "The store",
+    range(10, 20): "IAM",
+    range(20, 40): "DynamoDB",
+    range(40, 60): "Lambda",
+    range(60, 80): "API Gateway",
+    range(80, 90): "CloudWatch Logs",
+    range(90, 100): "CloudFormation",
+    range(100, 110): "S3",
+}
+"""Whose the numbers are."""
 
 
 def _family(number: int, name: str, parts: str, holds: str) -> Family:
@@ -106,3 +117,28 @@ CFN_EXPORT = _family(94, "export", "export_name", "an exported output value and 
 S3_BUCKET_OWNER = _family(100, "bucket owner", "bucket", "(system scope) account and region of a bucket")
 S3_BUCKET = _family(101, "bucket", "bucket", "a bucket")
 S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata and the blob of its body")
+
+
+def render_document() -> str:
+    """Return docs/keyspace.md."""
+    lines = [
+        "# The keyspace",
+        "",
+        "Generated from `src/cumulet/store/keyspace.py` by `python -m cumulet.store.keyspace`; change it there.",
+        "",
+        f"Store version {STORE_VERSION}. A key is `(account, region, family number, parts...)`, packed so that",
+        "byte order is the order of the parts; records of the installation itself have an empty account and region. A",
+        "number once given is never used again.",
+    ]
+    for numbers, owner in OWNERS.items():
+        lines += ["", f"## {owner} ({numbers[0]}-{numbers[-1]})", "", "| No. | Record | Key parts | Value |"]
+        lines.append("|---|---|---|---|")
+        for family in sorted(FAMILIES.values(), key=lambda family: family.number):
+            if family.number in numbers:
+                parts = ", ".join(f"`{part}`" for part in family.parts)
+                lines.append(f"| {family.number} | {family.name} | {parts} | {family.holds} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(render_document(), end="")

@@ -2,11 +2,17 @@
 
 import secrets
 import uuid
+from functools import lru_cache
 from typing import Protocol
 
 LOWER_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyz0123456789"
 UPPER_ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 REQUEST_ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@lru_cache(maxsize=16)
+def _byte_to_letter(alphabet: str) -> bytes:
+    return bytes([ord(alphabet[byte % len(alphabet)]) for byte in range(256)])
 
 
 class Ids(Protocol):
@@ -32,7 +38,9 @@ class RandomIds:
         return str(uuid.uuid4())
 
     def token(self, length: int, alphabet: str = LOWER_ALPHANUMERIC) -> str:
-        return "".join(secrets.choice(alphabet) for _ in range(length))
+        # One read of the machine's entropy; `secrets.choice` per character would cost every request 50 us. Where the
+        # alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.
+        return secrets.token_bytes(length).translate(_byte_to_letter(alphabet)).decode("ascii")
 
     def secret(self, length: int) -> bytes:
         return secrets.token_bytes(length)

@@ -85,3 +85,28 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Where the CLI finds a server, and as whom it calls."""
+
+    endpoint: str
+    region: str
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+
+
+def make_client_settings(
+    environ: Mapping[str, str] = os.environ, *, endpoint: str | None = None, region: str | None = None
+) -> ClientSettings:
+    """Return the client's settings: flags, then the environment as AWS's own tools read it, then developer defaults."""
+    key_id = environ.get("AWS_ACCESS_KEY_ID", "test")
+    return ClientSettings(
+        endpoint=endpoint or environ.get("CUMULET_ENDPOINT") or f"http://localhost:{DEFAULT_PORT}",
+        region=region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+        access_key_id=key_id,
+        secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY", "test"),
+        session_token=environ.get("AWS_SESSION_TOKEN"),
+    )

@@ -1,0 +1,1 @@
+"""The command line: a client of the server's own AWS APIs, and the way to start the server."""

@@ -1,0 +1,54 @@
+# The two commands that always work on a fresh machine are `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format docs bench crash clean
+
+help: ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Set up .venv with Cumulet and its tools
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cumulet needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json
+	@echo "Setting up node_modules ..."
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+demo: setup ## Run the notes application: deploy it, use it, show what happened (KEEP=1 leaves it running)
+	@$(BIN)/python examples/notes/demo.py $(if $(KEEP),--keep)
+
+test: setup node_modules/.ready ## Run every test
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup ## Check style, types and the arrows of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/house
+
+format: setup ## Bring the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: setup ## Write the generated documents anew
+	@$(BIN)/python -m cumulet.store.keyspace > docs/keyspace.md
+	@$(BIN)/python -m cumulet.services.matrix > docs/operations.md
+
+bench: setup ## Measure, as ratios in one run
+	@$(BIN)/python benchmarks/run.py
+
+crash: setup ## Kill the server under load, again and again
+	@CUMULET_CRASH_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash
+
+clean: ## Remove what was set up or built
+	rm -rf $(VENV) node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m cumulet` is `cumulet`."""
+
+from cumulet.cli.main import main
+
+main()

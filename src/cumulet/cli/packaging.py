@@ -1,0 +1,122 @@
+"""From local folders to code archives in S3: what `aws cloudformation package` and `sam build` do before a deployment."""
+
+import hashlib
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cumulet.cli.client import Connection, explain, is_error
+from cumulet.cli.console import CliError, err
+
+# Where a template may name a local folder or file: the resource type, the property, and whether it takes an S3 URI or an
+# object of bucket and key.
+LOCAL_CODE: dict[str, tuple[str, bool]] = {
+    "AWS::Serverless::Function": ("CodeUri", True),
+    "AWS::Lambda::Function": ("Code", False),
+}
+LEFT_OUT = {"__pycache__", ".git", ".venv", "node_modules", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+
+
+def package_code(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the template with every local code folder uploaded and replaced by its place in S3."""
+    default = template.get("Globals", {}).get("Function", {}).get("CodeUri")
+    packaged = {**template, "Resources": dict(template.get("Resources", {}))}
+    for name, resource in packaged["Resources"].items():
+        found = LOCAL_CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
+        if found is None:
+            continue
+        property_name, as_uri = found
+        properties = resource.get("Properties", {})
+        place = properties.get(property_name, default if as_uri else None)
+        if "InlineCode" in properties or not isinstance(place, str) or place.startswith("s3://"):
+            continue
+        bucket, key = _upload(connection, name, folder / place)
+        value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
+        packaged["Resources"][name] = {**resource, "Properties": {**properties, property_name: value}}
+    return packaged
+
+
+def _upload(connection: Connection, logical_id: str, source: Path) -> tuple[str, str]:
+    """Put the archive of `source` into the artifact bucket unless it is there; return bucket and key."""
+    archive = _archive_of(logical_id, source)
+    bucket = _artifact_bucket(connection)
+    key = f"{hashlib.sha256(archive).hexdigest()}.zip"
+    s3 = connection.client("s3")
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError:
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=archive)
+        except ClientError as error:
+            raise CliError(f"the code of {logical_id} could not be uploaded: {explain(error)}") from error
+    return bucket, key
+
+
+def _artifact_bucket(connection: Connection) -> str:
+    account = connection.client("sts").get_caller_identity()["Account"]
+    bucket = f"cumulet-artifacts-{account}-{connection.settings.region}"
+    request: dict[str, Any] = {"Bucket": bucket}
+    if connection.settings.region != "us-east-1":
+        request["CreateBucketConfiguration"] = {"LocationConstraint": connection.settings.region}
+    try:
+        connection.client("s3").create_bucket(**request)
+    except ClientError as error:
+        if not is_error(error, "BucketAlreadyOwnedByYou"):
+            raise CliError(explain(error)) from error
+    return bucket
+
+
+def _archive_of(logical_id: str, source: Path) -> bytes:
+    if source.is_file():
+        if zipfile.is_zipfile(source):
+            return source.read_bytes()
+        return _zip([(source.name, source.read_bytes())])
+    if not source.is_dir():
+        raise CliError(f"the code of {logical_id} should lie in {source}, which does not exist")
+    files = list(_files_of(source))
+    requirements = source / "requirements.txt"
+    if requirements.is_file() and any(_requirements(requirements)):
+        with tempfile.TemporaryDirectory() as installed:
+            _install(logical_id, requirements, Path(installed))
+            return _zip([*_files_of(Path(installed)), *files])
+    return _zip(files)
+
+
+def _files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not LEFT_OUT.intersection(parts) and path.suffix != ".pyc":
+            yield "/".join(parts), path.read_bytes()
+
+
+def _zip(files: list[tuple[str, bytes]]) -> bytes:
+    """Return an archive whose bytes depend on names and contents alone, so that unchanged code has an unchanged key."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in dict(files).items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o755 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def _requirements(file: Path) -> Iterator[str]:
+    for line in file.read_text().splitlines():
+        if (wanted := line.partition("#")[0].strip()) and not wanted.startswith("-"):
+            yield wanted
+
+
+def _install(logical_id: str, requirements: Path, target: Path) -> None:
+    err.print(f"  installing the requirements of {logical_id} ...", markup=False)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "-r", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CliError(f"the requirements of {logical_id} could not be installed:\n{done.stderr.strip()}")

@@ -1,0 +1,75 @@
+"""`cumulet status` and `cumulet down`."""
+
+import os
+import signal
+import time
+
+from cumulet.cli.client import Connection
+from cumulet.cli.console import CliError, out
+
+STOP_SECONDS_MAX = 40
+"""A little more than the server gives to what is in flight."""
+
+
+def show_status(connection: Connection) -> None:
+    """Print the server and what it holds in the client's account and region."""
+    health = connection.health()
+    out.print(f"[bold]Cumulet {health['version']}[/bold] at {connection.settings.endpoint}")
+    out.print(f"  up          {health['uptime_seconds']:.0f} s (process {health['pid']})")
+    out.print(f"  data        {health['data_dir']} ({health['store']}, durability {health['durability']})")
+    identity = connection.client("sts").get_caller_identity()
+    out.print(f"  account     {identity['Account']}, region {connection.settings.region}, as {identity['Arn']}")
+    stacks = connection.client("cloudformation").describe_stacks()["Stacks"]
+    functions = connection.client("lambda").list_functions()["Functions"]
+    tables = connection.client("dynamodb").list_tables()["TableNames"]
+    rest_apis = connection.client("apigateway").get_rest_apis()["items"]
+    http_apis = connection.client("apigatewayv2").get_apis()["Items"]
+    _print_rows("stacks", [f"{stack['StackName']}  {stack['StackStatus']}" for stack in stacks])
+    _print_rows("functions", [f"{f['FunctionName']}  {f.get('Runtime', '')}  {f['MemorySize']} MB" for f in functions])
+    _print_rows("tables", tables)
+    _print_rows(
+        "APIs",
+        [f"{api['name']}  REST  {api['id']}" for api in rest_apis]
+        + [f"{api['Name']}  {api['ProtocolType']}  {api['ApiId']}" for api in http_apis],
+    )
+
+
+def stop_server(connection: Connection) -> None:
+    """Ask the server to end, and wait until it has. Raises CliError if it runs elsewhere or does not end."""
+    pid = connection.health()["pid"]
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError as error:
+        raise CliError(f"the server's process {pid} is not on this machine; end it there") from error
+    except PermissionError as error:
+        raise CliError(f"the server's process {pid} belongs to another user") from error
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while _is_alive(pid):
+        if time.monotonic() > deadline:
+            raise CliError(f"the server (process {pid}) has not ended after {STOP_SECONDS_MAX} s")
+        time.sleep(0.02)
+    out.print("Cumulet has stopped.")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    # A server whose parent has not reaped it yet (a script that started it) has ended all the same.
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _print_rows(name: str, rows: list[str]) -> None:
+    for number, row in enumerate(rows or ["none"]):
+        out.print(f"  {name if number == 0 else '':<11} {row}", markup=False)

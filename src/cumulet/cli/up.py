@@ -1,0 +1,79 @@
+"""`cumulet up`: start the server in the foreground and say how to reach it."""
+
+import asyncio
+import logging
+import sys
+import time
+from typing import Any
+
+from cumulet.cli.console import CliError, err, out
+from cumulet.settings import Settings, SettingsError, make_settings
+
+
+def run_server(**flags: Any) -> int:
+    """Serve until a signal comes; return the exit status."""
+    began = time.perf_counter()
+    try:
+        settings = make_settings(**flags)
+    except SettingsError as error:
+        raise CliError(str(error)) from error
+    out.print(f"[bold]Cumulet[/bold] opens its store in {settings.data_dir.resolve()} ...")
+    _log_to_stderr(settings)
+
+    # Imported after the first line is out, so that the terminal answers at once.
+    from cumulet.edge.server import AddressInUse, bind, serve
+
+    try:
+        listener = bind(settings.host, settings.port)
+    except AddressInUse as error:
+        raise CliError(
+            f"{error}. Is a server running already? `cumulet status` tells; --port takes another."
+        ) from error
+    settings = make_settings(**{**flags, "port": listener.getsockname()[1]})
+
+    from cumulet.app import open_app
+    from cumulet.store.sqlite import StoreInUse, StoreTooNew, StoreUnreadable
+
+    def say_ready() -> None:
+        _print_banner(settings, time.perf_counter() - began)
+
+    try:
+        _run(serve(lambda: open_app(settings), listener, ready=say_ready))
+    except (StoreInUse, StoreTooNew, StoreUnreadable) as error:
+        raise CliError(str(error)) from error
+    finally:
+        listener.close()
+    err.print("Cumulet has stopped; everything that it acknowledged is kept.")
+    return 0
+
+
+def _run(main: Any) -> None:
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop
+
+    uvloop.run(main)
+
+
+def _print_banner(settings: Settings, seconds: float) -> None:
+    out.print(f"Ready at [bold]{settings.endpoint}[/bold] after {seconds:.2f} s")
+    out.print(f"  data        {settings.data_dir.resolve()} (durability: {settings.durability})")
+    out.print(f"  account     {settings.account}, region {settings.region}")
+    if settings.strict:
+        out.print("  strict      only access keys that IAM or STS issued are accepted")
+    out.print("  AWS clients:")
+    out.print(f"    export AWS_ENDPOINT_URL={settings.endpoint} AWS_DEFAULT_REGION={settings.region}")
+    if not settings.strict:
+        out.print("    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
+    out.print("  try it:     cumulet deploy examples/notes")
+    out.print("Ctrl-C ends it.")
+    sys.stdout.flush()
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

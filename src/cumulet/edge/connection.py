@@ -1,0 +1,129 @@
+"""uvicorn's HTTP connection with bounds: on the head's size, on slow senders, slow readers and silent connections.
+
+uvicorn bounds only the time between two requests. A client that drips its headers, or never reads its answer, would hold
+its connection (and a task) for ever.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cumulet.edge import limits
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One client connection. Raises nothing: what breaks a bound is answered (431, 400) or cut."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head = True
+        self._in_body = False
+        self._head_bytes = 0
+        self._unparsed_bytes = 0
+        self._too_large = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
+        self._silence_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(limits.HEAD_SECONDS_MAX, self._cut)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head_timer, self._body_timer, self._silence_timer, self._unread_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        was_in_head = self._in_head
+        super().data_received(data)
+        if self._in_head:
+            # Headers that never end are not reported by the parser, so what it holds back is counted here.
+            self._unparsed_bytes = self._unparsed_bytes + len(data) if was_in_head else 0
+            if self._unparsed_bytes > limits.HEAD_BYTES_MAX:
+                self._too_large = True
+                self.send_400_response("")
+            elif self._head_timer is None and self._unparsed_bytes:
+                self._head_timer = self.loop.call_later(limits.HEAD_SECONDS_MAX, self._cut)
+        elif self._in_body:
+            if self._body_timer is None:
+                self._body_timer = self.loop.call_later(limits.BODY_SECONDS_MAX, self._cut)
+            if self._silence_timer is not None:
+                self._silence_timer.cancel()
+            self._silence_timer = self.loop.call_later(limits.BODY_SILENCE_SECONDS_MAX, self._cut)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        self._unparsed_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count_head(len(name) + len(value) + 4)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._in_body = True
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._in_body = False
+        self._unparsed_bytes = 0
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._unread_timer = self.loop.call_later(limits.UNREAD_SECONDS_MAX, self._cut)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def send_400_response(self, msg: str) -> None:
+        if self.transport.is_closing():
+            return
+        if self._too_large:
+            reason = f"The request line and headers are larger than {limits.HEAD_BYTES_MAX} bytes or too many."
+            status = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+        else:
+            reason, status = msg, b"HTTP/1.1 400 Bad Request\r\n"
+        body = reason.encode()
+        self.transport.write(
+            status
+            + b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "
+            + str(len(body)).encode()
+            + b"\r\n\r\n"
+            + body
+        )
+        self.transport.close()
+
+    def _count_head(self, more: int) -> None:
+        self._head_bytes += more
+        if self._head_bytes > limits.HEAD_BYTES_MAX or len(self.headers) > limits.HEADERS_MAX:
+            self._too_large = True
+            raise ValueError("the head is too large")  # the parser stops and send_400_response follows
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()

@@ -1,0 +1,74 @@
+"""/_cumulet: what an operator asks of the server itself. Everything about AWS goes through AWS's own APIs.
+
+GET  /_cumulet/health                       alive, what it is, where its data lies
+GET  /_cumulet/clock                        the server's time
+POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow)
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cumulet import __version__
+from cumulet.services.kit import Ground
+from cumulet.wire.message import Request, Response
+
+ADVANCE_SECONDS_MAX = 10 * 366 * 24 * 3600
+
+
+class Control:
+    """Answers the control API."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._started_s = ground.clock.monotonic_s()
+
+    async def answer(self, request: Request, path: str) -> Response:
+        """Return the answer to a request whose path after the prefix is `path`."""
+        match request.method, path:
+            case ("GET" | "HEAD", "health"):
+                return _json(200, self._health())
+            case ("GET", "clock"):
+                return _json(200, {"now_ms": self._ground.clock.now_ms()})
+            case ("POST", "clock"):
+                return self._advance(request)
+            case (_, "health" | "clock"):
+                return _json(405, {"message": f"/_cumulet/{path} does not take {request.method}"})
+            case _:
+                return _json(404, {"message": f"there is no /_cumulet/{path}; there are health and clock"})
+
+    def _health(self) -> dict[str, Any]:
+        settings = self._ground.settings
+        return {
+            "status": "ok",
+            "version": __version__,
+            "pid": os.getpid(),
+            "endpoint": settings.endpoint,
+            "data_dir": str(Path(settings.data_dir).resolve()),
+            "store": "sqlite",
+            "durability": settings.durability,
+            "region": settings.region,
+            "account": settings.account,
+            "strict": settings.strict,
+            "uptime_seconds": round(self._ground.clock.monotonic_s() - self._started_s, 3),
+        }
+
+    def _advance(self, request: Request) -> Response:
+        # A web page can post a form to this machine unasked, but not JSON: browsers ask permission for that first.
+        if (request.headers.get("content-type") or "").partition(";")[0].strip() != "application/json":
+            return _json(415, {"message": "send application/json"})
+        try:
+            body = msgspec.json.decode(request.body)
+        except msgspec.DecodeError as error:
+            return _json(400, {"message": f"the body is not JSON: {error}"})
+        seconds = body.get("advance_seconds") if isinstance(body, dict) else None
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= ADVANCE_SECONDS_MAX:
+            return _json(400, {"message": f"advance_seconds is a number from 0 to {ADVANCE_SECONDS_MAX}"})
+        self._ground.clock.advance(seconds)
+        return _json(200, {"now_ms": self._ground.clock.now_ms()})
+
+
+def _json(status: int, body: Any) -> Response:
+    return Response(status, (("content-type", "application/json"),), msgspec.json.encode(body) + b"\n")

@@ -1,0 +1,71 @@
+"""From a signature's claim to the principal behind it.
+
+Keys that IAM or STS issued are verified always. Any other access key is a developer credential: outside strict mode it
+is the root of the account that it names (12 digits) or of the default account. Nothing of it can be verified, since its
+secret is whatever the developer typed; settings refuse such a server on an address that others can reach.
+"""
+
+import re
+
+from cumulet.errors import ServiceError
+from cumulet.services.iam import Identify
+from cumulet.services.kit import Ground, Principal
+from cumulet.wire import sigv4
+from cumulet.wire.message import Request
+from cumulet.wire.model import ServiceModel
+
+_ISSUED_KEY_ID = re.compile(r"A[KS]IA[A-Z2-7]{16}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+
+
+async def find_principal(
+    ground: Ground, identify: Identify, request: Request, claim: sigv4.Claim | None, service: ServiceModel
+) -> Principal:
+    """Return who signed the request.
+
+    Raises MissingAuthenticationToken where AWS does not serve strangers, and what `identify` and `sigv4.verify` raise.
+    """
+    if claim is None:
+        if service.protocol == "rest-xml":
+            return Principal.anonymous()  # S3 has public buckets: the policy decides
+        raise _missing_token(service)
+    if not _REGION.fullmatch(claim.region):
+        raise ServiceError(_signature_code(service), "Credential should be scoped to a valid region.", status=403)
+    key_id = claim.access_key_id
+    if _ISSUED_KEY_ID.fullmatch(key_id):
+        now_ms = ground.clock.now_ms()
+        identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.session_token, now_ms))
+        if identity is not None:
+            sigv4.verify(request, claim, identity.secret, now_ms)
+            return identity.principal
+    if ground.settings.strict:
+        raise _unknown_key(service)
+    return Principal.root(key_id if _ACCOUNT.fullmatch(key_id) else ground.settings.account, key_id)
+
+
+def region_of(claim: sigv4.Claim | None, default: str) -> str:
+    """Return the region that the request was signed for."""
+    return claim.region if claim else default
+
+
+def _missing_token(service: ServiceModel) -> ServiceError:
+    if service.protocol == "query":
+        return ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
+    status = 400 if service.protocol == "json" else 403
+    return ServiceError("MissingAuthenticationTokenException", "Missing Authentication Token", status=status)
+
+
+def _unknown_key(service: ServiceModel) -> ServiceError:
+    text = "The security token included in the request is invalid."
+    if service.protocol == "query":
+        return ServiceError("InvalidClientTokenId", text, status=403)
+    if service.protocol == "rest-xml":
+        return ServiceError(
+            "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", status=403
+        )
+    return ServiceError("UnrecognizedClientException", text, status=400 if service.protocol == "json" else 403)
+
+
+def _signature_code(service: ServiceModel) -> str:
+    return "SignatureDoesNotMatch" if service.protocol in ("query", "rest-xml") else "InvalidSignatureException"

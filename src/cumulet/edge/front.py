@@ -1,0 +1,64 @@
+"""The front of the house: each request goes to the door that `hosts` names."""
+
+import re
+from dataclasses import replace
+from urllib.parse import unquote
+
+from cumulet.edge import limits
+from cumulet.edge.control import Control
+from cumulet.edge.hosts import ApiDoor, ControlDoor, find_door
+from cumulet.edge.pipeline import Arrived, Tools, answer_service_request
+from cumulet.errors import ServiceError
+from cumulet.services.apigateway import Gateway
+from cumulet.wire import faults
+from cumulet.wire.message import Request, Response
+
+_SIGNED_SERVICE = re.compile(r"Credential=[^/]*/[^/]*/[^/]*/([a-z0-9-]+)/aws4_request")
+
+
+class Front:
+    """Answers every request that the sockets bring."""
+
+    def __init__(self, tools: Tools, gateway: Gateway, control: Control) -> None:
+        self._tools = tools
+        self._gateway = gateway
+        self._control = control
+
+    async def answer(self, request: Request) -> Response:
+        """Return the answer; never raises."""
+        door = find_door(request.host, request.path)
+        if isinstance(door, ControlDoor):
+            return await self._control.answer(request, door.path)
+        if isinstance(door, ApiDoor):
+            return await self._gateway.serve(door.api_id, request, door.path, door.via)
+        return await answer_service_request(self._tools, Arrived(request, door.path))
+
+    def body_limit(self, head: Request) -> int:
+        """Return how many bytes the body of a request with this head may have."""
+        door = find_door(head.host, head.path)
+        if isinstance(door, ApiDoor):
+            return limits.BODY_BYTES_MAX_OF["execute-api"]
+        if isinstance(door, ControlDoor):
+            return limits.BODY_BYTES_MAX
+        return limits.BODY_BYTES_MAX_OF.get(_signed_service(head), limits.BODY_BYTES_MAX)
+
+    def too_large(self, head: Request) -> Response:
+        """Return the answer to a request whose body is over its limit."""
+        door = find_door(head.host, head.path)
+        if isinstance(door, ApiDoor):
+            return Response(413, (("content-type", "application/json"),), b'{"message":"Request Too Long"}')
+        limit = self.body_limit(head)
+        if _signed_service(head) == "s3":
+            error = ServiceError(
+                "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.", status=400
+            )
+        else:
+            error = ServiceError(
+                "RequestEntityTooLargeException", f"Request body must be at most {limit} bytes.", status=413
+            )
+        return faults.render(None, error, self._tools.ground.ids.uuid(), replace(head, body=b""))
+
+
+def _signed_service(head: Request) -> str:
+    found = _SIGNED_SERVICE.search(head.headers.get("authorization") or unquote(head.query))
+    return found[1] if found else ""

@@ -1,0 +1,60 @@
+"""Which door a request knocks at: told by its host and path alone (pure).
+
+/_cumulet/...                                   the control API
+/_aws/execute-api/{api-id}/{stage}/...          an API of API Gateway, by path
+{api-id}.execute-api.{any domain}/...           the same, by host name
+{bucket}.s3.{any domain}/...                    S3, virtual-host style: the bucket moves into the path
+everything else                                 the AWS service endpoints
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+CONTROL_PREFIX = "/_cumulet/"
+EXECUTE_API_PREFIX = "/_aws/execute-api/"
+
+_API_HOST = re.compile(r"^([a-z0-9]{1,64})\.execute-api\.", re.IGNORECASE)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html: bucket names may hold dots themselves.
+_BUCKET_HOST = re.compile(r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlDoor:
+    """The control API; `path` is what follows its prefix."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDoor:
+    """A deployed API. `path` is what follows the API: it begins with the stage, or for HTTP APIs may not."""
+
+    api_id: str
+    path: str
+    via: Literal["path", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDoor:
+    """An AWS endpoint; `path` is in path style, whatever form the host had."""
+
+    path: str
+
+
+Door: TypeAlias = ControlDoor | ApiDoor | ServiceDoor
+
+
+def find_door(host: str, path: str) -> Door:
+    """Return the door for a Host header and a raw path."""
+    if path.startswith(CONTROL_PREFIX):
+        return ControlDoor(path[len(CONTROL_PREFIX) :])
+    if path.startswith(EXECUTE_API_PREFIX):
+        api_id, slash, rest = path[len(EXECUTE_API_PREFIX) :].partition("/")
+        return ApiDoor(api_id, slash + rest, "path")
+    # A look at the text before a regular expression: most hosts are plain localhost or 127.0.0.1.
+    if ".execute-api." in host and (found := _API_HOST.match(host)):
+        return ApiDoor(found[1].lower(), path, "host")
+    if ".s3" in host and (found := _BUCKET_HOST.match(host)):
+        return ServiceDoor(f"/{found[1].lower()}{path}")
+    return ServiceDoor(path)

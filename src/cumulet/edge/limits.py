@@ -1,0 +1,41 @@
+"""The edge's limits. Times are real seconds, since they guard real sockets."""
+
+from typing import Final
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+"""Request line and headers together. AWS's front doors allow 10 to 60 KB; presigned URLs need the room."""
+
+HEADERS_MAX: Final = 200
+
+HEAD_SECONDS_MAX: Final = 10.0
+"""From the first byte of a request to the end of its headers; a connection that sends nothing has as long."""
+
+BODY_SILENCE_SECONDS_MAX: Final = 20.0
+"""Between two pieces of a body."""
+
+BODY_SECONDS_MAX: Final = 300.0
+"""For a whole body, however steadily it drips."""
+
+UNREAD_SECONDS_MAX: Final = 60.0
+"""How long a client may leave an answer unread before its connection is cut."""
+
+IDLE_SECONDS_MAX: Final = 65.0
+"""Between two requests on one connection. Longer than the 60 s that AWS's SDKs keep an idle connection."""
+
+CONNECTIONS_MAX: Final = 4096
+
+SHUTDOWN_SECONDS_MAX: Final = 30
+"""What is in flight may take this long to finish after a signal."""
+
+BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+"""DynamoDB's request limit, and more than any other service but the ones below takes."""
+
+BODY_BYTES_MAX_OF: Final = {
+    # 50 MB of zip archive, base64-encoded in JSON.
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    "lambda": 70 * 1024 * 1024,
+    # AWS allows 5 GB in one PUT; here a body is held in memory, so larger objects go up in parts.
+    "s3": 512 * 1024 * 1024,
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html, and one byte to see it exceeded.
+    "execute-api": 10 * 1024 * 1024 + 1,
+}

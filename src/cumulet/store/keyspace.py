@@ -82,6 +82,8 @@ BLOB_REFS = _family(3, "blob references", "sha256", "size and how many records r
 # IAM (global scope of an account)
 IAM_ROLE = _family(10, "role", "role_name", "a role with its trust policy, inline and attached policies")
 IAM_POLICY = _family(11, "managed policy", "policy_name", "a customer-managed policy with its versions")
+IAM_USER = _family(12, "user", "user_name", "a user with inline and attached policies")
+IAM_ACCESS_KEY = _family(13, "access key", "access_key_id", "a user's access key with its secret")
 
 # DynamoDB
 DDB_TABLE = _family(20, "table", "table_name", "a table's description; its table_id names its data")
@@ -116,7 +118,9 @@ CFN_EXPORT = _family(94, "export", "export_name", "an exported output value and 
 # S3
 S3_BUCKET_OWNER = _family(100, "bucket owner", "bucket", "(system scope) account and region of a bucket")
 S3_BUCKET = _family(101, "bucket", "bucket", "a bucket")
-S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata and the blob of its body")
+S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata and the blobs of its body")
+S3_UPLOAD = _family(103, "multipart upload", "bucket object_key upload_id", "a multipart upload under way")
+S3_PART = _family(104, "multipart part", "upload_id part_number", "one part of an upload and the blob of its body")
 
 
 def render_document() -> str:

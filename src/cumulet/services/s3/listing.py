@@ -1,0 +1,165 @@
+"""ListObjects in both versions: keys in the order of their UTF-8 bytes, rolled up at a delimiter, page by page."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus
+
+from cumulet.errors import ServiceError
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.s3.buckets import owner_id
+from cumulet.services.s3.limits import LIST_KEYS_MAX
+from cumulet.services.s3.records import OBJECTS, StoredObject, bucket_arn, get_bucket, home
+from cumulet.store.api import ReadTx
+
+_LAST_CHARACTER = "\U0010ffff"
+
+
+@dataclass(slots=True)
+class _Page:
+    objects: list[StoredObject] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    last: str = ""
+    """The last key or common prefix on the page: the next page is behind it."""
+    is_truncated: bool = False
+
+
+def _list_page(tx: ReadTx, call: Call, bucket: str, prefix: str, delimiter: str, behind: str, limit: int) -> _Page:
+    page = _Page()
+    scope = home(call)
+    if limit == 0:
+        return page
+    start = behind
+    if delimiter and behind.startswith(prefix) and behind.endswith(delimiter) and len(behind) > len(prefix):
+        # The marker is a common prefix that was listed: go on behind everything under it.
+        start = behind + _LAST_CHARACTER
+    if start < prefix:
+        first = OBJECTS.find(tx, scope, bucket, prefix) if prefix else None
+        if first is not None:
+            # Only the delimiter inside the prefix could roll it up, and that is not looked at.
+            page.objects.append(first)
+            page.last = prefix
+        start = prefix
+    while True:
+        skip_to = ""
+        for found in OBJECTS.scan(tx, scope, bucket, behind=(bucket, start)):
+            if not found.key.startswith(prefix):
+                return page
+            if len(page.objects) + len(page.prefixes) == limit:
+                page.is_truncated = True
+                return page
+            cut = found.key.find(delimiter, len(prefix)) if delimiter else -1
+            if cut >= 0:
+                page.last = found.key[: cut + len(delimiter)]
+                page.prefixes.append(page.last)
+                skip_to = page.last + _LAST_CHARACTER
+                break
+            page.objects.append(found)
+            page.last = found.key
+        if not skip_to:
+            return page
+        start = skip_to
+
+
+def _limit(params: Params) -> int:
+    limit = int(params.get("MaxKeys", LIST_KEYS_MAX))
+    if limit < 0:
+        raise ServiceError(
+            "InvalidArgument",
+            "Argument maxKeys must be an integer between 0 and 2147483647",
+            status=400,
+            ArgumentName="maxKeys",
+            ArgumentValue=str(limit),
+        )
+    return limit
+
+
+def _encode(params: Params, text: str) -> str:
+    return quote_plus(text, safe="/") if params.get("EncodingType") == "url" else text
+
+
+def _render(call: Call, params: Params, bucket: str, page: _Page, with_owner: bool) -> dict[str, Any]:
+    output: dict[str, Any] = {
+        "Name": bucket,
+        "Prefix": _encode(params, params.get("Prefix", "")),
+        "MaxKeys": _limit(params),
+        "IsTruncated": page.is_truncated,
+        "Contents": [_render_entry(call, params, found, with_owner) for found in page.objects],
+        "CommonPrefixes": [{"Prefix": _encode(params, prefix)} for prefix in page.prefixes],
+    }
+    if params.get("Delimiter"):
+        output["Delimiter"] = _encode(params, params["Delimiter"])
+    if params.get("EncodingType"):
+        output["EncodingType"] = params["EncodingType"]
+    return output
+
+
+def _render_entry(call: Call, params: Params, found: StoredObject, with_owner: bool) -> Mapping[str, Any]:
+    entry: dict[str, Any] = {
+        "Key": _encode(params, found.key),
+        "LastModified": found.modified_ms / 1000,
+        "ETag": f'"{found.etag}"',
+        "Size": found.size,
+        "StorageClass": "STANDARD",
+    }
+    if found.checksum is not None:
+        entry |= {"ChecksumAlgorithm": [found.checksum.algorithm], "ChecksumType": found.checksum.type}
+    if with_owner:
+        entry["Owner"] = {"ID": owner_id(call.scope.account)}
+    return entry
+
+
+@operation(
+    "ListObjectsV2",
+    action="s3:ListBucket",
+    resource=bucket_arn,
+    params="Bucket Delimiter EncodingType MaxKeys Prefix ContinuationToken FetchOwner StartAfter ExpectedBucketOwner",
+)
+def list_objects_v2(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a page of a bucket's objects; NextContinuationToken tells where the next one begins."""
+    bucket = get_bucket(tx, call, params)
+    limit = min(_limit(params), LIST_KEYS_MAX)
+    token = params.get("ContinuationToken")
+    behind = params.get("StartAfter", "") if token is None else _parse_token(token)
+    page = _list_page(tx, call, bucket.name, params.get("Prefix", ""), params.get("Delimiter", ""), behind, limit)
+    output = _render(call, params, bucket.name, page, bool(params.get("FetchOwner")))
+    output["KeyCount"] = len(page.objects) + len(page.prefixes)
+    if token is not None:
+        output["ContinuationToken"] = token
+    if params.get("StartAfter") is not None:
+        output["StartAfter"] = _encode(params, params["StartAfter"])
+    if page.is_truncated:
+        output["NextContinuationToken"] = base64.urlsafe_b64encode(page.last.encode()).decode()
+    return output
+
+
+def _parse_token(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token.encode()).decode()
+    except ValueError:
+        raise ServiceError(
+            "InvalidArgument",
+            "The continuation token provided is incorrect",
+            status=400,
+            ArgumentName="continuation-token",
+        ) from None
+
+
+@operation(
+    "ListObjects",
+    action="s3:ListBucket",
+    resource=bucket_arn,
+    params="Bucket Delimiter EncodingType Marker MaxKeys Prefix ExpectedBucketOwner",
+)
+def list_objects(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a page of objects; the next one begins behind NextMarker or, without a delimiter, the last key."""
+    bucket = get_bucket(tx, call, params)
+    limit = min(_limit(params), LIST_KEYS_MAX)
+    delimiter, marker = params.get("Delimiter", ""), params.get("Marker", "")
+    page = _list_page(tx, call, bucket.name, params.get("Prefix", ""), delimiter, marker, limit)
+    output = _render(call, params, bucket.name, page, with_owner=True)
+    output["Marker"] = _encode(params, marker)
+    if page.is_truncated and delimiter:
+        output["NextMarker"] = _encode(params, page.last)
+    return output

@@ -1,0 +1,1 @@
+"""IAM policies as pure functions: documents, matching, conditions, principals, and the decision with its reasons."""

@@ -55,6 +55,8 @@ class Principal:
     """For a service principal: on behalf of which resource it calls (aws:SourceArn)."""
     source_account: str = ""
     access_key_id: str = ""
+    issued_ms: int = 0
+    """When a session's credentials were issued (aws:TokenIssueTime); 0 for what is no session."""
 
     @staticmethod
     def root(account: str, access_key_id: str = "") -> "Principal":

@@ -1,0 +1,139 @@
+"""The decision: from a request and the policies that speak to it, to allow or deny, with the reasons.
+
+IAM user guide, "Policy evaluation logic". One Deny anywhere decides. Otherwise, what must allow:
+
+                          identity policy    resource policy    boundary and session policy
+    own account           yes, unless the    no, but for a      yes, unless the resource policy
+                          resource policy    role's trust       names the very caller
+                          names the caller   policy
+                          or the role
+    another account's     yes                yes                yes
+    a service, anonymous  -                  yes                -
+
+Where a boundary or session policy exists, that is; the account's root has neither, and needs no identity policy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from cumulet.policy.documents import Document, Statement
+from cumulet.policy.matching import Context
+from cumulet.policy.principals import Caller, Grant
+
+PolicyKind = Literal["identity", "resource", "boundary", "session"]
+
+
+class Policy(NamedTuple):
+    """A document and where it comes from: an ARN, or the name of an inline policy."""
+
+    name: str
+    document: Document
+
+
+class Reason(NamedTuple):
+    """A statement that decided."""
+
+    kind: PolicyKind
+    policy: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What someone wants to do."""
+
+    caller: Caller
+    action: str
+    resource: str
+    resource_account: str
+    context: Context = field(default_factory=dict)
+    """The condition keys, by lower-case name."""
+    resource_must_allow: bool = False
+    """The resource's policy must allow even its own account: a role's trust policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, and why."""
+
+    allowed: bool
+    kind: PolicyKind
+    """Which kind of policy decided: the one that denied, that did not allow, or that allowed."""
+    explicit: bool = False
+    """Denied by a statement, rather than for want of one that allows."""
+    reasons: tuple[Reason, ...] = ()
+    """The statements that denied or allowed; none when the want of one decided."""
+
+
+def evaluate(
+    request: Request,
+    identity_policies: Sequence[Policy],
+    resource_policies: Sequence[Policy] = (),
+    boundary: Policy | None = None,
+    session_policies: Sequence[Policy] | None = None,
+) -> Decision:
+    """Return whether the request is allowed, and why. Without a session policy (None) nothing narrows a session."""
+    identity = _speaking(request, identity_policies)
+    resource = _speaking(request, resource_policies)
+    bounds = _speaking(request, (boundary,) if boundary else ())
+    session = _speaking(request, session_policies or ())
+
+    groups: tuple[tuple[PolicyKind, _Speaking], ...] = (
+        ("identity", identity),
+        ("resource", resource),
+        ("boundary", bounds),
+        ("session", session),
+    )
+    for kind, speaking in groups:
+        if denying := _reasons(kind, speaking, allows=False):
+            return Decision(False, kind, explicit=True, reasons=denying)
+
+    grant = max((_grant(statement, request.caller) for _, statement in resource), default=Grant.NONE)
+    by_resource = Decision(True, "resource", reasons=_reasons("resource", resource, allows=True))
+    if request.caller.kind in ("service", "anonymous"):
+        return by_resource if grant is Grant.CALLER else Decision(False, "resource")
+    own = request.caller.account == request.resource_account
+    if grant is Grant.NONE and (request.resource_must_allow or not own):
+        return Decision(False, "resource")
+    if own and grant is Grant.CALLER:
+        return by_resource
+    if not (own and grant is Grant.ROLE) and request.caller.kind != "root" and not identity:
+        return Decision(False, "identity")
+    if boundary is not None and not bounds:
+        return Decision(False, "boundary")
+    if session_policies is not None and not session:
+        return Decision(False, "session")
+    return (
+        by_resource
+        if own and grant is Grant.ROLE
+        else Decision(True, "identity", reasons=_reasons("identity", identity, allows=True))
+    )
+
+
+_Speaking = list[tuple[str, Statement]]
+
+
+def _speaking(request: Request, policies: Sequence[Policy]) -> _Speaking:
+    """Return the statements that speak of this request, with the names of their policies."""
+    return [
+        (policy.name, statement)
+        for policy in policies
+        for statement in policy.document.statements
+        if statement.covers(request.action, request.resource, request.context) and _reaches(statement, request.caller)
+    ]
+
+
+def _reaches(statement: Statement, caller: Caller) -> bool:
+    principals = statement.principals
+    if principals is None:
+        return True
+    return principals.grant(caller) is not Grant.NONE if statement.allows else principals.denies(caller)
+
+
+def _grant(statement: Statement, caller: Caller) -> Grant:
+    return statement.principals.grant(caller) if statement.principals else Grant.NONE
+
+
+def _reasons(kind: PolicyKind, speaking: _Speaking, *, allows: bool) -> tuple[Reason, ...]:
+    return tuple(Reason(kind, policy, statement.name) for policy, statement in speaking if statement.allows is allows)

@@ -1,0 +1,179 @@
+"""May this caller do that? Loads the policies that speak to a call, asks `policy.evaluate`, and finds AWS's words.
+
+Records are read in the caller's transaction, so a changed policy is in force for the next request; documents are
+compiled once per text.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from cumulet.policy.documents import Document, parse_document
+from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate
+from cumulet.policy.principals import Caller
+from cumulet.scope import GLOBAL_REGION, Scope
+from cumulet.services.iam.aws_managed import find_aws_managed_document
+from cumulet.services.iam.records import Holder, find_customer_policy, find_role, find_user
+from cumulet.services.kit import Call, ConditionValues, Principal
+from cumulet.store.api import ReadTx
+
+# IAM user guide, "Troubleshoot access denied error messages".
+_EXPLICITLY: Final[Mapping[PolicyKind, str]] = {
+    "identity": "an identity-based policy",
+    "resource": "a resource-based policy",
+    "boundary": "a permissions boundary",
+    "session": "a session policy",
+}
+_FOR_WANT_OF: Final[Mapping[PolicyKind, str]] = {
+    "identity": "identity-based policy",
+    "resource": "resource-based policy",
+    "boundary": "permissions boundary",
+    "session": "session policy",
+}
+_PRINCIPAL_TYPES: Final = {"root": "Account", "user": "User", "role": "AssumedRole", "anonymous": "Anonymous"}
+
+GLOBAL_SERVICE_REGION: Final = "us-east-1"
+"""What aws:RequestedRegion says for services that have no regions."""
+
+
+class IamAuthorizer:
+    """The kit's Authorizer over the records of the IAM service."""
+
+    def denial(
+        self,
+        tx: ReadTx,
+        call: Call,
+        action: str,
+        resource: str,
+        conditions: ConditionValues,
+        resource_policy: str | None,
+    ) -> str | None:
+        """Return None if the call is allowed, else AWS's words for why it is not."""
+        decision = decide(tx, call, action, resource, conditions, resource_policy)
+        return None if decision.allowed else render_denial(call.principal, action, resource, decision)
+
+
+def decide(
+    tx: ReadTx, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
+) -> Decision:
+    """Return whether the call is allowed, and why."""
+    principal = call.principal
+    holder = _find_holder(tx, principal)
+    assuming = action == "sts:AssumeRole"
+    request = Request(
+        caller=Caller(
+            principal.kind,
+            principal.arn,
+            principal.account,
+            holder.arn(principal.account) if principal.kind == "role" and holder else "",
+        ),
+        action=action,
+        resource=resource,
+        resource_account=_account_of(resource) or call.scope.account,
+        context=_context(call, holder, conditions),
+        resource_must_allow=assuming,
+    )
+    kind = "trust" if assuming else "resource"
+    return evaluate(
+        request,
+        _held_policies(tx, holder) if holder else (),
+        (Policy("", parse_document(resource_policy, kind)),) if resource_policy else (),
+        _managed_policy(tx, holder.boundary) if holder and holder.boundary else None,
+        [_session_policy(tx, source) for source in principal.session_policies] or None,
+    )
+
+
+def render_denial(principal: Principal, action: str, resource: str, decision: Decision) -> str:
+    """Return AWS's words for a call that was not allowed."""
+    words = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}"
+    if action == "sts:AssumeRole":
+        # STS does not tell outsiders what a trust policy says.
+        return words
+    if decision.explicit:
+        return f"{words} with an explicit deny in {_EXPLICITLY[decision.kind]}"
+    return f"{words} because no {_FOR_WANT_OF[decision.kind]} allows the {action} action"
+
+
+def _find_holder(tx: ReadTx, principal: Principal) -> Holder | None:
+    """Return the role or user behind the principal, unless it is gone or a namesake of the one that signed."""
+    scope = Scope(principal.account, GLOBAL_REGION)
+    holder: Holder | None = None
+    if principal.kind == "role":
+        holder = find_role(tx, scope, principal.name)
+    elif principal.kind == "user":
+        holder = find_user(tx, scope, principal.name)
+    return holder if holder and principal.unique_id.partition(":")[0] == holder.unique_id else None
+
+
+def _held_policies(tx: ReadTx, holder: Holder) -> list[Policy]:
+    held = [Policy(name, parse_document(text)) for name, text in holder.inline_policies.items()]
+    held.extend(_managed_policy(tx, arn) for arn in holder.attached_policies)
+    return held
+
+
+def _session_policy(tx: ReadTx, source: str) -> Policy:
+    return _managed_policy(tx, source) if source.startswith("arn:") else Policy("", parse_document(source))
+
+
+def _managed_policy(tx: ReadTx, arn: str) -> Policy:
+    text = find_aws_managed_document(arn)
+    if text is None and (found := find_customer_policy(tx, arn)) is not None:
+        text = found.default().document
+    # A boundary or session policy that is gone allows nothing.
+    return Policy(arn, parse_document(text) if text is not None else Document(()))
+
+
+def _account_of(arn: str) -> str:
+    parts = arn.split(":", 5)
+    return parts[4] if len(parts) > 5 else ""
+
+
+def _context(call: Call, holder: Holder | None, conditions: ConditionValues) -> dict[str, str | Sequence[str]]:
+    """Return the condition keys of a call. IAM user guide, "AWS global condition context keys"."""
+    principal = call.principal
+    seconds = call.now_ms // 1000
+    region = call.scope.region
+    context: dict[str, str | Sequence[str]] = {
+        "aws:currenttime": _iso(seconds),
+        "aws:epochtime": str(seconds),
+        "aws:securetransport": "true" if call.secure else "false",
+        "aws:requestedregion": GLOBAL_SERVICE_REGION if region == GLOBAL_REGION else region,
+        "aws:principalisawsservice": "false",
+        "aws:viaawsservice": "false",
+    }
+    if call.user_agent:
+        context["aws:useragent"] = call.user_agent
+    if principal.kind == "service":
+        context["aws:principalisawsservice"] = "true"
+        context["aws:principalservicename"] = principal.arn
+        if principal.source_arn:
+            context["aws:sourcearn"] = principal.source_arn
+        if account := principal.source_account or _account_of(principal.source_arn):
+            context["aws:sourceaccount"] = account
+    else:
+        context["aws:sourceip"] = call.source_ip
+        context["aws:principaltype"] = _PRINCIPAL_TYPES[principal.kind]
+        context["aws:userid"] = principal.unique_id or principal.arn
+    if principal.account:
+        context["aws:principalaccount"] = principal.account
+        context["aws:principalarn"] = principal.arn
+    if principal.kind == "user":
+        context["aws:username"] = principal.name
+    if principal.kind == "role":
+        context["aws:multifactorauthpresent"] = "false"
+        if principal.issued_ms:
+            context["aws:tokenissuetime"] = _iso(principal.issued_ms // 1000)
+    if holder is not None:
+        if principal.kind == "role":
+            context["aws:principalarn"] = holder.arn(principal.account)
+        for key, value in holder.tags.items():
+            context["aws:principaltag/" + key.lower()] = value
+    for key, given in conditions.items():
+        context[key.lower()] = given
+    return context
+
+
+@lru_cache(maxsize=64)
+def _iso(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

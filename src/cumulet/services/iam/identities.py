@@ -1,0 +1,91 @@
+"""From an access key to whoever it belongs to, for the edge to verify signatures with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.iam.key_ids import split_access_key_id
+from cumulet.services.iam.records import ACCESS_KEYS, find_role, find_user
+from cumulet.services.iam.sessions import SESSION_PREFIX, Claims, find_signing_secret, is_own_key_id, unseal
+from cumulet.services.kit import Principal
+from cumulet.store.api import ReadTx
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The owner of an access key, and the secret that their signature must prove."""
+
+    secret: str
+    principal: Principal
+
+
+Identify: TypeAlias = Callable[[ReadTx, str, str | None, int], Identity | None]
+"""What `identify` is to the edge, which gets it handed in."""
+
+
+def identify(tx: ReadTx, access_key_id: str, session_token: str | None, now_ms: int) -> Identity | None:
+    """Return the owner of an access key, or None if IAM and STS never issued that key.
+
+    Raises ServiceError UnrecognizedClientException or ExpiredTokenException for a key of ours that must not be used:
+    inactive, expired, of a role that is gone, or with a token that is not its own.
+    """
+    if access_key_id.startswith(SESSION_PREFIX):
+        return _identify_session(tx, access_key_id, session_token or "", now_ms)
+    split = split_access_key_id(access_key_id)
+    if split is None:
+        return None
+    account = split[0]
+    scope = Scope(account, "").everywhere()
+    key = ACCESS_KEYS.find(tx, scope, access_key_id)
+    if key is None:
+        return None
+    user = find_user(tx, scope, key.user_name)
+    if user is None or not key.active or session_token:
+        raise _invalid()
+    return Identity(
+        key.secret,
+        Principal(
+            "user",
+            account,
+            user.arn(account),
+            unique_id=user.unique_id,
+            name=user.name,
+            access_key_id=access_key_id,
+        ),
+    )
+
+
+def _identify_session(tx: ReadTx, access_key_id: str, session_token: str, now_ms: int) -> Identity | None:
+    signing_secret = find_signing_secret(tx)
+    if signing_secret is None or not is_own_key_id(signing_secret, access_key_id):
+        return None
+    unsealed = unseal(signing_secret, session_token)
+    if unsealed is None or unsealed[0].access_key_id != access_key_id:
+        raise _invalid()
+    claims, secret = unsealed
+    role = find_role(tx, Scope(claims.account, "").everywhere(), claims.role_name)
+    if role is None or role.unique_id != claims.role_id:
+        raise _invalid()
+    if now_ms >= claims.expires_ms:
+        raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
+    return Identity(secret, session_principal(claims))
+
+
+def session_principal(claims: Claims) -> Principal:
+    """Return the principal of a role session."""
+    return Principal(
+        "role",
+        claims.account,
+        f"arn:aws:sts::{claims.account}:assumed-role/{claims.role_name}/{claims.session_name}",
+        unique_id=f"{claims.role_id}:{claims.session_name}",
+        name=claims.role_name,
+        session_policies=claims.policies,
+        access_key_id=claims.access_key_id,
+        issued_ms=claims.issued_ms,
+    )
+
+
+def _invalid() -> ServiceError:
+    return ServiceError("UnrecognizedClientException", "The security token included in the request is invalid.")

@@ -1,0 +1,27 @@
+"""Lambda: the control plane keeps functions as records, the execution plane runs them (`execution/`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cumulet.services.kit import Ground, Service
+    from cumulet.services.lambda_.execution.plane import ExecutionPlane
+
+
+def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
+    """Return the service "lambda"; it runs functions on `execution`, or on this machine if none is given."""
+    from cumulet.services.kit import Service, collect
+    from cumulet.services.lambda_.control import account, functions, invocations, permissions, tags
+    from cumulet.services.lambda_.plane import LambdaPlane
+
+    if execution is None:
+        from cumulet.services.lambda_.execution.invoke import make_execution_plane
+
+        execution = make_execution_plane(ground)
+    return Service(
+        name="lambda",
+        operations=collect(functions, invocations, permissions, tags, account),
+        iam_prefix="lambda",
+        plane=LambdaPlane(ground, execution),
+    )

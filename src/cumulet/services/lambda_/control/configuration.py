@@ -1,0 +1,155 @@
+"""A function's configuration from parameters: what AWS checks beyond the model, in its words, and what is refused here.
+
+Pure. Whether the role can be assumed and where the code comes from is not decided here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.kit import Params
+from cumulet.services.lambda_ import limits
+from cumulet.services.lambda_.control.runtimes import check_runtime
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+RESERVED_VARIABLES = frozenset(
+    (
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    )
+)
+
+EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn Layers FileSystemConfigs SnapStart ImageConfig"
+"""Members of a configuration that are honoured in one value only, the one that asks for nothing.
+
+Deployment tools send them so; anything more is refused by name.
+"""
+
+
+def invalid(message: str) -> ServiceError:
+    """Return Lambda's usual error for a parameter."""
+    return ServiceError("InvalidParameterValueException", message, Type="User")
+
+
+def check_empty_defaults(params: Params) -> None:
+    """Raise NotImplementedHere for a member that asks for something that is not built."""
+    for name in EMPTY_ONLY.split():
+        value = params.get(name)
+        if name == "SnapStart" and value == {"ApplyOn": "None"}:
+            continue
+        if _says_something(value):
+            raise NotImplementedHere(f"The parameter {name} of Lambda functions")
+    if params.get("PackageType") == "Image" or params.get("ImageConfig"):
+        raise NotImplementedHere("PackageType Image")
+
+
+def parse_configuration(params: Params) -> dict[str, Any]:
+    """Return the fields of a VersionRecord that these parameters set; an absent parameter sets none."""
+    check_empty_defaults(params)
+    fields: dict[str, Any] = {}
+    for name, field in (("Handler", "handler"), ("Role", "role"), ("Description", "description")):
+        if params.get(name) is not None:
+            fields[field] = params[name]
+    if (runtime := params.get("Runtime")) is not None:
+        check_runtime(runtime)
+        fields["runtime"] = runtime
+    if (timeout := params.get("Timeout")) is not None:
+        fields["timeout_s"] = _within("timeout", timeout, 1, limits.TIMEOUT_S_MAX)
+    if (memory := params.get("MemorySize")) is not None:
+        fields["memory_mb"] = _within("memorySize", memory, 128, limits.MEMORY_MB_MAX)
+    if (storage := params.get("EphemeralStorage")) is not None:
+        size = storage["Size"]
+        fields["ephemeral_storage_mb"] = _within("ephemeralStorage.size", size, 512, limits.EPHEMERAL_STORAGE_MB_MAX)
+    if (environment := params.get("Environment")) is not None:
+        fields["environment"] = parse_environment(environment.get("Variables") or {})
+    if (tracing := params.get("TracingConfig")) is not None:
+        fields["tracing_mode"] = _parse_tracing(tracing)
+    if (logging := params.get("LoggingConfig")) is not None:
+        fields["log_group"] = _parse_logging(logging)
+    if (architectures := params.get("Architectures")) is not None:
+        fields["architectures"] = parse_architectures(architectures)
+    return fields
+
+
+def parse_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return a function's variables. Raises AWS's errors for reserved names and for more than 4 KB."""
+    reserved = [name for name in variables if name in RESERVED_VARIABLES]
+    if reserved:
+        raise invalid(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    text = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    if len(text.encode()) > limits.ENVIRONMENT_BYTES_MAX:
+        raise invalid(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            f"provided exceeded the 4KB limit. String measured: {text}"
+        )
+    return dict(variables)
+
+
+def parse_architectures(architectures: Sequence[str]) -> tuple[str, ...]:
+    """Return the architectures as recorded. They change nothing: code runs on the processor that is there."""
+    return tuple(architectures)
+
+
+def check_no_version(params: Params, operation: str) -> None:
+    """Raise NotImplementedHere for a call that wants to publish a version."""
+    if params.get("Publish"):
+        raise NotImplementedHere(f"The parameter Publish of lambda:{operation}")
+
+
+def _within(member: str, value: int, low: int, high: int) -> int:
+    if value > high:
+        constraint = f"less than or equal to {high}"
+    elif value < low:
+        constraint = f"greater than or equal to {low}"
+    else:
+        return value
+    raise ServiceError(
+        "ValidationException",
+        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+        f"Member must have value {constraint}",
+        status=400,
+    )
+
+
+def _parse_tracing(tracing: Params) -> str:
+    mode: str = tracing.get("Mode") or "PassThrough"
+    if mode != "PassThrough":
+        raise NotImplementedHere(f"TracingConfig Mode {mode}")
+    return mode
+
+
+def _parse_logging(logging: Params) -> str:
+    if logging.get("LogFormat", "Text") != "Text":
+        raise NotImplementedHere(f"LoggingConfig LogFormat {logging['LogFormat']}")
+    for name in ("ApplicationLogLevel", "SystemLogLevel"):
+        if logging.get(name) is not None:
+            # AWS has levels for the JSON format alone, which is refused above.
+            raise invalid(f"{name} cannot be set when LogFormat is Text")
+    return logging.get("LogGroup") or ""
+
+
+def _says_something(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_says_something(member) for member in value.values())
+    return bool(value)

@@ -1,0 +1,145 @@
+"""A function's resource policy: who else may invoke it, statement by statement."""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.lambda_ import limits
+from cumulet.services.lambda_.control.configuration import invalid
+from cumulet.services.lambda_.control.lookup import function_policy, load_function
+from cumulet.services.lambda_.names import LATEST, FunctionRef, function_of, resource
+from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord
+from cumulet.store.api import ReadTx, WriteTx
+
+_ACCOUNT = re.compile(r"\d{12}")
+_IAM_ARN = re.compile(r"arn:aws[a-zA-Z-]*:(?:iam|sts)::\d{12}:.+")
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.(?:amazonaws\.com(?:\.cn)?|alexa\.com)|[a-z0-9-]+\.amazon\.com")
+
+_EMPTY_POLICY: dict[str, Any] = {"Version": "2012-10-17", "Id": "default", "Statement": []}
+
+
+@operation(
+    "AddPermission",
+    resource=resource,
+    resource_policy=function_policy,
+    params="FunctionName StatementId Action Principal SourceArn SourceAccount EventSourceToken Qualifier RevisionId "
+    "PrincipalOrgID",
+)
+def add_permission(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Add one Allow statement to a function's policy, and return it as JSON text."""
+    ref = function_of(call, params)
+    if ref.qualifier == LATEST:
+        raise invalid("We currently do not support adding policies for $LATEST.")
+    function = load_function(tx, ref)
+    _check_revision(function, params)
+    policy = json.loads(function.policy) if function.policy else dict(_EMPTY_POLICY)
+    if any(statement["Sid"] == params["StatementId"] for statement in policy["Statement"]):
+        raise ServiceError(
+            "ResourceConflictException",
+            f"The statement id ({params['StatementId']}) provided already exists. Please provide a new statement id, "
+            "or remove the existing statement.",
+            Type="User",
+        )
+    statement = render_statement(ref, params)
+    _save_policy(tx, call, ref, function, {**policy, "Statement": [*policy["Statement"], statement]})
+    return {"Statement": _to_json(statement)}
+
+
+@operation("GetPolicy", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
+def get_policy(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a function's policy as JSON text, and its revision."""
+    function = load_function(tx, function_of(call, params))
+    if function.policy is None:
+        raise ServiceError("ResourceNotFoundException", "The resource you requested does not exist.", Type="User")
+    return {"Policy": function.policy, "RevisionId": function.policy_revision_id}
+
+
+@operation(
+    "RemovePermission",
+    resource=resource,
+    resource_policy=function_policy,
+    params="FunctionName StatementId Qualifier RevisionId",
+)
+def remove_permission(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Remove one statement from a function's policy; with the last one the policy is gone."""
+    ref = function_of(call, params)
+    function = load_function(tx, ref)
+    if function.policy is None:
+        raise ServiceError("ResourceNotFoundException", "No policy is associated with the given resource.", Type="User")
+    policy = json.loads(function.policy)
+    left = [statement for statement in policy["Statement"] if statement["Sid"] != params["StatementId"]]
+    if len(left) == len(policy["Statement"]):
+        raise ServiceError(
+            "ResourceNotFoundException",
+            f"Statement {params['StatementId']} is not found in resource policy.",
+            Type="User",
+        )
+    _check_revision(function, params)
+    _save_policy(tx, call, ref, function, {**policy, "Statement": left})
+    return {}
+
+
+def render_statement(ref: FunctionRef, params: Params) -> dict[str, Any]:
+    """Return the statement that AWS makes of AddPermission's parameters."""
+    conditions: dict[str, dict[str, str]] = {}
+    if (source_account := params.get("SourceAccount")) is not None:
+        conditions.setdefault("StringEquals", {})["AWS:SourceAccount"] = source_account
+    if (organisation := params.get("PrincipalOrgID")) is not None:
+        conditions.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = organisation
+    if (token := params.get("EventSourceToken")) is not None:
+        conditions.setdefault("StringEquals", {})["lambda:EventSourceToken"] = token
+    if (source_arn := params.get("SourceArn")) is not None:
+        conditions["ArnLike"] = {"AWS:SourceArn": source_arn}
+    statement = {
+        "Sid": params["StatementId"],
+        "Effect": "Allow",
+        "Principal": render_principal(params["Principal"]),
+        "Action": params["Action"],
+        "Resource": ref.arn,
+    }
+    if conditions:
+        statement["Condition"] = conditions
+    return statement
+
+
+def render_principal(principal: str) -> str | dict[str, str]:
+    """Return a policy's Principal for the text that a caller gave. Raises AWS's error for text that is none."""
+    if principal == "*":
+        return "*"
+    if _ACCOUNT.fullmatch(principal):
+        return {"AWS": f"arn:aws:iam::{principal}:root"}
+    if _IAM_ARN.fullmatch(principal):
+        return {"AWS": principal}
+    if _SERVICE.fullmatch(principal):
+        return {"Service": principal}
+    raise invalid("The provided principal was invalid. Please check the principal and try again.")
+
+
+def _check_revision(function: FunctionRecord, params: Params) -> None:
+    if params.get("RevisionId") not in (None, function.policy_revision_id):
+        raise ServiceError(
+            "PreconditionFailedException",
+            "The RevisionId provided does not match the latest RevisionId. Call the GetPolicy API to retrieve the "
+            "latest Revision Id",
+            Type="User",
+        )
+
+
+def _save_policy(tx: WriteTx, call: Call, ref: FunctionRef, function: FunctionRecord, policy: dict[str, Any]) -> None:
+    text = _to_json(policy) if policy["Statement"] else None
+    if text is not None and len(text.encode()) > limits.POLICY_BYTES_MAX:
+        raise ServiceError(
+            "PolicyLengthExceededException",
+            f"The final policy size ({len(text.encode())}) is bigger than the limit ({limits.POLICY_BYTES_MAX}).",
+            Type="User",
+        )
+    changed = msgspec.structs.replace(function, policy=text, policy_revision_id=call.ids.uuid() if text else "")
+    FUNCTIONS.save(tx, ref.scope, ref.name, record=changed)
+
+
+def _to_json(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))

@@ -1,0 +1,66 @@
+"""Function records as AWS's outputs."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from cumulet.services.kit import Output
+from cumulet.services.lambda_.records import VersionRecord
+
+Moment = Literal["creating", "updating", "settled", "listed"]
+"""When a configuration is looked at.
+
+AWS answers a creation with Pending and an update with InProgress, although it shows the new values; lists leave the
+states out.
+"""
+
+_STATES: dict[Moment, Output] = {
+    "creating": {"State": "Pending", "StateReason": "The function is being created.", "StateReasonCode": "Creating"},
+    "updating": {
+        "State": "Active",
+        "LastUpdateStatus": "InProgress",
+        "LastUpdateStatusReason": "The function is being created.",
+        "LastUpdateStatusReasonCode": "Creating",
+    },
+    "settled": {"State": "Active", "LastUpdateStatus": "Successful"},
+    "listed": {},
+}
+
+
+def log_group(version: VersionRecord) -> str:
+    """Return where the function's log goes."""
+    return version.log_group or f"/aws/lambda/{version.function_name}"
+
+
+def render_configuration(version: VersionRecord, moment: Moment = "settled", *, qualified: bool = False) -> Output:
+    """Return a FunctionConfiguration; `qualified` (AWS: when a qualifier was given) has the version in its ARN."""
+    configuration: dict[str, Any] = {
+        "FunctionName": version.function_name,
+        "FunctionArn": f"{version.arn}:{version.version}" if qualified else version.arn,
+        "Runtime": version.runtime,
+        "Role": version.role,
+        "Handler": version.handler,
+        "CodeSize": version.code_size,
+        "Description": version.description,
+        "Timeout": version.timeout_s,
+        "MemorySize": version.memory_mb,
+        "LastModified": render_last_modified(version.last_modified_ms),
+        "CodeSha256": version.code_sha256,
+        "Version": version.version,
+        "TracingConfig": {"Mode": version.tracing_mode},
+        "RevisionId": version.revision_id,
+        "PackageType": "Zip",
+        "Architectures": list(version.architectures),
+        "EphemeralStorage": {"Size": version.ephemeral_storage_mb},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": log_group(version)},
+        **_STATES[moment],
+    }
+    if version.environment:
+        configuration["Environment"] = {"Variables": dict(version.environment)}
+    return configuration
+
+
+def render_last_modified(epoch_ms: int) -> str:
+    """Return a time as Lambda writes it: 2026-01-31T12:00:00.123+0000."""
+    moment = datetime.fromtimestamp(epoch_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}+0000"

@@ -1,0 +1,40 @@
+"""Lambda's numbers.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, unless a line names another.
+"""
+
+FUNCTION_NAME_CHARS_MAX = 64
+"""API reference of CreateFunction: the name alone; as part of an ARN it may be written longer."""
+
+TIMEOUT_S_MAX = 900
+"""The model says 5400, which is meant for durable functions."""
+MEMORY_MB_MAX = 10_240
+EPHEMERAL_STORAGE_MB_MAX = 10_240
+
+ENVIRONMENT_BYTES_MAX = 4 * 1024
+"""All names and values of a function together, as JSON."""
+
+ZIPPED_CODE_BYTES_MAX = 50 * 1024 * 1024
+"""An archive inside a request. One that comes from S3 is bounded by its unzipped size alone."""
+ZIPPED_CODE_REQUEST_BYTES_MAX = 69_905_067
+"""The same in base64, as the error message has it."""
+UNZIPPED_CODE_BYTES_MAX = 250 * 1024 * 1024
+CODE_STORAGE_BYTES_MAX = 75 * 1024 * 1024 * 1024
+"""Every archive of one account in one region."""
+
+CONCURRENT_EXECUTIONS_MAX = 1000
+"""One account in one region, before AWS raises it on request."""
+
+PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
+"""Of a synchronous invocation, each way."""
+CLIENT_CONTEXT_CHARS_MAX = 3583
+"""In base64; API reference of Invoke."""
+LOG_TAIL_BYTES_MAX = 4 * 1024
+
+POLICY_BYTES_MAX = 20 * 1024
+"""A function's resource policy."""
+TAGS_MAX = 50
+"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"""
+
+PAGE_ITEMS_MAX = 50
+"""API reference of ListFunctions and ListVersionsByFunction: a larger MaxItems changes nothing."""

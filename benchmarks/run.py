@@ -1,0 +1,386 @@
+"""`make bench`: what each path costs, as ratios measured side by side in one run.
+
+The bare limit is an ASGI application under the same uvicorn that answers a fixed JSON body: what the front door costs
+when nothing is done behind it. Every other figure is given as a share of it, or beside the limit it is held against.
+Load comes from this process over raw sockets, on the same machine, so both sides share the processors.
+"""
+
+import argparse
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+CONNECTIONS = 16
+SECONDS = 3.0
+ROUNDS = 3
+HANDLER = "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"
+HANDLER_BOTO3 = (
+    "import boto3\nclient = boto3.client('dynamodb')\ndef handler(event, context):\n"
+    "    return {'statusCode': 200, 'body': 'ok'}\n"
+)
+ITEM = {
+    "pk": {"S": "bench"},
+    "sk": {"S": "0000"},
+    "title": {"S": "A note of the usual length"},
+    "body": {"S": "x" * 200},
+    "version": {"N": "1"},
+    "tags": {"SS": ["a", "b", "c"]},
+}
+
+
+@dataclass
+class Measured:
+    """One path: its throughput per round, and latencies of a single connection."""
+
+    name: str
+    per_second: list[float]
+    latencies_ms: list[float]
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.per_second) if self.per_second else 0.0
+
+    def percentile(self, share: float) -> float:
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+class Connection(asyncio.Protocol):
+    """A keep-alive connection that sends one prepared request after the other until its time is up."""
+
+    def __init__(self, requests: Callable[[], bytes], until: float, done: asyncio.Future[list[float]]) -> None:
+        self._next = requests
+        self._until = until
+        self._done = done
+        self._times: list[float] = []
+        self._buffer = b""
+        self._sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head_end = self._buffer.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        head = self._buffer[:head_end].lower()
+        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        if len(self._buffer) < head_end + 4 + length:
+            return
+        status = int(head[9:12])
+        if status >= 300:
+            self._done.set_exception(RuntimeError(self._buffer.decode("utf-8", "replace")))
+            self._transport.close()
+            return
+        self._buffer = b""
+        now = time.perf_counter()
+        self._times.append((now - self._sent_at) * 1000)
+        if now >= self._until:
+            self._done.set_result(self._times)
+            self._transport.close()
+        else:
+            self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(exc or ConnectionError("the server closed the connection"))
+
+    def _send(self) -> None:
+        self._sent_at = time.perf_counter()
+        self._transport.write(self._next())
+
+
+async def load(port: int, requests: Callable[[], bytes], connections: int, seconds: float) -> tuple[float, list[float]]:
+    """Return requests per second and the latencies in ms."""
+    loop = asyncio.get_running_loop()
+    began = time.perf_counter()
+    futures = []
+    for _ in range(connections):
+        done: asyncio.Future[list[float]] = loop.create_future()
+        futures.append(done)
+        await loop.create_connection(lambda done=done: Connection(requests, began + seconds, done), "127.0.0.1", port)
+    times = [t for result in await asyncio.gather(*futures) for t in result]
+    return len(times) / (time.perf_counter() - began), times
+
+
+def http_bytes(method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    """Return a request as it goes over the socket."""
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def signed(port: int, service: str, target: str | None, path: str, body: Any) -> bytes:
+    """Return a signed request as an SDK would send it."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Host": f"127.0.0.1:{port}", "Content-Type": "application/x-amz-json-1.0"}
+    if target:
+        headers["X-Amz-Target"] = target
+    request = AWSRequest("POST", f"http://127.0.0.1:{port}{path}", data=raw, headers=headers)
+    SigV4Auth(Credentials("test", "test"), service, "us-east-1").add_auth(request)
+    return http_bytes("POST", path, dict(request.headers.items()), raw)
+
+
+def always(request: bytes) -> Callable[[], bytes]:
+    return lambda: request
+
+
+def zipped(source: str) -> bytes:
+    import io
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.py", source)
+    return buffer.getvalue()
+
+
+class Bench:
+    """One run: a bare echo server and a Cumulet, side by side."""
+
+    def __init__(self, durability: str) -> None:
+        self.durability = durability
+        self.results: list[Measured] = []
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.server.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"max_attempts": 0}, read_timeout=60),
+        )
+
+    def measure(self, name: str, port: int, requests: Callable[[], bytes], connections: int = CONNECTIONS) -> Measured:
+        """Measure throughput at `connections`, and latency at one, in rounds."""
+        rates, latencies = [], []
+        asyncio.run(load(port, requests, connections, 0.5))
+        for _ in range(ROUNDS):
+            rate, _ = asyncio.run(load(port, requests, connections, SECONDS / ROUNDS))
+            rates.append(rate)
+        _, latencies = asyncio.run(load(port, requests, 1, 1.0))
+        measured = Measured(name, rates, latencies)
+        self.results.append(measured)
+        return measured
+
+    def run(self) -> None:
+        from running import start_server
+
+        with tempfile.TemporaryDirectory(prefix="cumulet-bench-") as folder:
+            echo = subprocess.Popen([sys.executable, str(HERE / "echo.py")], stdout=subprocess.PIPE, text=True)
+            assert echo.stdout is not None
+            echo_port = int(echo.stdout.readline())
+            began = time.perf_counter()
+            self.server = start_server(Path(folder) / "data", "--durability", self.durability)
+            urllib.request.urlopen(f"{self.server.endpoint}/_cumulet/health").read()
+            self.start_seconds = time.perf_counter() - began
+            self.idle_mb = resident_mb(self.server.process.pid)
+            try:
+                self.measure("bare echo", echo_port, always(http_bytes("POST", "/", {"Host": "x"}, b'{"a":1}')))
+                self.dynamodb()
+                self.functions()
+            finally:
+                self.server.stop()
+                echo.terminate()
+                echo.wait()
+
+    def dynamodb(self) -> None:
+        self.client("dynamodb").create_table(
+            TableName="bench",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        port = self.server.port
+
+        def request(operation: str, body: dict[str, Any]) -> bytes:
+            return signed(port, "dynamodb", f"DynamoDB_20120810.{operation}", "/", {"TableName": "bench", **body})
+
+        puts = [request("PutItem", {"Item": {**ITEM, "sk": {"S": f"{n:04}"}}}) for n in range(20)]
+        for put in puts:
+            asyncio.run(load(port, always(put), 1, 0))
+        key = {"pk": {"S": "bench"}, "sk": {"S": "0007"}}
+        self.measure("GetItem", port, always(request("GetItem", {"Key": key})))
+        numbers = iter(range(10**9))
+        self.measure("PutItem", port, lambda: puts[next(numbers) % len(puts)])
+        update = request(
+            "UpdateItem",
+            {
+                "Key": key,
+                "UpdateExpression": "SET version = version + :one",
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeValues": {":one": {"N": "1"}},
+            },
+        )
+        self.measure("UpdateItem with condition", port, always(update))
+        query = request(
+            "Query",
+            {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "bench"}}},
+        )
+        self.measure("Query of 20", port, always(query))
+
+    def functions(self) -> None:
+        port = self.server.port
+        self.client("iam").create_role(
+            RoleName="bench",
+            AssumeRolePolicyDocument=json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    ],
+                }
+            ),
+        )
+        self.client("iam").attach_role_policy(
+            RoleName="bench", PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+        )
+        self.create_function("trivial", HANDLER)
+        invoke = signed(port, "lambda", None, "/2015-03-31/functions/trivial/invocations", b"{}")
+        asyncio.run(load(port, always(invoke), 1, 0))
+        self.measure("warm invoke", port, always(invoke), connections=8)
+        self.cold("cold invoke, trivial", "trivial", HANDLER)
+        self.cold("cold invoke, boto3 client", "withboto", HANDLER_BOTO3)
+        self.api()
+        self.crud()
+
+    def create_function(self, name: str, source: str) -> None:
+        self.client("lambda").create_function(
+            FunctionName=name,
+            Runtime=f"python3.{sys.version_info.minor}",
+            Role="arn:aws:iam::000000000000:role/bench",
+            Handler="index.handler",
+            Code={"ZipFile": zipped(source)},
+            MemorySize=256,
+        )
+
+    def cold(self, title: str, name: str, source: str) -> None:
+        """Measure the first invocation of fresh functions, each with code of its own."""
+        port, times = self.server.port, []
+        for number in range(12):
+            fresh = f"{name}-{number}"
+            self.create_function(fresh, f"{source}# {number}\n")
+            request = signed(port, "lambda", None, f"/2015-03-31/functions/{fresh}/invocations", b"{}")
+            _, latencies = asyncio.run(load(port, always(request), 1, 0))
+            times += latencies
+        self.results.append(Measured(title, [], times))
+
+    def api(self) -> None:
+        gateway = self.client("apigatewayv2")
+        api = gateway.create_api(
+            Name="bench",
+            ProtocolType="HTTP",
+            Target="arn:aws:lambda:us-east-1:000000000000:function:trivial",
+        )
+        self.client("lambda").add_permission(
+            FunctionName="trivial",
+            StatementId="api",
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+            SourceArn=f"arn:aws:execute-api:us-east-1:000000000000:{api['ApiId']}/*",
+        )
+        path = f"/_aws/execute-api/{api['ApiId']}/$default/"
+        get = http_bytes("GET", path, {"Host": f"127.0.0.1:{self.server.port}"}, b"")
+        self.measure("HTTP API -> function", self.server.port, always(get), connections=8)
+
+    def crud(self) -> None:
+        """Measure the notes application's read: API -> function -> table."""
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "cumulet",
+                "deploy",
+                str(ROOT / "examples/notes"),
+                "--endpoint",
+                self.server.endpoint,
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        apis = self.client("apigateway").get_rest_apis()["items"]
+        base = f"/_aws/execute-api/{apis[0]['id']}/Prod/notes"
+        body = json.dumps({"title": "bench", "body": "x" * 200}).encode()
+        request = urllib.request.Request(
+            self.server.endpoint + base, data=body, method="POST", headers={"content-type": "application/json"}
+        )
+        note = json.load(urllib.request.urlopen(request))
+        get = http_bytes("GET", f"{base}/{note['id']}", {"Host": f"127.0.0.1:{self.server.port}"}, b"")
+        self.measure("notes read: API -> function -> table", self.server.port, always(get), connections=8)
+
+
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process in MB (0 where /proc does not tell)."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--durability", default="fsync", choices=("fsync", "os", "memory"))
+    options = parser.parse_args()
+    bench = Bench(options.durability)
+    bench.run()
+    echo = bench.results[0].rate
+    console = Console(width=110)
+    console.print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+        f"uvicorn {importlib.metadata.version('uvicorn')}; durability {options.durability}; load from the same machine"
+    )
+    table = Table("path", "requests/s", "of the bare echo", "p50 ms (1 conn.)", "p99 ms")
+    for measured in bench.results:
+        table.add_row(
+            measured.name,
+            f"{measured.rate:,.0f}" if measured.rate else "-",
+            f"{measured.rate / echo:.2f}" if measured.rate else "-",
+            f"{measured.percentile(0.5):.2f}",
+            f"{measured.percentile(0.99):.2f}",
+        )
+    console.print(table)
+    console.print(
+        f"`cumulet up` until the first answer: {bench.start_seconds:.2f} s; idle memory {bench.idle_mb:.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()

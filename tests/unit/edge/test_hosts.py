@@ -1,0 +1,25 @@
+"""Which door a host and a path lead to."""
+
+import pytest
+
+from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, ServiceDoor, find_door
+
+DOORS: list[tuple[str, str, Door]] = [
+    ("localhost:4566", "/", ServiceDoor("/")),
+    ("localhost:4566", "/_cumulet/health", ControlDoor("health")),
+    ("localhost:4566", "/_aws/execute-api/abc123/prod/notes/7", ApiDoor("abc123", "/prod/notes/7", "path")),
+    ("localhost:4566", "/_aws/execute-api/abc123", ApiDoor("abc123", "", "path")),
+    ("abc123.execute-api.localhost:4566", "/prod/a%2Fb", ApiDoor("abc123", "/prod/a%2Fb", "host")),
+    ("ABC123.execute-api.us-east-1.amazonaws.com", "/prod", ApiDoor("abc123", "/prod", "host")),
+    ("bucket.s3.localhost:4566", "/key", ServiceDoor("/bucket/key")),
+    ("my.dotted.bucket.s3.us-east-1.amazonaws.com", "/key", ServiceDoor("/my.dotted.bucket/key")),
+    ("bucket.s3-us-west-2.amazonaws.com", "/", ServiceDoor("/bucket/")),
+    ("s3.us-east-1.amazonaws.com", "/bucket/key", ServiceDoor("/bucket/key")),
+    ("dynamodb.us-east-1.amazonaws.com", "/", ServiceDoor("/")),
+    ("", "/x", ServiceDoor("/x")),
+]
+
+
+@pytest.mark.parametrize(("host", "path", "door"), DOORS)
+def test_door(host: str, path: str, door: Door) -> None:
+    assert find_door(host, path) == door

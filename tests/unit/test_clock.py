@@ -1,0 +1,51 @@
+"""Clocks: what moves them, and whom that wakes."""
+
+import asyncio
+
+import pytest
+
+from cumulet.clock import ManualClock, SystemClock
+
+
+async def test_a_manual_clock_wakes_sleepers_in_order_when_it_is_moved() -> None:
+    clock, woken = ManualClock(), []
+
+    async def sleeper(seconds: float) -> None:
+        await clock.sleep(seconds)
+        woken.append(seconds)
+
+    tasks = [asyncio.ensure_future(sleeper(seconds)) for seconds in (30, 10, 20)]
+    await asyncio.sleep(0)
+    clock.advance(25)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert woken == [10, 20]
+    clock.advance(5)
+    await asyncio.gather(*tasks)
+    assert woken == [10, 20, 30]
+
+
+async def test_moving_the_system_clock_wakes_who_sleeps_past_that_moment() -> None:
+    clock = SystemClock()
+    before_ms = clock.now_ms()
+    sleeping = asyncio.ensure_future(clock.sleep(3600))
+    await asyncio.sleep(0)
+    clock.advance(3601)
+    await asyncio.wait_for(sleeping, 1)
+    assert clock.now_ms() - before_ms >= 3_601_000
+
+
+async def test_a_move_that_is_too_short_wakes_nobody() -> None:
+    clock = SystemClock()
+    sleeping = asyncio.ensure_future(clock.sleep(3600))
+    await asyncio.sleep(0)
+    clock.advance(60)
+    await asyncio.sleep(0.01)
+    assert not sleeping.done()
+    sleeping.cancel()
+
+
+@pytest.mark.parametrize("clock", [ManualClock(), SystemClock()])
+def test_no_clock_runs_backwards(clock: ManualClock | SystemClock) -> None:
+    with pytest.raises(ValueError, match="forward"):
+        clock.advance(-1)

@@ -1,0 +1,51 @@
+"""Settings: which source wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from cumulet.settings import Settings, SettingsError, make_client_settings, make_settings
+
+
+def test_defaults() -> None:
+    assert make_settings({}) == Settings()
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
+    environ = {"CUMULET_PORT": "5000", "CUMULET_REGION": "eu-west-1", "CUMULET_DATA_DIR": "/data"}
+    settings = make_settings(environ, port=6000)
+    assert (settings.port, settings.region, settings.data_dir) == (6000, "eu-west-1", Path("/data"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"durability": "sometimes"}, "durability is fsync, os or memory"),
+        ({"port": 70000}, "a port is a number from 0 to 65535"),
+        ({"port": "http"}, "a port is a number from 0 to 65535"),
+        ({"account": "12"}, "an account is 12 digits"),
+        ({"host": "0.0.0.0"}, "add --strict"),
+        ({"host": "example.com"}, "add --strict"),
+    ],
+)
+def test_refused(flags: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        make_settings({}, **flags)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.3.2.1"])
+def test_loopback_needs_no_strict_mode(host: str) -> None:
+    assert make_settings({}, host=host).host == host
+
+
+def test_strict_mode_may_listen_anywhere() -> None:
+    assert make_settings({}, host="0.0.0.0", strict=True).endpoint == "http://localhost:4566"
+
+
+def test_a_client_takes_aws_names_from_the_environment() -> None:
+    settings = make_client_settings({"AWS_REGION": "eu-north-1", "AWS_ACCESS_KEY_ID": "123456789012"})
+    assert (settings.region, settings.access_key_id, settings.endpoint) == (
+        "eu-north-1",
+        "123456789012",
+        "http://localhost:4566",
+    )

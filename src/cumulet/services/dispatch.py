@@ -20,7 +20,6 @@ from cumulet.services.kit import (
     Params,
     Principal,
     Service,
-    as_list,
     unsupported,
 )
 from cumulet.store.api import ReadTx, Store
@@ -107,13 +106,12 @@ class Dispatcher:
             raise NotImplementedHere(f"The parameter {more[0]} of {service.iam_prefix}:{operation.name}")
         if operation.open_to_all or self._is_own_root(call, operation):
             return
-        resources = ("*",) if operation.resource == "*" else as_list(operation.resource(call, params))
         action = service.action_of(operation)
         conditions = operation.conditions(call, params) if operation.conditions else {}
 
         def decide(tx: ReadTx) -> str | None:
             policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
-            for resource in resources:
+            for resource in operation.resources(tx, call, params):
                 if (denial := self._authorizer.denial(tx, call, action, resource, conditions, policy)) is not None:
                     return denial
             return None

@@ -88,7 +88,12 @@ class Call:
     secure: bool = False
 
 
-Resource: TypeAlias = Callable[[Call, Params], str | Sequence[str]] | Literal["*"]
+Resource: TypeAlias = (
+    Callable[[Call, Params], str | Sequence[str]]
+    | Callable[[ReadTx, Call, Params], str | Sequence[str]]
+    | Literal["*"]
+)
+"""What an operation acts on. A function with a transaction is for ARNs that only records tell (the path of a role)."""
 Body: TypeAlias = Callable[..., Any]
 OperationKind = Literal["read", "write", "plane"]
 
@@ -113,8 +118,18 @@ class Operation:
     missing: str = ""
     """What is not built, in words, for docs/operations.md; empty when only `params` tells."""
 
+    resource_reads: bool = False
+    """Whether `resource` takes a transaction."""
+
     def __call__(self, *args: Any) -> Any:
         return self.body(*args)
+
+    def resources(self, tx: ReadTx, call: Call, params: Params) -> Sequence[str]:
+        """Return the ARNs that the operation acts on; "*" where AWS has no resource-level permissions."""
+        if self.resource == "*":
+            return ("*",)
+        resource: Callable[..., str | Sequence[str]] = self.resource
+        return as_list(resource(tx, call, params) if self.resource_reads else resource(call, params))
 
 
 def operation(
@@ -142,6 +157,7 @@ def operation(
             conditions=conditions,
             open_to_all=open_to_all,
             missing=missing,
+            resource_reads=callable(resource) and len(inspect.signature(resource).parameters) == 3,
         )
 
     return declare

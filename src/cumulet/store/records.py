@@ -4,7 +4,8 @@ The version byte is the family's own: a family whose struct changes in a way tha
 the next version and an upgrade function here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -21,13 +22,20 @@ RECORD_VERSION = 1
 
 
 class Records(Generic[R]):
-    """Load and save one family's records. Every method needs a transaction and touches nothing else."""
+    """Load and save one family's records. Every method needs a transaction and touches nothing else.
 
-    def __init__(self, family: Family, kind: type[R], version: int = RECORD_VERSION) -> None:
+    `cached` keeps that many decoded records by their bytes, for families that each request reads: the same bytes then
+    give the same object, which nobody may change.
+    """
+
+    def __init__(self, family: Family, kind: type[R], version: int = RECORD_VERSION, cached: int = 0) -> None:
         self.family = family
         self._version = bytes([version])
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._encoder = msgspec.msgpack.Encoder()
+        self._decode: Callable[[bytes], R] = (
+            lru_cache(maxsize=cached)(self._decode_anew) if cached else self._decode_anew
+        )
 
     def find(self, tx: ReadTx, scope: Scope, *parts: Element) -> R | None:
         """Return the record, or None."""
@@ -69,7 +77,7 @@ class Records(Generic[R]):
         for _, value in tx.scan(start, end, limit=limit, reverse=reverse):
             yield self._decode(value)
 
-    def _decode(self, value: bytes) -> R:
+    def _decode_anew(self, value: bytes) -> R:
         if value[:1] != self._version:
             raise InvariantViolated(
                 f"a record of family '{self.family.name}' has version {value[0]}, this program reads {self._version[0]}"

@@ -49,9 +49,12 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The resource policy as a JSON document, None if there are no permissions."""
     policy_revision_id: str = ""
     tags: dict[str, str] = {}
+    code_url_secret: bytes
+    """Signs the URLs under which GetFunction offers the code."""
 
 
-FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord)
+FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord, cached=1024)
+"""Every invocation reads one, hence the cache."""
 
 FunctionErrorKind = Literal["Handled", "Unhandled"]
 

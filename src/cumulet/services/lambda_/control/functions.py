@@ -10,6 +10,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.archives import Archive
+from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.configuration import (
     EMPTY_ONLY,
     check_no_version,
@@ -20,7 +21,7 @@ from cumulet.services.lambda_.control.configuration import (
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.control.roles import check_role
-from cumulet.services.lambda_.control.sources import code_location, fetch_code
+from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.control.tags import check_tags
 from cumulet.services.lambda_.names import LATEST, FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
@@ -57,7 +58,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
     await check_role(plane.ground, call, ref, params["Role"])
     await plane.ground.store.read(lambda tx: _check_absent(tx, ref))
     archive = await fetch_code(plane.ground, call, params["Code"], "CreateFunction")
-    revision_id = call.ids.uuid()
+    revision_id, secret = call.ids.uuid(), call.ids.secret(32)
 
     def create(tx: WriteTx) -> VersionRecord:
         _check_absent(tx, ref)
@@ -72,7 +73,9 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             last_modified_ms=call.now_ms,
             **fields,
         )
-        FUNCTIONS.save(tx, ref.scope, ref.name, record=FunctionRecord(latest=version, tags=tags))
+        FUNCTIONS.save(
+            tx, ref.scope, ref.name, record=FunctionRecord(latest=version, tags=tags, code_url_secret=secret)
+        )
         return version
 
     return render_configuration(await plane.ground.store.write(create), "creating")
@@ -85,7 +88,7 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
     function = await plane.ground.store.read(lambda tx: load_function(tx, ref))
     output: dict[str, Any] = {
         "Configuration": render_configuration(function.latest, qualified=ref.qualifier is not None),
-        "Code": {"RepositoryType": "S3", "Location": code_location(plane.ground, ref.scope, function.latest)},
+        "Code": {"RepositoryType": "S3", "Location": render_code_url(plane.ground, call, ref.scope, function)},
     }
     if function.tags:
         output["Tags"] = dict(function.tags)

@@ -13,6 +13,7 @@ RUNNABLE = (
 )
 
 NOT_HERE = (
+    "nodejs16.x",
     "nodejs18.x",
     "nodejs20.x",
     "nodejs22.x",
@@ -22,6 +23,7 @@ NOT_HERE = (
     "java17",
     "java21",
     "java25",
+    "dotnet6",
     "dotnet8",
     "dotnet10",
     "ruby3.2",
@@ -34,7 +36,6 @@ NOT_HERE = (
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html, those whose creation and update AWS has blocked.
 DEPRECATED = frozenset(
     (
-        "dotnet6",
         "dotnetcore1.0",
         "dotnetcore2.0",
         "dotnetcore2.1",
@@ -49,7 +50,6 @@ DEPRECATED = frozenset(
         "nodejs10.x",
         "nodejs12.x",
         "nodejs14.x",
-        "nodejs16.x",
         "provided",
         "python2.7",
         "python3.6",

@@ -1,15 +1,11 @@
-"""Where a function's code comes from: the request itself or a bucket; and the way back to whoever asks for it."""
+"""Where a function's code comes from: the request itself or a bucket."""
 
 import asyncio
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.scope import Scope
 from cumulet.services.kit import Call, Ground, Params
 from cumulet.services.lambda_.control.archives import Archive, check_archive, check_upload_size
 from cumulet.services.lambda_.control.configuration import invalid
-from cumulet.services.lambda_.records import FUNCTIONS, VersionRecord
-from cumulet.store import blobs
-from cumulet.store.api import ReadTx
 
 _THREAD_FROM_BYTES = 1024 * 1024
 """A megabyte is hashed in a millisecond; more would hold up other requests."""
@@ -60,25 +56,3 @@ async def _fetch_object(ground: Ground, call: Call, code: Params) -> bytes:
 
 def _s3_reason(refusal: ServiceError) -> str:
     return f"S3 Error Code: {refusal.code}. S3 Error Message: {refusal.message}"
-
-
-CODE_PATH = "/_cumulet/lambda/code"
-"""`{CODE_PATH}/{account}/{region}/{function}/{blob digest}` answers with `load_code`."""
-
-
-def code_location(ground: Ground, scope: Scope, version: VersionRecord) -> str:
-    """Return the URL of a version's archive. As with AWS's, the unguessable part of it is the permission."""
-    path = f"{scope.account}/{scope.region}/{version.function_name}/{version.code_blob}"
-    return f"{ground.settings.endpoint}{CODE_PATH}/{path}"
-
-
-async def load_code(ground: Ground, account: str, region: str, function_name: str, digest: str) -> bytes | None:
-    """Return the archive behind a code URL; None unless it is the function's code now."""
-
-    def load(tx: ReadTx) -> bytes | None:
-        function = FUNCTIONS.find(tx, Scope(account, region), function_name)
-        if function is None or function.latest.code_blob != digest:
-            return None
-        return blobs.load(tx, digest)
-
-    return await ground.store.read(load)

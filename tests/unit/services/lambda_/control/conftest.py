@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from harness import House
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
@@ -14,6 +13,7 @@ from cumulet.services.kit import Call, Output, Params, Service, operation
 from cumulet.services.lambda_ import build
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 from cumulet.store.api import ReadTx
+from harness import House
 
 ROLE = "arn:aws:iam::000000000000:role/runs-notes"
 
@@ -108,3 +108,13 @@ def house() -> LambdaHouse:
 @pytest.fixture
 def lambda_house() -> type[LambdaHouse]:
     return LambdaHouse
+
+
+@pytest.fixture(name="make_zip")
+def make_zip_fixture() -> Callable[..., bytes]:
+    return make_zip
+
+
+@pytest.fixture(name="creation")
+def creation_fixture() -> Callable[..., dict[str, Any]]:
+    return creation

@@ -90,7 +90,8 @@ VALUE = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')
     [
         (
             b"test data",
-            f"Unrecognized token 'test': was expecting {VALUE}\n at [Source: (byte[])\"test data\"; line: 1, column: 6]",
+            f"Unrecognized token 'test': was expecting {VALUE}\n"
+            ' at [Source: (byte[])"test data"; line: 1, column: 6]',
         ),
         (
             b'{"a": }',

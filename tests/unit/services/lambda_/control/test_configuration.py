@@ -1,0 +1,117 @@
+"""The checks on a function's configuration, as rows."""
+
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from cumulet.services.lambda_.control.configuration import parse_configuration, parse_environment
+
+ONE_ERROR = "1 validation error detected: Value "
+ENVIRONMENT = (
+    "Lambda was unable to configure your environment variables because the environment variables you have provided "
+)
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "words"),
+    [
+        (
+            {"Timeout": 901},
+            "ValidationException",
+            f"{ONE_ERROR}'901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal "
+            "to 900",
+        ),
+        (
+            {"MemorySize": 10241},
+            "ValidationException",
+            f"{ONE_ERROR}'10241' at 'memorySize' failed to satisfy constraint: Member must have value less than or "
+            "equal to 10240",
+        ),
+        (
+            {"MemorySize": 127},
+            "ValidationException",
+            f"{ONE_ERROR}'127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or "
+            "equal to 128",
+        ),
+        (
+            {"EphemeralStorage": {"Size": 10241}},
+            "ValidationException",
+            f"{ONE_ERROR}'10241' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less "
+            "than or equal to 10240",
+        ),
+        (
+            {"Runtime": "python2.7"},
+            "InvalidParameterValueException",
+            "The runtime parameter of python2.7 is no longer supported for creating or updating AWS Lambda functions. "
+            "We recommend you use a supported runtime while creating or updating functions.",
+        ),
+        (
+            {"Environment": {"Variables": {"AWS_REGION": "x", "MINE": "y", "_HANDLER": "z"}}},
+            "InvalidParameterValueException",
+            f"{ENVIRONMENT}contains reserved keys that are currently not supported for modification. "
+            "Reserved keys used in this request: AWS_REGION, _HANDLER",
+        ),
+    ],
+)
+def test_what_aws_refuses(params: dict[str, Any], code: str, words: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        parse_configuration(params)
+    assert (caught.value.code, caught.value.message) == (code, words)
+
+
+def test_an_unknown_runtime_is_told_the_known_ones() -> None:
+    with pytest.raises(ServiceError) as caught:
+        parse_configuration({"Runtime": "python3"})
+    assert caught.value.code == "InvalidParameterValueException"
+    assert caught.value.message.startswith(
+        "Value python3 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: ["
+    )
+    assert caught.value.message.endswith("] or be a valid ARN")
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"Runtime": "nodejs22.x"}, "Runtime nodejs22.x is not implemented"),
+        ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig Mode Active"),
+        ({"LoggingConfig": {"LogFormat": "JSON"}}, "LoggingConfig LogFormat JSON"),
+        ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "The parameter VpcConfig"),
+        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:0:q"}}, "The parameter DeadLetterConfig"),
+        ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "The parameter SnapStart"),
+        ({"FileSystemConfigs": [{"Arn": "x", "LocalMountPath": "/mnt/x"}]}, "The parameter FileSystemConfigs"),
+        ({"ImageConfig": {"Command": ["x"]}}, "The parameter ImageConfig"),
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(params: dict[str, Any], named: str) -> None:
+    with pytest.raises(ServiceError, match=named) as caught:
+        parse_configuration(params)
+    assert caught.value.code == "NotImplementedException"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": [], "Ipv6AllowedForDualStack": False}},
+        {"DeadLetterConfig": {"TargetArn": ""}},
+        {"SnapStart": {"ApplyOn": "None"}},
+        {"Layers": []},
+        {"KMSKeyArn": ""},
+        {"FileSystemConfigs": []},
+    ],
+)
+def test_asking_for_nothing_is_taken(params: dict[str, Any]) -> None:
+    assert parse_configuration(params) == {}
+
+
+def test_the_log_group_can_be_chosen() -> None:
+    logging = {"LogFormat": "Text", "LogGroup": "/notes"}
+    assert parse_configuration({"LoggingConfig": logging}) == {"log_group": "/notes"}
+
+
+def test_variables_may_take_four_kilobytes_as_json() -> None:
+    frame = len('{"A":""}')
+    assert parse_environment({"A": "x" * (4096 - frame)})
+    with pytest.raises(ServiceError) as caught:
+        parse_environment({"A": "x" * (4097 - frame)})
+    assert caught.value.message.startswith(ENVIRONMENT + 'exceeded the 4KB limit. String measured: {"A":"xxx')

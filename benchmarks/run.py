@@ -335,7 +335,7 @@ class Bench:
         )
         apis = self.client("apigateway").get_rest_apis()["items"]
         base = f"/_aws/execute-api/{apis[0]['id']}/Prod/notes"
-        body = json.dumps({"title": "bench", "body": "x" * 200}).encode()
+        body = json.dumps({"title": "bench", "text": "x" * 200}).encode()
         request = urllib.request.Request(
             self.server.endpoint + base, data=body, method="POST", headers={"content-type": "application/json"}
         )

@@ -58,7 +58,17 @@ WAITING_MAX = 16_384
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 """After about so many bytes the log is written back to the file. Larger logs make reads slower."""
 
-_PAGE_BYTES = 4096
+_PAGE_BYTES = 8192
+"""Up to about a quarter of a page lies beside its key in the tree, the rest in overflow pages of its own.
+
+Measured with 60-byte random keys, WITHOUT ROWID, 20,000 records, microseconds (page of 4096 / 8192 / 16384 / a rowid
+table at 4096): point read at 350 bytes 21 / 18 / 11 / 11, at 1,200 bytes 37 / 19 / 17 / 16, at 100 KB 278 / 186 / 149 /
+75; scan of 20 at 350 bytes 43 / 65 / 61 / 111, at 1,200 bytes 112 / 60 / 78 / 105; insert in groups of 50 at 350 bytes
+62 / 57 / 53 / 34. A rowid table inserts faster and reads large values faster, but a Query, the commonest read of many
+records, jumps for each. Memory-mapped reads lose what they gain: every commit of the other connection unmaps the file.
+"""
+
+_CACHE_KIB = 16 * 1024
 _GET = "SELECT v FROM kv WHERE k = ?"
 _SCAN = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k LIMIT ?"
 _SCAN_BACK = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?"
@@ -114,6 +124,8 @@ def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
     # The commit thread and the loop's thread take turns on the writing connection, never both at once.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
     try:
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # heeded when the file is made
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache

@@ -36,12 +36,11 @@ def unpack(packed: bytes) -> tuple[Element, ...]:
     return tuple(elements)
 
 
-def after(prefix: bytes) -> bytes:
-    """Return the first key behind every key that begins with `prefix`. Raises ValueError if there is none."""
-    stripped = prefix.rstrip(b"\xff")
-    if not stripped:
-        raise ValueError("no key lies behind a prefix of FF bytes")
-    return stripped[:-1] + bytes([stripped[-1] + 1])
+def after(packed: bytes) -> bytes:
+    """Return the end of the range of all tuples that begin with the packed one."""
+    # No element begins with FF. The next byte string after `packed` would be too far: it has behind it the tuples whose
+    # last text goes on with a zero, which is escaped as 00 FF.
+    return packed + b"\xff"
 
 
 def _pack_one(element: Element) -> bytes:
@@ -86,6 +85,8 @@ def _unpack_one(packed: bytes, at: int) -> tuple[Element, int]:
         digits = packed[at + 1 : at + 1 + length]
         if len(digits) < length:
             raise ValueError("a key ends inside an integer")
+        if length and digits[0] == (0x00 if kind > _INT_ZERO else 0xFF):
+            raise ValueError("a key has an integer with more bytes than it needs")
         number = int.from_bytes(digits, "big")
         return (number if kind >= _INT_ZERO else number - (1 << 8 * length) + 1), at + 1 + length
     raise ValueError(f"no key element begins with byte {kind:#04x}")

@@ -96,11 +96,10 @@ LAMBDA_FUNCTION = _family(40, "function", "function_name", "a function's configu
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")
 REST_API = _family(61, "REST API", "api_id", "a REST API")
 REST_RESOURCE = _family(62, "REST resource", "api_id resource_id", "a resource with its methods and integrations")
-REST_DEPLOYMENT = _family(63, "REST deployment", "api_id deployment_id", "an immutable snapshot of a REST API")
+API_DEPLOYMENT = _family(63, "API deployment", "api_id deployment_id", "an immutable snapshot of either kind of API")
 HTTP_API = _family(64, "HTTP API", "api_id", "an HTTP API")
 HTTP_ROUTE = _family(65, "HTTP route", "api_id route_id", "a route of an HTTP API")
 HTTP_INTEGRATION = _family(66, "HTTP integration", "api_id integration_id", "an integration of an HTTP API")
-HTTP_DEPLOYMENT = _family(67, "HTTP deployment", "api_id deployment_id", "an immutable snapshot of an HTTP API")
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
 
 # CloudWatch Logs

@@ -37,6 +37,10 @@ class Records(Generic[R]):
             lru_cache(maxsize=cached)(self._decode_anew) if cached else self._decode_anew
         )
 
+    def decode(self, value: bytes) -> R:
+        """Return the record that a stored value holds."""
+        return self._decode(value)
+
     def find(self, tx: ReadTx, scope: Scope, *parts: Element) -> R | None:
         """Return the record, or None."""
         value = tx.get(self.family.key(scope, *parts))

@@ -1,0 +1,101 @@
+"""One request's #names and :values: checked, looked up, and in the end all used."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.expressions.ast import Elements, Path, ValueRef
+from cumulet.services.dynamodb.core.limits import ATTRIBUTE_NAME_BYTES_MAX
+from cumulet.services.dynamodb.core.values import Value, canonical_value, invalid, text_bytes
+
+_NAME_KEY = re.compile(r"#[A-Za-z0-9_]+").fullmatch
+_VALUE_KEY = re.compile(r":[A-Za-z0-9_]+").fullmatch
+
+
+class Placeholders:
+    """The names and values of one request. Looking one up marks it as used."""
+
+    __slots__ = ("_names", "_used_names", "_used_values", "_values")
+
+    def __init__(self, names: Mapping[str, str] | None, values: Mapping[str, Any] | None) -> None:
+        """Check what the client sent. Raises AWS's errors for bad keys, names and values."""
+        self._names = {} if names is None else _checked_names(names)
+        self._values = {} if values is None else _checked_values(values)
+        self._used_names: set[str] = set()
+        self._used_values: set[str] = set()
+
+    def elements(self, path: Path, expression: str) -> Elements:
+        """Return a path with its names in place; `expression` is the parameter's name, for the error."""
+        if not self._names and not any(type(element) is str and element[0] == "#" for element in path.elements):
+            return path.elements
+        return tuple(
+            [self._name(element, expression) if type(element) is str else element for element in path.elements]
+        )
+
+    def _name(self, element: str, expression: str) -> str:
+        if element[0] != "#":
+            return element
+        name = self._names.get(element)
+        if name is None:
+            invalid(
+                f"Invalid {expression}: An expression attribute name used in the document path is not defined; "
+                f"attribute name: {element}"
+            )
+        self._used_names.add(element)
+        return name
+
+    def value(self, ref: ValueRef, expression: str) -> Value:
+        """Return the value of a placeholder."""
+        value = self._values.get(ref.name)
+        if value is None:
+            invalid(
+                f"Invalid {expression}: An expression attribute value used in expression is not defined; "
+                f"attribute value: {ref.name}"
+            )
+        self._used_values.add(ref.name)
+        return value
+
+    def check_all_used(self) -> None:
+        """Raise ValidationException if a name or value was sent that no expression mentions."""
+        if len(self._used_names) < len(self._names):
+            self._unused("ExpressionAttributeNames", self._names.keys(), self._used_names)
+        if len(self._used_values) < len(self._values):
+            self._unused("ExpressionAttributeValues", self._values.keys(), self._used_values)
+
+    @staticmethod
+    def _unused(parameter: str, given: Any, used: set[str]) -> NoReturn:
+        unused = ", ".join(key for key in given if key not in used)
+        invalid(f"Value provided in {parameter} unused in expressions: keys: {{{unused}}}")
+
+
+def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
+    if not names:
+        invalid("ExpressionAttributeNames must not be empty")
+    for key, name in names.items():
+        if not _NAME_KEY(key):
+            invalid(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
+        if not name:
+            invalid(f"ExpressionAttributeNames contains invalid value: Empty attribute name; key: {key}")
+        if text_bytes(name) > ATTRIBUTE_NAME_BYTES_MAX:
+            invalid(
+                "Member must have length less than or equal to 65535, Member must have length greater than or equal to "
+                f"0; ExpressionAttributeNames contains invalid value for key: {key}"
+            )
+    return names
+
+
+def _checked_values(values: Mapping[str, Any]) -> dict[str, Value]:
+    if not values:
+        invalid("ExpressionAttributeValues must not be empty")
+    checked = {}
+    for key, value in values.items():
+        if not _VALUE_KEY(key):
+            invalid(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
+        try:
+            checked[key] = canonical_value(value)[0]
+        except ServiceError as error:
+            if error.code != "ValidationException":
+                raise
+            invalid(f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}")
+    return checked

@@ -1,0 +1,1 @@
+"""DynamoDB's operations: a heavy one has a file of its own, the control plane is in `tables`."""

@@ -1,0 +1,38 @@
+"""GetItem: one item by its key."""
+
+from cumulet.services.dynamodb.core.capacity import read_units, render_capacity
+from cumulet.services.dynamodb.core.expressions.projections import bind_projection
+from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
+from cumulet.services.dynamodb.core.values import canonical_item
+from cumulet.services.dynamodb.items import locate
+from cumulet.services.dynamodb.operations.requests import read_placeholders
+from cumulet.services.dynamodb.permissions import item_conditions
+from cumulet.services.dynamodb.tables import open_table, table_arn
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx
+
+
+@operation(
+    "GetItem",
+    resource=table_arn,
+    conditions=item_conditions,
+    params="TableName Key ConsistentRead ReturnConsumedCapacity ProjectionExpression ExpressionAttributeNames",
+)
+def get_item(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return the item, or no Item if there is none. Without a projection its stored bytes are the answer."""
+    key, _ = canonical_item(params["Key"])
+    project = None
+    if "ProjectionExpression" in params or "ExpressionAttributeNames" in params:
+        placeholders = read_placeholders(params, "ProjectionExpression")
+        project = bind_projection(params.get("ProjectionExpression"), placeholders)
+        placeholders.check_all_used()
+    table = open_table(tx, call, params["TableName"])
+    stored = tx.get(locate(table, key))
+    output: dict[str, object] = {}
+    if stored is not None:
+        output["Item"] = stored_json(stored) if project is None else project(decode_item(stored))
+    if (level := params.get("ReturnConsumedCapacity")) is not None:
+        units = read_units(0 if stored is None else stored_bytes(stored), bool(params.get("ConsistentRead")))
+        if (capacity := render_capacity(level, params["TableName"], units)) is not None:
+            output["ConsumedCapacity"] = capacity
+    return output

@@ -1,0 +1,104 @@
+"""Tags of tables."""
+
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.limits import TAGS_MAX, TAGS_PAGE
+from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
+from cumulet.services.dynamodb.tables import TABLES, OpenTable, find_table, name_of
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+
+def tagged_arn(call: Call, params: Params) -> str:
+    """Return the ARN that a tagging request names."""
+    arn: str = params["ResourceArn"]
+    return arn
+
+
+@operation("TagResource", resource=tagged_arn, params="ResourceArn Tags")
+def tag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Add tags to a table, in place of those with the same keys."""
+    table = _get(call, tx, params)
+    tags = {**table.record.tags, **read_tags(params["Tags"])}
+    _check_count(len(tags))
+    _save(call, tx, table, tags)
+    return {}
+
+
+@operation("UntagResource", resource=tagged_arn, params="ResourceArn TagKeys")
+def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Remove tags by key; a key that is not there does not matter."""
+    table = _get(call, tx, params)
+    gone = set(params["TagKeys"])
+    _save(call, tx, table, {key: value for key, value in table.record.tags.items() if key not in gone})
+    return {}
+
+
+@operation("ListTagsOfResource", resource=tagged_arn, params="ResourceArn NextToken")
+def list_tags_of_resource(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a table's tags, a page at a time."""
+    tags = sorted(_get(call, tx, params).record.tags.items())
+    token = params.get("NextToken")
+    if token is not None:
+        last = _parse_token(token)
+        tags = [tag for tag in tags if tag[0] > last]
+    output: dict[str, object] = {"Tags": [{"Key": key, "Value": value} for key, value in tags[:TAGS_PAGE]]}
+    if len(tags) > TAGS_PAGE:
+        output["NextToken"] = tags[TAGS_PAGE - 1][0].encode().hex()
+    return output
+
+
+def read_tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the tags of a request. Raises ValidationException for duplicates and reserved keys."""
+    tags: dict[str, str] = {}
+    for tag in given:
+        key = tag["Key"]
+        if key in tags:
+            invalid_parameter(f"Duplicate Tag Keys: {key}")
+        if key.lower().startswith("aws:"):
+            invalid_parameter("Tag keys that begin with aws: are reserved for system use")
+        tags[key] = tag["Value"]
+    _check_count(len(tags))
+    return tags
+
+
+def _check_count(count: int) -> None:
+    if count > TAGS_MAX:
+        invalid_parameter(f"Too many tags: {count}, maximum: {TAGS_MAX}")
+
+
+def _get(call: Call, tx: ReadTx, params: Params) -> OpenTable:
+    arn = params["ResourceArn"]
+    if not arn.startswith("arn:"):
+        _not_an_arn(arn)
+    try:
+        name = name_of(call, arn)
+    except ServiceError as error:
+        if error.code != "ValidationException":
+            raise
+        _not_an_arn(arn)
+    table = find_table(tx, call.scope, name)
+    if table is None:
+        # The missing letter is AWS's.
+        raise ServiceError("ResourceNotFoundException", f"Requested resource not found: ResourcArn: {arn} not found")
+    return table
+
+
+def _not_an_arn(given: str) -> NoReturn:
+    invalid(f"Invalid TableArn: Invalid ResourceArn provided as input {given}")
+
+
+def _save(call: Call, tx: WriteTx, table: OpenTable, tags: dict[str, str]) -> None:
+    TABLES.save(tx, call.scope, table.record.name, record=msgspec.structs.replace(table.record, tags=tags))
+
+
+def _parse_token(token: str) -> str:
+    try:
+        return binascii.unhexlify(token).decode()
+    except ValueError:
+        invalid(f"Invalid NextToken: {token}")

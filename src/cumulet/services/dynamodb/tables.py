@@ -1,0 +1,153 @@
+"""Tables: their record, how a request names one, and what item operations need of it.
+
+A table's data lies under its id, not its name: a table that is deleted and made anew shares nothing with the old one.
+"""
+
+import re
+from functools import lru_cache
+from typing import NoReturn
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.dynamodb.core.limits import TABLE_NAME_CHARACTERS_MAX
+from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.kit import Call, Params
+from cumulet.store.api import ReadTx
+from cumulet.store.keyspace import DDB_ITEM, DDB_TABLE
+from cumulet.store.records import Records
+
+TABLE_NAME_PATTERN = "[a-zA-Z0-9_.-]+"
+_TABLE_NAME = re.compile(TABLE_NAME_PATTERN).fullmatch
+_TABLE_ARN = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]+)").fullmatch
+
+
+class Table(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is recorded about one table."""
+
+    name: str
+    table_id: str
+    created_ms: int
+    hash_name: str
+    range_name: str | None
+    attributes: dict[str, str]
+    """The attribute definitions, in the order in which they were given."""
+    billing_mode: str
+    read_units: int = 0
+    write_units: int = 0
+    increased_ms: int | None = None
+    decreased_ms: int | None = None
+    decreases_today: int = 0
+    on_demand_since_ms: int | None = None
+    """When the table became PAY_PER_REQUEST. A table that never was has no BillingModeSummary."""
+    deletion_protection: bool = False
+    table_class: str | None = None
+    """As the client set it; AWS describes the class only then."""
+    table_class_since_ms: int | None = None
+    tags: dict[str, str] = {}
+
+
+class OpenTable:
+    """A table as item operations see it: its record, its keys, and where its items lie."""
+
+    __slots__ = ("hash_kind", "hash_name", "key_names", "prefix", "range_kind", "range_name", "record", "scope")
+
+    def __init__(self, scope: Scope, record: Table) -> None:
+        self.scope = scope
+        self.record = record
+        self.hash_name = record.hash_name
+        self.hash_kind = record.attributes[record.hash_name]
+        self.range_name = record.range_name
+        self.range_kind = record.attributes[record.range_name] if record.range_name is not None else None
+        self.key_names = (self.hash_name,) if self.range_name is None else (self.hash_name, self.range_name)
+        self.prefix = DDB_ITEM.key(scope, record.table_id)
+
+    @property
+    def arn(self) -> str:
+        """The table's ARN."""
+        return arn_of(self.scope, self.record.name)
+
+
+TABLES = Records(DDB_TABLE, Table)
+
+
+def arn_of(scope: Scope, name: str) -> str:
+    """Return the ARN of a table."""
+    return f"arn:aws:dynamodb:{scope.region}:{scope.account}:table/{name}"
+
+
+def table_arn(call: Call, params: Params) -> str:
+    """Return the ARN of the table that a request is about; it need not exist, nor be well named."""
+    given = params["TableName"]
+    return given if given.startswith("arn:") else arn_of(call.scope, given)
+
+
+def name_of(call: Call, given: str) -> str:
+    """Return the table's name, given that or its ARN. Raises for what can be neither."""
+    if _TABLE_NAME(given) and len(given) <= TABLE_NAME_CHARACTERS_MAX:
+        return given
+    match = _TABLE_ARN(given)
+    if match is None:
+        check_name(given, characters_min=1)
+        invalid(f"Invalid TableArn: {given}")
+    region, account, name = match.groups()
+    if account != call.scope.account:
+        raise ServiceError(
+            "AccessDeniedException",
+            f"User: {call.principal.arn} is not authorized to access the resource {given} because no resource-based "
+            "policy allows it",
+        )
+    if region != call.scope.region:
+        invalid(f"Region in ARN {given} does not match the region of the request: {call.scope.region}")
+    return name
+
+
+def check_name(given: str, characters_min: int) -> None:
+    """Raise ValidationException, in the words of AWS's model check, for what cannot be a table's name."""
+    problems = []
+    if not _TABLE_NAME(given):
+        problems.append(f"Member must satisfy regular expression pattern: {TABLE_NAME_PATTERN}")
+    if len(given) < characters_min:
+        problems.append(f"Member must have length greater than or equal to {characters_min}")
+    if len(given) > TABLE_NAME_CHARACTERS_MAX:
+        problems.append(f"Member must have length less than or equal to {TABLE_NAME_CHARACTERS_MAX}")
+    if problems:
+        noun = "error" if len(problems) == 1 else "errors"
+        details = [f"Value '{given}' at 'tableName' failed to satisfy constraint: {problem}" for problem in problems]
+        invalid(f"{len(problems)} validation {noun} detected: {'; '.join(details)}")
+
+
+def open_table(tx: ReadTx, call: Call, given: str) -> OpenTable:
+    """Return the table that an item operation names. Raises ResourceNotFoundException if there is none."""
+    table = find_table(tx, call.scope, name_of(call, given))
+    if table is None:
+        missing_item_table()
+    return table
+
+
+def find_table(tx: ReadTx, scope: Scope, name: str) -> OpenTable | None:
+    """Return the table of that name, or None."""
+    value = tx.get(_table_key(scope, name))
+    return None if value is None else _open(scope, value)
+
+
+def missing_item_table() -> NoReturn:
+    """Raise what item operations say of a table that is not there."""
+    raise ServiceError("ResourceNotFoundException", "Requested resource not found")
+
+
+def missing_table(name: str) -> NoReturn:
+    """Raise what the control plane says of a table that is not there."""
+    raise ServiceError("ResourceNotFoundException", f"Requested resource not found: Table: {name} not found")
+
+
+@lru_cache(maxsize=1024)
+def _table_key(scope: Scope, name: str) -> bytes:
+    return DDB_TABLE.key(scope, name)
+
+
+@lru_cache(maxsize=1024)
+def _open(scope: Scope, value: bytes) -> OpenTable:
+    # Cached by the record's own bytes: a changed record is another key, so this can never be stale.
+    return OpenTable(scope, TABLES.decode(value))

@@ -6,14 +6,14 @@ a resource's own policy needs a principal. Documents are compiled once per text,
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.policy.conditions import BadCondition, Condition, Presence, compile_conditions
-from cumulet.policy.matching import Context, Test, any_of
+from cumulet.policy.matching import Context, Test, any_action, any_of
 from cumulet.policy.principals import Principals, compile_principals
 
 DocumentKind = Literal["identity", "resource", "trust"]
@@ -52,7 +52,7 @@ class Statement:
     name: str
     """Its Sid, or its place in the document (from 0) if it has none."""
     allows: bool
-    action: Test
+    action: Callable[[str], bool]
     not_action: bool
     resource: Test | None
     """None in a trust policy: the role is the resource."""
@@ -62,7 +62,7 @@ class Statement:
 
     def covers(self, action: str, resource: str, context: Context) -> bool:
         """Tell whether the statement speaks of this action on this resource in these circumstances."""
-        if self.action(action, context) is self.not_action:
+        if self.action(action) is self.not_action:
             return False
         if self.resource is not None and self.resource(resource, context) is self.not_resource:
             return False
@@ -175,7 +175,7 @@ def _check_actions(actions: Sequence[str] | None, kind: DocumentKind) -> None:
     if not actions:
         _refuse("Policy statement must contain actions." if kind == "identity" else "Missing required field Action")
     for action in actions:
-        if action == "*":
+        if action == "*" or action.startswith("*:"):
             continue
         vendor, colon, name = action.partition(":")
         if not colon:
@@ -240,7 +240,7 @@ def _compile_statement(statement: Mapping[str, Any], place: str, variables: bool
     return Statement(
         name=statement.get("Sid") or place,
         allows=statement["Effect"] == "Allow",
-        action=any_of(_texts(statement, "Action", "NotAction") or [], "glob-any-case", variables=False),
+        action=any_action(_texts(statement, "Action", "NotAction") or []),
         not_action="NotAction" in statement,
         resource=None if resources is None else any_of(resources, "arn", variables=variables),
         not_resource="NotResource" in statement,

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 Context: TypeAlias = Mapping[str, str | Sequence[str]]
 """The condition keys of a request, by lower-case name."""
 
-Style = Literal["text", "text-any-case", "glob", "glob-any-case", "arn"]
+Style = Literal["text", "text-any-case", "glob", "arn"]
 """Of a pattern: whether its wildcards count, whether its letters' case does, and whether it is matched as an ARN."""
 
 Test: TypeAlias = Callable[[str, Context], bool]
@@ -99,6 +99,34 @@ def any_of(texts: Sequence[str], style: Style, *, variables: bool = True) -> Tes
             if regex is not None and _compile(regex, style).fullmatch(value):
                 return True
         return False
+
+    return test
+
+
+def any_action(texts: Sequence[str]) -> Callable[[str], bool]:
+    """Return a test that tells whether an action (`vendor:Name`, in any case) matches at least one of these patterns.
+
+    Patterns are looked up by vendor and compiled at first use: AWS's ReadOnlyAccess names hundreds of services.
+    """
+    names: dict[str, list[str]] = {}
+    for text in texts:
+        vendor, _, name = text.lower().partition(":")
+        names.setdefault(vendor, []).append(name or "*")
+    compiled: dict[str, re.Pattern[str]] = {}
+
+    def matches(vendor: str, name: str) -> bool:
+        if vendor not in names:
+            return False
+        pattern = compiled.get(vendor)
+        if pattern is None:
+            pieces = [split_pieces(text, variables=False) for text in names[vendor]]
+            regex = "|".join(_regex(of_one, "glob", {}) or "" for of_one in pieces)
+            pattern = compiled[vendor] = re.compile(regex)
+        return pattern.fullmatch(name) is not None
+
+    def test(action: str) -> bool:
+        vendor, _, name = action.lower().partition(":")
+        return matches(vendor, name) or matches("*", name)
 
     return test
 

@@ -5,5 +5,29 @@ For the edge and the dispatcher: `identify` turns an access key into a principal
 
 from cumulet.services.iam.authorizer import IamAuthorizer
 from cumulet.services.iam.identities import Identify, Identity, identify
+from cumulet.services.kit import Ground, Service, collect
 
-__all__ = ["IamAuthorizer", "Identify", "Identity", "identify"]
+__all__ = ["IamAuthorizer", "Identify", "Identity", "build", "build_sts", "identify"]
+
+
+def build(ground: Ground) -> Service:
+    """Return the IAM service."""
+    from cumulet.services.iam.operations import (
+        access_keys,
+        policies,
+        policy_versions,
+        role_policies,
+        roles,
+        user_policies,
+        users,
+    )
+
+    operations = collect(roles, role_policies, users, user_policies, access_keys, policies, policy_versions)
+    return Service("iam", operations, "iam", denied_code="AccessDenied", is_global=True)
+
+
+def build_sts(ground: Ground) -> Service:
+    """Return the STS service."""
+    from cumulet.services.iam import sts
+
+    return Service("sts", collect(sts), "sts", denied_code="AccessDenied")

@@ -13,7 +13,7 @@ from cumulet.policy.documents import Document, parse_document
 from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate
 from cumulet.policy.principals import Caller
 from cumulet.scope import GLOBAL_REGION, Scope
-from cumulet.services.iam.aws_managed import find_aws_managed_document
+from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
 from cumulet.services.iam.records import Holder, find_customer_policy, find_role, find_user
 from cumulet.services.kit import Call, ConditionValues, Principal
 from cumulet.store.api import ReadTx
@@ -117,16 +117,15 @@ def _session_policy(tx: ReadTx, source: str) -> Policy:
 
 
 def _managed_policy(tx: ReadTx, arn: str) -> Policy:
-    text = find_aws_managed_document(arn)
-    if text is None and (found := find_customer_policy(tx, arn)) is not None:
-        text = found.default().document
+    found = aws_managed_policies().get(arn) if is_aws_managed(arn) else find_customer_policy(tx, arn)
     # A boundary or session policy that is gone allows nothing.
-    return Policy(arn, parse_document(text) if text is not None else Document(()))
+    return Policy(arn, parse_document(found.default().document) if found else Document(()))
 
 
 def _account_of(arn: str) -> str:
+    """Return the account in an ARN; S3's have none, and AWS's own policies have no number."""
     parts = arn.split(":", 5)
-    return parts[4] if len(parts) > 5 else ""
+    return parts[4] if len(parts) > 5 and parts[4].isdigit() else ""
 
 
 def _context(call: Call, holder: Holder | None, conditions: ConditionValues) -> dict[str, str | Sequence[str]]:

@@ -113,11 +113,21 @@ def find_user(tx: ReadTx, scope: Scope, name: str) -> User | None:
     return USERS.find(tx, scope, name.lower())
 
 
+def find_role_by_arn(tx: ReadTx, arn: str) -> tuple[str, Role] | None:
+    """Return the account and the role that an ARN names, or None."""
+    parts = arn.split(":", 5)
+    if len(parts) != 6 or not parts[5].startswith("role/"):
+        return None
+    account = parts[4]
+    role = find_role(tx, Scope(account, "").everywhere(), parts[5].rpartition("/")[2])
+    return (account, role) if role is not None and role.arn(account) == arn else None
+
+
 def find_customer_policy(tx: ReadTx, arn: str) -> ManagedPolicy | None:
-    """Return the customer-managed policy with that ARN, of whichever account it names, or None."""
-    parts = arn.split(":")
+    """Return the customer-managed policy that an ARN names, or None."""
+    parts = arn.split(":", 5)
     if len(parts) != 6 or not parts[5].startswith("policy/"):
         return None
     account = parts[4]
-    found = POLICIES.find(tx, Scope(account, "").everywhere(), parts[5].rpartition("/")[2].lower())
-    return found if found is not None and found.arn(account) == arn else None
+    policy = POLICIES.find(tx, Scope(account, "").everywhere(), parts[5].rpartition("/")[2].lower())
+    return policy if policy is not None and policy.arn(account) == arn else None

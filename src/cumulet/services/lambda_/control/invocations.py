@@ -9,7 +9,7 @@ import msgspec
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.control.json_faults import describe_json_fault
+from cumulet.services.lambda_.control.json_faults import find_json_fault
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
 from cumulet.services.lambda_.names import function_of, resource
 from cumulet.services.lambda_.plane import LambdaPlane
@@ -70,13 +70,13 @@ def check_payload(payload: bytes) -> None:
         _JSON_SYNTAX.decode(payload)
         if not payload.isascii():
             payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ServiceError(
-            "InvalidRequestContentException",
-            "Could not parse request body into json: Could not parse payload into json: "
-            f"{describe_json_fault(payload)}",
-            Type="User",
-        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if (fault := find_json_fault(payload)) is not None:
+            raise ServiceError(
+                "InvalidRequestContentException",
+                f"Could not parse request body into json: Could not parse payload into json: {fault}",
+                Type="User",
+            ) from None
 
 
 def parse_client_context(encoded: str | None) -> str | None:
@@ -89,7 +89,7 @@ def parse_client_context(encoded: str | None) -> str | None:
         raw = b64decode(encoded, validate=True)
         _JSON_SYNTAX.decode(raw)
         return raw.decode()
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
         raise ServiceError(
             "InvalidRequestContentException",
             "Client context must be a valid Base64-encoded JSON object.",

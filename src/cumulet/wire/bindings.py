@@ -6,12 +6,12 @@ Compiled per operation to lists of small functions; the members of the body are 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 from cumulet.errors import InvariantViolated
 from cumulet.wire.json_values import timestamp_format
 from cumulet.wire.message import Headers, Request
-from cumulet.wire.model import Member, Shape
+from cumulet.wire.model import Member, OperationModel, Shape
 from cumulet.wire.timestamps import RENDERERS, parse_timestamp
 
 Refuse = Callable[[Member, str], Exception]
@@ -28,7 +28,7 @@ def body_members(shape: Shape) -> dict[str, Member]:
     return {name: member for name, member in shape.members.items() if member.location is None}
 
 
-def compile_reader(shape: Shape, refuse: Refuse) -> Read:
+def compile_reader(operation: OperationModel, shape: Shape, refuse: Refuse) -> Read:
     """Return a function from a request and its path labels to the values of the members outside the body."""
     in_path, in_query, in_headers, in_prefix = (
         [member for member in shape.members.values() if member.location == location]
@@ -37,7 +37,8 @@ def compile_reader(shape: Shape, refuse: Refuse) -> Read:
     path_parts = [(member.name, member.wire_name, _from_text(member, refuse, "iso8601")) for member in in_path]
     header_parts = [(member.name, member.wire_name.lower(), _from_header(member, refuse)) for member in in_headers]
     prefix_parts = [(member.name, member.wire_name.lower()) for member in in_prefix]
-    read_query = _compile_query(in_query, refuse) if in_query else None
+    fixed = frozenset(parse_qs(operation.request_uri.partition("?")[2], keep_blank_values=True))
+    read_query = _compile_query(in_query, fixed, refuse) if in_query else None
 
     def read(request: Request, labels: Mapping[str, str]) -> dict[str, Any]:
         values = {name: convert(labels[wire_name]) for name, wire_name, convert in path_parts}
@@ -55,7 +56,7 @@ def compile_reader(shape: Shape, refuse: Refuse) -> Read:
     return read
 
 
-def _compile_query(members: list[Member], refuse: Refuse) -> Callable[[str], dict[str, Any]]:
+def _compile_query(members: list[Member], fixed: frozenset[str], refuse: Refuse) -> Callable[[str], dict[str, Any]]:
     singles: dict[str, tuple[str, FromText]] = {}
     lists: dict[str, tuple[str, FromText]] = {}
     rest: Member | None = None
@@ -77,6 +78,8 @@ def _compile_query(members: list[Member], refuse: Refuse) -> Callable[[str], dic
                 values.setdefault(single[0], single[1](text))
             elif (several := lists.get(key)) is not None:
                 values.setdefault(several[0], []).append(several[1](text))
+            elif key in fixed:
+                continue
             elif rest_of_lists:
                 others.setdefault(key, []).append(text)
             else:

@@ -7,7 +7,6 @@ or `Message`, and the statuses of the errors that every service shares.
 import hashlib
 from collections.abc import Mapping
 from typing import Any
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -16,6 +15,7 @@ from cumulet.wire import json
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import ServiceModel, Shape
 from cumulet.wire.resolve import find_service
+from cumulet.wire.xml_text import escape
 
 # Errors of AWS's common front, seen in its answers with these namespaces.
 _CORAL_SERVICE = frozenset(

@@ -93,8 +93,8 @@ def is_opaque(service: ServiceModel, shape: Shape) -> bool:
 
 
 def timestamp_format(member: Member, default: str) -> str:
-    """Return the format of a timestamp: the member's, else its shape's, else the protocol's."""
-    return member.timestamp_format or member.shape.timestamp_format or default
+    """Return the format of a timestamp: the model's, else the protocol's."""
+    return member.timestamp_format or default
 
 
 class _Types:

@@ -61,6 +61,7 @@ class _RawShape(msgspec.Struct, rename="camel"):
     streaming: bool = False
     eventstream: bool = False
     document: bool = False
+    sensitive: bool = False
     exception: bool = False
     fault: bool = False
     error: _ErrorTrait | None = None
@@ -120,16 +121,18 @@ class Member:
         self._service = service
         self._shape: Shape | None = None
         self._shape_name = raw.shape
+        # Traits of the place win over those of the shape.
+        shape = service.raw_shape(raw.shape)
         self.name = name
         self.location = raw.location
-        self.location_name = raw.location_name
+        self.location_name = raw.location_name or shape.location_name
         """The name on the wire where the model gives one."""
-        self.wire_name = raw.location_name or name
-        self.timestamp_format = raw.timestamp_format
-        self.flattened = raw.flattened
-        self.streaming = raw.streaming
+        self.wire_name = self.location_name or name
+        self.timestamp_format = raw.timestamp_format or shape.timestamp_format
+        self.flattened = raw.flattened or shape.flattened
+        self.streaming = raw.streaming or shape.streaming
         self.xml_attribute = raw.xml_attribute
-        self.xml_namespace = _namespace(raw.xml_namespace)
+        self.xml_namespace = _namespace(raw.xml_namespace or shape.xml_namespace)
 
     @property
     def shape(self) -> "Shape":
@@ -150,20 +153,16 @@ class Shape:
         "_service",
         "_value",
         "enum",
-        "flattened",
         "is_document",
         "is_eventstream",
-        "location_name",
         "max",
         "min",
         "name",
         "pattern",
         "payload",
         "required",
-        "streaming",
-        "timestamp_format",
+        "sensitive",
         "type",
-        "xml_namespace",
     )
 
     def __init__(self, service: "ServiceModel", name: str, raw: _RawShape) -> None:
@@ -182,13 +181,9 @@ class Shape:
         self.max = raw.max
         self.pattern = raw.pattern
         self.payload = raw.payload
-        self.location_name = raw.location_name
-        self.timestamp_format = raw.timestamp_format
-        self.flattened = raw.flattened
-        self.streaming = raw.streaming
+        self.sensitive = raw.sensitive
         self.is_document = raw.document
         self.is_eventstream = raw.eventstream
-        self.xml_namespace = _namespace(raw.xml_namespace)
 
     def __repr__(self) -> str:
         return f"<{self.type} {self._service.name}.{self.name}>"
@@ -293,6 +288,10 @@ class ServiceModel:
         if found is None:
             found = self._shapes[name] = Shape(self, name, self._raw.shapes[name])
         return found
+
+    def raw_shape(self, name: str) -> _RawShape:
+        """Return a shape as the model has it, for the traits that its uses inherit."""
+        return self._raw.shapes[name]
 
     def error_shape(self, code: str) -> Shape | None:
         """Return the structure of an error by its code on the wire; None if it is not modelled."""

@@ -18,7 +18,7 @@ def compile_parser(operation: OperationModel) -> Callable[[Request, Mapping[str,
     shape = operation.input
     if shape is None:
         return lambda request, labels: {}
-    read = compile_reader(shape, _refuse)
+    read = compile_reader(operation, shape, _refuse)
     read_body = _compile_body_reader(operation)
 
     def parse(request: Request, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _compile_body_reader(operation: OperationModel) -> ReadBody | None:
         decode = compile_decoder(operation.service, member.shape)
         return lambda body: {name: decode(body)} if body else {}
     if member.shape.type == "blob":
-        return lambda body: {name: body}
+        return lambda body: {name: body} if body else {}
     return lambda body: {name: body.decode("utf-8", "replace")} if body else {}
 
 

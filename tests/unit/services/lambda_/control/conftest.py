@@ -118,3 +118,8 @@ def make_zip_fixture() -> Callable[..., bytes]:
 @pytest.fixture(name="creation")
 def creation_fixture() -> Callable[..., dict[str, Any]]:
     return creation
+
+
+@pytest.fixture
+def fake_execution() -> FakeExecution:
+    return FakeExecution()

@@ -1,0 +1,102 @@
+"""Who may do what with a function, decided by the real IAM over its own records."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.iam import IamAuthorizer
+from cumulet.services.kit import Principal, Service
+from cumulet.services.lambda_ import build
+from harness import SCOPE, House
+
+ROLE = "arn:aws:iam::000000000000:role/runs"
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:notes"
+STRANGERS = Scope("111111111111", "us-east-1")
+API = "arn:aws:execute-api:us-east-1:000000000000:abc123/live/GET/notes"
+
+
+class GuardedHouse(House):
+    """Lambda with IAM and STS as they are; only the execution plane is the test's."""
+
+    def __init__(self, execution: Any) -> None:
+        self.execution = execution
+        super().__init__("lambda", "iam", "sts", authorizer=IamAuthorizer())
+
+    def _builder(self, name: str) -> Callable[[], Service]:
+        if name == "lambda":
+            return lambda: build(self.ground, self.execution)
+        if name == "sts":
+            from cumulet.services.iam import build_sts
+
+            return lambda: build_sts(self.ground)
+        builder: Callable[[], Service] = super()._builder(name)
+        return builder
+
+    async def create_role(self, service: str = "lambda.amazonaws.com", name: str = "runs") -> None:
+        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        await self.call("iam", "CreateRole", {"RoleName": name, "AssumeRolePolicyDocument": document})
+
+    async def denied(self, operation: str, params: dict[str, Any], principal: Principal, scope: Scope = SCOPE) -> str:
+        with pytest.raises(ServiceError) as caught:
+            await self.call("lambda", operation, params, principal=principal, scope=scope)
+        assert caught.value.code == "AccessDeniedException"
+        return caught.value.message
+
+
+@pytest.fixture
+async def guarded(creation: Any, fake_execution: Any) -> GuardedHouse:
+    house = GuardedHouse(fake_execution)
+    await house.create_role()
+    await house.call("lambda", "CreateFunction", creation(Role=ROLE))
+    return house
+
+
+async def test_a_role_that_trusts_someone_else_is_refused(guarded: GuardedHouse, creation: Any) -> None:
+    await guarded.create_role("ec2.amazonaws.com", "for-machines")
+    for role in ("for-machines", "nobody"):
+        with pytest.raises(ServiceError, match="cannot be assumed by Lambda"):
+            await guarded.call("lambda", "CreateFunction", creation("other", Role=f"{ROLE[:-4]}{role}"))
+
+
+async def test_a_service_needs_a_statement_in_the_functions_policy(guarded: GuardedHouse) -> None:
+    gateway = Principal.service("apigateway.amazonaws.com", source_arn=API)
+    await guarded.denied("Invoke", {"FunctionName": ARN}, gateway)
+    permission = {"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+    source = {"SourceArn": "arn:aws:execute-api:us-east-1:000000000000:abc123/*/GET/notes"}
+    await guarded.call("lambda", "AddPermission", {"FunctionName": "notes", **permission, **source})
+    assert (await guarded.call("lambda", "Invoke", {"FunctionName": ARN}, principal=gateway))["StatusCode"] == 200
+    elsewhere = Principal.service("apigateway.amazonaws.com", source_arn=API.replace("GET", "POST"))
+    await guarded.denied("Invoke", {"FunctionName": ARN}, elsewhere)
+
+
+async def test_another_account_needs_a_statement_too(guarded: GuardedHouse) -> None:
+    stranger = Principal.root(STRANGERS.account)
+    for operation in ("Invoke", "GetFunction", "DeleteFunction"):
+        await guarded.denied(operation, {"FunctionName": ARN}, stranger, STRANGERS)
+    permission = {"StatementId": "friend", "Action": "lambda:InvokeFunction", "Principal": STRANGERS.account}
+    await guarded.call("lambda", "AddPermission", {"FunctionName": "notes", **permission})
+    answer = await guarded.call("lambda", "Invoke", {"FunctionName": ARN}, principal=stranger, scope=STRANGERS)
+    assert answer["StatusCode"] == 200
+    await guarded.denied("DeleteFunction", {"FunctionName": ARN}, stranger, STRANGERS)
+
+
+async def test_nobody_creates_functions_in_another_account(guarded: GuardedHouse, creation: Any) -> None:
+    stranger = Principal.root(STRANGERS.account)
+    await guarded.denied("CreateFunction", creation(f"{ARN}-2"), stranger, STRANGERS)
+
+
+async def test_the_anonymous_are_denied(guarded: GuardedHouse) -> None:
+    await guarded.denied("Invoke", {"FunctionName": "notes"}, Principal.anonymous())
+
+
+async def test_a_role_without_permission_gets_awss_words(guarded: GuardedHouse) -> None:
+    session = Principal("role", "000000000000", "arn:aws:sts::000000000000:assumed-role/runs/x", "AROAX:x", "runs")
+    assert await guarded.denied("Invoke", {"FunctionName": "notes"}, session) == (
+        "User: arn:aws:sts::000000000000:assumed-role/runs/x is not authorized to perform: lambda:InvokeFunction on "
+        f"resource: {ARN} because no identity-based policy allows the lambda:InvokeFunction action"
+    )

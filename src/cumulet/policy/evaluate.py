@@ -86,29 +86,27 @@ def evaluate(
         ("session", session),
     )
     for kind, speaking in groups:
-        if denying := _reasons(kind, speaking, allows=False):
-            return Decision(False, kind, explicit=True, reasons=denying)
+        if denying := [entry for entry in speaking if not entry[1].allows]:
+            return Decision(False, kind, explicit=True, reasons=_reasons(kind, denying))
 
-    grant = max((_grant(statement, request.caller) for _, statement in resource), default=Grant.NONE)
-    by_resource = Decision(True, "resource", reasons=_reasons("resource", resource, allows=True))
-    if request.caller.kind in ("service", "anonymous"):
-        return by_resource if grant is Grant.CALLER else Decision(False, "resource")
-    own = request.caller.account == request.resource_account
+    # From here on, every statement that speaks allows.
+    caller = request.caller
+    grant = max([_grant(statement, caller) for _, statement in resource], default=Grant.NONE)
+    if caller.kind in ("service", "anonymous"):
+        return _allowed("resource", resource) if grant is Grant.CALLER else Decision(False, "resource")
+    own = caller.account == request.resource_account
     if grant is Grant.NONE and (request.resource_must_allow or not own):
         return Decision(False, "resource")
     if own and grant is Grant.CALLER:
-        return by_resource
-    if not (own and grant is Grant.ROLE) and request.caller.kind != "root" and not identity:
+        return _allowed("resource", resource)
+    by_role = own and grant is Grant.ROLE
+    if not (identity or by_role or caller.kind == "root"):
         return Decision(False, "identity")
     if boundary is not None and not bounds:
         return Decision(False, "boundary")
     if session_policies is not None and not session:
         return Decision(False, "session")
-    return (
-        by_resource
-        if own and grant is Grant.ROLE
-        else Decision(True, "identity", reasons=_reasons("identity", identity, allows=True))
-    )
+    return _allowed("resource", resource) if by_role else _allowed("identity", identity)
 
 
 _Speaking = list[tuple[str, Statement]]
@@ -135,5 +133,9 @@ def _grant(statement: Statement, caller: Caller) -> Grant:
     return statement.principals.grant(caller) if statement.principals else Grant.NONE
 
 
-def _reasons(kind: PolicyKind, speaking: _Speaking, *, allows: bool) -> tuple[Reason, ...]:
-    return tuple(Reason(kind, policy, statement.name) for policy, statement in speaking if statement.allows is allows)
+def _allowed(kind: PolicyKind, speaking: _Speaking) -> Decision:
+    return Decision(True, kind, reasons=_reasons(kind, speaking))
+
+
+def _reasons(kind: PolicyKind, speaking: _Speaking) -> tuple[Reason, ...]:
+    return tuple([Reason(kind, policy, statement.name) for policy, statement in speaking])

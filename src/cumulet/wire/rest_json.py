@@ -64,11 +64,12 @@ def compile_serialiser(operation: OperationModel) -> Callable[[Mapping[str, Any]
     write_headers = compile_header_writer(shape)
     write_body = _compile_body_writer(operation)
     status_member = find_status_member(shape)
+    names_its_type = any(member.wire_name.lower() == "content-type" for member in shape.members.values())
 
     def serialise(output: Mapping[str, Any], request_id: str) -> Response:
         headers = [("x-amzn-requestid", request_id), *write_headers(output)]
         body = write_body(output)
-        if body and not any(name == "content-type" for name, _ in headers):
+        if body and not names_its_type:
             headers.append(("content-type", "application/json"))
         answered = output.get(status_member) if status_member else None
         return Response(answered or status, tuple(headers), body)

@@ -156,12 +156,16 @@ def compile_serialiser(operation: OperationModel) -> Callable[[Mapping[str, Any]
     write_body = _compile_body_writer(operation, shape)
     status_member = find_status_member(shape)
     without_body = operation.http_method == "HEAD"
+    names_its_type = any(member.wire_name.lower() == "content-type" for member in shape.members.values())
+    # What is stored as text is JSON: the bucket policy.
+    is_text = shape.payload is not None and shape.members[shape.payload].shape.type == "string"
+    content_type = "application/json" if is_text else "application/xml"
 
     def serialise(output: Mapping[str, Any], request_id: str) -> Response:
         headers = [*s3_headers(request_id), *write_headers(output)]
         body = b"" if without_body else write_body(output)
-        if body and not any(name == "content-type" for name, _ in headers):
-            headers.append(("content-type", "application/xml"))
+        if body and not names_its_type:
+            headers.append(("content-type", content_type))
         answered = output.get(status_member) if status_member else None
         if output.get("ContentRange") is not None:
             answered = answered or 206

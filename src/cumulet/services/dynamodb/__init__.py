@@ -5,6 +5,29 @@ from cumulet.services.kit import Ground, Service, collect
 
 def build(ground: Ground) -> Service:
     """Return the service."""
-    from cumulet.services.dynamodb.operations import get_item, put_item, tables, tags
+    from cumulet.services.dynamodb.operations import (
+        batch_get_item,
+        batch_write_item,
+        delete_item,
+        get_item,
+        put_item,
+        query,
+        scan,
+        tables,
+        tags,
+        update_item,
+    )
 
-    return Service("dynamodb", collect(get_item, put_item, tables, tags), "dynamodb", denied_status=400)
+    operations = collect(
+        batch_get_item,
+        batch_write_item,
+        delete_item,
+        get_item,
+        put_item,
+        query,
+        scan,
+        tables,
+        tags,
+        update_item,
+    )
+    return Service("dynamodb", operations, "dynamodb", denied_status=400)

@@ -1,17 +1,18 @@
 """Items in the store: their keys, and the checks that make a key fit its table."""
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.conditions import Test
+from cumulet.services.dynamodb.core.expressions.key_conditions import KeyCondition
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_json
 from cumulet.services.dynamodb.core.key_codec import encode_key, hash_of
 from cumulet.services.dynamodb.core.limits import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Value, invalid, invalid_parameter, kind_of
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.kit import Params
-from cumulet.store.tuples import pack
+from cumulet.store.tuples import after, pack
 
 _KIND_WORDS = {"S": "string", "B": "binary"}
 
@@ -37,6 +38,52 @@ def locate_item(table: OpenTable, item: Mapping[str, Value]) -> bytes:
     if table.range_name is None or table.range_kind is None:
         return _item_key(table, hash_value, None)
     return _item_key(table, hash_value, _key_value(item, table.range_name, table.range_kind))
+
+
+class KeyRange(NamedTuple):
+    """Where the items that a key condition asks for lie."""
+
+    partition: bytes
+    """What every key of the partition begins with."""
+    start: bytes
+    end: bytes
+
+
+def key_range(table: OpenTable, partition: Value, sort: KeyCondition | None) -> KeyRange:
+    """Return the range of stored keys that a key condition selects. Raises if its values do not fit the key schema."""
+    head = _item_key(table, _condition_value(table.hash_kind, partition), None)
+    if sort is None:
+        # In a table without a sort key the partition is one item, and its key the head itself.
+        return KeyRange(head, head, head + b"\x00" if table.range_name is None else after(head))
+    bounds = [
+        head + pack((key_bytes(table.range_name, table.range_kind, _condition_value(table.range_kind, value)),))
+        for value in sort.values
+    ]
+    start, end = head, after(head)
+    bound = bounds[0]
+    match sort.operator:
+        case "=":
+            start, end = bound, bound + b"\x00"
+        case "<":
+            end = bound
+        case "<=":
+            end = bound + b"\x00"
+        case ">":
+            start = bound + b"\x00"
+        case ">=":
+            start = bound
+        case "BETWEEN":
+            start, end = bound, bounds[1] + b"\x00"
+        case "begins_with":
+            # Without its terminator a packed text is the prefix of all that begin with it.
+            start, end = bound[:-1], after(bound[:-1])
+    return KeyRange(head, start, end)
+
+
+def _condition_value(kind: str | None, value: Value) -> Value:
+    if kind not in value:
+        invalid_parameter("Condition parameter type does not match schema type")
+    return value
 
 
 def key_attributes(table: OpenTable, item: Mapping[str, Value]) -> dict[str, Value]:

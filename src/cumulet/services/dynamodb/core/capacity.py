@@ -32,3 +32,14 @@ def render_capacity(level: str | None, table_name: str, units: float) -> dict[st
     if level == "INDEXES":
         return {"TableName": table_name, "CapacityUnits": units, "Table": {"CapacityUnits": units}}
     return None
+
+
+def partition_count(billing_mode: str, read_units_provisioned: int, write_units_provisioned: int) -> int:
+    """Return over how many partitions AWS spreads a table that has never grown: a Scan bills each one it touches.
+
+    A partition serves 3,000 read or 1,000 write units ("Partitions and data distribution"); a new on-demand table is
+    made for 12,000 and 4,000 ("On-demand capacity mode"), hence a Scan of one small item costs four times a half.
+    """
+    if billing_mode == "PAY_PER_REQUEST":
+        return 4
+    return max(1, -(-(read_units_provisioned + 3 * write_units_provisioned) // 3000))

@@ -97,9 +97,9 @@ def canonical_value(value: object, depth: int = 0) -> tuple[Value, int]:
         return value, 1
     if kind == "B":
         return value, len(decode_binary(content))
-    if kind in ("SS", "NS", "BS"):
-        return _canonical_set(kind, content)
-    _no_kind()
+    if kind not in ("SS", "NS", "BS"):
+        _no_kind()
+    return _canonical_set(kind, content)
 
 
 def _only_kind(value: object) -> dict[str, Any]:
@@ -280,14 +280,20 @@ def binary_bytes(base64_text: str) -> int:
     return len(base64_text) // 4 * 3 - base64_text.count("=", -2)
 
 
-def nesting_depth_ok(value: Value, depth: int = 1) -> bool:
-    """Return whether a value that an update has put together is not nested too deeply."""
+def check_nesting(item: Mapping[str, Value]) -> None:
+    """Raise ValidationException if an update has nested some attribute too deeply."""
+    for value in item.values():
+        _check_nesting(value, 1)
+
+
+def _check_nesting(value: Value, depth: int) -> None:
     ((kind, content),) = value.items()
-    if kind == "M":
-        content = content.values()
-    elif kind != "L":
-        return True
-    return depth < NESTING_DEPTH_MAX and all(nesting_depth_ok(element, depth + 1) for element in content)
+    if kind != "M" and kind != "L":
+        return
+    if depth >= NESTING_DEPTH_MAX:
+        _too_deep()
+    for element in content.values() if kind == "M" else content:
+        _check_nesting(element, depth + 1)
 
 
 def kind_of(value: Value) -> str:

@@ -9,6 +9,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeAlias
 
+from cumulet.errors import InvariantViolated
 from cumulet.services.dynamodb.core.expressions.ast import (
     And,
     Arithmetic,
@@ -50,6 +51,14 @@ def bind_condition(text: str, name: str, placeholders: Placeholders) -> Test:
     return _Binder(name, placeholders).condition(parse_condition(text, name))
 
 
+def bind_filter(text: str | None, placeholders: Placeholders) -> tuple[Test | None, set[str]]:
+    """Return a FilterExpression as a test, or None, and the top-level attributes that it mentions."""
+    if text is None:
+        return None, set()
+    binder = _Binder("FilterExpression", placeholders)
+    return binder.condition(parse_condition(text, "FilterExpression")), binder.mentioned
+
+
 def find(item: Mapping[str, Value], elements: Elements) -> Value | None:
     """Return the value at a document path, or None."""
     value = item.get(elements[0])  # type: ignore[arg-type]
@@ -76,6 +85,7 @@ class _Binder:
     def __init__(self, name: str, placeholders: Placeholders) -> None:
         self._name = name
         self._placeholders = placeholders
+        self.mentioned: set[str] = set()
 
     def condition(self, node: Condition) -> Test:
         if isinstance(node, And):
@@ -104,12 +114,13 @@ class _Binder:
             return (lambda item: value), value, None
         if isinstance(node, Path):
             elements = self._placeholders.elements(node, self._name)
+            self.mentioned.add(str(elements[0]))
             if len(elements) == 1:
                 name = elements[0]
-                return (lambda item: item.get(name)), None, elements  # type: ignore[arg-type]
+                return (lambda item: item.get(name)), None, elements
             return (lambda item: find(item, elements)), None, elements
         if isinstance(node, Arithmetic):
-            raise AssertionError("the grammar of conditions has no arithmetic")
+            raise InvariantViolated("arithmetic in a condition")
         self._check_count(node)
         return self._size(node), None, None
 

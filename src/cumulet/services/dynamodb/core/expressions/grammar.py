@@ -10,6 +10,7 @@ text is through: the order in which AWS finds them.
 from functools import lru_cache
 from typing import NoReturn
 
+from cumulet.errors import InvariantViolated
 from cumulet.services.dynamodb.core.expressions.ast import (
     Action,
     AddAction,
@@ -40,6 +41,7 @@ CONDITION_FUNCTIONS = frozenset(
     ("attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size")
 )
 UPDATE_FUNCTIONS = frozenset(("if_not_exists", "list_append"))
+_NEVER_OPERANDS = CONDITION_FUNCTIONS - {"size"} | {"list_append"}
 COMPARATORS = frozenset(("=", "<>", "<", "<=", ">", ">="))
 
 OPERAND_COUNTS = {
@@ -231,7 +233,9 @@ class _Parser:
                 stack.pop()
                 node = Not(self._as_condition(node))
                 continue
-            operator, left = top  # type: ignore[misc]
+            if isinstance(top, str):
+                raise InvariantViolated(f"'{top}' on the stack of a condition")
+            operator, left = top
             if _PRECEDENCE[operator] < lowest:
                 break
             stack.pop()
@@ -301,8 +305,7 @@ class _Parser:
         while self._accept(","):
             operands.append(self._operand(depth + 1))
         self._expect(")")
-        if not is_update:
-            self._check_not_misused(*operands)
+        self._check_not_misused(*operands)
         return Function(name, tuple(operands))
 
     def _path(self) -> Path:
@@ -351,9 +354,9 @@ class _Parser:
     # --- errors
 
     def _check_not_misused(self, *operands: Operand) -> None:
-        """Note a condition function that stands where a value is wanted."""
+        """Note a function that stands where only a value may: all but size and if_not_exists."""
         for operand in operands:
-            if isinstance(operand, Function) and operand.name in CONDITION_FUNCTIONS and operand.name != "size":
+            if isinstance(operand, Function) and operand.name in _NEVER_OPERANDS:
                 self._note_misused(operand)
 
     def _note_misused(self, function: Function) -> None:

@@ -34,7 +34,7 @@ def make_projector(paths: list[Elements]) -> Projector:
 
     def project(item: Mapping[str, Value]) -> Item:
         picked = _pick({"M": item}, tree)
-        return {} if picked is None else picked["M"]  # type: ignore[no-any-return]
+        return {} if picked is None else picked["M"]
 
     return project
 

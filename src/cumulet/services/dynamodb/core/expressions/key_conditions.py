@@ -1,0 +1,147 @@
+"""Key conditions: a tree that may only say what a range of keys can express.
+
+`partition = value`, and at most one condition on the sort key: a comparison, BETWEEN or begins_with.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, NoReturn
+
+from cumulet.errors import InvariantViolated
+from cumulet.services.dynamodb.core.expressions.ast import (
+    And,
+    Between,
+    Comparison,
+    Condition,
+    Function,
+    In,
+    Not,
+    Operand,
+    Or,
+    Path,
+    ValueRef,
+)
+from cumulet.services.dynamodb.core.expressions.conditions import check_between
+from cumulet.services.dynamodb.core.expressions.grammar import OPERAND_COUNTS, parse_condition
+from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
+from cumulet.services.dynamodb.core.values import Value, invalid, kind_of
+
+_NAME = "KeyConditionExpression"
+_MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+class KeyCondition(NamedTuple):
+    """What is asked of one key attribute: =, <, <=, >, >=, BETWEEN (two values) or begins_with."""
+
+    operator: str
+    values: tuple[Value, ...]
+
+
+def bind_key_conditions(text: str, placeholders: Placeholders) -> dict[str, KeyCondition]:
+    """Return the condition on each attribute. Whether these are the keys is for `match_keys` to say."""
+    found: dict[str, KeyCondition] = {}
+    for node in _flatten(parse_condition(text, _NAME)):
+        name, condition = _bind(node, placeholders)
+        if name in found:
+            _invalid("KeyConditionExpressions must only contain one condition per key")
+        found[name] = condition
+    return found
+
+
+def match_keys(
+    conditions: Mapping[str, KeyCondition], hash_name: str, range_name: str | None
+) -> tuple[Value, KeyCondition | None]:
+    """Return the partition key's value and the condition on the sort key. Raises unless they fit the key schema."""
+    if len(conditions) > 2:
+        invalid("Conditions can be of length 1 or 2 only")
+    partition = conditions.get(hash_name)
+    if partition is None:
+        invalid(f"Query condition missed key schema element: {hash_name}")
+    if partition.operator != "=":
+        invalid("Query key condition not supported")
+    if len(conditions) == 1:
+        return partition.values[0], None
+    if range_name is None:
+        invalid("Query key condition not supported")
+    sort = conditions.get(range_name)
+    if sort is None:
+        invalid(f"Query condition missed key schema element: {range_name}")
+    return partition.values[0], sort
+
+
+def _flatten(tree: Condition) -> list[Condition]:
+    nodes: list[Condition] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, And):
+            waiting += (node.right, node.left)
+        elif isinstance(node, Or):
+            _wrong_operator("OR")
+        elif isinstance(node, Not):
+            _wrong_operator("NOT")
+        elif isinstance(node, In):
+            _wrong_operator("IN")
+        elif isinstance(node, Comparison) and node.operator == "<>":
+            _wrong_operator("<>")
+        elif isinstance(node, Function) and node.name != "begins_with":
+            _wrong_operator(node.name)
+        else:
+            nodes.append(node)
+    return nodes
+
+
+def _bind(node: Condition, placeholders: Placeholders) -> tuple[str, KeyCondition]:
+    if isinstance(node, Comparison):
+        if isinstance(node.left, ValueRef) and isinstance(node.right, Path):
+            name, value = _attribute(node.right, placeholders), _value(node.left, placeholders)
+            return name, KeyCondition(_MIRRORED[node.operator], (value,))
+        name, value = _attribute(node.left, placeholders), _value(node.right, placeholders)
+        return name, KeyCondition(node.operator, (value,))
+    if isinstance(node, Between):
+        if not isinstance(node.operand, Path):
+            _invalid("Invalid operator used in KeyConditionExpression: BETWEEN")
+        name = _attribute(node.operand, placeholders)
+        low, high = _value(node.low, placeholders), _value(node.high, placeholders)
+        check_between(_NAME, low, high)
+        return name, KeyCondition("BETWEEN", (low, high))
+    if not isinstance(node, Function):
+        raise InvariantViolated("a key condition that is none")
+    if len(node.operands) != OPERAND_COUNTS["begins_with"]:
+        _invalid(
+            "Incorrect number of operands for operator or function; "
+            f"operator or function: begins_with, number of operands: {len(node.operands)}"
+        )
+    name, prefix = _attribute(node.operands[0], placeholders), _value(node.operands[1], placeholders)
+    if kind_of(prefix) not in ("S", "B"):
+        _invalid(
+            "Incorrect operand type for operator or function; "
+            f"operator or function: begins_with, operand type: {kind_of(prefix)}"
+        )
+    return name, KeyCondition("begins_with", (prefix,))
+
+
+def _attribute(node: Operand, placeholders: Placeholders) -> str:
+    if isinstance(node, Function):
+        _wrong_operator(node.name)
+    if not isinstance(node, Path):
+        invalid("Invalid condition in KeyConditionExpression: No key attribute specified")
+    elements = placeholders.elements(node, _NAME)
+    if len(elements) > 1:
+        _invalid("KeyConditionExpressions cannot have conditions on nested attributes")
+    return str(elements[0])
+
+
+def _value(node: Operand, placeholders: Placeholders) -> Value:
+    if isinstance(node, Function):
+        _wrong_operator(node.name)
+    if not isinstance(node, ValueRef):
+        invalid("Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
+    return placeholders.value(node, _NAME)
+
+
+def _wrong_operator(operator: str) -> NoReturn:
+    _invalid(f"Invalid operator used in KeyConditionExpression: {operator}")
+
+
+def _invalid(problem: str) -> NoReturn:
+    invalid(f"Invalid {_NAME}: {problem}")

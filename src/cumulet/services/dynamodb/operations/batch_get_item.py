@@ -1,0 +1,77 @@
+"""BatchGetItem: up to 100 items by their keys, from any tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cumulet.errors import NotImplementedHere
+from cumulet.services.dynamodb.core.capacity import read_units, render_capacity
+from cumulet.services.dynamodb.core.expressions.projections import Projector, bind_projection
+from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
+from cumulet.services.dynamodb.core.limits import BATCH_GET_BYTES_MAX, BATCH_GET_KEYS_MAX
+from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid
+from cumulet.services.dynamodb.items import locate
+from cumulet.services.dynamodb.operations.requests import read_placeholders
+from cumulet.services.dynamodb.permissions import batch_arns, item_conditions
+from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.kit import Call, Output, Params, operation, unsupported
+from cumulet.store.api import ReadTx
+
+_SUPPORTED = ("Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames")
+
+
+@operation(
+    "BatchGetItem",
+    resource=batch_arns,
+    conditions=item_conditions,
+    params="RequestItems ReturnConsumedCapacity",
+)
+def batch_get_item(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return the items that are there, and as UnprocessedKeys those that no longer fit into 16 MB."""
+    requests: Mapping[str, Mapping[str, Any]] = params["RequestItems"]
+    if not requests:
+        invalid("The requestItems parameter is required for BatchGetItem")
+    if sum(len(request["Keys"]) for request in requests.values()) > BATCH_GET_KEYS_MAX:
+        invalid("Too many items requested for the BatchGetItem call")
+    read = {name: _read_request(request) for name, request in requests.items()}
+    placed = {}
+    for name, (keys, _) in read.items():
+        table = open_table(tx, call, name)
+        places = [locate(table, key) for key in keys]
+        if len(set(places)) < len(places):
+            invalid("Provided list of item keys contains duplicates")
+        placed[name] = places
+
+    responses: dict[str, list[Any]] = {}
+    unprocessed: dict[str, dict[str, Any]] = {}
+    capacities = []
+    total = 0
+    for name, places in placed.items():
+        keys, project = read[name]
+        consistent = bool(requests[name].get("ConsistentRead"))
+        found: list[Any] = []
+        units = 0.0
+        for index, place in enumerate(places):
+            stored = tx.get(place)
+            size = 0 if stored is None else stored_bytes(stored)
+            total += size
+            if total > BATCH_GET_BYTES_MAX:
+                unprocessed[name] = {**requests[name], "Keys": keys[index:]}
+                break
+            units += read_units(size, consistent)
+            if stored is not None:
+                found.append(stored_json(stored) if project is None else project(decode_item(stored)))
+        responses[name] = found
+        capacities.append(render_capacity(params.get("ReturnConsumedCapacity"), name, units))
+    output: dict[str, Any] = {"Responses": responses, "UnprocessedKeys": unprocessed}
+    if capacities[0] is not None:
+        output["ConsumedCapacity"] = capacities
+    return output
+
+
+def _read_request(request: Mapping[str, Any]) -> tuple[list[Item], Projector | None]:
+    if more := unsupported(request, _SUPPORTED):
+        raise NotImplementedHere(f"The parameter {more[0]} of dynamodb:BatchGetItem")
+    placeholders = read_placeholders(request, "ProjectionExpression")
+    project = bind_projection(request.get("ProjectionExpression"), placeholders)
+    placeholders.check_all_used()
+    return [canonical_item(key)[0] for key in request["Keys"]], project

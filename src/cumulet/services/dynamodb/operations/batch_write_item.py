@@ -1,0 +1,70 @@
+"""BatchWriteItem: up to 25 puts and deletes, in any tables. Here they all happen, or none does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
+from cumulet.services.dynamodb.core.item_codec import encode_item, stored_bytes
+from cumulet.services.dynamodb.core.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
+from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid
+from cumulet.services.dynamodb.items import locate, locate_item
+from cumulet.services.dynamodb.permissions import batch_arns, item_conditions
+from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import WriteTx
+
+
+@operation(
+    "BatchWriteItem",
+    resource=batch_arns,
+    conditions=item_conditions,
+    params="RequestItems ReturnConsumedCapacity ReturnItemCollectionMetrics",
+)
+def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Put and delete the items. Nothing is ever left unprocessed."""
+    requests: Mapping[str, Sequence[Mapping[str, Any]]] = params["RequestItems"]
+    if not requests:
+        invalid("The requestItems parameter is required for BatchWriteItem")
+    if sum(map(len, requests.values())) > BATCH_WRITE_REQUESTS_MAX:
+        invalid("Too many items requested for the BatchWriteItem call")
+    read = {name: [_read_request(request) for request in writes] for name, writes in requests.items()}
+    level = params.get("ReturnConsumedCapacity")
+    capacities = []
+    for name, writes in read.items():
+        table = open_table(tx, call, name)
+        places = [locate_item(table, item) if puts else locate(table, item) for puts, item, _ in writes]
+        if len(set(places)) < len(places):
+            invalid("Provided list of item keys contains duplicates")
+        units = 0.0
+        for place, (puts, item, size) in zip(places, writes, strict=True):
+            if level is not None:
+                old = tx.get(place)
+                units += write_units(0 if old is None else stored_bytes(old), size if puts else 0)
+            if puts:
+                tx.put(place, encode_item(item, size))
+            else:
+                tx.delete(place)
+        capacities.append(render_capacity(level, name, units))
+    output: dict[str, Any] = {"UnprocessedItems": {}}
+    if capacities[0] is not None:
+        output["ConsumedCapacity"] = capacities
+    return output
+
+
+def _read_request(request: Mapping[str, Any]) -> tuple[bool, Item, int]:
+    """Return (whether it puts, the item or key, its size)."""
+    put, delete = request.get("PutRequest"), request.get("DeleteRequest")
+    if (put is None) == (delete is None):
+        invalid(
+            "Supplied WriteRequest is empty, must contain exactly one of PutRequest or DeleteRequest"
+            if put is None
+            else "Supplied WriteRequest has more than one request set, "
+            "must contain exactly one of PutRequest or DeleteRequest"
+        )
+    if put is None:
+        key, size = canonical_item(delete["Key"])  # type: ignore[index]
+        return False, key, size
+    item, size = canonical_item(put["Item"])
+    if size > ITEM_BYTES_MAX:
+        invalid("Item size has exceeded the maximum allowed size")
+    return True, item, size

@@ -1,0 +1,88 @@
+"""UpdateItem: change an item in place, or bring it into being."""
+
+from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
+from cumulet.services.dynamodb.core.expressions.projections import make_projector
+from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind_update, touches
+from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes, stored_json
+from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
+from cumulet.services.dynamodb.core.values import (
+    Item,
+    canonical_item,
+    check_nesting,
+    invalid,
+    invalid_parameter,
+    item_bytes,
+)
+from cumulet.services.dynamodb.items import check_condition, locate
+from cumulet.services.dynamodb.operations.requests import read_condition, read_placeholders
+from cumulet.services.dynamodb.permissions import item_conditions
+from cumulet.services.dynamodb.tables import open_table, table_arn
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import WriteTx
+
+
+@operation(
+    "UpdateItem",
+    resource=table_arn,
+    conditions=item_conditions,
+    params="TableName Key ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics UpdateExpression "
+    "ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure",
+)
+def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Apply the update if the condition holds; return what ReturnValues asks for.
+
+    Without an update expression the item comes into being with its key alone.
+    """
+    placeholders = read_placeholders(params, "UpdateExpression", "ConditionExpression")
+    key, _ = canonical_item(params["Key"])
+    text = params.get("UpdateExpression")
+    update = None if text is None else bind_update(text, placeholders)
+    test = read_condition(params, placeholders)
+    placeholders.check_all_used()
+    table = open_table(tx, call, params["TableName"])
+    place = locate(table, key)
+    if update is not None and (part_of_key := touches(update.paths, table.key_names)) is not None:
+        invalid_parameter(f"Cannot update attribute {part_of_key}. This attribute is part of the key")
+
+    old = tx.get(place)
+    check_condition(test, old, params)
+    new: bytes | None = None
+    item: Item | None = None
+    if old is not None or update is None or update.creates:
+        item = dict(key) if old is None else decode_item(old)
+        if update is not None:
+            update.apply(item)
+            check_nesting(item)
+        size = item_bytes(item)
+        if size > ITEM_BYTES_MAX:
+            invalid("Item size to update has exceeded the maximum allowed size")
+        new = encode_item(item, size)
+        tx.put(place, new)
+
+    output: dict[str, object] = {}
+    attributes = _returned(params.get("ReturnValues"), update, old, new, item)
+    if attributes is not None:
+        output["Attributes"] = attributes
+    if (level := params.get("ReturnConsumedCapacity")) is not None:
+        units = write_units(0 if old is None else stored_bytes(old), 0 if new is None else stored_bytes(new))
+        if (capacity := render_capacity(level, params["TableName"], units)) is not None:
+            output["ConsumedCapacity"] = capacity
+    return output
+
+
+def _returned(
+    wanted: str | None, update: BoundUpdate | None, old: bytes | None, new: bytes | None, item: Item | None
+) -> object | None:
+    """Return Attributes, or None. The UPDATED ones are the touched paths that lead somewhere, as AWS has it."""
+    if wanted is None or wanted == "NONE":
+        return None
+    if wanted == "ALL_OLD":
+        return None if old is None else stored_json(old)
+    if wanted == "ALL_NEW":
+        return None if new is None else stored_json(new)
+    if update is None:
+        return None
+    image = item if wanted == "UPDATED_NEW" else None if old is None else decode_item(old)
+    if image is None:
+        return None
+    return make_projector(update.paths)(image) or None

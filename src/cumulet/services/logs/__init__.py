@@ -1,0 +1,17 @@
+"""CloudWatch Logs: groups of streams of events, read one by one, merged and searched.
+
+Not here: subscriptions, metric filters, Insights queries and Live Tail.
+"""
+
+from cumulet.services.kit import Ground, Service
+
+
+def build(ground: Ground) -> Service:
+    """Return the service. It has no live part: whoever follows a log asks again when the store hints at `logs`."""
+    from cumulet.services.kit import collect
+    from cumulet.services.logs import events, groups, retention, search, streams, tags
+
+    # AWS answers a denied caller of this service with status 400.
+    return Service(
+        "logs", collect(events, groups, retention, search, streams, tags), iam_prefix="logs", denied_status=400
+    )

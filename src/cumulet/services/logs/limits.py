@@ -1,0 +1,46 @@
+"""AWS's numbers for CloudWatch Logs, from its API reference and its quotas page."""
+
+EVENT_OVERHEAD_BYTES = 26
+"""What each event counts beside its message (PutLogEvents)."""
+
+BATCH_BYTES_MAX = 1_048_576
+EVENT_BYTES_MAX = 1_048_576
+BATCH_SPAN_MS_MAX = 24 * 60 * 60 * 1000
+TOO_NEW_MS = 2 * 60 * 60 * 1000
+TOO_OLD_MS = 14 * 24 * 60 * 60 * 1000
+
+DESCRIBE_DEFAULT = 50
+PAGE_EVENTS_MAX = 10_000
+PAGE_BYTES_MAX = 1_048_576
+
+SEARCHED_EVENTS_MAX = 50_000
+"""How many events one FilterLogEvents looks at before it answers with what it has and a token. Ours: AWS answers with
+partly filled and empty pages as well, but does not say after how much work."""
+
+TAGS_MAX = 50
+
+RETENTION_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+DAY_MS = 24 * 60 * 60 * 1000

@@ -255,7 +255,8 @@ TOO_LARGE = "Request must be smaller than 6291456 bytes for the InvokeFunction o
                 400,
                 "ValidationException",
                 "1 validation error detected: Value 'nobody' at 'role' failed to satisfy constraint: "
-                "Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
+                "Member must satisfy regular expression pattern: "
+                "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
             ),
         ),
         (

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cumulet.policy.documents import parse_document
 from cumulet.policy.evaluate import Decision, Policy, Request, evaluate
 from cumulet.policy.principals import Caller
+
+pytestmark = pytest.mark.slow
 
 ACCOUNTS = ["111111111111", "222222222222"]
 ACTIONS = ["s3:GetObject", "s3:PutObject", "sqs:SendMessage"]

@@ -1,0 +1,212 @@
+"""Calls of users, sessions, services and strangers, and AWS's words for those that are refused."""
+
+from typing import Any
+
+import pytest
+
+from cumulet.scope import Scope
+from cumulet.services.iam.authorizer import decide, render_denial
+from cumulet.services.kit import Call, Principal
+from harness import SCOPE
+from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
+
+TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/notes"
+REFUSED = f"is not authorized to perform: dynamodb:GetItem on resource: {TABLE}"
+
+
+async def denial(
+    house: Iam,
+    principal: Principal,
+    resource_policy: str | None = None,
+    *,
+    action: str = "dynamodb:GetItem",
+    resource: str = TABLE,
+    conditions: dict[str, Any] | None = None,
+    scope: Scope = SCOPE,
+    **facts: Any,
+) -> str | None:
+    call = Call(scope, principal, "id", house.clock.now_ms(), house.ids, **facts)
+    decision = await house.store.read(lambda tx: decide(tx, call, action, resource, conditions or {}, resource_policy))
+    return None if decision.allowed else render_denial(principal, action, resource, decision)
+
+
+def resource_policy(effect: str, principal: Any, **more: Any) -> str:
+    return document({"Effect": effect, "Principal": principal, "Action": "*", "Resource": "*", **more})
+
+
+async def test_a_role_may_what_its_policies_allow() -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA, allow("dynamodb:GetItem", TABLE)))
+
+    assert await denial(house, session) is None
+    assert await denial(house, session, action="dynamodb:PutItem") == (
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/notes/one is not authorized to perform: dynamodb:PutItem "
+        f"on resource: {TABLE} because no identity-based policy allows the dynamodb:PutItem action"
+    )
+
+
+async def test_a_changed_policy_is_in_force_at_once() -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA, allow("dynamodb:*")))
+    assert await denial(house, session) is None
+
+    await house.iam("PutRolePolicy", RoleName="notes", PolicyName="inline", PolicyDocument=document(allow("s3:*")))
+
+    assert await denial(house, session) is not None
+
+
+async def test_an_aws_managed_policy_counts() -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA))
+    await house.iam(
+        "AttachRolePolicy",
+        RoleName="notes",
+        PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+    )
+
+    assert await denial(house, session, action="logs:PutLogEvents") is None
+    assert await denial(house, session) is not None
+
+
+async def test_a_customer_policy_counts_in_its_default_version() -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA))
+    policy = await house.iam("CreatePolicy", PolicyName="p", PolicyDocument=document(allow("s3:*")))
+    arn = policy["Policy"]["Arn"]
+    await house.iam("AttachRolePolicy", RoleName="notes", PolicyArn=arn)
+    assert await denial(house, session) is not None
+
+    await house.iam(
+        "CreatePolicyVersion", PolicyArn=arn, PolicyDocument=document(allow("dynamodb:*")), SetAsDefault=True
+    )
+
+    assert await denial(house, session) is None
+
+
+async def test_the_words_say_which_kind_of_policy_refused() -> None:
+    house = Iam()
+    arn = await house.role("notes", LAMBDA, allow("*"), deny("dynamodb:GetItem"))
+    session = await house.session(arn)
+    who = f"User: {session.arn} {REFUSED}"
+    assert await denial(house, session) == f"{who} with an explicit deny in an identity-based policy"
+
+    await house.iam("PutRolePolicy", RoleName="notes", PolicyName="inline", PolicyDocument=document(allow("*")))
+    assert await denial(house, session, resource_policy("Deny", "*")) == (
+        f"{who} with an explicit deny in a resource-based policy"
+    )
+
+    narrowed = await house.session(arn, Policy=document(allow("s3:*")))
+    assert await denial(house, narrowed) == f"{who} because no session policy allows the dynamodb:GetItem action"
+    denied = await house.session(arn, Policy=document(allow("*"), deny("dynamodb:*")))
+    assert await denial(house, denied) == f"{who} with an explicit deny in a session policy"
+    by_arn = await house.session(arn, PolicyArns=[{"arn": "arn:aws:iam::aws:policy/AmazonS3FullAccess"}])
+    assert await denial(house, by_arn) == f"{who} because no session policy allows the dynamodb:GetItem action"
+
+    await house.iam(
+        "PutRolePermissionsBoundary",
+        RoleName="notes",
+        PermissionsBoundary="arn:aws:iam::aws:policy/AmazonS3FullAccess",
+    )
+    assert await denial(house, session) == (f"{who} because no permissions boundary allows the dynamodb:GetItem action")
+
+    abroad = await denial(house, session, resource=TABLE.replace(ACCOUNT, "999999999999"))
+    assert abroad is not None
+    assert abroad.endswith("because no resource-based policy allows the dynamodb:GetItem action")
+
+
+async def test_a_namesake_of_the_role_that_signed_gets_nothing() -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA, allow("*")))
+    await house.iam("DeleteRolePolicy", RoleName="notes", PolicyName="inline")
+    await house.iam("DeleteRole", RoleName="notes")
+    await house.role("notes", LAMBDA, allow("*"))
+
+    assert await denial(house, session) is not None
+
+
+async def test_root_may_everything_but_what_a_resource_denies() -> None:
+    house = Iam()
+
+    assert await denial(house, Principal.root(ACCOUNT)) is None
+    assert await denial(house, Principal.root(ACCOUNT), resource_policy("Deny", {"AWS": ACCOUNT})) == (
+        f"User: arn:aws:iam::{ACCOUNT}:root {REFUSED} with an explicit deny in a resource-based policy"
+    )
+    assert await denial(house, Principal.root("999999999999")) is not None
+
+
+async def test_a_service_needs_the_resources_consent() -> None:
+    house = Iam()
+    gateway = Principal.service("apigateway.amazonaws.com", source_arn=f"arn:aws:execute-api:us-east-1:{ACCOUNT}:a/*/*")
+    from_a = {"ArnLike": {"AWS:SourceArn": f"arn:aws:execute-api:us-east-1:{ACCOUNT}:a/*"}}
+    from_b = {"ArnLike": {"AWS:SourceArn": f"arn:aws:execute-api:us-east-1:{ACCOUNT}:b/*"}}
+    named = {"Service": "apigateway.amazonaws.com"}
+
+    assert await denial(house, gateway, resource_policy("Allow", named, Condition=from_a)) is None
+    assert await denial(house, gateway, resource_policy("Allow", named, Condition=from_b)) == (
+        f"User: apigateway.amazonaws.com {REFUSED} because no resource-based policy allows the dynamodb:GetItem action"
+    )
+    assert (
+        await denial(
+            house,
+            gateway,
+            resource_policy("Allow", named, Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}),
+        )
+        is None
+    )
+
+
+async def test_a_stranger_needs_a_resource_that_is_open_to_all() -> None:
+    house = Iam()
+
+    assert await denial(house, Principal.anonymous(), resource_policy("Allow", "*")) is None
+    assert await denial(house, Principal.anonymous(), resource_policy("Allow", {"AWS": ACCOUNT})) is not None
+
+
+CONDITIONS: list[tuple[str, dict[str, Any], bool]] = [
+    ("the time", {"DateGreaterThan": {"aws:CurrentTime": "2025-10-09T00:00:00Z"}}, True),
+    ("another time", {"DateLessThan": {"aws:CurrentTime": "2025-10-09T00:00:00Z"}}, False),
+    ("the time as a number", {"NumericEquals": {"aws:EpochTime": "1760000000"}}, True),
+    ("the address", {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, True),
+    ("another address", {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, False),
+    ("the agent", {"StringLike": {"aws:UserAgent": "Boto3/*"}}, True),
+    ("no TLS", {"Bool": {"aws:SecureTransport": "true"}}, False),
+    ("the region", {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}, True),
+    ("the role", {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/app/notes"}}, True),
+    ("the account", {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, True),
+    ("the kind of principal", {"StringEquals": {"aws:PrincipalType": "AssumedRole"}}, True),
+    ("the session", {"StringLike": {"aws:userid": "AROA*:one"}}, True),
+    ("no user", {"Null": {"aws:username": "true"}}, True),
+    ("a tag of the role", {"StringEquals": {"aws:PrincipalTag/Team": "blue"}}, True),
+    ("another team", {"StringEquals": {"aws:PrincipalTag/Team": "red"}}, False),
+    ("no second factor", {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, False),
+    ("the session's age", {"DateLessThan": {"aws:TokenIssueTime": "2025-10-09T00:00:00Z"}}, False),
+    ("a key of the service", {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["a", "b"]}}, True),
+    ("another of it", {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["a"]}}, False),
+]
+
+
+@pytest.mark.parametrize(("condition", "allowed"), [row[1:] for row in CONDITIONS], ids=[row[0] for row in CONDITIONS])
+async def test_condition_keys(condition: dict[str, Any], allowed: bool) -> None:
+    house = Iam()
+    arn = await house.role(
+        "notes", LAMBDA, allow("*", Condition=condition), Path="/app/", Tags=[{"Key": "Team", "Value": "blue"}]
+    )
+    session = await house.session(arn)
+
+    found = await denial(
+        house,
+        session,
+        conditions={"dynamodb:LeadingKeys": ["a", "b"]},
+        source_ip="203.0.113.9",
+        user_agent="Boto3/1.40",
+    )
+
+    assert (found is None) is allowed
+
+
+async def test_a_user_has_a_name() -> None:
+    house = Iam()
+    ann = await house.user("ann", allow("s3:*", "arn:aws:s3:::home/${aws:username}/*"))
+
+    assert await denial(house, ann, action="s3:GetObject", resource="arn:aws:s3:::home/ann/x") is None
+    assert await denial(house, ann, action="s3:GetObject", resource="arn:aws:s3:::home/bob/x") is not None

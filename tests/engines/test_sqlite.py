@@ -1,0 +1,348 @@
+"""What the SQLite engine promises beside being a store: group commit, isolation of bodies, the lock, refusals."""
+
+import asyncio
+import os
+import resource
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from cumulet.settings import Durability
+from cumulet.store import sqlite as engine
+from cumulet.store.api import (
+    KEY_BYTES_MAX,
+    VALUE_BYTES_MAX,
+    ReadTx,
+    Store,
+    StoreClosed,
+    StoreInUse,
+    StoreOverloaded,
+    StoreTooNew,
+    StoreUnreadable,
+    StoreWriteFailed,
+    WriteTx,
+)
+from cumulet.store.keyspace import STORE_VERSION
+from cumulet.store.memory import MemoryStore
+from cumulet.store.sqlite import FILE_NAME, LOCK_NAME, SqliteStore, open_sqlite
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = open_sqlite(tmp_path, "fsync")
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["memory engine", *get_args(Durability)])
+async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory engine" else open_sqlite(tmp_path, request.param)
+    yield store
+    await store.close()
+
+
+async def get(store: Store, key: bytes) -> bytes | None:
+    return await store.read(lambda tx: tx.get(key))
+
+
+async def put(store: Store, key: bytes, value: bytes = b"") -> None:
+    await store.write(lambda tx: tx.put(key, value))
+
+
+def increment(tx: WriteTx) -> int:
+    count = int(tx.get(b"count") or b"0") + 1
+    tx.put(b"count", b"%d" % count)
+    return count
+
+
+def put_and_raise(tx: WriteTx) -> None:
+    tx.put(b"half", b"done")
+    raise LookupError("no")
+
+
+async def test_every_writer_sees_the_one_before(any_store: Store) -> None:
+    results = await asyncio.gather(*[any_store.write(increment) for _ in range(100)])
+
+    assert sorted(results) == list(range(1, 101))
+    assert await get(any_store, b"count") == b"100"
+
+
+async def test_a_body_that_raises_takes_nothing_with_it_but_its_own(any_store: Store) -> None:
+    outcomes = await asyncio.gather(
+        any_store.write(increment), any_store.write(put_and_raise), any_store.write(increment), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [int, LookupError, int]
+    assert await get(any_store, b"half") is None
+    assert await get(any_store, b"count") == b"2"
+
+
+async def test_hints_arrive_after_the_commit_and_only_then(any_store: Store) -> None:
+    seen: list[bytes | None] = []
+    woken = asyncio.Event()
+
+    async def look() -> None:
+        await woken.wait()
+        seen.append(await get(any_store, b"k"))
+
+    looking = asyncio.ensure_future(look())
+    stop = any_store.listen("topic", woken.set)
+    any_store.listen("other", lambda: seen.append(b"other"))
+
+    def hinting(tx: WriteTx) -> None:
+        tx.put(b"k", b"v")
+        tx.hint("topic")
+
+    def hinting_and_raising(tx: WriteTx) -> None:
+        tx.hint("other")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await any_store.write(hinting_and_raising)
+    assert not woken.is_set()
+    await any_store.write(hinting)
+    await asyncio.wait_for(looking, 5)
+    stop()
+    woken.clear()
+    await any_store.write(hinting)
+    await asyncio.sleep(0)
+
+    assert seen == [b"v"]
+    assert not woken.is_set()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(b"k" * (KEY_BYTES_MAX + 1), b""), (b"k", b"v" * (VALUE_BYTES_MAX + 1))],
+    ids=["key", "value"],
+)
+async def test_what_is_too_large_is_refused(any_store: Store, key: bytes, value: bytes) -> None:
+    with pytest.raises(ValueError, match="at most"):
+        await put(any_store, key, value)
+
+    await put(any_store, key[:KEY_BYTES_MAX], value[:VALUE_BYTES_MAX])
+
+
+async def test_writes_that_wait_share_one_commit(store: SqliteStore) -> None:
+    commits: list[str] = []
+    store._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+
+    await asyncio.gather(*[store.write(increment) for _ in range(50)])
+
+    assert commits == ["COMMIT"]
+
+
+async def test_reads_during_a_commit_see_the_state_before_it(store: SqliteStore) -> None:
+    await put(store, b"k", b"before")
+    writing = asyncio.ensure_future(put(store, b"k", b"after"))
+    await asyncio.sleep(0)
+    gathering = await get(store, b"k")
+    await asyncio.sleep(0)
+    settling = store._settling
+
+    def twice(tx: ReadTx) -> tuple[bytes | None, bytes | None]:
+        return tx.get(b"k"), tx.get(b"k")
+
+    one, two = await store.read(twice)
+    await writing
+
+    assert gathering == b"before"
+    assert settling
+    assert one == two
+    assert await get(store, b"k") == b"after"
+
+
+async def test_a_write_that_changes_nothing_commits_nothing(store: SqliteStore) -> None:
+    statements: list[str] = []
+    store._writer.set_trace_callback(statements.append)
+
+    assert await store.write(lambda tx: tx.get(b"k")) is None
+
+    assert not [sql for sql in statements if sql.startswith(("BEGIN", "COMMIT"))]
+
+
+async def test_a_scan_left_open_pins_nothing(store: SqliteStore) -> None:
+    for index in range(3):
+        await put(store, b"k%d" % index)
+
+    def stop_early(tx: ReadTx) -> None:
+        next(tx.scan(b"k", b"l"))
+        raise LookupError
+
+    with pytest.raises(LookupError) as kept:  # its traceback keeps the body's frame alive
+        await store.read(stop_early)
+    await put(store, b"k3")
+
+    assert await store.read(lambda tx: len(list(tx.scan(b"k", b"l")))) == 4
+    assert kept.value is not None
+
+
+async def test_a_cancelled_caller_harms_nobody(store: SqliteStore) -> None:
+    cancelled = asyncio.ensure_future(store.write(increment))
+    others = [asyncio.ensure_future(store.write(increment)) for _ in range(3)]
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    waiting = asyncio.ensure_future(store.write(increment))
+    await asyncio.sleep(0)
+    waiting.cancel()
+
+    await asyncio.gather(*others)
+
+    assert await store.write(increment) == 5
+
+
+async def test_full_batches_follow_one_another(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 4)
+
+    results = await asyncio.gather(*[store.write(increment) for _ in range(30)])
+
+    assert sorted(results) == list(range(1, 31))
+
+
+async def test_waiting_writes_are_called_up_though_those_before_them_change_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 2)
+    bodies = [increment, increment, put_and_raise, put_and_raise, put_and_raise, lambda tx: None, lambda tx: None]
+
+    outcomes = await asyncio.gather(*[store.write(body) for body in [*bodies, increment]], return_exceptions=True)
+
+    assert outcomes[-1] == 3
+
+
+async def test_the_line_has_an_end(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 1)
+    monkeypatch.setattr(engine, "WAITING_MAX", 2)
+
+    outcomes = await asyncio.gather(*[store.write(increment) for _ in range(5)], return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [int, int, int, StoreOverloaded, StoreOverloaded]
+    assert await get(store, b"count") == b"3"
+
+
+@pytest.mark.parametrize("durability", get_args(Durability))
+async def test_the_log_is_written_back_while_writes_go_on(
+    tmp_path: Path, durability: Durability, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "CHECKPOINT_BYTES", 100_000)
+    store = open_sqlite(tmp_path, durability)
+    for index in range(12):
+        await asyncio.gather(*[put(store, b"k%d-%d" % (index, n), b"v" * 5000) for n in range(20)])
+
+    log_bytes = (tmp_path / f"{FILE_NAME}-wal").stat().st_size
+    await store.close()
+
+    assert log_bytes < 1_200_000  # of 2.4 MB and more written
+    assert not (tmp_path / f"{FILE_NAME}-wal").exists()
+
+
+async def test_what_waits_at_the_end_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 2)
+    store = open_sqlite(tmp_path)
+    writes = [asyncio.ensure_future(store.write(increment)) for _ in range(7)]
+    await asyncio.sleep(0)
+    await store.close()
+
+    assert sorted(await asyncio.gather(*writes)) == list(range(1, 8))
+    with pytest.raises(StoreClosed):
+        await put(store, b"late")
+    with pytest.raises(StoreClosed):
+        await get(store, b"late")
+    store = open_sqlite(tmp_path)
+    assert await get(store, b"count") == b"7"
+    await store.close()
+
+
+@pytest.mark.parametrize("durability", get_args(Durability))
+async def test_a_commit_that_fails_fails_its_whole_batch_and_nothing_else(
+    tmp_path: Path, durability: Durability
+) -> None:
+    store = open_sqlite(tmp_path, durability)
+    await put(store, b"kept", b"v")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, hard))
+    try:
+        outcomes = await asyncio.gather(
+            store.write(increment),
+            put(store, b"large", b"v" * 1_000_000),
+            store.write(put_and_raise),
+            return_exceptions=True,
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 3
+    assert await get(store, b"count") is None
+    assert await store.write(increment) == 1
+    await store.close()
+    store = open_sqlite(tmp_path, durability)
+    assert await get(store, b"kept") == b"v"
+    assert await get(store, b"count") == b"1"
+    assert await get(store, b"large") is None
+    await store.close()
+
+
+async def test_changes_that_cannot_be_applied_fail_their_whole_batch(store: SqliteStore) -> None:
+    await put(store, b"kept", b"v")
+    [pages] = store._writer.execute("PRAGMA page_count").fetchone()
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+
+    outcomes = await asyncio.gather(
+        store.write(increment), put(store, b"large", b"v" * 1_000_000), return_exceptions=True
+    )
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+
+    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 2
+    assert "full" in str(outcomes[0])
+    assert await store.write(increment) == 1
+
+
+async def test_a_folder_has_one_holder(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path, "memory")
+
+    with pytest.raises(StoreInUse) as raised:
+        open_sqlite(tmp_path, "memory")
+    await store.close()
+
+    assert str(tmp_path) in str(raised.value)
+    assert f"(process {os.getpid()})" in str(raised.value)
+    await open_sqlite(tmp_path, "memory").close()  # the lock ends with its holder, the file stays
+    assert (tmp_path / LOCK_NAME).exists()
+
+
+async def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    await store.write(lambda tx: tx.put(engine.STORE_META.key(engine.SYSTEM, "version"), b"%d" % (STORE_VERSION + 1)))
+    await store.close()
+
+    with pytest.raises(StoreTooNew, match=rf"version {STORE_VERSION + 1}.* up to {STORE_VERSION}\."):
+        open_sqlite(tmp_path)
+
+
+def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"this is not a database, and longer than a header of SQLite is" * 3)
+    before = (tmp_path / FILE_NAME).read_bytes()
+
+    for _ in range(2):  # the lock was let go of
+        with pytest.raises(StoreUnreadable, match=FILE_NAME):
+            open_sqlite(tmp_path)
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.execute("CREATE TABLE recipes (title TEXT)")
+    connection.close()
+
+    with pytest.raises(StoreUnreadable, match="not a store of Cumulet"):
+        open_sqlite(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreUnreadable, match="cannot be used"):
+        open_sqlite(tmp_path / "file" / "below")

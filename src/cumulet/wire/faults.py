@@ -131,6 +131,15 @@ def internal_error(service: ServiceModel | None) -> ServiceError:
             )
 
 
+def malformed_xml() -> ServiceError:
+    """Return S3's answer to a body that it cannot read, or whose values it does not know."""
+    return ServiceError(
+        "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema",
+        status=400,
+    )
+
+
 def status_of(service: ServiceModel | None, error: ServiceError) -> int:
     """Return the HTTP status of an error: its own, else the model's, else what AWS's services have in common."""
     if error.status is not None:

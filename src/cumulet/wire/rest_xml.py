@@ -10,7 +10,7 @@ from typing import Any
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.wire import chunked
 from cumulet.wire.bindings import body_members, compile_header_writer, compile_reader, find_status_member
-from cumulet.wire.faults import s3_headers
+from cumulet.wire.faults import malformed_xml, s3_headers
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import Member, OperationModel, Shape
 from cumulet.wire.xml_values import (
@@ -57,15 +57,6 @@ _ROOTS = {
 
 ReadBody = Callable[[Request], dict[str, Any]]
 WriteBody = Callable[[Mapping[str, Any]], Any]
-
-
-def malformed() -> ServiceError:
-    """Return S3's answer to a body that it cannot read."""
-    return ServiceError(
-        "MalformedXML",
-        "The XML you provided was not well-formed or did not validate against our published schema",
-        status=400,
-    )
 
 
 def compile_parser(operation: OperationModel) -> Callable[[Request, Mapping[str, str]], dict[str, Any]]:
@@ -120,7 +111,7 @@ def _document_reader(shape: Shape, name: str | None) -> ReadBody:
         try:
             values = read(parse_document(body))
         except MalformedXml:
-            raise malformed() from None
+            raise malformed_xml() from None
         return values if name is None else {name: values}
 
     return read_document

@@ -1,0 +1,306 @@
+"""What the model demands of an input, checked before an operation runs, in AWS's words.
+
+    1 validation error detected: Value 'x!' at 'tableName' failed to satisfy constraint: Member must satisfy regular
+    expression pattern: [a-zA-Z0-9_.-]+
+
+An operation's checks are compiled once; what has no constraint anywhere below it is never looked at. A scalar in a list
+or map is reported at the container, a structure by its own path (`keySchema.1.member.keyType`).
+
+Where AWS is known to differ from the model or from the common words, it stands in `constraint_dialects`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from cumulet.errors import ServiceError
+from cumulet.wire.constraint_dialects import Bounds, Dialect, dialect_of
+from cumulet.wire.json_values import is_opaque
+from cumulet.wire.model import Member, OperationModel, Shape
+from cumulet.wire.patterns import find_matcher
+
+ERRORS_MAX = 10
+"""AWS stops listing after ten."""
+
+Check = Callable[[Any, str, list[str]], None]
+"""(value, its path, what is wrong so far)."""
+
+Test = Callable[[Any], Any]
+
+
+def check(operation: OperationModel, params: Mapping[str, Any]) -> None:
+    """Return if params satisfy the model, else raise the service's error, which lists all that is wrong."""
+    try:
+        compiled = operation.compiled["check"]
+    except KeyError:
+        compiled = operation.compiled["check"] = _compile(operation)
+    if compiled is None:
+        return
+    errors: list[str] = []
+    compiled(params, "", errors)
+    if errors:
+        raise dialect_of(operation.service.name, operation.service.protocol).error(errors[:ERRORS_MAX])
+
+
+def _compile(operation: OperationModel) -> Check | None:
+    return _Compiler(operation).structure(operation.input, top=True) if operation.input is not None else None
+
+
+class _Constraints(NamedTuple):
+    """What one shape itself demands."""
+
+    tests: tuple[tuple[Test, str], ...]
+    """Each with its words, in the order in which they are reported."""
+    in_container: str
+    """The same words in the order in which AWS prints them for a list's elements or a map's values."""
+
+    def hold(self, value: Any) -> bool:
+        return all(holds(value) for holds, _ in self.tests)
+
+
+class _Member(NamedTuple):
+    """One member of a structure as its check sees it."""
+
+    name: str
+    path: str
+    required: bool
+    missing: Callable[[], ServiceError] | None
+    first: Callable[[Any], ServiceError | None] | None
+    check: Check | None
+
+
+class _Compiler:
+    def __init__(self, operation: OperationModel) -> None:
+        self._operation = operation.name
+        self._service = operation.service
+        self._dialect: Dialect = dialect_of(operation.service.name, operation.service.protocol)
+        self._structures: dict[str, Check | None] = {}
+
+    def structure(self, shape: Shape, *, top: bool = False) -> Check | None:
+        if shape.name in self._structures:
+            return self._structures[shape.name]
+        recursive = _Recursive()
+        self._structures[shape.name] = recursive
+        table = []
+        for name, member in shape.members.items():
+            one = self._member(shape, member, required=name in shape.required, top=top)
+            if one.required or one.first is not None or one.check is not None:
+                table.append(one)
+        made = _check_members(table) if table else None
+        recursive.check = made
+        self._structures[shape.name] = made
+        return made
+
+    def _member(self, holder: Shape, member: Member, *, required: bool, top: bool) -> _Member:
+        place = (self._operation, member.name)
+        dialect = self._dialect
+        bare = dialect.bare.get(place)
+        path = bare or _lower_first(member.name)
+        in_body = top and member.location is None
+        if in_body and dialect.prefix_body:
+            path = f"{_lower_first(self._operation)}Input.{path}"
+        bounds = dialect.bounds.get((holder.name, member.name))
+        checked = self._value(member.shape, bounds, silent=bare is not None or member.shape.sensitive)
+        missing = dialect.missing.get(place)
+        if in_body and dialect.body_error is not None:
+            missing = dialect.body_error if required else None
+            checked = checked and _all_or_nothing(checked, dialect.body_error)
+        return _Member(member.name, path, required, missing, dialect.first.get(place), checked)
+
+    def _value(self, shape: Shape, bounds: Bounds | None, *, silent: bool) -> Check | None:
+        if is_opaque(self._service, shape):
+            return None
+        own, below = self._constraints(shape, bounds), self._below(shape)
+        if own is None:
+            return below
+        own_error = self._dialect.patterns.get(shape.pattern or "")
+
+        def check_value(value: Any, path: str, errors: list[str]) -> None:
+            for holds, words in own.tests:
+                if not holds(value):
+                    if own_error is not None and words.endswith(f": {shape.pattern}"):
+                        raise own_error(path)
+                    errors.append(_failure(None if silent else _render(value, shape), path, words))
+            if below is not None:
+                below(value, path, errors)
+
+        return check_value
+
+    def _below(self, shape: Shape) -> Check | None:
+        match shape.type:
+            case "structure":
+                return self.structure(shape)
+            case "list":
+                return self._list(shape)
+            case "map":
+                return self._map(shape)
+        return None
+
+    def _list(self, shape: Shape) -> Check:
+        element = shape.member.shape
+        opaque = is_opaque(self._service, element)
+        own = None if opaque else self._constraints(element)
+        below = None if opaque else self._below(element)
+        words = own and f"Member must satisfy constraint: [{own.in_container}{self._dialect.in_elements}]"
+
+        def check_elements(values: Any, path: str, errors: list[str]) -> None:
+            if own is not None and not all(value is None or own.hold(value) for value in values):
+                errors.append(_failure(_render(values, shape), path, words or ""))
+            for number, value in enumerate(values, 1):
+                if value is None:
+                    errors.append(_failure(None, f"{path}.{number}.member", _NULL))
+                elif below is not None:
+                    below(value, f"{path}.{number}.member", errors)
+
+        return check_elements
+
+    def _map(self, shape: Shape) -> Check | None:
+        inner = shape.value.shape
+        if is_opaque(self._service, inner):
+            return None
+        keys, own, below = self._constraints(shape.key.shape), self._constraints(inner), self._below(inner)
+        if keys is None and own is None and below is None:
+            return None
+
+        def check_entries(values: Any, path: str, errors: list[str]) -> None:
+            if keys is not None and not all(map(keys.hold, values)):
+                words = f"Map keys must satisfy constraint: [{keys.in_container}]"
+                errors.append(_failure(_render(values, shape), path, words))
+            if own is not None and not all(value is None or own.hold(value) for value in values.values()):
+                words = f"Map value must satisfy constraint: [{own.in_container}]"
+                errors.append(_failure(_render(values, shape), path, words))
+            if below is not None:
+                for key, value in values.items():
+                    if value is not None:
+                        below(value, f"{path}.{key}.member", errors)
+
+        return check_entries
+
+    def _constraints(self, shape: Shape, bounds: Bounds | None = None) -> _Constraints | None:
+        given = self._dialect.bounds
+        bounds = bounds or given.get((self._operation, shape.name)) or given.get(("", shape.name))
+        if bounds is None:
+            bounds = Bounds(shape.min, shape.max, shape.pattern)
+        enum = self._dialect.enums.get(shape.name, tuple(shape.enum or ()))
+        return _make_constraints(shape, bounds, enum)
+
+
+class _Recursive:
+    """Stands for a structure's check while that is being compiled: shapes may contain themselves."""
+
+    __slots__ = ("check",)
+
+    def __init__(self) -> None:
+        self.check: Check | None = None
+
+    def __call__(self, value: Any, path: str, errors: list[str]) -> None:
+        if self.check is not None:
+            self.check(value, path, errors)
+
+
+_NULL = "Member must not be null"
+
+
+def _lower_first(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _all_or_nothing(checked: Check, make_error: Callable[[], ServiceError]) -> Check:
+    def check_body(value: Any, path: str, errors: list[str]) -> None:
+        found: list[str] = []
+        checked(value, path, found)
+        if found:
+            raise make_error()
+
+    return check_body
+
+
+def _check_members(table: list[_Member]) -> Check:
+    def check_members(value: Any, path: str, errors: list[str]) -> None:
+        prefix = f"{path}." if path else ""
+        for member in table:
+            found = value.get(member.name)
+            if found is None:
+                if member.missing is not None:
+                    raise member.missing()
+                if member.required:
+                    errors.append(f"Value null at '{prefix}{member.path}' failed to satisfy constraint: {_NULL}")
+                continue
+            if member.first is not None and (error := member.first(found)) is not None:
+                raise error
+            if member.check is not None:
+                member.check(found, prefix + member.path, errors)
+
+    return check_members
+
+
+def _make_constraints(shape: Shape, bounds: Bounds, enum: tuple[str, ...]) -> _Constraints | None:
+    measure, noun = (float, "value") if shape.type in _NUMBERS else (len, "length")
+    low, high = bounds.min, bounds.max
+    tests: dict[str, tuple[Test, str]] = {}
+    if high is not None and shape.type != "timestamp":
+        tests["max"] = (
+            lambda value: measure(value) <= high,
+            f"Member must have {noun} less than or equal to {high:.0f}",
+        )
+    if low is not None and shape.type != "timestamp":
+        tests["min"] = (
+            lambda value: measure(value) >= low,
+            f"Member must have {noun} greater than or equal to {low:.0f}",
+        )
+    if bounds.pattern is not None and (matches := find_matcher(bounds.pattern)) is not None:
+        tests["pattern"] = (matches, f"Member must satisfy regular expression pattern: {bounds.pattern}")
+    if enum:
+        tests["enum"] = (frozenset(enum).__contains__, f"Member must satisfy enum value set: [{', '.join(enum)}]")
+    if bounds.or_arn:
+        tests = _names_or_arns(tests)
+    if not tests:
+        return None
+    reported = [tests[kind] for kind in ("enum", "pattern", "max", "min") if kind in tests]
+    return _Constraints(tuple(reported), ", ".join(words for _, words in tests.values()))
+
+
+_NUMBERS = ("integer", "long", "float", "double")
+
+
+def _names_or_arns(tests: dict[str, tuple[Test, str]]) -> dict[str, tuple[Test, str]]:
+    # DynamoDB looks at the characters of a name only if its length is right.
+    fits = [tests[kind][0] for kind in ("min", "max") if kind in tests]
+
+    def guard(kind: str, holds: Test) -> Test:
+        if kind != "pattern":
+            return lambda value: value.startswith("arn:") or holds(value)
+        return lambda value: value.startswith("arn:") or not all(fit(value) for fit in fits) or holds(value)
+
+    return {kind: (guard(kind, holds), words) for kind, (holds, words) in tests.items()}
+
+
+def _failure(value: str | None, path: str, words: str) -> str:
+    if words is _NULL:
+        return f"Value null at '{path}' failed to satisfy constraint: {words}"
+    shown = "" if value is None else f" '{value}'"
+    return f"Value{shown} at '{path}' failed to satisfy constraint: {words}"
+
+
+def _render(value: Any, shape: Shape) -> str:
+    """Return a value as Java prints it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        inner = shape.member.shape if shape.type == "list" else shape
+        return f"[{', '.join(_render(one, inner) for one in value)}]"
+    if isinstance(value, Mapping):
+        return _render_mapping(value, shape)
+    if isinstance(value, bytes):
+        return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
+    return str(value)
+
+
+def _render_mapping(value: Mapping[str, Any], shape: Shape) -> str:
+    if shape.type == "structure":
+        members = ((name, member.shape) for name, member in shape.members.items() if name in value)
+        shown = (f"{_lower_first(name)}={_render(value[name], inner)}" for name, inner in members)
+        return f"{shape.name}({', '.join(shown)})"
+    inner = shape.value.shape if shape.type == "map" else shape
+    return f"{{{', '.join(f'{key}={_render(one, inner)}' for key, one in value.items())}}}"

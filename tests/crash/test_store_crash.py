@@ -1,0 +1,75 @@
+"""A store whose process is killed with -9 has every acknowledged transaction, and no half one.
+
+CUMULET_CRASH_ROUNDS sets how many times (the long form), CUMULET_CRASH_SEED repeats a run.
+"""
+
+import asyncio
+import importlib.util
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cumulet.store.api import ReadTx
+from cumulet.store.sqlite import FILE_NAME, open_sqlite
+
+WORKER = Path(__file__).with_name("store_worker.py")
+ROUNDS = int(os.environ.get("CUMULET_CRASH_ROUNDS", "15"))
+SEED = int(os.environ.get("CUMULET_CRASH_SEED", random.SystemRandom().randrange(10**9)))
+
+_spec = importlib.util.spec_from_file_location("store_worker", WORKER)
+assert _spec is not None
+assert _spec.loader is not None
+worker = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(worker)
+
+
+def run_and_kill(data_dir: Path, after_lines: int) -> dict[int, int]:
+    """Return the last number that each writer was told is written, by a worker killed after so many lines."""
+    with subprocess.Popen([sys.executable, str(WORKER), str(data_dir)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(after_lines)]
+        process.send_signal(signal.SIGKILL)
+        lines += process.stdout.readlines()  # what it had said before it died
+    assert process.returncode == -signal.SIGKILL
+    acknowledged: dict[int, int] = {}
+    for line in lines:
+        if line.endswith("\n"):
+            writer, number = map(int, line.split())
+            acknowledged[writer] = number
+    return acknowledged
+
+
+def check(tx: ReadTx, acknowledged: dict[int, int]) -> None:
+    for writer in range(worker.WRITERS):
+        counter = int(tx.get(worker.counter_key(writer)) or b"0")
+        assert counter >= acknowledged.get(writer, 0), f"writer {writer} lost what was acknowledged"
+        newest_removal = counter - counter % 10
+        expected = range(max(1, newest_removal - worker.KEPT + 1) if newest_removal else 1, counter + 1)
+        for key in (worker.front_key, worker.back_key):
+            found = list(tx.scan(key(writer, 0), key(writer, 10**9 - 1)))
+            assert found == [(key(writer, number), worker.VALUE) for number in expected], f"writer {writer}"
+
+
+async def reopen_and_check(data_dir: Path, acknowledged: dict[int, int]) -> None:
+    store = open_sqlite(data_dir, "fsync")
+    await store.read(lambda tx: check(tx, acknowledged))
+    await store.close()
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment(tmp_path: Path) -> None:
+    print(f"CUMULET_CRASH_SEED={SEED}")
+    chance = random.Random(SEED)
+    acknowledged: dict[int, int] = {}
+    for _ in range(ROUNDS):
+        acknowledged |= run_and_kill(tmp_path, chance.randrange(1, 600))
+        asyncio.run(reopen_and_check(tmp_path, acknowledged))
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()

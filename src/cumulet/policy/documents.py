@@ -79,7 +79,7 @@ class Document:
 @lru_cache(maxsize=2048)
 def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
     """Return the compiled document. Raises ServiceError MalformedPolicyDocument with IAM's words."""
-    element = _parse_json(text)
+    element = _parse_json(text, kind)
     if not isinstance(element, dict) or not DOCUMENT_KEYS.issuperset(element):
         _refuse(SYNTAX)
     version = element.get("Version", VERSIONS[-1])
@@ -105,11 +105,12 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
     )
 
 
-def _parse_json(text: str) -> Any:
+def _parse_json(text: str, kind: DocumentKind) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except ValueError:
-        _refuse("This policy contains invalid Json")
+        # CreateRole words it differently from PutRolePolicy.
+        _refuse("This policy contains invalid Json" if kind == "trust" else SYNTAX)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,7 +135,8 @@ def _check_statement(statement: Any, kind: DocumentKind) -> None:
         if pair[0] in statement and pair[1] in statement:
             _refuse(SYNTAX)
     if statement.get("Effect") not in ("Allow", "Deny"):
-        _refuse("Missing required field Effect" if "Effect" not in statement else SYNTAX)
+        missing = kind == "trust" and "Effect" not in statement
+        _refuse("Missing required field Effect" if missing else SYNTAX)
     _check_principal(statement, kind)
     _check_actions(_texts(statement, "Action", "NotAction"), kind)
     _check_resources(_texts(statement, "Resource", "NotResource"), kind)

@@ -30,7 +30,8 @@ def without(name: str, statement: dict[str, Any]) -> dict[str, Any]:
 SYNTAX = "Syntax errors in policy."
 
 BAD: list[tuple[str, DocumentKind, str, str]] = [
-    ("not JSON", "identity", "{", "This policy contains invalid Json"),
+    ("not JSON", "identity", "{", SYNTAX),
+    ("trust policy that is not JSON", "trust", "{", "This policy contains invalid Json"),
     ("not an object", "identity", "[]", SYNTAX),
     ("unknown element", "identity", document(GOOD, Extra=1), SYNTAX),
     ("unknown statement element", "identity", document({**GOOD, "Actions": "*"}), SYNTAX),
@@ -45,7 +46,8 @@ BAD: list[tuple[str, DocumentKind, str, str]] = [
     ("no version", "identity", document(GOOD, version=None), "Policy document must be version 2012-10-17 or greater."),
     ("no statements", "identity", document(), SYNTAX),
     ("unknown effect", "identity", document({**GOOD, "Effect": "allow"}), SYNTAX),
-    ("no effect", "identity", document(without("Effect", GOOD)), "Missing required field Effect"),
+    ("no effect", "identity", document(without("Effect", GOOD)), SYNTAX),
+    ("no effect in a trust policy", "trust", document(without("Effect", TRUSTING)), "Missing required field Effect"),
     ("no actions", "identity", document(without("Action", GOOD)), "Policy statement must contain actions."),
     ("empty actions", "identity", document({**GOOD, "Action": []}), "Policy statement must contain actions."),
     ("action and its opposite", "identity", document({**GOOD, "NotAction": "s3:*"}), SYNTAX),

@@ -23,7 +23,7 @@ def add_tags(tags: Mapping[str, str], given: Iterable[Mapping[str, str]]) -> dic
     merged = {key: value for key, value in tags.items() if key.lower() not in keys}
     merged.update((tag["Key"], tag["Value"]) for tag in given)
     if len(merged) > TAGS_MAX:
-        raise ServiceError("LimitExceeded", f"The number of tags has reached the maximum limit of {TAGS_MAX}.")
+        raise ServiceError("LimitExceeded", "The number of tags has reached the maximum limit.")
     return merged
 
 

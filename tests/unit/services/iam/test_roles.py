@@ -274,6 +274,17 @@ async def test_who_may_manage_a_role_is_told_by_its_path() -> None:
     assert (await denial(house, bob, "inside")).endswith("with an explicit deny in an identity-based policy")
 
 
+async def test_new_roles_can_be_required_to_be_bounded() -> None:
+    house = Iam()
+    boundary = "arn:aws:iam::aws:policy/PowerUserAccess"
+    bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary, "aws:RequestTag/Team": "blue"}}
+    ann = await house.user("ann", allow("iam:CreateRole", Condition=bounded))
+    params = {"AssumeRolePolicyDocument": TRUST, "Tags": [{"Key": "Team", "Value": "blue"}]}
+
+    assert (await refusal(house, "CreateRole", by=ann, RoleName="r", **params))[0] == "AccessDenied"
+    await house.iam("CreateRole", by=ann, RoleName="r", PermissionsBoundary=boundary, **params)
+
+
 async def denial(house: Iam, by: Principal, role: str) -> str:
     with pytest.raises(ServiceError) as refused:
         await house.iam("GetRole", by=by, RoleName=role)

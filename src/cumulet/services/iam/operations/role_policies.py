@@ -1,17 +1,13 @@
 """The policies and tags of roles."""
 
 from cumulet.services.iam import held_policies as held
+from cumulet.services.iam.condition_keys import policy_keys, tagging_keys, untagging_keys
 from cumulet.services.iam.lookup import get_role, role_resource
 from cumulet.services.iam.operations.roles import save_role
 from cumulet.services.iam.paging import PAGED, page
 from cumulet.services.iam.tags import add_tags, remove_tags, render_tags
-from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
+from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
-
-
-def policy_condition(call: Call, params: Params) -> ConditionValues:
-    """Return iam:PolicyARN, with which a policy says what may be attached."""
-    return {"iam:PolicyARN": params["PolicyArn"]}
 
 
 @operation("PutRolePolicy", resource=role_resource, params="RoleName PolicyName PolicyDocument")
@@ -45,7 +41,7 @@ def delete_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("AttachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=policy_condition)
+@operation("AttachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=policy_keys)
 def attach_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Attach a managed policy to a role."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -54,7 +50,7 @@ def attach_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("DetachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=policy_condition)
+@operation("DetachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=policy_keys)
 def detach_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Detach a managed policy from a role."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -69,7 +65,7 @@ def list_attached_role_policies(call: Call, tx: ReadTx, params: Params) -> Outpu
     return held.list_attached_policies(get_role(tx, call.scope, params["RoleName"]), params)
 
 
-@operation("TagRole", resource=role_resource, params="RoleName Tags")
+@operation("TagRole", resource=role_resource, params="RoleName Tags", conditions=tagging_keys)
 def tag_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add tags to a role, or give them new values."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -78,7 +74,7 @@ def tag_role(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("UntagRole", resource=role_resource, params="RoleName TagKeys")
+@operation("UntagRole", resource=role_resource, params="RoleName TagKeys", conditions=untagging_keys)
 def untag_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take tags from a role."""
     role = get_role(tx, call.scope, params["RoleName"])

@@ -1,8 +1,8 @@
 """The policies and tags of users."""
 
 from cumulet.services.iam import held_policies as held
+from cumulet.services.iam.condition_keys import policy_keys, tagging_keys, untagging_keys
 from cumulet.services.iam.lookup import get_user, user_resource
-from cumulet.services.iam.operations.role_policies import policy_condition
 from cumulet.services.iam.operations.users import save_user
 from cumulet.services.iam.paging import PAGED, page
 from cumulet.services.iam.tags import add_tags, remove_tags, render_tags
@@ -41,7 +41,7 @@ def delete_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("AttachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=policy_condition)
+@operation("AttachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=policy_keys)
 def attach_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Attach a managed policy to a user."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -50,7 +50,7 @@ def attach_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("DetachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=policy_condition)
+@operation("DetachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=policy_keys)
 def detach_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Detach a managed policy from a user."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -65,7 +65,7 @@ def list_attached_user_policies(call: Call, tx: ReadTx, params: Params) -> Outpu
     return held.list_attached_policies(get_user(tx, call.scope, params["UserName"]), params)
 
 
-@operation("TagUser", resource=user_resource, params="UserName Tags")
+@operation("TagUser", resource=user_resource, params="UserName Tags", conditions=tagging_keys)
 def tag_user(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add tags to a user, or give them new values."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -74,7 +74,7 @@ def tag_user(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("UntagUser", resource=user_resource, params="UserName TagKeys")
+@operation("UntagUser", resource=user_resource, params="UserName TagKeys", conditions=untagging_keys)
 def untag_user(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take tags from a user."""
     user = get_user(tx, call.scope, params["UserName"])

@@ -4,6 +4,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
+from cumulet.services.iam.condition_keys import boundary_keys, creation_keys
 from cumulet.services.iam.held_policies import render_boundary
 from cumulet.services.iam.limits import USERS_MAX
 from cumulet.services.iam.lookup import (
@@ -32,7 +33,9 @@ def users_resource(call: Call, params: Params) -> str:
     return f"arn:aws:iam::{call.scope.account}:user{params.get('PathPrefix') or '/'}"
 
 
-@operation("CreateUser", resource=new_user_resource, params="Path UserName PermissionsBoundary Tags")
+@operation(
+    "CreateUser", resource=new_user_resource, params="Path UserName PermissionsBoundary Tags", conditions=creation_keys
+)
 def create_user(call: Call, tx: WriteTx, params: Params) -> Output:
     """Create a user."""
     name = params["UserName"]
@@ -82,7 +85,12 @@ def delete_user(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("PutUserPermissionsBoundary", resource=user_resource, params="UserName PermissionsBoundary")
+@operation(
+    "PutUserPermissionsBoundary",
+    resource=user_resource,
+    params="UserName PermissionsBoundary",
+    conditions=boundary_keys,
+)
 def put_user_permissions_boundary(call: Call, tx: WriteTx, params: Params) -> Output:
     """Make a managed policy the most that the user may do."""
     user = get_user(tx, call.scope, params["UserName"])

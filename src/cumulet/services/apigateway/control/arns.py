@@ -1,0 +1,31 @@
+"""The ARNs and actions that IAM sees: API Gateway's actions are HTTP methods, its resources are paths.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
+"""
+
+import re
+from collections.abc import Callable
+
+from cumulet.services.kit import Call, Params
+
+GET, POST, PUT = "apigateway:GET", "apigateway:POST", "apigateway:PUT"
+PATCH, DELETE = "apigateway:PATCH", "apigateway:DELETE"
+
+_MEMBER = re.compile(r"\{(\w+)\}")
+_RESOURCE_ARN = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(restapis|apis)/([^/]+)(?:/stages/([^/]+))?$")
+
+
+def at(path: str) -> Callable[[Call, Params], str]:
+    """Return what names the resource at `path`, whose {Member}s are taken from the params."""
+
+    def resource(call: Call, params: Params) -> str:
+        filled = _MEMBER.sub(lambda member: str(params.get(member[1], "")), path)
+        return f"arn:aws:apigateway:{call.scope.region}::{filled}"
+
+    return resource
+
+
+def parse_taggable(arn: str) -> tuple[str, str, str, str | None] | None:
+    """Return region, collection (restapis, apis), API id and stage name of an ARN that can be tagged, or None."""
+    found = _RESOURCE_ARN.match(arn)
+    return None if found is None else (found[1], found[2], found[3], found[4])

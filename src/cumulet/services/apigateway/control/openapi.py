@@ -1,0 +1,187 @@
+"""OpenAPI 2 and 3 documents with API Gateway's extensions, read into a plan (pure).
+
+What a document asks for and Cumulet does not have is refused by its name: authorizers, models, validators, gateway
+responses, policies. What API Gateway itself ignores (hosts, schemes, examples, summaries) is ignored.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.model import ANY
+
+INTEGRATION = "x-amazon-apigateway-integration"
+ANY_METHOD = "x-amazon-apigateway-any-method"
+BINARY_MEDIA_TYPES = "x-amazon-apigateway-binary-media-types"
+CORS = "x-amazon-apigateway-cors"
+TAG_VALUE = "x-amazon-apigateway-tag-value"
+
+_EXTENSION = "x-amazon-apigateway-"
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_NOT_MODELLED = ("definitions", "securityDefinitions")
+_IN = {"path": "path", "query": "querystring", "header": "header"}
+
+_INTEGRATION_MEMBERS = frozenset(
+    [
+        "type",
+        "uri",
+        "httpMethod",
+        "credentials",
+        "timeoutInMillis",
+        "passthroughBehavior",
+        "responses",
+        "cacheNamespace",
+        "cacheKeyParameters",
+        "connectionType",
+        "payloadFormatVersion",
+        "responseTransferMode",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMethod:
+    """One operation of a path."""
+
+    path: str
+    method: str
+    integration: Mapping[str, Any] | None
+    operation_name: str | None
+    request_parameters: Mapping[str, bool]
+    responses: Mapping[str, Mapping[str, bool]]
+    """The declared status codes, each with its response parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiPlan:
+    """An API as a document describes it."""
+
+    title: str
+    version: str | None
+    description: str | None
+    paths: tuple[str, ...]
+    methods: tuple[PlannedMethod, ...]
+    binary_media_types: tuple[str, ...] = ()
+    cors: Mapping[str, Any] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_api(body: bytes | str) -> ApiPlan:
+    """Return what a document describes. Raises BadRequestException if it is none, NotImplementedHere for its extras."""
+    document = _parse(body)
+    _refuse_extras(document, "", {BINARY_MEDIA_TYPES, CORS, f"{_EXTENSION}importexport-version"})
+    for name in _NOT_MODELLED:
+        if document.get(name):
+            raise NotImplementedHere(f"The section {name} of an OpenAPI document")
+    for name, section in _mapping(document.get("components"), "components").items():
+        if section:
+            raise NotImplementedHere(f"The section components.{name} of an OpenAPI document")
+    info = _mapping(document.get("info"), "info")
+    title = info.get("title")
+    if not title:
+        raise ServiceError("BadRequestException", "Unable to parse API definition because of a missing title")
+    paths = _mapping(document.get("paths"), "paths")
+    return ApiPlan(
+        title=str(title),
+        version=None if info.get("version") is None else str(info["version"]),
+        description=info.get("description"),
+        paths=tuple(paths),
+        methods=tuple(_plan_methods(paths)),
+        binary_media_types=tuple(document.get(BINARY_MEDIA_TYPES) or ()),
+        cors=document.get(CORS),
+        tags={
+            tag["name"]: tag[TAG_VALUE]
+            for tag in document.get("tags") or ()
+            if isinstance(tag, dict) and tag.get("name") and TAG_VALUE in tag
+        },
+    )
+
+
+def _parse(body: bytes | str) -> dict[str, Any]:
+    if len(body) > limits.DEFINITION_BYTES_MAX:
+        raise ServiceError("BadRequestException", "The API definition is larger than 6 MB")
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        document = _parse_yaml(body)
+    if not isinstance(document, dict) or not ("swagger" in document or "openapi" in document):
+        raise ServiceError("BadRequestException", "Invalid OpenAPI input.")
+    return document
+
+
+def _parse_yaml(body: bytes | str) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+        raise ServiceError("BadRequestException", "Invalid OpenAPI input.") from None
+
+
+def _plan_methods(paths: Mapping[str, Any]) -> Iterator[PlannedMethod]:
+    for path, item in paths.items():
+        operations = _mapping(item, path)
+        _refuse_extras(operations, f" of {path}", {ANY_METHOD})
+        shared = operations.get("parameters") or []
+        for name, operation in operations.items():
+            if name in _METHODS or name == ANY_METHOD:
+                method = ANY if name == ANY_METHOD else name.upper()
+                yield _plan_method(path, method, _mapping(operation, f"{method} {path}"), shared)
+
+
+def _plan_method(path: str, method: str, operation: Mapping[str, Any], shared: list[Any]) -> PlannedMethod:
+    where = f" of {method} {path}"
+    _refuse_extras(operation, where, {INTEGRATION})
+    if operation.get("security"):
+        raise NotImplementedHere(f"The member security{where} in an OpenAPI document")
+    for content in _mapping(_mapping(operation.get("requestBody"), where).get("content"), where).values():
+        if isinstance(content, dict) and content.get("schema"):
+            raise NotImplementedHere(f"The model in requestBody{where} in an OpenAPI document")
+    integration = operation.get(INTEGRATION)
+    if integration is not None:
+        integration = _mapping(integration, f"integration{where}")
+        for name, value in integration.items():
+            if name not in _INTEGRATION_MEMBERS and value:
+                raise NotImplementedHere(f"The member {name} of the integration{where} in an OpenAPI document")
+    parameters: dict[str, bool] = {}
+    for parameter in [*shared, *(operation.get("parameters") or [])]:
+        parameter = _mapping(parameter, f"parameters{where}")
+        place = parameter.get("in")
+        if place not in _IN:
+            raise NotImplementedHere(f"The parameter in {place or '$ref'}{where} in an OpenAPI document")
+        parameters[f"method.request.{_IN[place]}.{parameter.get('name')}"] = bool(parameter.get("required"))
+    return PlannedMethod(
+        path, method, integration, operation.get("operationId"), parameters, dict(_plan_responses(operation, where))
+    )
+
+
+def _plan_responses(operation: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, bool]]]:
+    for status, given in _mapping(operation.get("responses"), where).items():
+        response = _mapping(given, f"responses{where}")
+        if response.get("schema") or any(
+            isinstance(content, dict) and content.get("schema")
+            for content in _mapping(response.get("content"), where).values()
+        ):
+            raise NotImplementedHere(f"The model in the response {status}{where} in an OpenAPI document")
+        headers = _mapping(response.get("headers"), where)
+        if str(status) != "default":
+            yield str(status), {f"method.response.header.{name}": False for name in headers}
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ServiceError("BadRequestException", f"Unable to parse API definition because of a malformed {where}")
+    return value
+
+
+def _refuse_extras(section: Mapping[str, Any], where: str, known: set[str]) -> None:
+    for name, value in section.items():
+        if str(name).startswith(_EXTENSION) and name not in known and value:
+            raise NotImplementedHere(f"The extension {name}{where} in an OpenAPI document")

@@ -1,0 +1,146 @@
+"""REST APIs: create, show, change, delete. Their import is in `imports`."""
+
+from typing import Any
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway.control import tagging
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.records import APIS, RESOURCES, Resource, RestApi, get_api, render
+from cumulet.services.apigateway.model import claim_api_id, delete_shared
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+ENDPOINT_TYPES = ("EDGE", "REGIONAL")
+
+
+@operation(
+    "CreateRestApi",
+    action=POST,
+    resource=at("/restapis"),
+    params="name description version binaryMediaTypes endpointConfiguration disableExecuteApiEndpoint tags",
+    missing="disableExecuteApiEndpoint true, private endpoints",
+)
+def create_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
+    """A REST API with its root resource exists."""
+    if not params["name"].strip():
+        raise ServiceError("BadRequestException", "API name cannot be blank")
+    return show(create(call, tx, params["name"], params))
+
+
+def create(call: Call, tx: WriteTx, name: str, settings: Params) -> RestApi:
+    """Create an API and its root resource; `settings` has the members of CreateRestApi."""
+    if settings.get("disableExecuteApiEndpoint"):
+        raise NotImplementedHere("The parameter disableExecuteApiEndpoint of apigateway:CreateRestApi")
+    api_id = claim_api_id(tx, call.ids, call.scope, "REST")
+    root = Resource(id=call.ids.token(10), path="/")
+    api = RestApi(
+        id=api_id,
+        name=name,
+        created_date=call.now_ms // 1000,
+        root_resource_id=root.id,
+        endpoint_configuration=endpoint_configuration(settings.get("endpointConfiguration")),
+        description=settings.get("description") or UNSET,
+        version=settings.get("version") or UNSET,
+        binary_media_types=settings.get("binaryMediaTypes") or UNSET,
+        tags=tagging.checked(settings.get("tags") or {}),
+    )
+    RESOURCES.save(tx, call.scope, api_id, root.id, record=root)
+    APIS.save(tx, call.scope, api_id, record=api)
+    return api
+
+
+def endpoint_configuration(given: Any) -> dict[str, Any]:
+    """Return the endpoint configuration of an API; where it is served from makes no difference on one machine."""
+    given = given or {}
+    if given.get("vpcEndpointIds"):
+        raise NotImplementedHere("The parameter endpointConfiguration.vpcEndpointIds of API Gateway")
+    types = given.get("types") or ["EDGE"]
+    for endpoint_type in types:
+        if endpoint_type == "PRIVATE":
+            raise NotImplementedHere("The endpoint type PRIVATE of API Gateway")
+        if endpoint_type not in ENDPOINT_TYPES:
+            raise ServiceError("BadRequestException", f"Invalid endpoint type: {endpoint_type}")
+    if len(types) != 1:
+        raise ServiceError("BadRequestException", "Exactly one endpoint type must be specified")
+    return {"types": list(types), "ipAddressType": given.get("ipAddressType") or "ipv4"}
+
+
+@operation("GetRestApi", action=GET, resource=at("/restapis/{restApiId}"), params="restApiId")
+def get_rest_api(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one API."""
+    return show(get_api(tx, call, params))
+
+
+@operation("GetRestApis", action=GET, resource=at("/restapis"), params="position limit")
+def get_rest_apis(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return the caller's APIs, a page at a time."""
+    return page(
+        params,
+        lambda behind, limit: APIS.scan(tx, call.scope, behind=(behind,) if behind else None, limit=limit),
+        lambda api: api.id,
+        show,
+    )
+
+
+@operation(
+    "UpdateRestApi",
+    action=PATCH,
+    resource=at("/restapis/{restApiId}"),
+    params="restApiId patchOperations",
+    missing="patch paths other than name, description, version and binaryMediaTypes",
+)
+def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API has the patched values; what is deployed does not change."""
+    api = get_api(tx, call, params)
+
+    def set_name(value: str | None) -> None:
+        if not value:
+            raise ServiceError("BadRequestException", "API name cannot be blank")
+        api.name = value
+
+    def set_description(value: str | None) -> None:
+        api.description = value or UNSET
+
+    def set_version(value: str | None) -> None:
+        api.version = value or UNSET
+
+    binary = {} if api.binary_media_types is UNSET else dict.fromkeys(api.binary_media_types, "")
+    patching.apply(
+        params.get("patchOperations") or [],
+        {"/name": set_name, "/description": set_description, "/version": set_version},
+        {"/binaryMediaTypes": binary},
+        [
+            "apiKeySource",
+            "disableExecuteApiEndpoint",
+            "endpointAccessMode",
+            "endpointConfiguration",
+            "minimumCompressionSize",
+            "policy",
+            "securityPolicy",
+        ],
+    )
+    api.binary_media_types = list(binary) or UNSET
+    APIS.save(tx, call.scope, api.id, record=api)
+    return show(api)
+
+
+@operation("DeleteRestApi", action=DELETE, resource=at("/restapis/{restApiId}"), params="restApiId")
+def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API and everything in it are gone."""
+    api = get_api(tx, call, params)
+    APIS.delete(tx, call.scope, api.id)
+    RESOURCES.delete_all(tx, call.scope, api.id)
+    delete_shared(tx, call.scope, api.id)
+    return {}
+
+
+def show(api: RestApi) -> dict[str, Any]:
+    """Return an API as AWS shows it."""
+    shown = render(api)
+    if not api.tags:
+        del shown["tags"]
+    return shown

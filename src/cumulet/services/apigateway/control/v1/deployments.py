@@ -1,0 +1,128 @@
+"""Deployments of a REST API: each freezes what the API's resources are at that moment."""
+
+from typing import Any
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
+from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.records import RESOURCES, RestApi, get_api, get_deployment
+from cumulet.services.apigateway.control.v1.stages import checked_name, checked_variables
+from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, Route, Stage, Target, stages_on
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
+
+
+@operation(
+    "CreateDeployment",
+    action=POST,
+    resource=at("/restapis/{restApiId}/deployments"),
+    params="restApiId stageName stageDescription description variables cacheClusterEnabled tracingEnabled",
+    missing="canary releases, cache clusters, X-Ray tracing",
+)
+def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API as it is now is frozen; the stage that `stageName` names points to it, made if it did not exist."""
+    for name in ("cacheClusterEnabled", "tracingEnabled"):
+        if params.get(name):
+            raise NotImplementedHere(f"The parameter {name} of apigateway:CreateDeployment")
+    api = get_api(tx, call, params)
+    deployment = Deployment(
+        deployment_id=call.ids.token(6),
+        created_s=call.now_ms // 1000,
+        routes=freeze(tx, call, api),
+        description=params.get("description") or None,
+        binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
+    )
+    DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
+    if params.get("stageName"):
+        _point_stage(tx, call, api.id, deployment.deployment_id, params)
+    return show(deployment)
+
+
+def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
+    """Return the API's methods as routes. Raises BadRequestException if it has none, or one without integration."""
+    routes = []
+    for resource in RESOURCES.scan(tx, call.scope, api.id):
+        for method in resource.resource_methods.values():
+            integration = method.method_integration
+            if integration is UNSET:
+                raise ServiceError("BadRequestException", "No integration defined for method")
+            target = Target(
+                uri=integration.uri,
+                payload_format="rest",
+                timeout_ms=integration.timeout_in_millis,
+                http_method=integration.http_method,
+                credentials=None if integration.credentials is UNSET else integration.credentials,
+            )
+            routes.append(Route(method.http_method, resource.path, method.http_method, target, resource.id))
+    if not routes:
+        raise ServiceError("BadRequestException", "The REST API doesn't contain any methods")
+    return routes
+
+
+def _point_stage(tx: WriteTx, call: Call, api_id: str, deployment_id: str, params: Params) -> None:
+    name = checked_name(params["stageName"])
+    now_s = call.now_ms // 1000
+    stage = STAGES.find(tx, call.scope, api_id, name) or Stage(name=name, created_s=now_s, updated_s=now_s)
+    stage.deployment_id = deployment_id
+    stage.updated_s = now_s
+    if params.get("variables") is not None:
+        stage.variables = checked_variables(params["variables"])
+    if params.get("stageDescription"):
+        stage.description = params["stageDescription"]
+    STAGES.save(tx, call.scope, api_id, name, record=stage)
+
+
+@operation("GetDeployment", action=GET, resource=DEPLOYMENT, params="restApiId deploymentId embed")
+def get_one_deployment(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one deployment; `embed` may ask for its apisummary."""
+    api = get_api(tx, call, params)
+    embed = params.get("embed") or ()
+    for name in embed:
+        if name != "apisummary":
+            raise NotImplementedHere(f"The value {name} of embed")
+    return show(get_deployment(tx, call, api.id, params["deploymentId"]), with_summary=bool(embed))
+
+
+@operation(
+    "GetDeployments", action=GET, resource=at("/restapis/{restApiId}/deployments"), params="restApiId position limit"
+)
+def get_deployments(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's deployments, a page at a time."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: DEPLOYMENTS.scan(
+            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
+        ),
+        lambda deployment: deployment.deployment_id,
+        show,
+    )
+
+
+@operation("DeleteDeployment", action=DELETE, resource=DEPLOYMENT, params="restApiId deploymentId")
+def delete_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The deployment is gone. Refused while a stage points to it."""
+    api = get_api(tx, call, params)
+    deployment = get_deployment(tx, call, api.id, params["deploymentId"])
+    if stages_on(tx, call.scope, api.id, deployment.deployment_id):
+        raise ServiceError("BadRequestException", "Active stages pointing to this deployment must be moved or deleted")
+    DEPLOYMENTS.delete(tx, call.scope, api.id, deployment.deployment_id)
+    return {}
+
+
+def show(deployment: Deployment, *, with_summary: bool = False) -> dict[str, Any]:
+    """Return a deployment as AWS shows it."""
+    shown: dict[str, Any] = {"id": deployment.deployment_id, "createdDate": deployment.created_s}
+    if deployment.description is not None:
+        shown["description"] = deployment.description
+    if with_summary:
+        summary: dict[str, Any] = {}
+        for route in deployment.routes:
+            methods = summary.setdefault(route.path, {})
+            methods[route.method] = {"authorizationType": "NONE", "apiKeyRequired": False}
+        shown["apiSummary"] = summary
+    return shown

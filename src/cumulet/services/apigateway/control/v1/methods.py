@@ -1,0 +1,165 @@
+"""The methods of a resource, and the responses that they declare."""
+
+from typing import Any
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at
+from cumulet.services.apigateway.control.v1.records import (
+    RESOURCES,
+    Method,
+    MethodResponse,
+    get_method,
+    get_resource,
+    render,
+)
+from cumulet.services.apigateway.model import METHODS
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+METHOD = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}")
+RESPONSE = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}/responses/{statusCode}")
+
+_AUTHORIZATION_TYPES = ("AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS")
+_MODELS = ("Empty", "Error")
+"""The models that every API has from its beginning; others cannot be made yet."""
+
+
+@operation(
+    "PutMethod",
+    action=PUT,
+    resource=METHOD,
+    params=(
+        "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters requestModels"
+    ),
+    missing="authorization types other than NONE, API keys, models",
+)
+def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The resource has a new method, without an integration."""
+    resource = get_resource(tx, call, params)
+    if params["httpMethod"] in resource.resource_methods:
+        raise ServiceError("ConflictException", "Method already exists for this resource")
+    method = make_method(params)
+    resource.resource_methods[method.http_method] = method
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return render(method)
+
+
+def make_method(params: Params) -> Method:
+    """Return the method that the members of PutMethod describe."""
+    http_method, authorization_type = params["httpMethod"], params["authorizationType"]
+    if http_method not in METHODS:
+        raise ServiceError(
+            "BadRequestException",
+            "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,HEAD,OPTIONS,ANY",
+        )
+    if authorization_type in _AUTHORIZATION_TYPES:
+        raise NotImplementedHere(f"The authorization type {authorization_type} of API Gateway")
+    if authorization_type != "NONE":
+        raise ServiceError(
+            "BadRequestException",
+            f"Invalid authorization type: {authorization_type}. Must be one of "
+            "[CUSTOM, AWS_IAM, NONE, COGNITO_USER_POOLS].",
+        )
+    if params.get("apiKeyRequired"):
+        raise NotImplementedHere("The parameter apiKeyRequired of apigateway:PutMethod")
+    return Method(
+        http_method=http_method,
+        operation_name=params.get("operationName") or UNSET,
+        request_parameters=checked_parameters(params.get("requestParameters"), "request"),
+        request_models=checked_models(params.get("requestModels")),
+    )
+
+
+def checked_parameters(parameters: Any, side: str) -> Any:
+    """Return the declared parameters (method.request.path.id: true), or UNSET if there are none."""
+    if not parameters:
+        return UNSET
+    places = ("path", "querystring", "header") if side == "request" else ("header",)
+    for name in parameters:
+        parts = name.split(".", 3)
+        if len(parts) < 4 or parts[:2] != ["method", side] or parts[2] not in places or not parts[3]:
+            raise ServiceError(
+                "BadRequestException",
+                "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
+                f"[Invalid mapping expression parameter specified: {name}]",
+            )
+    return dict(parameters)
+
+
+def checked_models(models: Any) -> Any:
+    """Return the models by content type, or UNSET if there are none."""
+    if not models:
+        return UNSET
+    for name in models.values():
+        if name not in _MODELS:
+            raise ServiceError("BadRequestException", f"Invalid model identifier specified: {name}")
+    return dict(models)
+
+
+@operation("GetMethod", action=GET, resource=METHOD, params="restApiId resourceId httpMethod")
+def get_one_method(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a method with its integration and responses."""
+    _, method = get_method(tx, call, params)
+    return render(method)
+
+
+@operation("DeleteMethod", action=DELETE, resource=METHOD, params="restApiId resourceId httpMethod")
+def delete_method(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The method is gone from its resource."""
+    resource, method = get_method(tx, call, params)
+    del resource.resource_methods[method.http_method]
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return {}
+
+
+@operation(
+    "PutMethodResponse",
+    action=PUT,
+    resource=RESPONSE,
+    params="restApiId resourceId httpMethod statusCode responseParameters responseModels",
+    missing="models",
+)
+def put_method_response(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The method declares one more status code."""
+    resource, method = get_method(tx, call, params)
+    responses = {} if method.method_responses is UNSET else method.method_responses
+    if params["statusCode"] in responses:
+        raise ServiceError("ConflictException", "Response already exists for this resource")
+    responses[params["statusCode"]] = response = MethodResponse(
+        status_code=params["statusCode"],
+        response_parameters=checked_parameters(params.get("responseParameters"), "response"),
+        response_models=checked_models(params.get("responseModels")),
+    )
+    method.method_responses = responses
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return render(response)
+
+
+def _find_response(method: Method, status_code: str) -> MethodResponse:
+    responses = {} if method.method_responses is UNSET else method.method_responses
+    if (response := responses.get(status_code)) is None:
+        raise ServiceError("NotFoundException", "Invalid Response status code specified")
+    return response
+
+
+@operation("GetMethodResponse", action=GET, resource=RESPONSE, params="restApiId resourceId httpMethod statusCode")
+def get_method_response(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one declared status code of a method."""
+    _, method = get_method(tx, call, params)
+    return render(_find_response(method, params["statusCode"]))
+
+
+@operation(
+    "DeleteMethodResponse", action=DELETE, resource=RESPONSE, params="restApiId resourceId httpMethod statusCode"
+)
+def delete_method_response(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The method no longer declares the status code."""
+    resource, method = get_method(tx, call, params)
+    _find_response(method, params["statusCode"])
+    remaining = {} if method.method_responses is UNSET else method.method_responses
+    del remaining[params["statusCode"]]
+    method.method_responses = remaining or UNSET
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return {}

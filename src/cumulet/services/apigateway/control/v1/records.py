@@ -1,0 +1,149 @@
+"""What the REST control plane keeps: APIs, and resources with their methods and integrations.
+
+The fields have AWS's names, so that a record is rendered by listing what is set.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from cumulet.errors import ServiceError
+from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, Stage
+from cumulet.services.kit import Call, Params
+from cumulet.store.api import ReadTx
+from cumulet.store.keyspace import REST_API, REST_RESOURCE
+from cumulet.store.records import Records
+
+
+class MethodResponse(msgspec.Struct, rename="camel"):
+    """A status code that a method declares."""
+
+    status_code: str
+    response_parameters: dict[str, bool] | UnsetType = UNSET
+    response_models: dict[str, str] | UnsetType = UNSET
+
+
+class IntegrationResponse(msgspec.Struct, rename="camel"):
+    """How a non-proxy integration's answer is mapped. Kept and shown; a proxy integration never looks at it."""
+
+    status_code: str
+    selection_pattern: str | UnsetType = UNSET
+    response_parameters: dict[str, str] | UnsetType = UNSET
+    response_templates: dict[str, str] | UnsetType = UNSET
+
+
+class Integration(msgspec.Struct, rename="camel"):
+    """A method's backend; AWS_PROXY with a Lambda function is the one type that exists here."""
+
+    type: str
+    uri: str
+    http_method: str
+    cache_namespace: str
+    timeout_in_millis: int
+    passthrough_behavior: str = "WHEN_NO_MATCH"
+    cache_key_parameters: list[str] = []
+    connection_type: str | UnsetType = UNSET
+    credentials: str | UnsetType = UNSET
+    integration_responses: dict[str, IntegrationResponse] | UnsetType = UNSET
+
+
+class Method(msgspec.Struct, rename="camel"):
+    """One HTTP method of a resource."""
+
+    http_method: str
+    authorization_type: str = "NONE"
+    api_key_required: bool = False
+    operation_name: str | UnsetType = UNSET
+    request_parameters: dict[str, bool] | UnsetType = UNSET
+    request_models: dict[str, str] | UnsetType = UNSET
+    method_responses: dict[str, MethodResponse] | UnsetType = UNSET
+    method_integration: Integration | UnsetType = UNSET
+
+
+class Resource(msgspec.Struct, rename="camel"):
+    """One path. The root has neither parent nor path part."""
+
+    id: str
+    path: str
+    parent_id: str | UnsetType = UNSET
+    path_part: str | UnsetType = UNSET
+    resource_methods: dict[str, Method] = {}
+
+
+class RestApi(msgspec.Struct, rename="camel"):
+    """A REST API; its resources are records of their own."""
+
+    id: str
+    name: str
+    created_date: int
+    root_resource_id: str
+    api_key_source: str = "HEADER"
+    endpoint_configuration: dict[str, Any] = {}
+    disable_execute_api_endpoint: bool = False
+    description: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    binary_media_types: list[str] | UnsetType = UNSET
+    tags: dict[str, str] = {}
+
+
+APIS = Records(REST_API, RestApi)
+RESOURCES = Records(REST_RESOURCE, Resource)
+
+
+def get_api(tx: ReadTx, call: Call, params: Params) -> RestApi:
+    """Return the API that `restApiId` names."""
+    return get_api_by_id(tx, call, params["restApiId"])
+
+
+def get_api_by_id(tx: ReadTx, call: Call, api_id: str) -> RestApi:
+    """Return the API of that id in the caller's scope."""
+    if (api := APIS.find(tx, call.scope, api_id)) is None:
+        raise ServiceError(
+            "NotFoundException", f"Invalid API identifier specified {call.scope.account}:{api_id}", status=404
+        )
+    return api
+
+
+def get_resource(tx: ReadTx, call: Call, params: Params, member: str = "resourceId") -> Resource:
+    """Return the resource that `resourceId` (or another member) names."""
+    api = get_api(tx, call, params)
+    if (resource := RESOURCES.find(tx, call.scope, api.id, params[member])) is None:
+        raise ServiceError("NotFoundException", "Invalid Resource identifier specified")
+    return resource
+
+
+def get_method(tx: ReadTx, call: Call, params: Params) -> tuple[Resource, Method]:
+    """Return the method that `httpMethod` names, with its resource."""
+    resource = get_resource(tx, call, params)
+    if (method := resource.resource_methods.get(params["httpMethod"])) is None:
+        raise ServiceError("NotFoundException", "Invalid Method identifier specified")
+    return resource, method
+
+
+def get_integration(tx: ReadTx, call: Call, params: Params) -> tuple[Resource, Method, Integration]:
+    """Return a method's integration, with the method and its resource."""
+    resource, method = get_method(tx, call, params)
+    if method.method_integration is UNSET:
+        raise ServiceError("NotFoundException", "Invalid Integration identifier specified")
+    return resource, method, method.method_integration
+
+
+def get_deployment(tx: ReadTx, call: Call, api_id: str, deployment_id: str) -> Deployment:
+    """Return one deployment of an API."""
+    if (deployment := DEPLOYMENTS.find(tx, call.scope, api_id, deployment_id)) is None:
+        raise ServiceError("NotFoundException", "Invalid Deployment identifier specified")
+    return deployment
+
+
+def get_stage(tx: ReadTx, call: Call, api_id: str, stage_name: str) -> Stage:
+    """Return one stage of an API."""
+    if (stage := STAGES.find(tx, call.scope, api_id, stage_name)) is None:
+        raise ServiceError("NotFoundException", "Invalid stage identifier specified")
+    return stage
+
+
+def render(record: msgspec.Struct) -> dict[str, Any]:
+    """Return a record as AWS shows it: what is unset is absent."""
+    rendered: dict[str, Any] = msgspec.to_builtins(record)
+    return rendered

@@ -1,0 +1,141 @@
+"""The tree of resources of a REST API."""
+
+import re
+from typing import Any
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
+from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.records import RESOURCES, Resource, get_api, get_resource, render
+from cumulet.services.apigateway.pipeline.routes import is_greedy, is_variable
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+_PATH_PART = re.compile(r"^(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:-]+\+?\})$")
+
+
+@operation(
+    "CreateResource",
+    action=POST,
+    resource=at("/restapis/{restApiId}/resources/{parentId}"),
+    params="restApiId parentId pathPart",
+)
+def create_resource(call: Call, tx: WriteTx, params: Params) -> Output:
+    """A resource exists under its parent."""
+    parent = get_resource(tx, call, params, "parentId")
+    siblings = list(RESOURCES.scan(tx, call.scope, params["restApiId"]))
+    return show(add_resource(call, tx, params["restApiId"], parent, params["pathPart"], siblings), with_methods=False)
+
+
+def add_resource(
+    call: Call, tx: WriteTx, api_id: str, parent: Resource, path_part: str, resources: list[Resource]
+) -> Resource:
+    """Save a new resource among the API's `resources`, and append it to them."""
+    if not _PATH_PART.match(path_part):
+        raise ServiceError(
+            "BadRequestException",
+            "Resource's path part only allow a-zA-Z0-9._-:, or a valid greedy path variable and curly braces at the "
+            "beginning and the end.",
+        )
+    if parent.path_part is not UNSET and is_greedy(parent.path_part):
+        raise ServiceError(
+            "BadRequestException",
+            f"Cannot create a child of a resource with a greedy path variable: {parent.path_part}",
+        )
+    for sibling in resources:
+        if sibling.parent_id != parent.id or sibling.path_part is UNSET:
+            continue
+        if sibling.path_part == path_part:
+            raise ServiceError(
+                "ConflictException", f"Another resource with the same parent already has this name: {path_part}"
+            )
+        # {name} and {name+} count alike: https://github.com/serverless-nextjs/serverless-next.js/issues/206
+        if is_variable(path_part) and is_variable(sibling.path_part):
+            raise ServiceError(
+                "BadRequestException",
+                f"A sibling ({sibling.path_part}) of this resource already has a variable path part -- only one is "
+                "allowed",
+            )
+    if len(resources) >= limits.RESOURCES_PER_API_MAX:
+        raise ServiceError(
+            "LimitExceededException",
+            "Maximum number of resources for this API has been reached. Please contact AWS if you need additional "
+            "resources.",
+        )
+    resource = Resource(
+        id=call.ids.token(6), parent_id=parent.id, path_part=path_part, path=f"{parent.path.rstrip('/')}/{path_part}"
+    )
+    RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
+    resources.append(resource)
+    return resource
+
+
+@operation(
+    "GetResource",
+    action=GET,
+    resource=at("/restapis/{restApiId}/resources/{resourceId}"),
+    params="restApiId resourceId embed",
+)
+def get_one_resource(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one resource; its methods are only named unless `embed` asks for them."""
+    return show(get_resource(tx, call, params), with_methods=wants_methods(params))
+
+
+@operation(
+    "GetResources",
+    action=GET,
+    resource=at("/restapis/{restApiId}/resources"),
+    params="restApiId position limit embed",
+)
+def get_resources(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's resources, a page at a time."""
+    api = get_api(tx, call, params)
+    with_methods = wants_methods(params)
+    return page(
+        params,
+        lambda behind, limit: RESOURCES.scan(
+            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
+        ),
+        lambda resource: resource.id,
+        lambda resource: show(resource, with_methods=with_methods),
+    )
+
+
+@operation(
+    "DeleteResource",
+    action=DELETE,
+    resource=at("/restapis/{restApiId}/resources/{resourceId}"),
+    params="restApiId resourceId",
+)
+def delete_resource(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The resource and everything below it are gone."""
+    resource = get_resource(tx, call, params)
+    if resource.parent_id is UNSET:
+        raise ServiceError("BadRequestException", "Root resource cannot be deleted")
+    api_id = params["restApiId"]
+    below = f"{resource.path}/"
+    for other in list(RESOURCES.scan(tx, call.scope, api_id)):
+        if other.id == resource.id or other.path.startswith(below):
+            RESOURCES.delete(tx, call.scope, api_id, other.id)
+    return {}
+
+
+def wants_methods(params: Params) -> bool:
+    """Tell whether `embed` asks for the methods in full."""
+    for name in params.get("embed") or ():
+        if name != "methods":
+            raise NotImplementedHere(f"The value {name} of embed")
+    return bool(params.get("embed"))
+
+
+def show(resource: Resource, *, with_methods: bool) -> dict[str, Any]:
+    """Return a resource as AWS shows it."""
+    shown = render(resource)
+    if not resource.resource_methods:
+        del shown["resourceMethods"]
+    elif not with_methods:
+        shown["resourceMethods"] = {name: {} for name in resource.resource_methods}
+    return shown

@@ -1,0 +1,19 @@
+"""The REST control plane as a service."""
+
+from cumulet.services.apigateway.control.v1 import (
+    apis,
+    deployments,
+    imports,
+    integrations,
+    methods,
+    resources,
+    stages,
+    tags,
+)
+from cumulet.services.kit import Ground, Service, collect
+
+
+def build(ground: Ground) -> Service:
+    """Return the service `apigateway`; it has no background work."""
+    operations = collect(apis, deployments, imports, integrations, methods, resources, stages, tags)
+    return Service("apigateway", operations, iam_prefix="apigateway")

@@ -1,0 +1,132 @@
+"""The serving side: a request for a deployed API goes through the pipeline. One pipeline serves both dialects.
+
+    match -> validate -> transform -> integrate -> respond
+
+Each stage takes what the one before it returned; a stage that has its own answer raises `Refused`. An authorizer stands
+between match and validate, mapping templates are other transforms, other backends other integrations.
+"""
+
+from collections import OrderedDict
+from typing import Literal
+
+from cumulet.errors import NotImplementedHere
+from cumulet.scope import SYSTEM
+from cumulet.services.apigateway.model import (
+    DEFAULT_STAGE,
+    DEPLOYMENTS,
+    OWNERS,
+    STAGES,
+    ApiOwner,
+    Stage,
+)
+from cumulet.services.apigateway.pipeline import cors, faults
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.integrate import Integrator
+from cumulet.services.apigateway.pipeline.match import compile_deployment, match
+from cumulet.services.apigateway.pipeline.respond import respond
+from cumulet.services.apigateway.pipeline.transform import transform
+from cumulet.services.apigateway.pipeline.validate import validate
+from cumulet.services.kit import Ground
+from cumulet.store.api import ReadTx
+from cumulet.wire.message import Request, Response
+
+COMPILED_MAX = 512
+"""How many deployments are kept compiled."""
+
+
+class Gateway:
+    """Answers requests for APIs. What it keeps is derived from immutable deployments, and can be lost at any time."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._integrator = Integrator(ground)
+        self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
+
+    async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
+        """Return the answer of an API. `path_after_api` is percent-encoded, and begins with the stage if it names one."""
+
+        def look_up(tx: ReadTx) -> tuple[ApiOwner, Stage | None, str, Compiled | None] | None:
+            owner = OWNERS.find(tx, SYSTEM, api_id)
+            if owner is None:
+                return None
+            stage, path = find_stage(tx, owner, api_id, path_after_api, via)
+            compiled = None
+            if stage is not None and stage.deployment_id is not None:
+                compiled = self._compiled_deployment(tx, owner, api_id, stage.deployment_id)
+            return owner, stage, path, compiled
+
+        found = await self._ground.store.read(look_up)
+        if found is None:
+            return faults.unknown_api()
+        owner, stage, path, compiled = found
+        arrival = self._arrival(api_id, owner, request, path, via)
+        if stage is None or compiled is None:
+            return faults.render(arrival, "no_stage")
+        rules = compiled.deployment.cors
+        if rules is not None and cors.is_preflight(request):
+            return cors.answer_preflight(arrival, rules)
+        response = await self._run(arrival, stage, compiled)
+        return response if rules is None else cors.with_cors(response, rules, request.headers)
+
+    async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled) -> Response:
+        try:
+            matched = match(arrival, stage, compiled)
+            validate(matched)
+            event = transform(matched)
+            result = await self._integrator.integrate(matched, event)
+            return respond(matched, result)
+        except Refused as refused:
+            return faults.render(arrival, refused.fault)
+        except NotImplementedHere as missing:
+            return faults.render_not_implemented(arrival, missing)
+
+    def _arrival(
+        self, api_id: str, owner: ApiOwner, request: Request, path: str, via: Literal["path", "host"]
+    ) -> Arrival:
+        ids, now_ms = self._ground.ids, self._ground.clock.now_ms()
+        host = request.host.partition(":")[0].lower() if via == "host" else f"{api_id}.execute-api.localhost"
+        return Arrival(
+            request=request,
+            api_id=api_id,
+            owner=owner,
+            path=path,
+            domain_name=host,
+            request_id=ids.uuid(),
+            extended_request_id=new_extended_id(ids),
+            now_ms=now_ms,
+            trace_id=request.headers.get("x-amzn-trace-id") or new_trace_id(ids, now_ms),
+            port=self._ground.settings.port,
+        )
+
+    def _compiled_deployment(self, tx: ReadTx, owner: ApiOwner, api_id: str, deployment_id: str) -> Compiled | None:
+        key = (api_id, deployment_id)
+        if (compiled := self._compiled.get(key)) is not None:
+            self._compiled.move_to_end(key)
+            return compiled
+        deployment = DEPLOYMENTS.find(tx, owner.scope, api_id, deployment_id)
+        if deployment is None:
+            return None
+        self._compiled[key] = compiled = compile_deployment(deployment, is_rest=owner.kind == "REST")
+        if len(self._compiled) > COMPILED_MAX:
+            self._compiled.popitem(last=False)
+        return compiled
+
+
+def find_stage(
+    tx: ReadTx, owner: ApiOwner, api_id: str, path: str, via: Literal["path", "host"]
+) -> tuple[Stage | None, str]:
+    """Return the stage that a path names, and the path behind it.
+
+    The first segment is the stage; an HTTP API falls back to its $default stage with the whole path. By path (never by
+    host, as on AWS) $default can be named like any other stage.
+    """
+    name, slash, rest = path[1:].partition("/")
+    if owner.kind == "HTTP" and via == "path" and name.lower() == "%24default":
+        name = DEFAULT_STAGE
+    nameable = bool(name) and (name != DEFAULT_STAGE or via == "path")
+    if nameable and (stage := STAGES.find(tx, owner.scope, api_id, name)) is not None:
+        return stage, slash + rest or "/"
+    if owner.kind == "HTTP":
+        return STAGES.find(tx, owner.scope, api_id, DEFAULT_STAGE), path or "/"
+    return None, path

@@ -1,0 +1,124 @@
+"""What both dialects share: the owner of an API, its stages, and its deployments.
+
+A deployment is an immutable snapshot that a stage points to. The control planes write these records (from their own REST or HTTP records); the pipeline reads nothing else.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from cumulet.errors import InvariantViolated
+from cumulet.ids import Ids
+from cumulet.scope import SYSTEM, Scope
+from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.keyspace import API_DEPLOYMENT, API_OWNER, API_STAGE
+from cumulet.store.records import Records
+
+Kind = Literal["REST", "HTTP"]
+PayloadFormat = Literal["rest", "1.0", "2.0"]
+
+ANY = "ANY"
+DEFAULT_ROUTE = "$default"
+DEFAULT_STAGE = "$default"
+
+METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", ANY))
+
+
+class ApiOwner(msgspec.Struct, frozen=True):
+    """Whose an API is: found by its id alone, as host names are."""
+
+    account: str
+    region: str
+    kind: Kind
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that holds the API's records."""
+        return Scope(self.account, self.region)
+
+
+class Cors(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
+    """The CorsConfiguration of an HTTP API, in AWS's own member names."""
+
+    allow_credentials: bool | UnsetType = UNSET
+    allow_headers: list[str] | UnsetType = UNSET
+    allow_methods: list[str] | UnsetType = UNSET
+    allow_origins: list[str] | UnsetType = UNSET
+    expose_headers: list[str] | UnsetType = UNSET
+    max_age: int | UnsetType = UNSET
+
+
+class Target(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The Lambda function behind a route, as its integration names it: `uri` may still hold stage variables."""
+
+    uri: str
+    payload_format: PayloadFormat
+    timeout_ms: int
+    http_method: str = "POST"
+    credentials: str | None = None
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One method of one path. `path` is empty for the $default route of an HTTP API."""
+
+    method: str
+    path: str
+    key: str
+    """The route key of an HTTP API; of a REST API the method as it is declared (GET, ANY)."""
+    target: Target
+    resource_id: str = ""
+
+
+class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an API was when it was deployed. Never changed, but for its description."""
+
+    deployment_id: str
+    created_s: int
+    routes: list[Route]
+    description: str | None = None
+    auto_deployed: bool = False
+    binary_media_types: list[str] = []
+    cors: Cors | None = None
+
+
+class Stage(msgspec.Struct, omit_defaults=True):
+    """A name under which a deployment answers."""
+
+    name: str
+    created_s: int
+    updated_s: int
+    deployment_id: str | None = None
+    description: str | None = None
+    variables: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    auto_deploy: bool = False
+    managed: bool = False
+    """Made by quick create: AWS's ApiGatewayManaged."""
+
+
+OWNERS = Records(API_OWNER, ApiOwner)
+DEPLOYMENTS = Records(API_DEPLOYMENT, Deployment)
+STAGES = Records(API_STAGE, Stage)
+
+
+def claim_api_id(tx: WriteTx, ids: Ids, scope: Scope, kind: Kind) -> str:
+    """Return a new API id (10 characters, as on AWS) that now belongs to `scope`."""
+    for _ in range(10):
+        api_id = ids.token(10)
+        if OWNERS.find(tx, SYSTEM, api_id) is None:
+            OWNERS.save(tx, SYSTEM, api_id, record=ApiOwner(scope.account, scope.region, kind))
+            return api_id
+    raise InvariantViolated("ten fresh API ids were all taken")
+
+
+def delete_shared(tx: WriteTx, scope: Scope, api_id: str) -> None:
+    """Remove an API's owner record, stages and deployments."""
+    OWNERS.delete(tx, SYSTEM, api_id)
+    STAGES.delete_all(tx, scope, api_id)
+    DEPLOYMENTS.delete_all(tx, scope, api_id)
+
+
+def stages_on(tx: ReadTx, scope: Scope, api_id: str, deployment_id: str) -> list[Stage]:
+    """Return the stages that point to a deployment."""
+    return [stage for stage in STAGES.scan(tx, scope, api_id) if stage.deployment_id == deployment_id]

@@ -1,0 +1,146 @@
+"""What every event has in common: parsed queries, forwarded headers, bodies, times (pure).
+
+Case of header names: the edge hands them over in lower case, as HTTP/2 does. API Gateway sends the same few in capitals
+whatever the client wrote, and leaves the others as they came; HTTP/1.1 clients write those in capitals, so a REST event
+has every name in capitals here, and code that looks for `Content-Type` or `Authorization` finds it.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from time import gmtime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from cumulet.services.apigateway.pipeline.exchange import Arrival
+
+Fields = Mapping[str, list[str]]
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_NOT_FORWARDED = frozenset(
+    [
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html: dropped on the way in."""
+
+_ALWAYS_CAPITAL = frozenset(
+    [
+        "authorization",
+        "content-length",
+        "host",
+        "user-agent",
+        "x-amzn-trace-id",
+        "x-forwarded-for",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+    ]
+)
+
+_TEXT_TYPES = frozenset(("application/json", "application/xml", "application/javascript"))
+
+
+def query_fields(query: str) -> dict[str, list[str]]:
+    """Return the decoded values of a query string by name, in order."""
+    fields: dict[str, list[str]] = {}
+    if query:
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            fields.setdefault(name, []).append(value)
+    return fields
+
+
+def header_fields(arrival: Arrival) -> dict[str, list[str]]:
+    """Return the headers as they go to a function: lower-case names, with what API Gateway adds."""
+    request = arrival.request
+    fields: dict[str, list[str]] = {}
+    for name, value in request.headers.items:
+        if name not in _NOT_FORWARDED:
+            fields.setdefault(name, []).append(value)
+    forwarded = fields.get("x-forwarded-for")
+    fields["x-forwarded-for"] = [", ".join([*forwarded, request.client_ip]) if forwarded else request.client_ip]
+    fields["x-forwarded-port"] = [str(arrival.port)]
+    fields["x-forwarded-proto"] = [request.scheme]
+    fields["x-amzn-trace-id"] = [arrival.trace_id]
+    return fields
+
+
+@lru_cache(maxsize=1024)
+def capital_name(name: str) -> str:
+    """Return a header's name with capitals: content-type becomes Content-Type."""
+    return "-".join([part.capitalize() for part in name.split("-")])
+
+
+def rest_names(fields: Fields) -> dict[str, list[str]]:
+    """Return header fields under the names that a REST event has."""
+    return {capital_name(name): values for name, values in fields.items()}
+
+
+def http_v1_names(fields: Fields) -> dict[str, list[str]]:
+    """Return header fields under the names that format 1.0 of an HTTP API has: few are capitals, the others not."""
+    return {capital_name(name) if name in _ALWAYS_CAPITAL else name: values for name, values in fields.items()}
+
+
+def last_values(fields: Fields) -> dict[str, str]:
+    """Return the single-value form of fields: the last value of each wins."""
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def joined_values(fields: Fields) -> dict[str, str]:
+    """Return the values of each field with commas between them, as format 2.0 has them."""
+    return {name: values[0] if len(values) == 1 else ",".join(values) for name, values in fields.items()}
+
+
+def request_time(now_ms: int) -> str:
+    """Return a time as the request context has it: 04/Mar/2020:19:15:17 +0000."""
+    at = gmtime(now_ms // 1000)
+    return (
+        f"{at.tm_mday:02d}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"
+    )
+
+
+def media_type(content_type: str | None) -> str:
+    """Return the type/subtype of a Content-Type or of the first choice of an Accept header."""
+    return (content_type or "").partition(",")[0].partition(";")[0].strip().lower()
+
+
+def is_binary_for(types: Iterable[str], kind: str) -> bool:
+    """Tell whether an API's binaryMediaTypes cover a media type: by name, as type/*, or as */*."""
+    for binary in types:
+        binary = binary.lower()
+        if binary in (kind, "*/*") or (binary.endswith("/*") and kind.startswith(binary[:-1])):
+            return True
+    return False
+
+
+def is_text(content_type: str | None) -> bool:
+    """Tell whether an HTTP API passes a body of this type as text.
+
+    AWS does not document it; measured on AWS: https://github.com/ministackorg/ministack/pull/766. Forms and bodies
+    without a type are base64.
+    """
+    kind = media_type(content_type)
+    return kind.startswith("text/") or kind in _TEXT_TYPES
+
+
+def encode_body(body: bytes, *, binary: bool) -> tuple[str | None, bool]:
+    """Return a body for an event, and whether it is base64; no body at all is None, and never base64."""
+    if not body:
+        return None, False
+    if binary:
+        return base64.b64encode(body).decode("ascii"), True
+    return body.decode("utf-8", "replace"), False
+
+
+def identity(arrival: Arrival, nulls: tuple[str, ...]) -> dict[str, Any]:
+    """Return the identity of a caller who proved nothing; `nulls` are the members that stay empty."""
+    facts = {"sourceIp": arrival.request.client_ip, "userAgent": arrival.user_agent}
+    return {name: facts.get(name) for name in nulls}

@@ -1,0 +1,71 @@
+"""The answers that API Gateway gives by itself, in both dialects.
+
+REST: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html. Answers about
+an integration have a blank behind the colon, the others have none; both are AWS's own.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from cumulet.errors import NotImplementedHere
+from cumulet.services.apigateway.pipeline.exchange import Arrival
+from cumulet.wire.message import Response
+
+Fault = Literal["no_stage", "no_route", "too_long", "misconfigured", "bad_answer", "timeout", "throttled"]
+
+_JSON = ("content-type", "application/json")
+
+_REST: dict[Fault, tuple[int, bytes, str]] = {
+    "no_stage": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
+    "no_route": (403, b'{"message":"Missing Authentication Token"}', "MissingAuthenticationTokenException"),
+    "too_long": (413, b'{"message":"Request Too Long"}', "RequestTooLargeException"),
+    "misconfigured": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
+    "throttled": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
+    "bad_answer": (502, b'{"message": "Internal server error"}', "InternalServerErrorException"),
+    "timeout": (504, b'{"message": "Endpoint request timed out"}', "InternalServerErrorException"),
+}
+
+_HTTP: dict[Fault, tuple[int, bytes]] = {
+    "no_stage": (404, b'{"message":"Not Found"}'),
+    "no_route": (404, b'{"message":"Not Found"}'),
+    "too_long": (413, b'{"message":"Request Entity Too Large"}'),
+    "misconfigured": (500, b'{"message":"Internal Server Error"}'),
+    "throttled": (503, b'{"message":"Service Unavailable"}'),
+    "bad_answer": (500, b'{"message":"Internal Server Error"}'),
+    "timeout": (503, b'{"message":"Service Unavailable"}'),
+}
+
+
+class Refused(Exception):
+    """The pipeline ends here, with one of API Gateway's own answers."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault: Fault = fault
+
+
+def unknown_api() -> Response:
+    """Return the answer of AWS's front door for an API id that nobody has."""
+    return Response(403, (("x-amzn-ErrorType", "ForbiddenException"), _JSON), b'{"message":"Forbidden"}')
+
+
+def render(arrival: Arrival, fault: Fault) -> Response:
+    """Return the answer in the API's dialect, with the headers that AWS sends."""
+    if arrival.is_rest:
+        status, body, error_type = _REST[fault]
+        return Response(status, (*own_headers(arrival), ("x-amzn-ErrorType", error_type), _JSON), body)
+    status, body = _HTTP[fault]
+    return Response(status, (*own_headers(arrival), _JSON), body)
+
+
+def render_not_implemented(arrival: Arrival, missing: NotImplementedHere) -> Response:
+    """Return the answer for what the function's service refuses by name: no answer of AWS fits."""
+    return Response(501, (*own_headers(arrival), _JSON), msgspec.json.encode({"message": missing.message}))
+
+
+def own_headers(arrival: Arrival) -> tuple[tuple[str, str], ...]:
+    """Return the headers that API Gateway adds to every answer."""
+    if arrival.is_rest:
+        return (("x-amzn-RequestId", arrival.request_id), ("x-amz-apigw-id", arrival.extended_request_id))
+    return (("Apigw-Requestid", arrival.extended_request_id),)

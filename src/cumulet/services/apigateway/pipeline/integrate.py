@@ -1,0 +1,132 @@
+"""Ask the route's function: the one stage with effects outside the pipeline.
+
+No transaction is open here. The call is made as API Gateway's service principal on behalf of the route, so that the
+function's resource policy decides; with integration credentials it is made as the role that they name.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from cumulet.clock import Clock
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.scope import Scope
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control.lambda_uri import function_arn
+from cumulet.services.apigateway.model import DEFAULT_ROUTE
+from cumulet.services.apigateway.pipeline.exchange import Matched, Result
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.kit import Ground, Principal
+
+SERVICE_PRINCIPAL = "apigateway.amazonaws.com"
+SESSION_NAME = "BackplaneAssumeRoleSession"
+"""As CloudTrail shows API Gateway's sessions."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Integrator:
+    """Invokes functions, and keeps the roles that it assumed for a while."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._roles: dict[tuple[Scope, str], tuple[float, Principal]] = {}
+        self._left_running: set[asyncio.Task[Any]] = set()
+
+    async def integrate(self, matched: Matched, event: dict[str, Any]) -> Result:
+        """Return what the function answers to `event`. Raises Refused if it cannot be asked, or not in time."""
+        target = matched.route.target
+        found = function_arn(target.uri, matched.stage.variables)
+        # Lambda's Invoke is a POST; any other method fails at AWS's side of the integration.
+        if found is None or target.http_method != "POST":
+            raise Refused("misconfigured")
+        region, account, arn = found
+        return await _within(
+            self._ground.clock,
+            target.timeout_ms / 1000,
+            self._invoke(matched, Scope(account, region), arn, event),
+            self._left_running,
+        )
+
+    async def _invoke(self, matched: Matched, scope: Scope, arn: str, event: dict[str, Any]) -> Result:
+        try:
+            principal = await self._principal(matched)
+            output = await self._ground.operations.call(
+                principal,
+                scope,
+                "lambda",
+                "Invoke",
+                {"FunctionName": arn, "InvocationType": "RequestResponse", "Payload": _encode(event)},
+            )
+        except NotImplementedHere:
+            raise
+        except ServiceError as error:
+            # Denied, no such function, an event over Lambda's limit: AWS tells the client nothing more.
+            raise Refused("throttled" if error.code == "TooManyRequestsException" else "misconfigured") from error
+        return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
+
+    async def _principal(self, matched: Matched) -> Principal:
+        arrival, route = matched.arrival, matched.route
+        if route.target.credentials is not None:
+            return await self._assumed(arrival.scope, route.target.credentials)
+        return Principal.service(
+            SERVICE_PRINCIPAL, source_arn=source_arn(matched), source_account=arrival.owner.account
+        )
+
+    async def _assumed(self, scope: Scope, role_arn: str) -> Principal:
+        """Return a session of a role, assumed as API Gateway."""
+        now = self._ground.clock.monotonic_s()
+        kept = self._roles.get((scope, role_arn))
+        if kept is not None and kept[0] > now:
+            return kept[1]
+        account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
+        output = await self._ground.operations.call(
+            Principal.service(SERVICE_PRINCIPAL),
+            Scope(account, scope.region),
+            "sts",
+            "AssumeRole",
+            {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME},
+        )
+        user = output["AssumedRoleUser"]
+        principal = Principal(
+            "role",
+            account,
+            user["Arn"],
+            unique_id=user["AssumedRoleId"],
+            name=name,
+            access_key_id=output["Credentials"]["AccessKeyId"],
+        )
+        self._roles[scope, role_arn] = (now + limits.ASSUMED_ROLE_SECONDS, principal)
+        return principal
+
+
+def source_arn(matched: Matched) -> str:
+    """Return the route's ARN, which a function's resource policy may name (AWS:SourceArn)."""
+    arrival, route = matched.arrival, matched.route
+    api = f"arn:aws:execute-api:{arrival.scope.region}:{arrival.scope.account}:{arrival.api_id}/{matched.stage.name}"
+    if route.key == DEFAULT_ROUTE:
+        return f"{api}/{DEFAULT_ROUTE}"
+    # AWS names a route by its template, and an ANY method as *, which is also what SAM's permissions grant.
+    return f"{api}/{'*' if route.method == 'ANY' else route.method}{route.path}"
+
+
+async def _within(clock: Clock, seconds: float, work: Any, left_running: set[asyncio.Task[Any]]) -> Result:
+    """Return the work's result. Raises Refused after `seconds`: the work goes on, as a function on AWS does."""
+    task: asyncio.Task[Result] = asyncio.ensure_future(work)
+    left_running.add(task)
+    task.add_done_callback(left_running.discard)
+    deadline = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait((task, deadline), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.add_done_callback(_forget)
+        raise Refused("timeout")
+    finally:
+        deadline.cancel()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # nobody is left to be told

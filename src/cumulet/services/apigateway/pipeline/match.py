@@ -1,0 +1,41 @@
+"""Find the route: the first stage that looks at the API itself."""
+
+from urllib.parse import unquote
+
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, Deployment, Stage
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.routes import RouteTable, split_path
+
+
+def compile_deployment(deployment: Deployment, *, is_rest: bool) -> Compiled:
+    """Return a deployment with its route table."""
+    default = next((route for route in deployment.routes if route.key == DEFAULT_ROUTE), None)
+    table = RouteTable(
+        ((route.method, route.path, route) for route in deployment.routes if route is not default),
+        full_match_first=not is_rest,
+    )
+    return Compiled(deployment, table, default)
+
+
+def match(arrival: Arrival, stage: Stage, compiled: Compiled) -> Matched:
+    """Return the request with its route and path parameters. Raises Refused if no route is for it."""
+    found = compiled.table.find(arrival.request.method, _segments(arrival))
+    if found is not None:
+        return Matched(arrival, stage, compiled, found.value, found.path_parameters)
+    if compiled.default_route is not None:
+        return Matched(arrival, stage, compiled, compiled.default_route, {})
+    raise Refused("no_route")
+
+
+def _segments(arrival: Arrival) -> list[str]:
+    """Return the decoded segments of the path.
+
+    A REST API ignores a trailing slash and decodes each segment, so that %2F stays inside one; an HTTP API takes a
+    trailing slash at its word and decodes the path before it looks at it.
+    """
+    path = arrival.path
+    if not arrival.is_rest:
+        return split_path(unquote(path) if "%" in path else path)
+    segments = split_path(path[:-1] if len(path) > 1 and path.endswith("/") else path)
+    return [unquote(segment) for segment in segments] if "%" in path else segments

@@ -1,0 +1,181 @@
+"""From a function's answer to an HTTP answer, by the rules of the payload format (pure).
+
+REST: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+HTTP: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline.exchange import Matched, Result
+from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
+from cumulet.wire.message import Response
+
+HeaderList = list[tuple[str, str]]
+
+_PROXY_MEMBERS = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
+
+_REST_DROPPED = frozenset(["expect", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"])
+_REST_REMAPPED = frozenset(
+    [
+        "authorization",
+        "connection",
+        "content-length",
+        "content-md5",
+        "date",
+        "host",
+        "max-forwards",
+        "server",
+        "user-agent",
+        "www-authenticate",
+        "x-amzn-requestid",
+    ]
+)
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html, the table of headers."""
+
+_HTTP_DROPPED = frozenset(
+    ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
+)
+
+_JSON_TYPE = ("Content-Type", "application/json")
+_TEXT_TYPE = ("Content-Type", "text/plain; charset=utf-8")
+
+_STATUS = range(100, 600)
+
+
+def respond(matched: Matched, result: Result) -> Response:
+    """Return the answer for the client. Raises Refused if the function failed or answered in no known form."""
+    payload_format = matched.route.target.payload_format
+    if result.failed:
+        raise Refused("bad_answer")
+    try:
+        answer = msgspec.json.decode(result.payload)
+    except msgspec.DecodeError:
+        raise Refused("bad_answer") from None
+    if payload_format == "rest":
+        return _rest_response(matched, answer)
+    if payload_format == "1.0":
+        return _http_v1_response(matched, answer)
+    return _http_v2_response(matched, answer, result.payload)
+
+
+def _rest_response(matched: Matched, answer: Any) -> Response:
+    # No member is mandatory, but a foreign one makes the answer malformed.
+    if not isinstance(answer, dict) or not answer.keys() <= _PROXY_MEMBERS:
+        raise Refused("bad_answer")
+    headers: HeaderList = list(own_headers(matched.arrival))
+    headers.append(("X-Amzn-Trace-Id", matched.arrival.trace_id))
+    for name, value in _merged_headers(answer):
+        lowered = name.lower()
+        if lowered in _REST_REMAPPED:
+            headers.append((f"x-amzn-Remapped-{name}", value))
+        elif lowered not in _REST_DROPPED:
+            headers.append((name, value))
+    decode = bool(answer.get("isBase64Encoded")) and _accepts_binary(matched)
+    return _response(_status(answer.get("statusCode", 200)), headers, _JSON_TYPE, _body(answer.get("body"), decode))
+
+
+def _http_v1_response(matched: Matched, answer: Any) -> Response:
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        raise Refused("bad_answer")
+    return _http_response(matched, answer, _merged_headers(answer))
+
+
+def _http_v2_response(matched: Matched, answer: Any, payload: bytes) -> Response:
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        # The whole answer is the body; text stands without its quotes.
+        body = answer.encode() if isinstance(answer, str) else payload
+        return _response(200, list(own_headers(matched.arrival)), _JSON_TYPE, body)
+    cookies = answer.get("cookies") or []
+    if not isinstance(cookies, list) or not all(isinstance(cookie, str) for cookie in cookies):
+        raise Refused("bad_answer")
+    headers = _single_headers(answer)
+    return _http_response(matched, answer, headers + [("Set-Cookie", _header_value(cookie)) for cookie in cookies])
+
+
+def _http_response(matched: Matched, answer: dict[str, Any], given: HeaderList) -> Response:
+    headers = list(own_headers(matched.arrival))
+    headers += [(name, value) for name, value in given if name.lower() not in _HTTP_DROPPED]
+    body = _body(answer.get("body"), bool(answer.get("isBase64Encoded")))
+    return _response(_status(answer["statusCode"]), headers, _TEXT_TYPE, body)
+
+
+def _response(status: int, headers: HeaderList, default_type: tuple[str, str], body: bytes) -> Response:
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        headers.append(default_type)
+    return Response(status, tuple(headers), body)
+
+
+def _status(given: Any) -> int:
+    if isinstance(given, str) and given.isdigit() and given.isascii():
+        given = int(given)
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int | float)
+        or given != int(given)
+        or int(given) not in _STATUS
+    ):
+        raise Refused("bad_answer")
+    return int(given)
+
+
+def _body(given: Any, decode: bool) -> bytes:
+    if given is None:
+        return b""
+    if not isinstance(given, str):
+        raise Refused("bad_answer")
+    if not decode:
+        return given.encode("utf-8", "replace")
+    try:
+        return base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("bad_answer") from None
+
+
+def _merged_headers(answer: dict[str, Any]) -> HeaderList:
+    """Return multiValueHeaders and headers as one list; a pair that stands in both stands in it once."""
+    many = answer.get("multiValueHeaders") or {}
+    if not isinstance(many, dict):
+        raise Refused("bad_answer")
+    merged: HeaderList = []
+    for name, values in many.items():
+        if not isinstance(values, list):
+            raise Refused("bad_answer")
+        merged += [(_header_name(name), _header_value(value)) for value in values]
+    seen = {(name.lower(), value) for name, value in merged}
+    return merged + [pair for pair in _single_headers(answer) if (pair[0].lower(), pair[1]) not in seen]
+
+
+def _single_headers(answer: dict[str, Any]) -> HeaderList:
+    single = answer.get("headers") or {}
+    if not isinstance(single, dict):
+        raise Refused("bad_answer")
+    return [(_header_name(name), _header_value(value)) for name, value in single.items()]
+
+
+def _header_name(name: str) -> str:
+    # A name that is no token, or a line break in a value, would let a function write a second answer.
+    if not name or not all(char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~") for char in name):
+        raise Refused("bad_answer")
+    return name
+
+
+def _header_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str) or any(char in "\r\n\0" for char in value):
+        raise Refused("bad_answer")
+    return value
+
+
+def _accepts_binary(matched: Matched) -> bool:
+    # Only the first media type of Accept counts (the developer guide's notes on REST APIs).
+    types = matched.compiled.deployment.binary_media_types
+    accepted = events.media_type(matched.arrival.request.headers.get("accept"))
+    return events.is_binary_for(types, accepted)

@@ -1,0 +1,177 @@
+"""The event that a function gets, member by member as AWS sends it (pure).
+
+REST: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+HTTP: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from typing import Any
+from urllib.parse import unquote
+
+from cumulet.services.apigateway.model import DEFAULT_STAGE
+from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline.exchange import Matched
+
+_REST_IDENTITY = (
+    "cognitoIdentityPoolId accountId cognitoIdentityId caller sourceIp principalOrgId accessKey "
+    "cognitoAuthenticationType cognitoAuthenticationProvider userArn userAgent user"
+)
+_HTTP_IDENTITY = (
+    "accessKey accountId caller cognitoAmr cognitoAuthenticationProvider cognitoAuthenticationType cognitoIdentityId "
+    "cognitoIdentityPoolId principalOrgId sourceIp user userAgent userArn"
+)
+_REST_IDENTITY_MEMBERS = tuple(_REST_IDENTITY.split())
+_HTTP_IDENTITY_MEMBERS = tuple(_HTTP_IDENTITY.split())
+
+
+def transform(matched: Matched) -> dict[str, Any]:
+    """Return the event for the route's function, in the payload format of its integration."""
+    payload_format = matched.route.target.payload_format
+    if payload_format == "rest":
+        return rest_event(matched)
+    return http_event_v2(matched) if payload_format == "2.0" else http_event_v1(matched)
+
+
+def rest_event(matched: Matched) -> dict[str, Any]:
+    """Return the event of a REST API's proxy integration."""
+    arrival, route, stage = matched.arrival, matched.route, matched.stage
+    request = arrival.request
+    headers = events.rest_names(events.header_fields(arrival))
+    query = events.query_fields(request.query)
+    body, is_base64 = events.encode_body(
+        request.body,
+        binary=events.is_binary_for(
+            matched.compiled.deployment.binary_media_types, events.media_type(request.headers.get("content-type"))
+        ),
+    )
+    return {
+        "resource": route.path,
+        "path": arrival.path,
+        "httpMethod": request.method,
+        "headers": events.last_values(headers),
+        "multiValueHeaders": headers,
+        "queryStringParameters": events.last_values(query) or None,
+        "multiValueQueryStringParameters": query or None,
+        "pathParameters": matched.path_parameters or None,
+        "stageVariables": stage.variables or None,
+        "requestContext": {
+            "resourceId": route.resource_id,
+            "resourcePath": route.path,
+            "httpMethod": request.method,
+            "extendedRequestId": arrival.extended_request_id,
+            "requestTime": events.request_time(arrival.now_ms),
+            "path": f"/{stage.name}{arrival.path}",
+            "accountId": arrival.owner.account,
+            "protocol": f"HTTP/{request.http_version}",
+            "stage": stage.name,
+            "domainPrefix": arrival.api_id,
+            "requestTimeEpoch": arrival.now_ms,
+            "requestId": arrival.request_id,
+            "identity": events.identity(arrival, _REST_IDENTITY_MEMBERS),
+            "domainName": arrival.domain_name,
+            "deploymentId": matched.compiled.deployment.deployment_id,
+            "apiId": arrival.api_id,
+        },
+        "body": body,
+        "isBase64Encoded": is_base64,
+    }
+
+
+def http_event_v2(matched: Matched) -> dict[str, Any]:
+    """Return the event of an HTTP API in format 2.0: what is empty is absent."""
+    arrival, route, stage = matched.arrival, matched.route, matched.stage
+    request = arrival.request
+    headers = events.header_fields(arrival)
+    cookies = [cookie for line in headers.pop("cookie", ()) for part in line.split(";") if (cookie := part.strip())]
+    path = _raw_path(matched)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route.key,
+        "rawPath": path,
+        "rawQueryString": request.query,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    event["headers"] = events.joined_values(headers)
+    if query := events.query_fields(request.query):
+        event["queryStringParameters"] = events.joined_values(query)
+    event["requestContext"] = {
+        "accountId": arrival.owner.account,
+        "apiId": arrival.api_id,
+        "domainName": arrival.domain_name,
+        "domainPrefix": arrival.api_id,
+        "http": {
+            "method": request.method,
+            "path": path,
+            "protocol": f"HTTP/{request.http_version}",
+            "sourceIp": request.client_ip,
+            "userAgent": arrival.user_agent or "",
+        },
+        "requestId": arrival.extended_request_id,
+        "routeKey": route.key,
+        "stage": stage.name,
+        "time": events.request_time(arrival.now_ms),
+        "timeEpoch": arrival.now_ms,
+    }
+    if matched.path_parameters:
+        event["pathParameters"] = matched.path_parameters
+    if stage.variables:
+        event["stageVariables"] = stage.variables
+    body, is_base64 = _http_body(matched)
+    if body is not None:
+        event["body"] = body
+    event["isBase64Encoded"] = is_base64
+    return event
+
+
+def http_event_v1(matched: Matched) -> dict[str, Any]:
+    """Return the event of an HTTP API in format 1.0: what is empty is null."""
+    arrival, route, stage = matched.arrival, matched.route, matched.stage
+    request = arrival.request
+    headers = events.http_v1_names(events.header_fields(arrival))
+    query = events.query_fields(request.query)
+    path = _raw_path(matched)
+    body, is_base64 = _http_body(matched)
+    resource = route.path or route.key
+    return {
+        "version": "1.0",
+        "resource": resource,
+        "path": path,
+        "httpMethod": request.method,
+        "headers": events.last_values(headers),
+        "multiValueHeaders": headers,
+        "queryStringParameters": events.last_values(query) or None,
+        "multiValueQueryStringParameters": query or None,
+        "requestContext": {
+            "accountId": arrival.owner.account,
+            "apiId": arrival.api_id,
+            "domainName": arrival.domain_name,
+            "domainPrefix": arrival.api_id,
+            "extendedRequestId": arrival.extended_request_id,
+            "httpMethod": request.method,
+            "identity": events.identity(arrival, _HTTP_IDENTITY_MEMBERS),
+            "path": path,
+            "protocol": f"HTTP/{request.http_version}",
+            "requestId": arrival.extended_request_id,
+            "requestTime": events.request_time(arrival.now_ms),
+            "requestTimeEpoch": arrival.now_ms,
+            "resourceId": route.key,
+            "resourcePath": resource,
+            "stage": stage.name,
+        },
+        "pathParameters": matched.path_parameters or None,
+        "stageVariables": stage.variables or None,
+        "body": body,
+        "isBase64Encoded": is_base64,
+    }
+
+
+def _raw_path(matched: Matched) -> str:
+    # HTTP APIs decode the path, despite the name, and a named stage is a part of it:
+    # https://github.com/middleapi/standard-server/pull/93
+    path = unquote(matched.arrival.path)
+    return path if matched.stage.name == DEFAULT_STAGE else f"/{matched.stage.name}{path}"
+
+
+def _http_body(matched: Matched) -> tuple[str | None, bool]:
+    request = matched.arrival.request
+    return events.encode_body(request.body, binary=not events.is_text(request.headers.get("content-type")))

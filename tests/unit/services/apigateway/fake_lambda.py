@@ -1,0 +1,137 @@
+"""A house with API Gateway and a Lambda service that a test plays itself."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from cumulet.services.apigateway import Gateway, build_v1, build_v2
+from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service, operation
+from cumulet.wire.message import Headers, Request, Response
+from harness import SCOPE, House
+
+FUNCTION = f"arn:aws:lambda:us-east-1:{SCOPE.account}:function:notes"
+URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION}/invocations"
+
+OK = {"statusCode": 200, "body": "fine"}
+
+
+class FakeLambda:
+    """Records every Invoke, and answers with `answer`: a value, an error to raise, or a function of the event."""
+
+    def __init__(self) -> None:
+        self.answer: Any = OK
+        self.function_error: str | None = None
+        self.calls: list[tuple[Call, Params]] = []
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The last event."""
+        decoded: dict[str, Any] = json.loads(self.calls[-1][1]["Payload"])
+        return decoded
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def invoke(self, call: Call, params: Params) -> Output:
+        self.calls.append((call, params))
+        answer = self.answer
+        if isinstance(answer, Exception):
+            raise answer
+        if callable(answer):
+            answer = await answer(json.loads(params["Payload"]))
+        payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        output: dict[str, Any] = {"StatusCode": 200, "Payload": payload}
+        if self.function_error:
+            output["FunctionError"] = self.function_error
+        return output
+
+
+@operation("Invoke", action="lambda:InvokeFunction", resource="*", params="FunctionName InvocationType Payload")
+async def invoke(call: Call, plane: FakeLambda, params: Params) -> Output:
+    """Whatever the test says."""
+    return await plane.invoke(call, params)
+
+
+class ApiHouse(House):
+    """Both control planes, the gateway, and the function behind them."""
+
+    def __init__(self, authorizer: Any = None, more: Mapping[str, Callable[[Ground], Service]] | None = None) -> None:
+        super().__init__(authorizer=authorizer)
+        self.function = FakeLambda()
+        builders = {"apigateway": build_v1, "apigatewayv2": build_v2, **(more or {})}
+        services: dict[str, Callable[[], Service]] = {
+            name: lambda build=build: build(self.ground) for name, build in builders.items()
+        }
+        operations: dict[str, Operation] = {"Invoke": invoke}
+        services["lambda"] = lambda: Service("lambda", operations, iam_prefix="lambda", plane=self.function)
+        self.dispatcher._builders = services
+        self.gateway = Gateway(self.ground)
+
+    async def v1(self, operation_name: str, /, **params: Any) -> Any:
+        """Return the output of an operation of the REST control plane."""
+        return await self.call("apigateway", operation_name, params)
+
+    async def v2(self, operation_name: str, /, **params: Any) -> Any:
+        """Return the output of an operation of the HTTP control plane."""
+        return await self.call("apigatewayv2", operation_name, params)
+
+    async def rest_api(self, *routes: str, deploy: bool = True, **settings: Any) -> str:
+        """Return the id of a REST API with these routes ("GET /notes/{id}"), deployed to the stage `dev`."""
+        api = await self.v1("CreateRestApi", name="notes", **settings)
+        by_path = {"/": api["rootResourceId"]}
+        for route in routes:
+            method, path = route.split(" ")
+            parent = "/"
+            for part in [part for part in path.split("/") if part]:
+                below = f"{parent.rstrip('/')}/{part}"
+                if below not in by_path:
+                    made = await self.v1("CreateResource", restApiId=api["id"], parentId=by_path[parent], pathPart=part)
+                    by_path[below] = made["id"]
+                parent = below
+            at = {"restApiId": api["id"], "resourceId": by_path[parent], "httpMethod": method}
+            await self.v1("PutMethod", **at, authorizationType="NONE")
+            await self.v1("PutIntegration", **at, type="AWS_PROXY", integrationHttpMethod="POST", uri=URI)
+        if deploy:
+            await self.v1("CreateDeployment", restApiId=api["id"], stageName="dev")
+        return str(api["id"])
+
+    async def http_api(self, *route_keys: str, payload_format: str = "2.0", **settings: Any) -> str:
+        """Return the id of an HTTP API with these routes on an auto-deployed $default stage."""
+        api = await self.v2("CreateApi", Name="notes", ProtocolType="HTTP", **settings)
+        integration = await self.v2(
+            "CreateIntegration",
+            ApiId=api["ApiId"],
+            IntegrationType="AWS_PROXY",
+            IntegrationUri=FUNCTION,
+            PayloadFormatVersion=payload_format,
+        )
+        target = f"integrations/{integration['IntegrationId']}"
+        for key in route_keys:
+            await self.v2("CreateRoute", ApiId=api["ApiId"], RouteKey=key, Target=target)
+        await self.v2("CreateStage", ApiId=api["ApiId"], StageName="$default", AutoDeploy=True)
+        return str(api["ApiId"])
+
+    async def request(
+        self,
+        api_id: str,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        body: bytes = b"",
+        via: Literal["path", "host"] = "path",
+    ) -> Response:
+        """Return the gateway's answer; `path` is what follows the API."""
+        given = list(headers.items()) if isinstance(headers, Mapping) else (headers or [])
+        host = f"{api_id}.execute-api.localhost:4566" if via == "host" else "localhost:4566"
+        sent = Request(method, path, query, Headers([("host", host), *given]), body)
+        return await self.gateway.serve(api_id, sent, path, via)
+
+
+def header(response: Response, name: str) -> str | None:
+    """Return a header of an answer, whatever its case."""
+    return next((value for key, value in response.headers if key.lower() == name.lower()), None)

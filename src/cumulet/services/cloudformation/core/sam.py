@@ -1,0 +1,43 @@
+"""The transform AWS::Serverless-2016-10-31, by AWS's own translator, which is imported when first needed."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from cumulet.services.cloudformation.core.errors import validation_error
+
+SERVERLESS = "AWS::Serverless-2016-10-31"
+SECTIONS = frozenset({"Globals"})
+
+
+def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str) -> dict[str, Any]:
+    """Return the CloudFormation template that a SAM template stands for. Takes a second the first time.
+
+    Raises ValidationError with the translator's words. No AWS account is asked for anything: managed policies are known
+    by the list that comes with the translator.
+    """
+    import boto3
+    from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
+    from samtranslator.model.exceptions import InvalidDocumentException
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
+    session = boto3.Session(region_name=region, aws_access_key_id="unused", aws_secret_access_key="unused")
+    translator = Translator(
+        managed_policy_map=None,
+        sam_parser=Parser(),
+        boto_session=session,
+    )
+    try:
+        translated: dict[str, Any] = translator.translate(
+            copy.deepcopy(dict(raw)),
+            parameter_values=dict(parameters),
+            get_managed_policy_map=lambda: (
+                get_bundled_managed_policy_map(session.get_partition_for_region(region)) or {}
+            ),
+        )
+    except InvalidDocumentException as refusal:
+        reasons = " ".join([refusal.message, *sorted(cause.message for cause in refusal.causes)])
+        raise validation_error(f"Transform {SERVERLESS} failed with: {reasons}") from None
+    translated.pop("Transform", None)
+    return translated

@@ -1,0 +1,16 @@
+"""CloudFormation's limits. Source: "Understand CloudFormation quotas" in the CloudFormation User Guide."""
+
+TEMPLATE_BODY_BYTES_MAX = 51_200
+TEMPLATE_URL_BYTES_MAX = 1_000_000
+RESOURCES_MAX = 500
+OUTPUTS_MAX = 200
+PARAMETERS_MAX = 200
+MAPPINGS_MAX = 200
+PARAMETER_BYTES_MAX = 4096
+TAGS_MAX = 50
+STACKS_MAX = 2000
+PAGE_MAX = 100
+"""DescribeStackEvents, ListStacks and their like answer with pages of this size."""
+
+TEMPLATE_DEPTH_MAX = 64
+"""Ours: AWS refuses deep nesting as well, without telling where it begins."""

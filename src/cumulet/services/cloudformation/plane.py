@@ -1,0 +1,50 @@
+"""The live part of CloudFormation: the stack operations that run in the background."""
+
+import asyncio
+import logging
+
+from cumulet.scope import SYSTEM, Scope
+from cumulet.services.cloudformation.records import BUSY
+from cumulet.services.kit import Ground
+
+_log = logging.getLogger(__name__)
+
+
+class CloudFormationPlane:
+    """Runs operations that a transaction has recorded; when it starts, those that were cut short."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Take up every stack that was busy when the last server ended."""
+        for busy in await self.ground.store.read(lambda tx: list(BUSY.scan(tx, SYSTEM))):
+            self.launch(Scope(busy.account, busy.region), busy.stack_id, resumed=True)
+
+    async def stop(self) -> None:
+        """Let go of what is under way; its records say where it stopped."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def launch(self, scope: Scope, stack_id: str, *, resumed: bool = False) -> None:
+        """Begin to perform the operation that is recorded with a stack."""
+        task = asyncio.get_running_loop().create_task(self._run(scope, stack_id, resumed))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def idle(self) -> None:
+        """Return when no operation is under way."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _run(self, scope: Scope, stack_id: str, resumed: bool) -> None:
+        from cumulet.services.cloudformation.executor import Execution
+
+        execution = Execution(self.ground, scope, stack_id)
+        try:
+            await execution.run(resumed=resumed)
+        except Exception:  # noqa: BLE001 - a bug must not leave a stack in progress for ever
+            _log.exception("stack operation failed", extra={"stack_id": stack_id})
+            await execution.give_up()

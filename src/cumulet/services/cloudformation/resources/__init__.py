@@ -1,0 +1,16 @@
+"""Every resource type that is built, by its name."""
+
+from collections.abc import Mapping
+
+from cumulet.services.cloudformation.core.diff import Kind
+from cumulet.services.cloudformation.resources import dynamodb, iam, logs, s3
+from cumulet.services.cloudformation.resources.kit import ResourceType
+
+TYPES: Mapping[str, ResourceType] = {
+    value.name: value
+    for module in (dynamodb, iam, logs, s3)
+    for value in vars(module).values()
+    if isinstance(value, ResourceType)
+}
+
+KINDS: Mapping[str, Kind] = {name: Kind(kind.immutable, kind.taggable) for name, kind in TYPES.items()}

@@ -1,0 +1,231 @@
+"""What a resource type is made of, and the desk at which its functions work.
+
+A type is a small declaration: its properties, what their change means, its attributes, and three functions that call
+the operations of its service as the stack's caller. Creating returns the physical id and the attributes; deleting what
+is gone already succeeds, so that an interrupted deletion can be taken up again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from cumulet.clock import Clock
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Operations, Output, Principal
+
+Properties: TypeAlias = Mapping[str, Any]
+
+POLL_S = 0.02
+SETTLE_S_MAX = 300
+
+
+class ResourceFailed(Exception):
+    """A resource cannot become what it should; the words are for the event's reason."""
+
+
+class AlreadyThere(ResourceFailed):
+    """The name is taken, and what bears it is not this stack's: rolling back must not touch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A resource that is there: its physical id (what Ref gives) and what Fn::GetAtt gives."""
+
+    physical_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where one resource of one stack is worked on: who calls, under which names and tags."""
+
+    operations: Operations
+    clock: Clock
+    principal: Principal
+    scope: Scope
+    logical_id: str
+    name: str
+    """The name that the resource gets unless its properties give one."""
+    tags: Mapping[str, str]
+    """The stack's tags, which go to every resource that can carry tags."""
+
+    async def call(self, service: str, operation: str, params: Mapping[str, Any]) -> Output:
+        """Return an operation's output; params that are None are left out, scalars get the model's types."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return await self.operations.call(
+            self.principal, self.scope, service, operation, conform(service, operation, given)
+        )
+
+    async def drop(self, service: str, operation: str, params: Mapping[str, Any], *gone: str) -> None:
+        """Call an operation that removes something; the errors named in `gone` mean that it was removed before."""
+        try:
+            await self.call(service, operation, params)
+        except ServiceError as error:
+            if error.code not in gone:
+                raise
+
+    async def settle(self, is_settled: Callable[[], Awaitable[bool]]) -> None:
+        """Return once `is_settled()` says so. Raises ResourceFailed after five minutes."""
+        start = self.clock.monotonic_s()
+        while not await is_settled():
+            if self.clock.monotonic_s() - start > SETTLE_S_MAX:
+                raise ResourceFailed("Resource did not stabilize.")
+            await self.clock.sleep(POLL_S)
+
+    def merged_tags(self, properties: Properties) -> dict[str, str]:
+        """Return the stack's tags and the resource's own, which win."""
+        return {**self.tags, **own_tags(properties)}
+
+
+def own_tags(properties: Properties) -> dict[str, str]:
+    """Return a resource's Tags property, which is a list or (API Gateway V2) a map, as a map."""
+    tags = properties.get("Tags") or {}
+    return dict(tags) if isinstance(tags, Mapping) else {tag["Key"]: str(tag["Value"]) for tag in tags}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]] | None:
+    """Return tags as a list of Key and Value; None if there are none."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()] or None
+
+
+Create: TypeAlias = Callable[[Desk, Properties], Awaitable[Made]]
+Update: TypeAlias = Callable[[Desk, Made, Properties, Properties], Awaitable[Made]]
+"""(desk, what is there, old properties, new properties)"""
+Delete: TypeAlias = Callable[[Desk, str, Properties], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """One type: `AWS::Service::Thing`."""
+
+    name: str
+    create: Create
+    delete: Delete
+    update: Update | None
+    """None if every property is immutable."""
+    properties: frozenset[str]
+    required: frozenset[str]
+    immutable: frozenset[str]
+    not_built: frozenset[str]
+    """Properties that AWS has and that are refused by name."""
+    attributes: frozenset[str]
+    name_property: str | None
+    name_max: int
+    lower_case: bool
+    taggable: bool
+
+
+def resource_type(
+    name: str,
+    *,
+    create: Create,
+    delete: Delete,
+    update: Update | None,
+    properties: str,
+    required: str = "",
+    immutable: str = "",
+    not_built: str = "",
+    attributes: str = "",
+    name_property: str | None = None,
+    name_max: int = 255,
+    lower_case: bool = False,
+) -> ResourceType:
+    """Declare a type; lists of names are words in a string. Without `update`, every property is immutable."""
+    built = frozenset(properties.split())
+    return ResourceType(
+        name=name,
+        create=create,
+        delete=delete,
+        update=update,
+        properties=built,
+        required=frozenset(required.split()),
+        immutable=built if update is None else frozenset(immutable.split()),
+        not_built=frozenset(not_built.split()),
+        attributes=frozenset(attributes.split()),
+        name_property=name_property,
+        name_max=name_max,
+        lower_case=lower_case,
+        taggable="Tags" in built,
+    )
+
+
+def check_properties(kind: ResourceType, logical_id: str, properties: Properties) -> None:
+    """Raise ResourceFailed for a property that the type does not have, that is not built, or that is missing."""
+    for name in sorted(properties):
+        if name in kind.not_built:
+            raise ResourceFailed(f"The property {name} of {kind.name} is not implemented by Cumulet.")
+    problems = [
+        f"#: extraneous key [{name}] is not permitted" for name in sorted(properties) if name not in kind.properties
+    ] + [f"#: required key [{name}] not found" for name in sorted(kind.required - properties.keys())]
+    if problems:
+        raise ResourceFailed(
+            f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(problems)
+        )
+
+
+def refuse_changes(kind: str, names: str, old: Properties, new: Properties) -> None:
+    """Raise ResourceFailed if one of these properties is to change: AWS does that in place, and it is not built."""
+    for name in names.split():
+        if old.get(name) != new.get(name):
+            raise ResourceFailed(f"Changing the property {name} of {kind} is not implemented by Cumulet.")
+
+
+def make_name(kind: ResourceType, stack_name: str, logical_id: str, chance: str) -> str:
+    """Return `<stack>-<logical id>-<chance>`, shortened so that the type's service accepts it."""
+    room = kind.name_max - len(chance) - 2
+    stack = stack_name[: max(room // 2, room - len(logical_id))]
+    name = f"{stack}-{logical_id[: room - len(stack)]}-{chance}"
+    return name.lower() if kind.lower_case else name
+
+
+def conform(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return params with the scalars of the types that the service's model has.
+
+    Templates say "256" and "true" where an API wants 256 and true, since parameters are strings. Raises ResourceFailed
+    for a nested key that the model does not have.
+    """
+    from cumulet.wire.model import load_service
+
+    model = load_service(service).find_operation(operation)
+    if model is None or model.input is None:
+        return dict(params)
+    conformed: dict[str, Any] = _conform(model.input, params, "#")
+    return conformed
+
+
+def _conform(shape: Any, value: Any, path: str) -> Any:
+    kind = shape.type
+    if kind == "structure" and isinstance(value, Mapping):
+        if extra := sorted(str(name) for name in value if name not in shape.members):
+            raise ResourceFailed(
+                f"Properties validation failed with message:\n{path}: extraneous key [{extra[0]}] is not permitted"
+            )
+        return {name: _conform(shape.members[name].shape, child, f"{path}/{name}") for name, child in value.items()}
+    if kind == "list" and isinstance(value, list):
+        return [_conform(shape.member.shape, child, f"{path}/{index}") for index, child in enumerate(value)]
+    if kind == "map" and isinstance(value, Mapping):
+        return {str(name): _conform(shape.value.shape, child, f"{path}/{name}") for name, child in value.items()}
+    if kind in ("blob", "timestamp") or isinstance(value, (Mapping, list)):
+        return value
+    return _conform_scalar(kind, value, path)
+
+
+def _conform_scalar(kind: str, value: Any, path: str) -> Any:
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    try:
+        if kind in ("integer", "long"):
+            return int(text)
+        if kind in ("float", "double"):
+            return float(text)
+    except ValueError:
+        raise ResourceFailed(
+            f"Properties validation failed with message:\n{path}: expected type: Number, found: String"
+        ) from None
+    if kind == "boolean":
+        if text.lower() not in ("true", "false"):
+            raise ResourceFailed(
+                f"Properties validation failed with message:\n{path}: expected type: Boolean, found: String"
+            )
+        return text.lower() == "true"
+    return text

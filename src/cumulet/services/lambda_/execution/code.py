@@ -1,0 +1,117 @@
+"""Code on disk: each archive is unpacked once, into a folder that its digest names, and never changed.
+
+An archive comes from outside, so no member is written outside its folder: names are checked, links are made last (so
+nothing is written through one), and what is unpacked is counted as it comes, not as the archive's directory claims.
+"""
+
+import asyncio
+import io
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from cumulet.errors import ServiceError
+from cumulet.services.kit import Ground
+from cumulet.services.lambda_.limits import UNZIPPED_CODE_BYTES_MAX
+from cumulet.store import blobs
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class CodeCache:
+    """The unpacked archives under one folder."""
+
+    def __init__(self, ground: Ground, folder: Path) -> None:
+        self._ground = ground
+        self.folder = folder
+        self._unpacking: dict[str, asyncio.Future[Path]] = {}
+
+    async def ensure(self, digest: str) -> Path:
+        """Return the folder of the archive with this blob digest, unpacking it if it is not there."""
+        target = self.folder / digest
+        if target.exists():
+            return target
+        if (waiting := self._unpacking.get(digest)) is None:
+            waiting = self._unpacking[digest] = asyncio.ensure_future(self._fetch(digest, target))
+            waiting.add_done_callback(lambda done: self._unpacking.pop(digest))
+        return await asyncio.shield(waiting)
+
+    async def _fetch(self, digest: str, target: Path) -> Path:
+        archive = await self._ground.store.read(lambda tx: blobs.load(tx, digest))
+        await asyncio.to_thread(unpack, archive, target)
+        return target
+
+
+def unpack(archive: bytes, target: Path) -> None:
+    """Unpack `archive` into the new folder `target`. Raises ServiceError for one that cannot be; nothing is left then."""
+    draft = target.with_name(f"{target.name}.{os.getpid()}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            _unpack_members(opened, draft)
+        draft.chmod(0o755)
+        draft.rename(target)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, RuntimeError, EOFError) as wrong:
+        shutil.rmtree(draft, ignore_errors=True)
+        if target.exists():
+            return  # another process was first
+        raise ServiceError(
+            "InvalidZipFileException",
+            f"Lambda could not unzip the deployment package: {wrong}",
+            status=502,
+            Type="User",
+        ) from None
+    except ServiceError:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _unpack_members(opened: zipfile.ZipFile, folder: Path) -> None:
+    left = UNZIPPED_CODE_BYTES_MAX
+    links: list[tuple[Path, str]] = []
+    for member in opened.infolist():
+        path = folder / _safe_name(member.filename)
+        mode = member.external_attr >> 16
+        if member.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if stat.S_ISLNK(mode):
+            links.append((path, opened.read(member).decode("utf-8", "surrogateescape")))
+            continue
+        with opened.open(member) as source, path.open("wb") as target:
+            while chunk := source.read(_CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0:
+                    raise ServiceError(
+                        "InvalidZipFileException",
+                        f"Unzipped size must be smaller than {UNZIPPED_CODE_BYTES_MAX} bytes",
+                        status=502,
+                        Type="User",
+                    )
+                target.write(chunk)
+        # Readable by the function's own user, whatever the archive says; many tools write archives without modes.
+        path.chmod(0o755 if mode & 0o111 else 0o644)
+    for path, destination in links:
+        if _stays_inside(path, destination, folder) and not path.exists():
+            path.symlink_to(destination)
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            Path(parent, name).chmod(0o755, follow_symlinks=True)
+
+
+def _safe_name(name: str) -> PurePosixPath:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+        raise zipfile.BadZipFile(f"the member '{name}' would leave the package")
+    return path
+
+
+def _stays_inside(path: Path, destination: str, folder: Path) -> bool:
+    if os.path.isabs(destination):
+        return False
+    return Path(os.path.normpath(path.parent / destination)).is_relative_to(folder)

@@ -1,0 +1,48 @@
+"""The environment variables inside an environment, as AWS sets them. Nothing of the server's own is among them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+"""
+
+from cumulet.scope import Scope
+from cumulet.services.lambda_.execution.sessions import RoleSession
+from cumulet.services.lambda_.records import VersionRecord
+
+
+def make_environ(
+    scope: Scope,
+    version: VersionRecord,
+    session: RoleSession,
+    *,
+    endpoint: str,
+    log_group: str,
+    log_stream: str,
+    task_root: str,
+) -> dict[str, str]:
+    """Return the variables: the function's own may replace the SDK's endpoint, not what Lambda reserves."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": f"/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:{task_root}:{task_root}/lib:/opt/lib",
+        "PYTHONPATH": "/var/runtime",
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "SHLVL": "0",
+        "PWD": task_root,
+        **version.environment,
+        "_HANDLER": version.handler,
+        "AWS_REGION": scope.region,
+        "AWS_DEFAULT_REGION": scope.region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{version.runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": version.function_name,
+        "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_ACCESS_KEY_ID": session.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
+        "AWS_SESSION_TOKEN": session.session_token,
+        "LAMBDA_TASK_ROOT": task_root,
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+    }

@@ -1,0 +1,129 @@
+"""What to do about a function's demand, decided with data: `plan_fleet` returns actions and touches nothing.
+
+One fleet is the environments of one function version. Demands are served in the order in which they came, by the
+environment that was used last (it is the warmest, and the others may grow old and go). An environment of another
+revision than the function's present one gets no work and goes as soon as it is idle. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cumulet.services.lambda_.execution.environment import IDLE, State
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One environment, as far as the planner cares."""
+
+    id: int
+    revision_id: str
+    state: State
+    last_used_s: float
+    expires_s: float
+    """When its credentials run out; it gets no work from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One invocation that waits, for an environment of this revision."""
+
+    id: int
+    revision_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the machine allows beyond this fleet."""
+
+    environments: int
+    """How many more the machine may run. May be negative."""
+    starts_at_a_time: int
+    idle_expiry_s: float
+    idle_elsewhere: Sequence[Member] = ()
+    """Idle environments of other functions, oldest use first: they give way when the machine is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start an environment of this revision."""
+
+    revision_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Give this demand to this environment."""
+
+    demand: int
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End this environment."""
+
+    member: int
+
+
+Action: TypeAlias = Start | Assign | Stop
+
+
+def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room, now_s: float) -> list[Action]:
+    """Return what to do now: stops first, then assignments, then starts.
+
+    Every demand is assigned, or waits for an environment that is starting or busy, or for the machine to have room.
+    """
+    stops: list[Action] = []
+    assigns: list[Action] = []
+    starts: list[Action] = []
+    current = demands[-1].revision_id if demands else None
+    idle: list[Member] = []
+    starting = 0
+    for member in members:
+        if member.state is State.STARTING:
+            starting += 1
+        elif member.state in IDLE:
+            if _is_spent(member, current, room, now_s):
+                stops.append(Stop(member.id))
+            else:
+                idle.append(member)
+    if not demands:
+        return stops
+    idle.sort(key=lambda member: member.last_used_s)
+    waiting: list[Demand] = []
+    for demand in demands:
+        found = next((at for at in range(len(idle) - 1, -1, -1) if idle[at].revision_id == demand.revision_id), None)
+        if found is None:
+            waiting.append(demand)
+        else:
+            assigns.append(Assign(demand.id, idle.pop(found).id))
+    free = room.environments + len(stops)
+    elsewhere = list(room.idle_elsewhere)
+    coming: dict[str, int] = {}
+    for member in members:
+        if member.state is State.STARTING:
+            coming[member.revision_id] = coming.get(member.revision_id, 0) + 1
+    for demand in waiting:
+        if coming.get(demand.revision_id, 0) > 0:
+            coming[demand.revision_id] -= 1
+            continue
+        if starting >= room.starts_at_a_time:
+            break
+        if free <= 0:
+            if not elsewhere:
+                break
+            stops.append(Stop(elsewhere.pop(0).id))
+            free += 1
+        starts.append(Start(demand.revision_id))
+        starting += 1
+        free -= 1
+    return stops + assigns + starts
+
+
+def _is_spent(member: Member, current: str | None, room: Room, now_s: float) -> bool:
+    return (
+        (current is not None and member.revision_id != current)
+        or now_s >= member.expires_s
+        or now_s - member.last_used_s >= room.idle_expiry_s
+    )

@@ -1,0 +1,83 @@
+"""The execution plane: invocations in, results out, through the supervisor."""
+
+import asyncio
+from collections import Counter
+from itertools import count
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Ground
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.occupancy import Job
+from cumulet.services.lambda_.execution.supervisor import Supervisor
+from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX
+from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+
+
+class ProcessPlane:
+    """Runs functions as processes of this machine."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._supervisor: Supervisor | None = None
+        self._running: Counter[Scope] = Counter()
+        self._ids = count(1)
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin; no process is started before someone needs one."""
+        self._supervisor = Supervisor(self._ground)
+
+    async def stop(self) -> None:
+        """Let running invocations end (bounded), then leave no process behind."""
+        self._stopping = True
+        if self._supervisor is None:
+            return
+        deadline = asyncio.get_running_loop().time() + limits.STOP_GRACE_S
+        while self._running.total() and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+        await self._supervisor.stop()
+
+    def prepare(self, runtime: str) -> None:
+        """Begin to warm what functions of this runtime start from; returns at once."""
+        if self._supervisor is not None:
+            self._supervisor.prepare(runtime)
+
+    async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
+        """Return the invocation's result. See plane.py for what it raises."""
+        if self._supervisor is None or self._stopping:
+            raise ServiceError("ServiceException", "The server stops.", status=500)
+        if self._running[scope] >= CONCURRENT_EXECUTIONS_MAX:
+            raise ServiceError(
+                "TooManyRequestsException",
+                "Rate Exceeded.",
+                Reason="ConcurrentInvocationLimitExceeded",
+                Type="User",
+                retryAfterSeconds="1",
+            )
+        self._running[scope] += 1
+        job = Job(
+            next(self._ids),
+            scope,
+            version,
+            invocation,
+            asyncio.get_running_loop().create_future(),
+            invocation.trace_header or self._new_trace(),
+        )
+        try:
+            self._supervisor.submit(job)
+            return await job.result
+        except asyncio.CancelledError:
+            self._supervisor.withdraw(job)
+            raise
+        finally:
+            self._running[scope] -= 1
+
+    def _new_trace(self) -> str:
+        chance = self._ground.ids.secret(20).hex().rjust(40, "0")
+        return f"Root=1-{self._ground.clock.now_ms() // 1000:08x}-{chance[:24]};Parent={chance[24:]};Sampled=0"
+
+
+def make_execution_plane(ground: Ground) -> ProcessPlane:
+    """Return an execution plane that is not yet started."""
+    return ProcessPlane(ground)

@@ -1,0 +1,55 @@
+"""The limits inside an environment, with AWS's numbers, and those of this machine. `lambda_/limits.py` has the API's.
+
+Source where nothing else is said: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
+
+RESPONSE_BYTES_MAX = 6 * 1024 * 1024 + 100
+"""A synchronous response. AWS allows 100 bytes more than 6 MB, and says so in the error's words."""
+
+FILE_DESCRIPTORS_MAX = 1_024
+PROCESSES_MAX = 1_024
+
+INIT_TIMEOUT_S = 10.0
+"""An environment that has not asked for its first event by then is ended."""
+
+LOG_EVENT_BYTES_MAX = 256 * 1024
+LOG_EVENT_OVERHEAD_BYTES = 26
+LOG_BATCH_BYTES_MAX = 1024 * 1024
+LOG_BATCH_EVENTS_MAX = 10_000
+
+ROLE_SESSION_S = 12 * 3600
+"""AWS gives an environment the longest session that STS knows."""
+
+# What follows is ours: AWS has fleets where one machine must do.
+
+ENVIRONMENTS_MAX = 500
+"""Environments alive on this machine. Beyond it idle ones of other functions give way, then invocations wait."""
+
+STARTS_AT_A_TIME = 8
+"""Environments of one function that start at once; a burst takes them in turn, or whatever becomes free first."""
+
+IDLE_EXPIRY_S = 600.0
+"""AWS keeps an idle environment for minutes and does not say how many."""
+
+FREEZE_AFTER_S = 0.1
+"""AWS freezes at once. Under load that would be two signals for each invocation, so we wait this long."""
+
+SWEEP_S = 5.0
+"""How often idle environments are looked at once all are frozen."""
+
+SPARE_SLOTS = 100
+"""Users for environments beyond ENVIRONMENTS_MAX: those that are being ended still have theirs."""
+
+KILL_GRACE_S = 5.0
+
+CREDENTIALS_MARGIN_S = 15 * 60
+"""An environment is replaced this long before its role session ends: no invocation lasts longer."""
+
+MEMORY_SAMPLE_S = 0.05
+"""How often the memory of busy environments is looked at."""
+
+STOP_GRACE_S = 10.0
+"""How long running invocations may take to end when the server stops."""
+
+OUTPUT_BACKLOG_BYTES_MAX = 1024 * 1024
+"""Log output of one environment not yet handed to CloudWatch Logs. Beyond it its pipe is not read: it waits, alone."""

@@ -1,0 +1,265 @@
+"""Log output on its way: from an environment's pipe into events, and from there to CloudWatch Logs.
+
+One environment is one log stream. Events are written under the function's role, as on AWS, so a role that may not write
+logs has none. Nothing here delays an invocation: events are collected and sent soon after.
+"""
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Ground, Principal
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.limits import LOG_TAIL_BYTES_MAX
+
+_log = logging.getLogger(__name__)
+
+FRAME_MARK = b"\xa5\x5a\x00"
+"""Begins a frame of AWS's telemetry framing: mark, level, length (4 bytes), microseconds (8 bytes), text.
+
+No byte of valid UTF-8 text begins like it, so that text lines and frames can share one pipe, and stay in order.
+"""
+FRAME_HEADER_BYTES = 16
+READ_BYTES = 65_536
+SEND_AFTER_S = 0.05
+
+
+class Tail:
+    """The last 4 KB of what an invocation logged."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+
+    def add(self, text: str) -> None:
+        """Append an event, on a line of its own."""
+        self._kept += text.encode()
+        if not text.endswith("\n"):
+            self._kept += b"\n"
+        if len(self._kept) > 16 * LOG_TAIL_BYTES_MAX:
+            del self._kept[:-LOG_TAIL_BYTES_MAX]
+
+    def take(self) -> bytes:
+        """Return the tail, and begin a new one."""
+        taken = bytes(self._kept[-LOG_TAIL_BYTES_MAX:])
+        self._kept.clear()
+        return taken
+
+
+class Splitter:
+    """Output bytes to log events: a line is one, and so is a frame of many lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the events that are complete with `data`."""
+        data = self._rest + data if self._rest else data
+        events: list[str] = []
+        while data:
+            if data.startswith(FRAME_MARK):
+                if len(data) < FRAME_HEADER_BYTES:
+                    break
+                end = FRAME_HEADER_BYTES + int.from_bytes(data[4:8], "big")
+                if len(data) < end and len(data) < limits.LOG_EVENT_BYTES_MAX:
+                    break
+                events += _cut(data[FRAME_HEADER_BYTES:end])
+                data = data[end:]
+                continue
+            mark = data.find(FRAME_MARK)
+            text = data if mark < 0 else data[:mark]
+            lines = text.split(b"\n")
+            for line in lines[:-1]:
+                events += _cut(line + b"\n")
+            rest = lines[-1]
+            if mark >= 0:
+                if rest:
+                    events += _cut(rest)
+                data = data[mark:]
+                continue
+            while len(rest) >= limits.LOG_EVENT_BYTES_MAX:
+                events += _cut(rest[: limits.LOG_EVENT_BYTES_MAX])
+                rest = rest[limits.LOG_EVENT_BYTES_MAX :]
+            data = rest
+            break
+        self._rest = data
+        return events
+
+    def flush(self) -> list[str]:
+        """Return what has come without a line's end."""
+        rest, self._rest = self._rest, b""
+        return _cut(rest[FRAME_HEADER_BYTES:] if rest.startswith(FRAME_MARK) else rest)
+
+
+def _cut(data: bytes) -> list[str]:
+    size = limits.LOG_EVENT_BYTES_MAX - limits.LOG_EVENT_OVERHEAD_BYTES
+    return [data[at : at + size].decode("utf-8", "replace") for at in range(0, len(data), size)]
+
+
+@dataclass(slots=True)
+class LogStream:
+    """One environment's stream, and the events that are not yet sent."""
+
+    scope: Scope
+    group: str
+    name: str
+    principal: Principal | None = None
+    """The role's session; known when the environment starts."""
+    pending: deque[tuple[int, str]] = field(default_factory=deque)
+    pending_bytes: int = 0
+    refused: bool = False
+    """The role may not write logs: nothing is kept."""
+    on_room: Callable[[], None] = lambda: None
+
+
+class Output:
+    """The reading end of an environment's output pipe."""
+
+    def __init__(self, descriptor: int, stream: LogStream, emit: Callable[[str], None]) -> None:
+        self._descriptor = descriptor
+        self._stream = stream
+        self._emit = emit
+        self._splitter = Splitter()
+        self._loop = asyncio.get_running_loop()
+        self._reading = False
+        stream.on_room = self.resume
+        self.resume()
+
+    def resume(self) -> None:
+        """Read on, if there is room for it."""
+        if not self._reading and self._descriptor >= 0:
+            self._reading = True
+            self._loop.add_reader(self._descriptor, self._read)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._descriptor)
+
+    def _read(self) -> None:
+        if not self._take():
+            self._pause()
+        elif self._stream.pending_bytes > limits.OUTPUT_BACKLOG_BYTES_MAX:
+            self._pause()  # the pipe fills, and whoever floods it waits
+
+    def _take(self) -> bool:
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return True
+        for event in self._splitter.feed(data):
+            self._emit(event)
+        return bool(data)
+
+    def drain(self) -> None:
+        """Take what is in the pipe now, an unfinished line included; at most a pipe's worth."""
+        if self._descriptor < 0:
+            return
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            data = b""
+        if data:
+            for event in self._splitter.feed(data):
+                self._emit(event)
+        for event in self._splitter.flush():
+            self._emit(event)
+
+    def close(self) -> None:
+        """Take what is left, and close the pipe."""
+        self.drain()
+        self._pause()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class LogShipper:
+    """Sends the events of all environments, in order for each."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._waiting: dict[int, LogStream] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    def add(self, stream: LogStream, now_ms: int, text: str) -> None:
+        """Have an event sent soon."""
+        if stream.refused:
+            return
+        stream.pending.append((now_ms, text))
+        stream.pending_bytes += len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
+        self._waiting[id(stream)] = stream
+        if self._sender is None:
+            self._sender = asyncio.get_running_loop().create_task(self._send_soon())
+
+    async def _send_soon(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(SEND_AFTER_S)
+            await self.flush()
+        self._sender = None
+
+    async def flush(self) -> None:
+        """Return when every event that was added before is sent, or cannot be."""
+        async with self._lock:
+            while self._waiting:
+                _, stream = self._waiting.popitem()
+                try:
+                    await self._send(stream)
+                except Exception:  # noqa: BLE001  a worker loop: one stream's failure is not another's
+                    _log.exception("log events are lost: group=%s stream=%s", stream.group, stream.name)
+                    stream.pending.clear()
+                    stream.pending_bytes = 0
+                stream.on_room()
+
+    async def _send(self, stream: LogStream) -> None:
+        while stream.pending:
+            batch, size = [], 0
+            while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
+                timestamp, text = stream.pending[0]
+                cost = len(text.encode()) + limits.LOG_EVENT_OVERHEAD_BYTES
+                if batch and size + cost > limits.LOG_BATCH_BYTES_MAX:
+                    break
+                size += cost
+                batch.append({"timestamp": timestamp, "message": text})
+                stream.pending.popleft()
+                stream.pending_bytes -= len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
+            put = {"logGroupName": stream.group, "logStreamName": stream.name, "logEvents": batch}
+            try:
+                await self._call(stream, "PutLogEvents", put)
+            except ServiceError as refused:
+                if refused.code == "ResourceNotFoundException" and await self._create(stream):
+                    await self._call(stream, "PutLogEvents", put)
+                elif refused.code == "AccessDeniedException":
+                    self._refuse(stream)
+
+    async def _create(self, stream: LogStream) -> bool:
+        names = {"logGroupName": stream.group, "logStreamName": stream.name}
+        for operation, params in (
+            ("CreateLogGroup", {"logGroupName": stream.group}),
+            ("CreateLogStream", names),
+        ):
+            try:
+                await self._call(stream, operation, params)
+            except ServiceError as refused:
+                # A role that may not create the group can write to one that is there.
+                if refused.code not in ("ResourceAlreadyExistsException", "AccessDeniedException"):
+                    raise
+                if refused.code == "AccessDeniedException" and operation == "CreateLogStream":
+                    self._refuse(stream)
+                    return False
+        return not stream.refused
+
+    def _refuse(self, stream: LogStream) -> None:
+        _log.info("a role may not write logs: group=%s", stream.group)
+        stream.refused = True
+        stream.pending.clear()
+        stream.pending_bytes = 0
+
+    async def _call(self, stream: LogStream, operation: str, params: dict[str, object]) -> None:
+        assert stream.principal is not None
+        await self._ground.operations.call(stream.principal, stream.scope, "logs", operation, params)

@@ -1,0 +1,339 @@
+"""One live environment: its processes, its Runtime API, its log, and the invocation it has in hand.
+
+It performs what it is told and reports three things upwards: it polls, its invocation is answered, it is dead. What to
+do about that is the supervisor's business.
+"""
+
+import asyncio
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cumulet.clock import Clock
+from cumulet.scope import Scope
+from cumulet.services.lambda_.execution import limits, report
+from cumulet.services.lambda_.execution.environment import Event, State, next_state
+from cumulet.services.lambda_.execution.fleet import Member
+from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output, Tail
+from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
+from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
+from cumulet.services.lambda_.execution.sessions import RoleSession
+from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One invocation, until it has a result."""
+
+    id: int
+    scope: Scope
+    version: VersionRecord
+    invocation: Invocation
+    result: asyncio.Future[InvocationResult]
+    trace_header: str
+
+    def finish(self, result: InvocationResult) -> None:
+        """Hand the result over, unless the caller has gone."""
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """Hand over that there will be no result."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+class Keeper(Protocol):
+    """Who is told what becomes of an environment."""
+
+    def on_ready(self, environment: "Environment") -> None:
+        """It can take an invocation."""
+
+    def on_dead(self, environment: "Environment") -> None:
+        """Nothing is left of it."""
+
+
+@dataclass(slots=True)
+class InitFailure:
+    """Why an environment never became ready: the answer for the invocation that it was started for."""
+
+    payload: Callable[[str], bytes]
+    status: str
+    error_type: str
+    init_ms: float
+    words: str = ""
+
+
+class Environment:
+    """One execution environment."""
+
+    def __init__(
+        self,
+        number: int,
+        slot: int,
+        scope: Scope,
+        version: VersionRecord,
+        stream_name: str,
+        keeper: Keeper,
+        shipper: LogShipper,
+        clock: Clock,
+    ) -> None:
+        self.number = number
+        self.slot = slot
+        self.version = version
+        self.stream = LogStream(scope, version.log_group or f"/aws/lambda/{version.function_name}", stream_name)
+        self.state = State.STARTING
+        self.last_used_s = clock.monotonic_s()
+        self.init_failure: InitFailure | None = None
+        self._expires_s = math.inf
+        self._keeper = keeper
+        self._shipper = shipper
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._api = RuntimeApi(self)
+        self._sandbox: Sandbox | None = None
+        self._output: Output | None = None
+        self._tail = Tail()
+        self._timer: asyncio.TimerHandle | None = None
+        self._job: Job | None = None
+        self._began_s = self._loop.time()
+        self._init_ms: float | None = None
+        self._init_error: tuple[bytes, str] | None = None
+        self._sampled_kb = 0
+
+    def as_member(self) -> Member:
+        """Return what the planner sees of it."""
+        return Member(self.number, self.version.revision_id, self.state, self.last_used_s, self._expires_s)
+
+    def _step(self, event: Event) -> None:
+        self.state = next_state(self.state, event)
+
+    # Starting and ending
+
+    async def start(
+        self, zygote: Zygote, session: RoleSession, request: Mapping[str, Any], environ: dict[str, str]
+    ) -> None:
+        """Start the processes; the environment is ready when its runtime polls. Raises ServiceError if it cannot."""
+        self._expires_s = self._clock.monotonic_s() + (session.retire_ms - self._clock.now_ms()) / 1000
+        self.stream.principal = session.principal
+        environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
+        self.log(report.init_start_line(self.version.runtime, self.stream.scope.region, zygote.version), in_tail=False)
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        self._began_s = self._loop.time()
+        self._output = Output(reading, self.stream, self.log)
+        try:
+            self._sandbox = await zygote.spawn(
+                f"{self.number}", {**request, "slot": self.slot, "environ": environ}, writing, self._on_end
+            )
+        finally:
+            os.close(writing)
+        if self.state is State.STOPPING:
+            self._sandbox.kill()
+        elif self.state is State.STARTING:
+            self._timer = self._loop.call_later(limits.INIT_TIMEOUT_S, self._init_took_too_long)
+
+    def abandon(self) -> None:
+        """Let go of an environment whose start has failed."""
+        self._step(Event.DIED)
+        self._release()
+
+    def freeze(self) -> None:
+        """Stop its processes until the next invocation."""
+        self._step(Event.FROZEN)
+        if self._sandbox is not None:
+            self._sandbox.freeze()
+
+    def stop(self) -> None:
+        """End it; `on_dead` follows."""
+        self._step(Event.STOPPED)
+        self._disarm()
+        if self._sandbox is not None:
+            self._sandbox.kill()
+
+    def _on_end(self) -> None:
+        assert self._sandbox is not None
+        if self._output is not None:
+            self._output.close()
+        if self.state is State.STARTING:
+            self._fail_init(report.exit_words(self._sandbox.status))
+        elif self._job is not None:
+            self._fail(report.exit_words(self._sandbox.status), "Runtime.ExitError")
+        self._step(Event.DIED)
+        self._release()
+        self._keeper.on_dead(self)
+
+    def _release(self) -> None:
+        self._disarm()
+        self._api.close()
+        if self._output is not None:
+            self._output.close()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fail_init(self, words: str) -> None:
+        init_ms = (self._loop.time() - self._began_s) * 1000
+        if self._init_error is not None:
+            body, error_type = self._init_error
+            self.init_failure = InitFailure(lambda request_id: body, "error", error_type, init_ms)
+        else:
+            self.init_failure = InitFailure(
+                lambda request_id: report.exit_error(request_id, words), "error", "Runtime.ExitError", init_ms, words
+            )
+        self.log(report.init_report_line(init_ms, "error", self.init_failure.error_type))
+
+    def _init_took_too_long(self) -> None:
+        init_ms = (self._loop.time() - self._began_s) * 1000
+        timeout_s = self.version.timeout_s
+        self.init_failure = InitFailure(
+            lambda request_id: report.timeout_error(request_id, timeout_s), "timeout", "", init_ms
+        )
+        self.log(report.init_report_line(init_ms, "timeout", ""))
+        self.stop()
+
+    def report_init_failure(self, job: Job) -> None:
+        """Answer the invocation for which this environment was started, and log that."""
+        failure = self.init_failure
+        assert failure is not None
+        request_id = job.invocation.request_id
+        payload = failure.payload(request_id)
+        self.log(report.start_line(request_id, job.version.version))
+        if failure.words:
+            self.log(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
+        self._log_end(request_id, failure.init_ms, None, failure.status, failure.error_type)
+        job.finish(InvocationResult(payload, "Unhandled", self._tail.take(), job.version.version))
+
+    # Invocations
+
+    def assign(self, job: Job) -> None:
+        """Give it an invocation."""
+        was_frozen = self.state is State.FROZEN
+        self._step(Event.ASSIGNED)
+        self._job = job
+        if was_frozen and self._sandbox is not None:
+            self._sandbox.thaw()
+        invocation = job.invocation
+        self.log(report.start_line(invocation.request_id, job.version.version))
+        self._began_s = self._loop.time()
+        self._timer = self._loop.call_later(job.version.timeout_s, self._took_too_long)
+        self._api.deliver(
+            Delivery(
+                invocation.request_id,
+                self._clock.now_ms() + job.version.timeout_s * 1000,
+                invocation.invoked_arn or job.version.arn,
+                job.trace_header,
+                invocation.client_context,
+                invocation.payload,
+            )
+        )
+
+    def on_poll(self) -> None:
+        """The runtime wants its next event."""
+        if self.state is State.STARTING:
+            self._init_ms = (self._loop.time() - self._began_s) * 1000
+        elif self.state is not State.BUSY:
+            return
+        self._disarm()
+        self.last_used_s = self._clock.monotonic_s()
+        self._step(Event.POLLED)
+        self._keeper.on_ready(self)
+
+    def on_response(self, body: bytes) -> None:
+        """The runtime has answered."""
+        self._finish(body, failed=False)
+
+    def on_error(self, body: bytes, error_type: str) -> None:
+        """The runtime has answered with an error object."""
+        self._finish(body, failed=True)
+
+    def on_response_too_large(self) -> None:
+        """The runtime's answer may not leave."""
+        self._finish(report.response_too_large_error(), failed=True)
+
+    def on_init_error(self, body: bytes, error_type: str) -> None:
+        """The runtime cannot start; its end follows."""
+        self._init_error = (body, error_type or "Runtime.Unknown")
+
+    def _finish(self, payload: bytes, *, failed: bool, status: str = "", error_type: str = "") -> None:
+        job, self._job = self._job, None
+        if job is None:
+            return
+        duration_ms = (self._loop.time() - self._began_s) * 1000
+        if self._output is not None:
+            self._output.drain()
+        init_ms, self._init_ms = self._init_ms, None
+        self._log_end(job.invocation.request_id, duration_ms, init_ms, status, error_type)
+        job.finish(InvocationResult(payload, "Unhandled" if failed else None, self._tail.take(), job.version.version))
+
+    def _fail(self, words: str, error_type: str) -> None:
+        assert self._job is not None
+        request_id = self._job.invocation.request_id
+        payload = report.exit_error(request_id, words, error_type)
+        if self._output is not None:
+            self._output.drain()
+        if error_type == "Runtime.ExitError":
+            self.log(f"RequestId: {request_id} Error: {words}\nRuntime.ExitError\n")
+        self._finish(payload, failed=True, status="error", error_type=error_type)
+
+    def _took_too_long(self) -> None:
+        job = self._job
+        if job is not None:
+            if self._output is not None:
+                self._output.drain()
+            request_id, timeout_s = job.invocation.request_id, job.version.timeout_s
+            self.log(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
+            self._finish(report.timeout_error(request_id, timeout_s), failed=True, status="timeout")
+        self.stop()
+
+    # Watching
+
+    def watch_memory(self) -> None:
+        """End it if it uses more memory than it may."""
+        if self._sandbox is None or self.state not in (State.BUSY, State.STARTING):
+            return
+        resident_kb = self._sandbox.resident_kb()
+        self._sampled_kb = max(self._sampled_kb, resident_kb)
+        if resident_kb <= self.version.memory_mb * 1024:
+            return
+        words = report.exit_words(None)
+        if self.state is State.STARTING:
+            init_ms = (self._loop.time() - self._began_s) * 1000
+            self.init_failure = InitFailure(
+                lambda request_id: report.exit_error(request_id, words, "Runtime.OutOfMemory"),
+                "error",
+                "Runtime.OutOfMemory",
+                init_ms,
+            )
+            self.log(report.init_report_line(init_ms, "error", "Runtime.OutOfMemory"))
+        elif self._job is not None:
+            self._fail(words, "Runtime.OutOfMemory")
+        self.stop()
+
+    # Logging
+
+    def log(self, text: str, *, in_tail: bool = True) -> None:
+        """Add one event to its stream."""
+        self._shipper.add(self.stream, self._clock.now_ms(), text)
+        if in_tail:
+            self._tail.add(text)
+
+    def _log_end(
+        self, request_id: str, duration_ms: float, init_ms: float | None, status: str, error_type: str
+    ) -> None:
+        peak_kb = max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb)
+        for line in report.end_lines(
+            request_id,
+            duration_ms=duration_ms,
+            memory_mb=self.version.memory_mb,
+            peak_kb=peak_kb,
+            init_ms=init_ms,
+            status=status,
+            error_type=error_type,
+        ):
+            self.log(line)

@@ -1,0 +1,116 @@
+"""The lines that the platform writes into a function's log, and the error objects that it answers in its place. Pure.
+
+Formats: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html and
+https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+"""
+
+import hashlib
+import json
+import os
+import signal
+from datetime import UTC, datetime
+from math import ceil
+
+from cumulet.services.lambda_.execution import limits
+
+
+def init_start_line(runtime: str, region: str, patch: str) -> str:
+    """Return the first line of an environment's log. `patch` is the interpreter's own version, e.g. 3.11.7."""
+    family = runtime.rstrip("0123456789.")
+    version = f"{family}:{runtime[len(family) :]}.v{patch.rpartition('.')[2]}"
+    digest = hashlib.sha256(version.encode()).hexdigest()
+    return f"INIT_START Runtime Version: {version}\tRuntime Version ARN: arn:aws:lambda:{region}::runtime:{digest}\n"
+
+
+def init_report_line(init_ms: float, status: str, error_type: str) -> str:
+    """Return the line about an initialisation that failed."""
+    error = f"\tError Type: {error_type}" if error_type else ""
+    return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {status}{error}\n"
+
+
+def start_line(request_id: str, version: str) -> str:
+    """Return the line before an invocation's own."""
+    return f"START RequestId: {request_id} Version: {version}\n"
+
+
+def end_lines(
+    request_id: str,
+    *,
+    duration_ms: float,
+    memory_mb: int,
+    peak_kb: int,
+    init_ms: float | None,
+    status: str = "",
+    error_type: str = "",
+) -> tuple[str, str]:
+    """Return the END and the REPORT line. `status` is empty for an invocation that was answered."""
+    # Since August 2025 the first invocation is billed for the initialisation too.
+    billed_ms = ceil(duration_ms + (init_ms or 0.0))
+    used_mb = min(memory_mb, ceil(peak_kb / 1024))
+    report = (
+        f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\tBilled Duration: {billed_ms} ms\t"
+        f"Memory Size: {memory_mb} MB\tMax Memory Used: {used_mb} MB\t"
+    )
+    if init_ms is not None:
+        report += f"Init Duration: {init_ms:.2f} ms\t"
+    if status:
+        report += f"Status: {status}\t"
+    if error_type:
+        report += f"Error Type: {error_type}\t"
+    return f"END RequestId: {request_id}\n", report + "\n"
+
+
+def timeout_line(now_ms: int, request_id: str, timeout_s: int) -> str:
+    """Return the line about an invocation that took too long."""
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{now_ms % 1000:03d}Z {request_id} Task timed out after {timeout_s:.2f} seconds\n\n"
+
+
+def exit_words(status: int | None) -> str:
+    """Return how a runtime's wait status is told; None is a runtime that somebody else ended."""
+    if status is None:
+        return "Runtime exited with error: signal: killed"
+    code = os.waitstatus_to_exitcode(status)
+    if code == 0:
+        return "Runtime exited without providing a reason"
+    if code > 0:
+        return f"Runtime exited with error: exit status {code}"
+    return f"Runtime exited with error: signal: {SIGNAL_WORDS.get(-code, signal.strsignal(-code) or -code)}"
+
+
+# As the Go language names signals, in which AWS's supervisor is written.
+SIGNAL_WORDS = {
+    signal.SIGABRT: "aborted",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "floating point exception",
+    signal.SIGHUP: "hangup",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGINT: "interrupt",
+    signal.SIGKILL: "killed",
+    signal.SIGPIPE: "broken pipe",
+    signal.SIGQUIT: "quit",
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGTERM: "terminated",
+}
+
+
+def exit_error(request_id: str, words: str, error_type: str = "Runtime.ExitError") -> bytes:
+    """Return the answer for an invocation whose runtime ended."""
+    return _error(error_type, f"RequestId: {request_id} Error: {words}")
+
+
+def timeout_error(request_id: str, timeout_s: int) -> bytes:
+    """Return the answer for an invocation that took too long."""
+    return _error("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds")
+
+
+def response_too_large_error() -> bytes:
+    """Return the answer for an invocation whose own is too large."""
+    return _error(
+        "Function.ResponseSizeTooLarge",
+        f"Response payload size exceeded maximum allowed payload size ({limits.RESPONSE_BYTES_MAX} bytes).",
+    )
+
+
+def _error(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}, separators=(",", ":")).encode()

@@ -1,0 +1,301 @@
+"""The Lambda Runtime API of one environment: HTTP on a loopback port of its own.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Its errors are those of AWS's own implementation
+(aws/aws-lambda-runtime-interface-emulator): 403 for what the runtime's state does not allow, 400 for the id of another
+event, 413 for an answer that is too large. Every invocation passes through here, so there is no framework: a protocol,
+a parser, and bytes.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+import httptools
+
+from cumulet.services.lambda_.execution import limits
+
+PREFIX = b"/2018-06-01/runtime/"
+CONNECTIONS_MAX = 64
+HEADER_BYTES_MAX = 1024 * 1024
+"""An X-Ray cause may travel in a header."""
+
+
+class Phase(Enum):
+    """What the runtime has last said, in the words that AWS's errors use."""
+
+    STARTED = "Started"
+    READY = "Ready"
+    RUNNING = "Running"
+    RESPONSE_SENT = "ResponseSent"
+    INIT_ERROR = "InitError"
+
+
+class Listener(Protocol):
+    """Who is told what the runtime says."""
+
+    def on_poll(self) -> None:
+        """The runtime wants its next event."""
+
+    def on_response(self, body: bytes) -> None:
+        """The event in hand is answered."""
+
+    def on_error(self, body: bytes, error_type: str) -> None:
+        """The event in hand is answered with an error; the body is the error object."""
+
+    def on_response_too_large(self) -> None:
+        """The event in hand has an answer that nobody may have."""
+
+    def on_init_error(self, body: bytes, error_type: str) -> None:
+        """The runtime cannot start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to the runtime."""
+
+    request_id: str
+    deadline_ms: int
+    invoked_arn: str
+    trace_header: str
+    client_context: str | None
+    payload: bytes
+
+    def render(self) -> bytes:
+        """Return the HTTP response that carries the event."""
+        head = (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: {self.request_id}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {self.deadline_ms}\r\n"
+            f"Lambda-Runtime-Invoked-Function-Arn: {self.invoked_arn}\r\n"
+            f"Lambda-Runtime-Trace-Id: {one_line(self.trace_header)}\r\n"
+        )
+        if self.client_context:
+            head += f"Lambda-Runtime-Client-Context: {one_line(self.client_context)}\r\n"
+        return f"{head}Content-Length: {len(self.payload)}\r\n\r\n".encode() + self.payload
+
+
+def one_line(text: str) -> str:
+    """Return `text` fit for a header. Line breaks in JSON stand only between tokens, where a space means the same."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+class RuntimeApi:
+    """The Runtime API of one environment."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.phase = Phase.STARTED
+        self.request_id = ""
+        self.connections: set[_Connection] = set()
+        self._waiting: _Connection | None = None
+        self._undelivered: bytes | None = None
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> str:
+        """Begin to listen, and return the address as AWS_LAMBDA_RUNTIME_API has it."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        return f"{host}:{port}"
+
+    def close(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self.connections):
+            connection.drop()
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Send an event to the runtime that polls, or to its next poll if its connection broke."""
+        self.request_id = delivery.request_id
+        self.phase = Phase.RUNNING
+        if self._waiting is not None:
+            self._waiting.send(delivery.render())
+            self._waiting = None
+        else:
+            self._undelivered = delivery.render()
+
+    def forget(self, connection: "_Connection") -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self._waiting is connection:
+            self._waiting = None
+
+    def is_waiting(self, connection: "_Connection") -> bool:
+        """Tell whether this connection's poll waits for an event."""
+        return self._waiting is connection
+
+    def handle(
+        self, connection: "_Connection", method: bytes, path: bytes, body: bytes | None, error_type: str
+    ) -> bytes:
+        """Return the response to one request; empty if it comes later. `body` is None if it was too large to keep."""
+        if not path.startswith(PREFIX):
+            return NOT_FOUND
+        action = path[len(PREFIX) :]
+        if action == b"invocation/next":
+            return self._poll(connection) if method == b"GET" else METHOD_NOT_ALLOWED
+        if method != b"POST":
+            return METHOD_NOT_ALLOWED
+        if action == b"init/error":
+            return self._init_error(body, error_type)
+        kind, _, rest = action.partition(b"/")
+        request_id, _, outcome = rest.partition(b"/")
+        if kind != b"invocation" or outcome not in (b"response", b"error"):
+            return NOT_FOUND
+        return self._answer(request_id.decode("latin-1"), outcome == b"error", body, error_type)
+
+    def _poll(self, connection: "_Connection") -> bytes:
+        if self._undelivered is not None:
+            event, self._undelivered = self._undelivered, None
+            return event
+        if self.phase not in (Phase.STARTED, Phase.READY, Phase.RESPONSE_SENT) or self._waiting is not None:
+            return self._not_allowed("Ready")
+        first_of_its_kind = self.phase is not Phase.READY
+        self.phase = Phase.READY
+        self._waiting = connection
+        if first_of_its_kind:
+            self.listener.on_poll()
+        return b""
+
+    def _answer(self, request_id: str, is_error: bool, body: bytes | None, error_type: str) -> bytes:
+        if self.phase is not Phase.RUNNING:
+            return self._not_allowed("InvocationErrorResponse" if is_error else "InvocationResponse")
+        if request_id != self.request_id:
+            return INVALID_REQUEST_ID
+        self.phase = Phase.RESPONSE_SENT
+        if body is None:
+            self.listener.on_response_too_large()
+            return TOO_LARGE
+        if is_error:
+            self.listener.on_error(body, error_type)
+        else:
+            self.listener.on_response(body)
+        return ACCEPTED
+
+    def _init_error(self, body: bytes | None, error_type: str) -> bytes:
+        if self.phase is not Phase.STARTED:
+            return self._not_allowed("InitError")
+        if body is None:
+            return TOO_LARGE
+        self.phase = Phase.INIT_ERROR
+        self.listener.on_init_error(body, error_type)
+        return ACCEPTED
+
+    def _not_allowed(self, wanted: str) -> bytes:
+        return _render(
+            "403 Forbidden",
+            f'{{"errorMessage":"State transition from {self.phase.value} to {wanted} failed for runtime. '
+            'Error: State transition is not allowed","errorType":"InvalidStateTransition"}\n',
+        )
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of a runtime. Requests may be pipelined."""
+
+    def __init__(self, api: RuntimeApi) -> None:
+        self._api = api
+        self._transport: Any = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._outgoing: list[bytes] = []
+        self._parsing = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._url = b""
+        self._error_type = ""
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._header_bytes = 0
+        self._expects_continue = False
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        if len(self._api.connections) >= CONNECTIONS_MAX:
+            transport.abort()
+            return
+        self._api.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._api.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._outgoing.append(BAD_REQUEST)
+            self._flush()
+            self._transport.close()
+            return
+        # A client that pipelines its next poll reads nothing before the next event: what it was answered waits with it.
+        if not self._api.is_waiting(self):
+            self._flush()
+
+    def send(self, data: bytes) -> None:
+        """Send a response, after those that wait for it."""
+        self._outgoing.append(data)
+        if not self._parsing:
+            self._flush()
+
+    def drop(self) -> None:
+        """Break the connection."""
+        self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._outgoing and not self._transport.is_closing():
+            self._transport.write(self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEADER_BYTES_MAX:
+            raise ValueError("headers too large")
+        lowered = name.lower()
+        if lowered == b"lambda-runtime-function-error-type":
+            self._error_type = value.decode("latin-1")
+        elif lowered == b"expect":
+            self._expects_continue = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        if self._expects_continue:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes <= limits.RESPONSE_BYTES_MAX:
+            self._body.append(body)
+        else:
+            self._body.clear()
+
+    def on_message_complete(self) -> None:
+        body = b"".join(self._body) if self._body_bytes <= limits.RESPONSE_BYTES_MAX else None
+        method, url, error_type = self._parser.get_method(), self._url, self._error_type
+        self._reset()
+        self._parsing = True
+        response = self._api.handle(self, method, url, body, error_type)
+        self._parsing = False
+        if response:
+            self._outgoing.append(response)
+
+
+def _render(status: str, body: str) -> bytes:
+    data = body.encode()
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+
+
+ACCEPTED = _render("202 Accepted", '{"status":"OK"}\n')
+INVALID_REQUEST_ID = _render(
+    "400 Bad Request", '{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}\n'
+)
+TOO_LARGE = _render(
+    "413 Request Entity Too Large",
+    f'{{"errorMessage":"Exceeded maximum allowed payload size ({limits.RESPONSE_BYTES_MAX} bytes).",'
+    '"errorType":"RequestEntityTooLarge"}\n',
+)
+NOT_FOUND = _render("404 Not Found", "404 page not found\n")
+METHOD_NOT_ALLOWED = _render("405 Method Not Allowed", "")
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,0 +1,252 @@
+"""The fork server: a small warm process, one for each interpreter, whose forks become environments.
+
+A standalone program of one thread (`python -I -S forkserver.py DESCRIPTOR`), in an interpreter that does not see the
+package and may be older (3.9). Its parent talks to it over that descriptor, a socket of packets, each one JSON:
+
+    it is told  {"bootstrap": path, "isolate": bool, ...}
+    it says     {"ready": true, "isolated": bool, "version": "3.11.7"}    or {"failed": why}
+    it is told  {"start": key, ...} with the output pipe as a passed descriptor
+    it says     {"started": key, "pid": pid of the guard} or {"failed": why, "start": key}
+    a guard     {"exited": key, "status": wait status of the runtime}
+    it says     {"gone": key}                       nothing of that environment is left
+
+Between it and a runtime stands a guard: process 1 of the environment's namespace, which reaps orphans, tells how the
+runtime ended, and takes everything with it when it ends. Where there are no namespaces the guard adopts orphans and
+hunts them down. It ends when the fork server ends (the kernel sees to that), and the fork server ends when its parent
+closes the socket, as it does when it is killed: so nothing outlives the server.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import os
+import select
+import signal
+import socket
+import sys
+
+PACKET_BYTES_MAX = 256 * 1024
+
+
+def load(name: str, path: str):
+    """Return the module in the file `path`."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def warm_up(python_path: str) -> None:
+    """Import what a function that talks to AWS imports, the modules of a client included."""
+    sys.path.append(python_path)
+    import logging  # noqa: F401
+    import random  # noqa: F401  (registers its own reseeding after fork)
+    import site
+    import traceback  # noqa: F401
+    import uuid  # noqa: F401
+
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    try:
+        import boto3
+    except ImportError:
+        return
+    # A client imports another 60 modules when it is made. This one is never used.
+    boto3.session.Session().client(
+        "dynamodb", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-"
+    ).close()
+
+
+class ForkServer:
+    """The loop: requests in, forks out, ends reported."""
+
+    def __init__(self, control: socket.socket, settings: dict) -> None:
+        here = os.path.dirname(os.path.abspath(__file__))
+        self._control = control
+        self._settings = settings
+        self._walls = load("cumulet_isolation", os.path.join(here, "isolation.py"))
+        self._runtime = load("cumulet_bootstrap", settings["bootstrap"])
+        self._guards: dict[int, str] = {}
+        self._isolation = None
+
+    def say(self, **packet) -> None:
+        """Send one packet to the parent; it may be gone, then so are we soon."""
+        try:
+            self._control.send(json.dumps(packet).encode())
+        except OSError:
+            os._exit(0)
+
+    def run(self) -> None:
+        """Serve until the parent is gone."""
+        if self._settings["isolate"]:
+            self._isolation = self._walls.Isolation(
+                self._settings["scratch"], self._settings["code_cache"], self._settings["visible"]
+            )
+        warm_up(self._settings["python_path"])
+        gc.collect()
+        gc.freeze()  # forks do not copy pages for the sake of the collector's marks
+        wake_read, wake_write = os.pipe()
+        for end in (wake_read, wake_write):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self.say(ready=True, isolated=self._isolation is not None, version="%d.%d.%d" % sys.version_info[:3])
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wake_read, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == wake_read:
+                    os.read(wake_read, 4096)
+                    self._reap()
+                else:
+                    self._serve()
+
+    def _reap(self) -> None:
+        while self._guards:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            key = self._guards.pop(pid, None)
+            if key is not None:
+                self.say(gone=key)
+
+    def _serve(self) -> None:
+        data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, 1)
+        if not data:
+            os._exit(0)
+        request = json.loads(data)
+        try:
+            pid = self._isolation.fork() if self._isolation else os.fork()
+        except OSError as refused:
+            self.say(failed=str(refused), start=request["start"])
+        else:
+            if pid == 0:
+                self._guard(request, descriptors[0])
+            self._guards[pid] = request["start"]
+            self.say(started=request["start"], pid=pid)
+        os.close(descriptors[0])
+
+    def _guard(self, request: dict, output: int) -> None:
+        """Be the guard of one environment. Never returns."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            os.setsid()
+            if self._isolation:
+                self._walls.set_parent_death_signal(signal.SIGKILL)
+                self._isolation.enter(request["code"], request["tmp_mb"], request["slot"])
+            else:
+                # Blocked, not handled: the guard picks its own end up between two waits, never inside one.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+                self._walls.set_parent_death_signal(signal.SIGTERM)
+                self._walls.adopt_orphans()
+            runtime = os.fork()
+            if runtime == 0:
+                self._become_runtime(request, output)
+            os.close(output)
+            if self._isolation:
+                self._watch_isolated(request["start"], runtime)
+            else:
+                self._watch_plain(request["start"], runtime)
+        except BaseException as failure:  # noqa: BLE001  the edge of a forked process: nothing may run on above it
+            os.write(2, f"cumulet: an environment could not be set up: {failure!r}\n".encode())
+        os._exit(1)
+
+    def _watch_isolated(self, key: str, runtime: int) -> None:
+        while True:
+            pid, status = os.waitpid(-1, 0)
+            if pid == runtime:
+                self.say(exited=key, status=status)
+                os._exit(0)  # process 1 ends, and the kernel ends all others of its namespace
+
+    def _watch_plain(self, key: str, runtime: int) -> None:
+        awaited = {signal.SIGTERM, signal.SIGCHLD}
+        while signal.sigwait(awaited) != signal.SIGTERM:
+            ended = _reap_children()
+            if runtime in ended:
+                self.say(exited=key, status=ended[runtime])
+                break
+        while children := _children_of(os.getpid()):
+            for pid in children:
+                _kill(pid)
+            _reap_children(wait=True)
+        os._exit(0)
+
+    def _become_runtime(self, request: dict, output: int) -> None:
+        """Be the runtime of one environment. Never returns."""
+        self._control.close()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.closerange(3, 256)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if self._isolation:
+            self._walls.limit(request["files"], request["processes"] if self._isolation.is_root else 0)
+            self._isolation.drop(request["slot"])
+        else:
+            self._walls.limit(request["files"], 0)
+        root = request["environ"]["LAMBDA_TASK_ROOT"]
+        os.chdir(root)
+        os.environ.clear()
+        os.environ.update(request["environ"])
+        self._runtime.main(root)
+        os._exit(0)
+
+
+def _children_of(pid: int) -> list[int]:
+    children = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                children.append(int(name))
+    return children
+
+
+def _kill(pid: int) -> None:
+    """Kill `pid` and everything below it, stopping each first so that it cannot fork away."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        for child in _children_of(pid):
+            _kill(child)
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _reap_children(wait: bool = False) -> dict[int, int]:
+    ended = {}
+    try:
+        while True:
+            pid, status = os.waitpid(-1, 0 if wait and not ended else os.WNOHANG)
+            if pid == 0:
+                return ended
+            ended[pid] = status
+    except ChildProcessError:
+        return ended
+
+
+def main() -> None:
+    """Run the fork server that the first packet describes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    server = ForkServer(control, json.loads(control.recv(PACKET_BYTES_MAX)))
+    try:
+        server.run()
+    except OSError as refused:
+        server.say(failed=str(refused))
+
+
+if __name__ == "__main__":
+    main()

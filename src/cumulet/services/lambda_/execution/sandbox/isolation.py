@@ -1,0 +1,206 @@
+"""Linux's own walls around an environment, by a few system calls through ctypes. Runs inside the fork server.
+
+A standalone module: it is loaded by path into an interpreter that does not see the package, and may be older (3.9).
+
+The fork server moves once into a small root of its own (system folders, the interpreter and boto3, all read-only), and
+each environment then adds what is its own: /var/task, a private /tmp, /proc of its own process namespace. As root we
+make the namespaces directly; otherwise inside a user namespace, where the kernel permits that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 0x1000, 0x4000, 0x40000, 0x200000
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 38, 36
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc")
+DEVICES = ("null", "zero", "full", "random", "urandom")
+CODE_CACHE = "/var/.code"
+FIRST_UID = 60_001
+UIDS = 1_000
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    _check(
+        _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()),
+        f"mount {target}",
+    )
+
+
+def _locked_flags(path: str) -> int:
+    """Return the flags of the mount below `path`; in a user namespace a remount may not drop them."""
+    flags = os.statvfs(path).f_flag
+    kept = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | 1024 | 2048)
+    return kept | (MS_RELATIME if flags & 4096 else 0)
+
+
+def _bind(source: str, target: str, *, recursive: bool = False) -> None:
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "a"):
+            pass
+    _mount(source, target, "none", MS_BIND | (MS_REC if recursive else 0))
+
+
+def _bind_readonly(source: str, target: str, *, recursive: bool = False) -> None:
+    _bind(source, target, recursive=recursive)
+    _mount("none", target, "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags(target))
+
+
+def set_parent_death_signal(signal_number: int) -> None:
+    """Have the kernel send `signal_number` to this process when its parent ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Isolation:
+    """The fork server's side of the walls. Making one moves this process into its own root."""
+
+    def __init__(self, scratch: str, code_cache: str, visible: dict[str, str]) -> None:
+        """Move this process into a root of its own, built in the empty folder `scratch`.
+
+        `visible` maps paths in that root to what is seen there. Raises OSError where the kernel does not permit it; then
+        this process is of no use any more.
+        """
+        self.is_root = os.geteuid() == 0
+        if not self.is_root:
+            uid, gid = os.getuid(), os.getgid()
+            _check(_libc.unshare(CLONE_NEWUSER), "unshare a user namespace")
+            _write("/proc/self/setgroups", "deny")
+            _write("/proc/self/uid_map", f"{uid} {uid} 1")
+            _write("/proc/self/gid_map", f"{gid} {gid} 1")
+        self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
+        _mount("none", "/", "none", MS_REC | MS_PRIVATE)
+        _mount("tmpfs", scratch, "tmpfs", MS_NOSUID, "mode=0755,size=4m")
+        self._furnish(scratch, code_cache, visible)
+        os.makedirs(scratch + "/.old")
+        number = SYS_PIVOT_ROOT[os.uname().machine]
+        _check(_libc.syscall(number, scratch.encode(), (scratch + "/.old").encode()), "pivot_root")
+        os.chdir("/")
+        _check(_libc.umount2(b"/.old", MNT_DETACH), "umount the old root")
+        os.rmdir("/.old")
+        self._try()
+
+    def _furnish(self, root: str, code_cache: str, visible: dict[str, str]) -> None:
+        for folder in SYSTEM_FOLDERS:
+            if os.path.islink(folder):
+                os.symlink(os.readlink(folder), root + folder)
+            elif os.path.isdir(folder):
+                _bind_readonly(folder, root + folder, recursive=True)
+        for target, source in visible.items():
+            if os.path.exists(source) and not os.path.exists(root + target):
+                _bind_readonly(source, root + target)
+        resolver = os.path.realpath("/etc/resolv.conf")
+        if os.path.exists(resolver) and not resolver.startswith("/etc/"):
+            _bind_readonly(resolver, root + resolver)
+        if self.is_root:
+            with open("/etc/passwd") as users:
+                known = users.read()
+            names = "".join(
+                f"sbx_user1051:x:{FIRST_UID + n}:{FIRST_UID + n}::/home/sbx_user1051:/sbin/nologin\n"
+                for n in range(UIDS)
+            )
+            _write(root + "/.passwd", known + names)
+            os.chmod(root + "/.passwd", 0o444)
+            _mount(root + "/.passwd", root + "/etc/passwd", "none", MS_BIND)
+        for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE):
+            os.makedirs(root + folder, exist_ok=True)
+        for device in DEVICES:
+            _bind(f"/dev/{device}", f"{root}/dev/{device}")
+        for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+            os.symlink(f"/proc/self/fd{target}", f"{root}/dev/{name}")
+        _bind_readonly(code_cache, root + CODE_CACHE)
+        # Seen by nobody but us: an environment covers it before it runs anything.
+        os.chmod(root + "/var", 0o755)
+
+    def _try(self) -> None:
+        """Build the walls of one environment that runs nothing, so that a kernel's refusal is known now."""
+        pid = self.fork()
+        if pid == 0:
+            try:
+                self.enter("", 1, 0)
+                os._exit(0)
+            except OSError as refused:
+                os.write(2, f"{refused}\n".encode())
+                os._exit(1)
+        if os.waitpid(pid, 0)[1] != 0:
+            raise OSError("an environment's own mounts are not permitted")
+
+    def fork(self) -> int:
+        """Fork a child that is process 1 of a namespace of its own."""
+        _check(_libc.unshare(CLONE_NEWPID), "unshare a process namespace")
+        try:
+            pid = os.fork()
+        except OSError:
+            pid = -1
+        if pid == 0:
+            return 0
+        _check(_libc.setns(self._own_pid_namespace, CLONE_NEWPID), "return to the own process namespace")
+        if pid < 0:
+            raise BlockingIOError("no process can be forked")
+        return pid
+
+    def enter(self, code: str, tmp_mb: int, slot: int) -> None:
+        """Put this process, as process 1 of its namespace, behind the walls of one environment."""
+        os.close(self._own_pid_namespace)
+        _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
+        _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        owner = f",uid={FIRST_UID + slot},gid={FIRST_UID + slot}" if self.is_root else ""
+        _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m{owner}")
+        if code:
+            _bind_readonly(f"{CODE_CACHE}/{code}", "/var/task")
+        _mount("tmpfs", CODE_CACHE, "tmpfs", MS_RDONLY | MS_NOSUID, "mode=0000,size=4k")
+        _mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags("/"))
+
+    def drop(self, slot: int) -> None:
+        """Give up every privilege; as root, become a user of this environment's own."""
+        if self.is_root:
+            uid = FIRST_UID + slot
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        else:
+            header = struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0)
+            _check(_libc.capset(header, bytes(24)), "capset")
+        _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def limit(files: int, processes: int) -> None:
+    """Put AWS's limits on this process and its descendants. `processes` of 0 sets none."""
+    for number, value in ((resource.RLIMIT_NOFILE, files), (resource.RLIMIT_NPROC, processes)):
+        if value:
+            hard = resource.getrlimit(number)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(number, (value, value))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)

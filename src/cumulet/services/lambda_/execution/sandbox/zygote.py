@@ -1,0 +1,204 @@
+"""The server's side of a fork server: it starts one per interpreter and asks it for sandboxes."""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cumulet.errors import ServiceError
+from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
+from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+
+_log = logging.getLogger(__name__)
+
+FORK_SERVER = Path(__file__).with_name("forkserver.py")
+BOOTSTRAP = Path(__file__).parents[2] / "runtimes" / "python" / "bootstrap.py"
+RUNTIME_FOLDER = "/var/runtime"
+PACKET_BYTES_MAX = 256 * 1024
+READY_TIMEOUT_S = 30.0
+
+_isolation_refused = False
+"""Whether this machine has refused namespaces; asked once in the life of the server."""
+
+
+class Zygote:
+    """One fork server process. Start it, then `spawn`; `close` ends it with every sandbox that it made."""
+
+    def __init__(self, interpreter: Interpreter, folder: Path, code_cache: Path) -> None:
+        self._interpreter = interpreter
+        self._folder = folder
+        self._code_cache = code_cache
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._starting: dict[str, asyncio.Future[int]] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._on_lost: Callable[[], None] = lambda: None
+        self.isolated = False
+        self.version = ""
+
+    async def start(self, on_lost: Callable[[], None]) -> None:
+        """Return when the fork server is warm. `on_lost` is called if it ends before `close`."""
+        global _isolation_refused
+        self._on_lost = on_lost
+        if not _isolation_refused:
+            try:
+                await self._launch(isolate=True)
+                return
+            except OSError as refused:
+                _isolation_refused = True
+                _log.warning(
+                    "Functions run without walls around them, since this machine refuses namespaces (%s): "
+                    "they can read what the server can read, and share /tmp",
+                    refused,
+                )
+                self._end()
+                self._ready = self._loop.create_future()
+        await self._launch(isolate=False)
+
+    async def _launch(self, *, isolate: bool) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._socket = ours
+        self._process = subprocess.Popen(
+            [self._interpreter.executable, "-I", "-S", str(FORK_SERVER), str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        theirs.close()
+        self._loop.add_reader(ours.fileno(), self._receive)
+        scratch = self._folder / "root"
+        scratch.mkdir(parents=True, exist_ok=True)
+        sdk = find_sdk()
+        ours.send(
+            json.dumps(
+                {
+                    "bootstrap": str(BOOTSTRAP),
+                    "python_path": RUNTIME_FOLDER if isolate else str(self._link(sdk)),
+                    "isolate": isolate,
+                    "scratch": str(scratch),
+                    "code_cache": str(self._code_cache),
+                    "visible": {self._interpreter.prefix: self._interpreter.prefix}
+                    | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()},
+                }
+            ).encode()
+        )
+        told = await asyncio.wait_for(asyncio.shield(self._ready), READY_TIMEOUT_S)
+        self.isolated, self.version = told["isolated"], told["version"]
+
+    def _link(self, sdk: dict[str, str]) -> Path:
+        """Return a folder through which the SDK's packages are found, and none of their neighbours."""
+        folder = self._folder / "sdk"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, path in sdk.items():
+            (folder / name).symlink_to(path)
+        return folder
+
+    async def spawn(self, key: str, request: dict[str, Any], output: int, on_end: Callable[[], None]) -> Sandbox:
+        """Return a new sandbox whose runtime writes to the pipe `output`. Raises ServiceError if it cannot be made.
+
+        `on_end` is called when nothing is left of it, never before this has returned.
+        """
+        assert self._socket is not None
+        started: asyncio.Future[int] = self._loop.create_future()
+        self._starting[key] = started
+        self._sandboxes[key] = sandbox = Sandbox(isolated=self.isolated)
+        packet = json.dumps({"start": key, **request}).encode()
+        if len(packet) > PACKET_BYTES_MAX:
+            raise ServiceError("InvalidParameterValueException", "The environment is too large to be passed on.")
+        try:
+            while True:
+                try:
+                    socket.send_fds(self._socket, [packet], [output])
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+            sandbox.pid = await started
+            sandbox.on_end = on_end
+            if sandbox.has_ended:
+                self._loop.call_soon(on_end)
+        except OSError as lost:
+            self._starting.pop(key, None)
+            self._sandboxes.pop(key, None)
+            raise ServiceError(
+                "ServiceException", f"The environment could not be started: {lost}", status=500
+            ) from None
+        return sandbox
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        while True:
+            try:
+                data = self._socket.recv(PACKET_BYTES_MAX)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._lost()
+                return
+            self._told(json.loads(data))
+
+    def _told(self, packet: dict[str, Any]) -> None:
+        if (key := packet.get("exited")) is not None:
+            self._sandboxes[key].status = packet["status"]
+        elif (key := packet.get("gone")) is not None:
+            self._sandboxes.pop(key).end()
+        elif (key := packet.get("started")) is not None:
+            if not (waiting := self._starting.pop(key)).done():
+                waiting.set_result(packet["pid"])
+        elif "ready" in packet:
+            self._ready.set_result(packet)
+        elif (key := packet.get("start")) is not None:
+            self._sandboxes.pop(key)
+            self._starting.pop(key).set_exception(OSError(packet["failed"]))
+        elif not self._ready.done():
+            self._ready.set_exception(OSError(packet["failed"]))
+
+    def _lost(self) -> None:
+        self._end()
+        if not self._ready.done():
+            self._ready.set_exception(OSError("the fork server ended"))
+        for waiting in self._starting.values():
+            if not waiting.done():
+                waiting.set_exception(OSError("the fork server ended"))
+        self._starting.clear()
+        # The kernel has ended every guard with its parent.
+        for sandbox in self._sandboxes.values():
+            sandbox.end()
+        self._sandboxes.clear()
+        self._on_lost()
+
+    def _end(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def close(self) -> None:
+        """End the fork server and what it made; nothing of it is left when this returns."""
+        guards = [sandbox.pid for sandbox in self._sandboxes.values() if sandbox.pid]
+        self._on_lost = lambda: None
+        self._sandboxes.clear()
+        self._end()
+        for _ in range(200):
+            guards = [pid for pid in guards if Path(f"/proc/{pid}").exists()]
+            if not guards:
+                return
+            await asyncio.sleep(0.005)
+        _log.error("processes of functions are left: %s", guards)

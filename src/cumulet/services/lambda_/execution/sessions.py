@@ -1,0 +1,84 @@
+"""The sessions of execution roles: what functions sign with, and under whom their logs are written."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Ground, Principal
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.records import VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSession:
+    """A role, assumed for one function."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    retire_ms: int
+    """From when on no environment may begin work with it."""
+    principal: Principal
+
+
+class RoleSessions:
+    """Assumes roles as Lambda, and keeps the sessions while they last."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._kept: dict[tuple[str, str], RoleSession] = {}
+        self._asked: dict[tuple[str, str], asyncio.Future[RoleSession]] = {}
+
+    async def get(self, scope: Scope, version: VersionRecord) -> RoleSession:
+        """Return a session for this function with time left. Raises AccessDeniedException if Lambda may not assume it."""
+        key = (version.arn, version.role)
+        kept = self._kept.get(key)
+        if kept is not None and self._ground.clock.now_ms() < kept.retire_ms:
+            return kept
+        if (asked := self._asked.get(key)) is None:
+            asked = self._asked[key] = asyncio.ensure_future(self._assume(scope, version))
+            asked.add_done_callback(lambda done: self._asked.pop(key))
+        session = self._kept[key] = await asyncio.shield(asked)
+        return session
+
+    async def _assume(self, scope: Scope, version: VersionRecord) -> RoleSession:
+        lambda_service = Principal.service("lambda.amazonaws.com", source_arn=version.arn, source_account=scope.account)
+        try:
+            output = await self._ground.operations.call(
+                lambda_service,
+                scope,
+                "sts",
+                "AssumeRole",
+                {
+                    "RoleArn": version.role,
+                    "RoleSessionName": version.function_name,
+                    "DurationSeconds": limits.ROLE_SESSION_S,
+                },
+            )
+        except ServiceError as refused:
+            if refused.code in ("NotImplementedException", "ServiceException"):
+                raise
+            raise ServiceError(
+                "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.", status=403
+            ) from refused
+        credentials, user = output["Credentials"], output["AssumedRoleUser"]
+        return RoleSession(
+            access_key_id=credentials["AccessKeyId"],
+            secret_access_key=credentials["SecretAccessKey"],
+            session_token=credentials["SessionToken"],
+            retire_ms=_epoch_ms(credentials["Expiration"]) - limits.CREDENTIALS_MARGIN_S * 1000,
+            principal=Principal(
+                "role",
+                version.role.split(":")[4],
+                user["Arn"],
+                unique_id=user["AssumedRoleId"],
+                name=version.role.rpartition("/")[2],
+                access_key_id=credentials["AccessKeyId"],
+            ),
+        )
+
+
+def _epoch_ms(moment: datetime | float) -> int:
+    return int((moment.timestamp() if isinstance(moment, datetime) else moment) * 1000)

@@ -1,0 +1,336 @@
+"""Performs what the planner decides, and keeps every environment of this machine.
+
+Fleets are by function version. Whatever changes (a demand comes, an environment polls or dies, time passes) the fleet
+is planned anew and the plan's actions are performed; nothing else starts, assigns or stops.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Ground
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.code import CodeCache
+from cumulet.services.lambda_.execution.environ import make_environ
+from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
+from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
+from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
+from cumulet.services.lambda_.execution.occupancy import Environment, Job
+from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_interpreter, own_interpreter
+from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
+from cumulet.services.lambda_.execution.sessions import RoleSessions
+from cumulet.services.lambda_.records import VersionRecord
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Fleet:
+    """The environments of one function version, and the invocations that wait for one."""
+
+    key: str
+    members: dict[int, Environment] = field(default_factory=dict)
+    waiting: deque[Job] = field(default_factory=deque)
+
+
+class Supervisor:
+    """Every environment of this machine."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        folder = Path(ground.settings.data_dir).resolve() / "run" / "lambda"
+        self._folder = folder
+        self._code = CodeCache(ground, folder / "code")
+        self._sessions = RoleSessions(ground)
+        self._shipper = LogShipper(ground)
+        self._fleets: dict[str, Fleet] = {}
+        self._fleet_of: dict[int, Fleet] = {}
+        self._numbers = count(1)
+        self._free_slots = deque(range(limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS))
+        self._interpreters: dict[str, Interpreter] = {}
+        self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._watching: asyncio.TimerHandle | None = None
+        self._alive = 0
+        self._quiet = asyncio.Event()
+        self._stopping = False
+        self.states: Counter[State] = Counter()
+
+    # Demand
+
+    def submit(self, job: Job) -> None:
+        """Take an invocation; its future gets the result."""
+        key = f"{job.version.arn}:{job.version.version}"
+        fleet = self._fleets.get(key)
+        if fleet is None:
+            fleet = self._fleets[key] = Fleet(key)
+        fleet.waiting.append(job)
+        self._plan(fleet)
+
+    def withdraw(self, job: Job) -> None:
+        """Forget an invocation whose caller has gone, if it still waits."""
+        fleet = self._fleets[f"{job.version.arn}:{job.version.version}"]
+        if job in fleet.waiting:
+            fleet.waiting.remove(job)
+
+    def prepare(self, runtime: str) -> None:
+        """Begin to warm the fork server of a runtime."""
+        if not self._stopping:
+            self._spawn_task(self._warm(runtime))
+
+    async def _warm(self, runtime: str) -> None:
+        try:
+            await self._zygote(runtime)
+        except ServiceError as refused:
+            _log.warning("no fork server for %s: %s", runtime, refused)
+
+    # Planning and performing
+
+    def _plan(self, fleet: Fleet) -> None:
+        room = Room(
+            environments=limits.ENVIRONMENTS_MAX - self._alive,
+            starts_at_a_time=0 if self._stopping else limits.STARTS_AT_A_TIME,
+            idle_expiry_s=limits.IDLE_EXPIRY_S,
+            idle_elsewhere=self._idle_elsewhere(fleet) if self._alive >= limits.ENVIRONMENTS_MAX else (),
+        )
+        jobs = {job.id: job for job in fleet.waiting}
+        actions = plan_fleet(
+            [Demand(job.id, job.version.revision_id) for job in fleet.waiting],
+            [environment.as_member() for environment in fleet.members.values()],
+            room,
+            self._ground.clock.monotonic_s(),
+        )
+        for action in actions:
+            if isinstance(action, Assign):
+                job = jobs[action.demand]
+                fleet.waiting.remove(job)
+                fleet.members[action.member].assign(job)
+                self._watch()
+            elif isinstance(action, Stop):
+                self._fleet_of[action.member].members[action.member].stop()
+            elif isinstance(action, Start):
+                wanted = next(job for job in fleet.waiting if job.version.revision_id == action.revision_id)
+                self._start(fleet, wanted.scope, wanted.version)
+
+    def _idle_elsewhere(self, fleet: Fleet) -> list[Member]:
+        idle = [
+            environment.as_member()
+            for other in self._fleets.values()
+            if other is not fleet
+            for environment in other.members.values()
+            if environment.state in IDLE
+        ]
+        return sorted(idle, key=lambda member: member.last_used_s)
+
+    def _start(self, fleet: Fleet, scope: Scope, version: VersionRecord) -> None:
+        now = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
+        stream_name = f"{now:%Y/%m/%d}/[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
+        environment = Environment(
+            next(self._numbers),
+            self._free_slots.popleft(),
+            scope,
+            version,
+            stream_name,
+            self,
+            self._shipper,
+            self._ground.clock,
+        )
+        fleet.members[environment.number] = environment
+        self._fleet_of[environment.number] = fleet
+        self._alive += 1
+        self._quiet.clear()
+        self._watch()
+        self._spawn_task(self._bring_up(environment, scope, version))
+
+    async def _bring_up(self, environment: Environment, scope: Scope, version: VersionRecord) -> None:
+        try:
+            session, zygote, code = await asyncio.gather(
+                self._sessions.get(scope, version),
+                self._zygote(version.runtime),
+                self._code.ensure(version.code_blob),
+            )
+            environ = make_environ(
+                scope,
+                version,
+                session,
+                endpoint=self._ground.settings.endpoint,
+                log_group=environment.stream.group,
+                log_stream=environment.stream.name,
+                task_root="/var/task" if zygote.isolated else str(code),
+            )
+            request = {
+                "code": code.name,
+                "tmp_mb": version.ephemeral_storage_mb,
+                "files": limits.FILE_DESCRIPTORS_MAX,
+                "processes": limits.PROCESSES_MAX,
+            }
+            await environment.start(zygote, session, request, environ)
+        except ServiceError as refused:
+            self._give_up(environment, refused)
+        except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
+            _log.exception("an environment could not be started: function=%s", version.arn)
+            self._give_up(environment, ServiceError("ServiceException", str(failure), status=500))
+
+    def _give_up(self, environment: Environment, refused: ServiceError) -> None:
+        job = self._job_for(environment)
+        environment.abandon()
+        if job is not None:
+            job.fail(refused)
+        self._remove(environment)
+
+    def _job_for(self, environment: Environment) -> Job | None:
+        """Take the invocation for which an environment was started."""
+        waiting = self._fleet_of[environment.number].waiting
+        for job in waiting:
+            if job.version.revision_id == environment.version.revision_id:
+                waiting.remove(job)
+                return job
+        return None
+
+    async def _zygote(self, runtime: str) -> Zygote:
+        interpreter = self._interpreters.get(runtime)
+        if interpreter is None:
+            interpreter = self._interpreters[runtime] = await asyncio.to_thread(find_interpreter, runtime)
+        try:
+            return await self._zygote_of(interpreter)
+        except (OSError, TimeoutError) as failure:
+            own = own_interpreter()
+            if interpreter == own:
+                raise ServiceError("ServiceException", f"No Python can be started: {failure}", status=500) from failure
+            _log.warning(
+                "%s cannot run functions (%s): those of %s run on the server's own interpreter",
+                interpreter.executable,
+                failure,
+                runtime,
+            )
+            self._interpreters[runtime] = own
+            return await self._zygote_of(own)
+
+    async def _zygote_of(self, interpreter: Interpreter) -> Zygote:
+        key = interpreter.executable
+        starting = self._zygotes.get(key)
+        if starting is None:
+            starting = self._zygotes[key] = asyncio.ensure_future(self._start_zygote(interpreter))
+        try:
+            return await asyncio.shield(starting)
+        except OSError:
+            self._zygotes.pop(key, None)
+            raise
+
+    async def _start_zygote(self, interpreter: Interpreter) -> Zygote:
+        self._code.folder.mkdir(parents=True, exist_ok=True)
+        zygote = Zygote(interpreter, self._folder / Path(interpreter.executable).name, self._code.folder)
+        await zygote.start(lambda: self._zygote_lost(interpreter))
+        return zygote
+
+    def _zygote_lost(self, interpreter: Interpreter) -> None:
+        _log.error("the fork server of %s has ended; the next invocation starts another", interpreter.executable)
+        self._zygotes.pop(interpreter.executable, None)
+
+    # What environments report
+
+    def on_ready(self, environment: Environment) -> None:
+        """It can take an invocation: plan."""
+        fleet = self._fleet_of[environment.number]
+        if fleet.waiting:
+            self._plan(fleet)
+        if environment.state is State.READY:
+            self._sweep_later(limits.FREEZE_AFTER_S)
+
+    def on_dead(self, environment: Environment) -> None:
+        """It is gone: answer who waited for it, and plan."""
+        if environment.init_failure is not None and (job := self._job_for(environment)) is not None:
+            environment.report_init_failure(job)
+        self._remove(environment)
+
+    def _remove(self, environment: Environment) -> None:
+        fleet = self._fleet_of.pop(environment.number)
+        del fleet.members[environment.number]
+        self._free_slots.append(environment.slot)
+        self._alive -= 1
+        if self._alive == 0:
+            self._quiet.set()
+        if fleet.waiting:
+            self._plan(fleet)
+        elif not fleet.members:
+            self._fleets.pop(fleet.key, None)
+        if self._alive == limits.ENVIRONMENTS_MAX - 1:
+            # Invocations of other functions may have waited for the room.
+            for other in [other for other in self._fleets.values() if other.waiting]:
+                self._plan(other)
+
+    # Time
+
+    def _sweep_later(self, delay_s: float) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(delay_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """Freeze what is idle, end what has been idle for long, and come again while anything lives."""
+        self._sweeping = None
+        now_s = self._ground.clock.monotonic_s()
+        fresh = False
+        for fleet in list(self._fleets.values()):
+            for environment in fleet.members.values():
+                if environment.state is State.READY:
+                    if now_s - environment.last_used_s >= limits.FREEZE_AFTER_S:
+                        environment.freeze()
+                    else:
+                        fresh = True
+            self._plan(fleet)
+        if self._alive:
+            self._sweep_later(limits.FREEZE_AFTER_S if fresh else limits.SWEEP_S)
+
+    def _watch(self) -> None:
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().call_later(limits.MEMORY_SAMPLE_S, self._watch_memory)
+
+    def _watch_memory(self) -> None:
+        self._watching = None
+        working = [
+            environment
+            for environment in (
+                fleet.members[number] for number, fleet in self._fleet_of.items() if number in fleet.members
+            )
+            if environment.state in (State.BUSY, State.STARTING)
+        ]
+        for environment in working:
+            environment.watch_memory()
+        if working:
+            self._watch()
+
+    # The end
+
+    async def stop(self) -> None:
+        """End every environment and fork server, and send what they logged."""
+        self._stopping = True
+        for fleet in list(self._fleets.values()):
+            while fleet.waiting:
+                fleet.waiting.popleft().fail(ServiceError("ServiceException", "The server stops.", status=500))
+            for environment in list(fleet.members.values()):
+                if environment.state in ALIVE:
+                    environment.stop()
+        for timer in (self._sweeping, self._watching):
+            if timer is not None:
+                timer.cancel()
+        for task in list(self._tasks):
+            if not task.done():
+                await asyncio.wait([task], timeout=limits.STOP_GRACE_S)
+        if self._alive:
+            await asyncio.wait([asyncio.ensure_future(self._quiet.wait())], timeout=limits.KILL_GRACE_S)
+        for starting in list(self._zygotes.values()):
+            await (await starting).close()
+        self._zygotes.clear()
+        await self._shipper.flush()
+
+    def _spawn_task(self, work: "asyncio.Future[None] | object") -> None:
+        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

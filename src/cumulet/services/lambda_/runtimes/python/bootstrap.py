@@ -1,0 +1,437 @@
+"""What runs inside a Python environment: it imports the handler, asks the Runtime API for events, and answers.
+
+A standalone module: the fork server loads it by path, before it forks, in whatever interpreter (3.9 or newer) the
+runtime's name asks for. Error texts, log lines and the context object are those of AWS's own client
+(aws/aws-lambda-python-runtime-interface-client); the words about them here are ours.
+
+An answer and the request for the next event leave in one write (HTTP pipelining), which saves a wake-up per event.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import io
+import json
+import logging
+import os
+import socket
+import sys
+import time
+import traceback
+from decimal import Decimal
+
+NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n"
+FRAME_TEXT = b"\xa5\x5a\x00\x03"
+FRAME_TEXT_ERROR = b"\xa5\x5a\x00\x17"
+NO_BREAK_SPACE = "\u00a0"
+
+SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
+OWN_IMPORTS = ("__main__", "atexit", "decimal", "importlib", "io", "json", "logging", "os", "re", "site", "socket")
+OWN_IMPORTS += ("string", "sys", "time", "traceback", "weakref", "warnings", "types", "typing", "enum", "codecs")
+
+
+class Fault(Exception):
+    """An error of the runtime's own kind, before or around the handler."""
+
+    def __init__(self, error_type, message, trace=()):
+        super().__init__(message)
+        self.error_type = error_type
+        self.trace = list(trace)
+
+
+class CognitoIdentity:
+    """Who called through Cognito."""
+
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+    def __init__(self, values):
+        self.cognito_identity_id = values.get("cognitoIdentityId")
+        self.cognito_identity_pool_id = values.get("cognitoIdentityPoolId")
+
+    def __repr__(self):
+        return _render(self, self.__slots__)
+
+
+class Client:
+    """The mobile application that called."""
+
+    __slots__ = ("app_package_name", "app_title", "app_version_code", "app_version_name", "installation_id")
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        return _render(self, self.__slots__)
+
+
+class ClientContext:
+    """What the caller said about itself."""
+
+    __slots__ = ("client", "custom", "env")
+
+    def __init__(self, values):
+        self.custom = values.get("custom")
+        self.env = values.get("env")
+        client = values.get("client")
+        self.client = None if client is None else Client(client)
+
+    def __repr__(self):
+        return _render(self, ("custom", "env", "client"))
+
+
+class LambdaContext:
+    """The handler's second argument."""
+
+    def __init__(self, request_id, invoked_function_arn, deadline_ms, client_context, identity):
+        environ = os.environ
+        self.aws_request_id = request_id
+        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = invoked_function_arn
+        self.tenant_id = None
+        self.client_context = client_context
+        self.identity = identity
+        self._deadline_ms = deadline_ms
+
+    def get_remaining_time_in_millis(self):
+        """Return the milliseconds left before the invocation is ended; 0 if none are."""
+        return max(0, self._deadline_ms - int(time.time() * 1000))
+
+    def log(self, message):
+        """Write to the function's log."""
+        sys.stdout.write(str(message))
+
+    def __repr__(self):
+        return _render(
+            self,
+            (
+                "aws_request_id",
+                "log_group_name",
+                "log_stream_name",
+                "function_name",
+                "memory_limit_in_mb",
+                "function_version",
+                "invoked_function_arn",
+                "client_context",
+                "identity",
+                "tenant_id",
+            ),
+        )
+
+
+def _render(thing, names):
+    return type(thing).__name__ + "([" + ",".join(f"{name}={getattr(thing, name)}" for name in names) + "])"
+
+
+class RuntimeApi:
+    """The Runtime API over one connection that stays open."""
+
+    def __init__(self, address):
+        host, _, port = address.partition(":")
+        self._socket = socket.create_connection((host, int(port)))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = b""
+
+    def next_event(self):
+        """Return the headers (lower-case names) and the body of the next event."""
+        self._socket.sendall(NEXT)
+        return self._receive()[1:]
+
+    def answer(self, request_id, outcome, body, content_type, headers=""):
+        """Post the outcome of an event, and return the next one."""
+        self._socket.sendall(
+            b"POST /2018-06-01/runtime/invocation/%b/%b HTTP/1.1\r\nHost: runtime\r\nContent-Type: %b\r\n"
+            b"Content-Length: %d\r\n%b\r\n%b%b"
+            % (request_id.encode(), outcome, content_type, len(body), headers.encode(), body, NEXT)
+        )
+        self._receive()  # 202; or 413, and then the Runtime API has told the caller itself
+        return self._receive()[1:]
+
+    def init_error(self, error_type, body):
+        """Post why this runtime cannot start."""
+        self._socket.sendall(
+            b"POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: runtime\r\n"
+            b"Content-Type: application/vnd.aws.lambda.error+json\r\n"
+            b"Lambda-Runtime-Function-Error-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (error_type.encode(), len(body), body)
+        )
+        self._receive()
+
+    def _receive(self):
+        data = self._received
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._more()
+        lines = data[:end].decode().split("\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(": ")
+            headers[name.lower()] = value
+        start, length = end + 4, int(headers["content-length"])
+        if len(data) - start < length:
+            parts, missing = [data[start:]], length - (len(data) - start)
+            while missing > 0:
+                parts.append(self._more())
+                missing -= len(parts[-1])
+            data, start = b"".join(parts), 0
+        self._received = data[start + length :]
+        return lines[0], headers, data[start : start + length]
+
+    def _more(self):
+        data = self._socket.recv(262_144)
+        if not data:
+            os._exit(0)  # the server is gone, and so are we
+        return data
+
+
+class Encoder(json.JSONEncoder):
+    """Results as JSON: decimals are numbers with all their digits."""
+
+    def __init__(self):
+        # The runtimes from 3.12 on write UTF-8, the older ones escape.
+        newer = int(os.environ.get("AWS_EXECUTION_ENV", "python3.0").rpartition(".")[2]) >= 12
+        super().__init__(ensure_ascii=not newer)
+        self._decimals = []
+
+    def default(self, value):
+        if not isinstance(value, Decimal):
+            return super().default(value)
+        if value.is_nan():
+            return float("nan")
+        self._decimals.append(str(value))
+        return f"\ue000{len(self._decimals) - 1}\ue001"
+
+    def encode(self, value):
+        text = super().encode(value)
+        if self._decimals:
+            opening, closing = ("\ue000", "\ue001") if not self.ensure_ascii else ("\\ue000", "\\ue001")
+            for number, decimal in enumerate(self._decimals):
+                text = text.replace(f'"{opening}{number}{closing}"', decimal, 1)
+            self._decimals.clear()
+        return text
+
+
+class LogHandler(logging.Handler):
+    """Sends each record as one frame, so that one of many lines stays one log event."""
+
+    def emit(self, record):
+        write_frame(self.format(record))
+
+
+class _RequestId(logging.Filter):
+    current = ""
+
+    def filter(self, record):
+        record.aws_request_id = _RequestId.current
+        record.tenant_id = None
+        return True
+
+
+def write_frame(text, kind=FRAME_TEXT):
+    """Write one log event: type, length, microseconds, text (the framing of AWS's telemetry descriptor)."""
+    sys.stdout.flush()
+    data = text.encode("utf-8", "replace")
+    data = kind + len(data).to_bytes(4, "big") + int(time.time() * 1_000_000).to_bytes(8, "big") + data
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def set_up_logging():
+    """Give the root logger the handler and format that AWS gives it."""
+    logging.Formatter.converter = time.gmtime
+    handler = LogHandler()
+    handler.setFormatter(
+        logging.Formatter(
+            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
+        )
+    )
+    handler.addFilter(_RequestId())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+
+
+def load_handler(name):
+    """Return the function that `module.path.function` names. Raises Fault in AWS's words."""
+    try:
+        module_name, function_name = name.rsplit(".", 1)
+    except ValueError as wrong:
+        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{name}': {wrong}") from None
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as wrong:
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {wrong}") from None
+    except SyntaxError as wrong:
+        place = f'  File "{wrong.filename}" Line {wrong.lineno}\n    {wrong.text}'
+        raise Fault(
+            "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {wrong}", [place]
+        ) from None
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
+
+
+def error_of(failure, request_id=""):
+    """Return the error object for an exception."""
+    if isinstance(failure, Fault):
+        error_type, trace = failure.error_type, failure.trace
+    else:
+        error_type, trace = type(failure).__name__, stack_trace(failure)
+    return {"errorMessage": str(failure), "errorType": error_type, "requestId": request_id, "stackTrace": trace}
+
+
+def stack_trace(failure):
+    """Return the formatted frames of an exception, without those of this file that lead to the function's code."""
+    frames = [
+        (frame.filename, frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(failure.__traceback__)
+    ]
+    first = next((at for at, frame in enumerate(frames) if frame[0] != __file__), 0)
+    # The import machinery's own frames are kept, as AWS keeps them.
+    return traceback.format_list(frames[first:])
+
+
+def log_error(error):
+    """Write an error object to the log, as one event."""
+    lines = [
+        f"[ERROR] {error['errorType']}: {error['errorMessage']}"
+        if error["errorMessage"]
+        else f"[ERROR] {error['errorType']}"
+    ]
+    lines.append("Traceback (most recent call last):")
+    for element in error["stackTrace"]:
+        for line in element.splitlines():
+            text = line.lstrip(" ")
+            lines.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
+    write_frame("\n".join(lines), FRAME_TEXT_ERROR)
+
+
+def parse_context(headers):
+    """Return the context object of an event."""
+    client_context = identity = None
+    if text := headers.get("lambda-runtime-client-context"):
+        client_context = ClientContext(_parse_header(text, "Client Context"))
+    if text := headers.get("lambda-runtime-cognito-identity"):
+        identity = _parse_header(text, "Cognito Identity")
+    return LambdaContext(
+        headers["lambda-runtime-aws-request-id"],
+        headers.get("lambda-runtime-invoked-function-arn"),
+        int(headers["lambda-runtime-deadline-ms"]),
+        client_context,
+        CognitoIdentity(identity or {}),
+    )
+
+
+def _parse_header(text, name):
+    try:
+        return json.loads(text)
+    except ValueError as wrong:
+        raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to parse {name} JSON: {wrong}") from None
+
+
+def serve(api, handler):
+    """Answer events for ever."""
+    encoder = Encoder()
+    headers, body = api.next_event()
+    while True:
+        request_id = _RequestId.current = headers["lambda-runtime-aws-request-id"]
+        if trace_id := headers.get("lambda-runtime-trace-id"):
+            os.environ["_X_AMZN_TRACE_ID"] = trace_id
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        try:
+            answer = handle(handler, encoder, headers, body)
+        except Exception as failure:  # noqa: BLE001  whatever a handler raises is its answer, not our failure
+            error = error_of(failure, request_id)
+            log_error(error)
+            answer = None
+        if answer is None:
+            extra = f"Lambda-Runtime-Function-Error-Type: {error['errorType']}\r\n"
+            headers, body = api.answer(
+                request_id, b"error", encoder.encode(error).encode(), b"application/vnd.aws.lambda.error+json", extra
+            )
+        else:
+            headers, body = api.answer(request_id, b"response", *answer)
+
+
+def handle(handler, encoder, headers, body):
+    """Return the handler's answer as bytes, and their content type."""
+    context = parse_context(headers)
+    try:
+        event = json.loads(body)
+    except ValueError as wrong:
+        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {wrong}") from None
+    result = handler(event, context)
+    if isinstance(result, bytes):
+        return result, b"application/unknown"
+    try:
+        return encoder.encode(result).encode(), b"application/json"
+    except Exception as wrong:  # noqa: BLE001  an object's own methods run in here
+        raise Fault("Runtime.MarshalError", f"Unable to marshal response: {wrong}") from None
+
+
+def unload_shadowed(folders):
+    """Forget the modules imported before the fork that the function brings itself, as boto3 of another version.
+
+    They would hide the function's own: in AWS's runtime a fresh import finds /var/task first.
+    """
+    brought = set()
+    for folder in folders:
+        if os.path.isdir(folder):
+            brought.update(name.partition(".")[0] for name in os.listdir(folder))
+    if not brought.isdisjoint(SDK):
+        brought.update(SDK)
+    brought.difference_update(OWN_IMPORTS, sys.builtin_module_names)
+    for name in [name for name in sys.modules if name.partition(".")[0] in brought]:
+        del sys.modules[name]
+
+
+def unbuffered(descriptor):
+    """Return a text stream of which nothing stays behind in the process."""
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+def main(task_root):
+    """Be the runtime: never returns."""
+    time.tzset()
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives
+    sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
+    sys.argv = [""]
+    folders = [task_root, "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
+    sys.path[:0] = folders
+    unload_shadowed(folders)
+    set_up_logging()
+    try:
+        run(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"]))
+    except SystemExit as leaving:
+        leave(leaving.code)
+    except BaseException:  # noqa: BLE001  the edge of the process: what an interpreter does with it, we do
+        traceback.print_exc()
+        leave(1)
+
+
+def run(api):
+    """Load the handler and serve."""
+    try:
+        handler = load_handler(os.environ["_HANDLER"])
+    except Exception as failure:  # noqa: BLE001  whatever a module raises while it is imported is the function's
+        error = error_of(failure)
+        log_error(error)
+        api.init_error(error["errorType"], Encoder().encode(error).encode())
+        sys.exit(1)
+    serve(api, handler)
+
+
+def leave(code):
+    """End this process as `sys.exit(code)` ends an interpreter."""
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(0 if code is None else code & 255 if isinstance(code, int) else 1)

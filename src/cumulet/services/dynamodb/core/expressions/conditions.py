@@ -35,7 +35,6 @@ from cumulet.services.dynamodb.core.values import (
     equal,
     invalid,
     kind_of,
-    text_bytes,
 )
 
 Test: TypeAlias = Callable[[Mapping[str, Value]], bool]
@@ -344,7 +343,7 @@ def _contains(value: Value | None, wanted: Value | None) -> bool:
 def _size_of(value: Value) -> Value | None:
     ((kind, content),) = value.items()
     if kind == "S":
-        return {"N": str(text_bytes(content))}
+        return {"N": str(len(content))}
     if kind == "B":
         return {"N": str(binary_bytes(content))}
     if kind in _SIZED:

@@ -69,7 +69,7 @@ async def open_app(
     """
     clock = clock or SystemClock()
     ids = ids or RandomIds()
-    store = store or await open_sqlite(settings.data_dir, settings.durability)
+    store = store or open_sqlite(settings.data_dir, settings.durability)
     dispatcher = Dispatcher(store, clock, ids, IamAuthorizer(), service_builders(lambda: ground), check_params)
     ground = Ground(store, clock, ids, settings, dispatcher)
     gateway = Gateway(ground)

@@ -12,6 +12,10 @@ class Clock(Protocol):
         """Return the wall time, in milliseconds since the epoch."""
         ...
 
+    def outside_ms(self) -> int:
+        """Return the time that clients and functions see on their own clocks, which nobody moves: they sign with it."""
+        ...
+
     def monotonic_s(self) -> float:
         """Return seconds that never run backwards; moved by `advance` like the wall time."""
         ...
@@ -34,6 +38,9 @@ class SystemClock:
 
     def now_ms(self) -> int:
         return int((time.time() + self._shift_s) * 1000)
+
+    def outside_ms(self) -> int:
+        return int(time.time() * 1000)
 
     def monotonic_s(self) -> float:
         return time.monotonic() + self._shift_s
@@ -68,6 +75,9 @@ class ManualClock:
 
     def now_ms(self) -> int:
         return round(self._now_s * 1000)
+
+    def outside_ms(self) -> int:
+        return self.now_ms()
 
     def monotonic_s(self) -> float:
         return self._now_s - self._start_s

@@ -11,7 +11,7 @@ from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err, out
 from cumulet.cli.packaging import package_code
 from cumulet.errors import ServiceError
-from cumulet.services.cloudformation.core.template import parse_template
+from cumulet.services.cloudformation.core.text import parse_text
 
 POLL_SECONDS = 0.1
 TEMPLATE_NAMES = ("template.yaml", "template.yml", "template.json")
@@ -24,7 +24,7 @@ def deploy_template(connection: Connection, source: Path, stack_name: str | None
     template_file = _find_template(source)
     name = stack_name or template_file.resolve().parent.name
     try:
-        template = parse_template(template_file.read_text())
+        template = parse_text(template_file.read_text())
     except ServiceError as error:
         raise CliError(f"{template_file}: {error.message}") from error
     out.print(f"Deploying [bold]{name}[/bold] to {connection.settings.endpoint}")

@@ -1,6 +1,7 @@
 """`cumulet invoke` and `cumulet logs`."""
 
 import base64
+import contextlib
 import json
 import re
 import sys
@@ -50,10 +51,8 @@ def invoke_function(connection: Connection, name: str, payload: str) -> int:
     for line in log.splitlines():
         err.print(line, style="dim", markup=False)
     body = answer["Payload"].read().decode("utf-8", "replace")
-    try:
+    with contextlib.suppress(ValueError):
         body = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
-        pass
     out.print(body, markup=False)
     if answer.get("FunctionError"):
         err.print(f"the function failed ({answer['FunctionError']})", style="bold red")

@@ -1,4 +1,4 @@
-"""From local folders to code archives in S3: what `aws cloudformation package` and `sam build` do before a deployment."""
+"""From local folders to code archives in S3, as `sam build` and `aws cloudformation package` make them."""
 
 import hashlib
 import io
@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err
 
-# Where a template may name a local folder or file: the resource type, the property, and whether it takes an S3 URI or an
-# object of bucket and key.
+# Where a template may name a local folder or file: the resource type, the property, and whether that takes an S3 URI or
+# an object of bucket and key.
 LOCAL_CODE: dict[str, tuple[str, bool]] = {
     "AWS::Serverless::Function": ("CodeUri", True),
     "AWS::Lambda::Function": ("Code", False),

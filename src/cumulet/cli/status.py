@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError, out
@@ -64,8 +65,7 @@ def _is_alive(pid: int) -> bool:
 def _is_zombie(pid: int) -> bool:
     # A server whose parent has not reaped it yet (a script that started it) has ended all the same.
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
         return False
 

@@ -1,7 +1,7 @@
 """uvicorn's HTTP connection with bounds: on the head's size, on slow senders, slow readers and silent connections.
 
-uvicorn bounds only the time between two requests. A client that drips its headers, or never reads its answer, would hold
-its connection (and a task) for ever.
+uvicorn bounds only the time between two requests. A client that drips its headers, or never reads its answer, would
+hold its connection (and a task) for ever.
 """
 
 import asyncio
@@ -10,6 +10,44 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cumulet.edge import limits
+
+
+class HeldTransport:
+    """A transport that sends an answer's head together with the first piece of its body.
+
+    uvicorn writes them apart, which costs a second system call and wakes the client twice. Measured: a tenth of what a
+    small answer costs.
+    """
+
+    __slots__ = ("_at_head", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._at_head = True
+
+    def write(self, data: bytes) -> None:
+        if self._at_head and not data.startswith(b"HTTP/1.1 100 "):
+            self._head = data
+            self._at_head = False
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """End an answer: send its head if its body had no bytes."""
+        self._at_head = True
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -28,7 +66,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._held = HeldTransport(transport)
+        super().connection_made(self._held)  # type: ignore[arg-type]
         self._head_timer = self.loop.call_later(limits.HEAD_SECONDS_MAX, self._cut)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,6 +127,10 @@ class BoundedConnection(HttpToolsProtocol):
             self._silence_timer.cancel()
             self._silence_timer = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._held.flush()
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -3,6 +3,7 @@
 GET  /_cumulet/health                       alive, what it is, where its data lies
 GET  /_cumulet/clock                        the server's time
 POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow)
+GET  /_cumulet/lambda/code/...              a function's code, behind the signed URL that GetFunction gives out
 """
 
 import os
@@ -15,6 +16,7 @@ from cumulet import __version__
 from cumulet.services.kit import Ground
 from cumulet.wire.message import Request, Response
 
+CODE_PATH = "lambda/code/"
 ADVANCE_SECONDS_MAX = 10 * 366 * 24 * 3600
 
 
@@ -34,10 +36,20 @@ class Control:
                 return _json(200, {"now_ms": self._ground.clock.now_ms()})
             case ("POST", "clock"):
                 return self._advance(request)
+            case ("GET", _) if path.startswith(CODE_PATH):
+                return await self._code(path.removeprefix(CODE_PATH))
             case (_, "health" | "clock"):
                 return _json(405, {"message": f"/_cumulet/{path} does not take {request.method}"})
             case _:
                 return _json(404, {"message": f"there is no /_cumulet/{path}; there are health and clock"})
+
+    async def _code(self, path: str) -> Response:
+        from cumulet.services.lambda_.control.code_urls import load_code
+
+        code = await load_code(self._ground, path)
+        if code is None:
+            return _json(403, {"message": "this URL is not valid, or no longer: GetFunction gives out another"})
+        return Response(200, (("content-type", "application/zip"),), code)
 
     def _health(self) -> dict[str, Any]:
         settings = self._ground.settings

@@ -6,6 +6,7 @@ secret is whatever the developer typed; settings refuse such a server on an addr
 """
 
 import re
+from functools import lru_cache
 
 from cumulet.errors import ServiceError
 from cumulet.services.iam import Identify
@@ -29,19 +30,27 @@ async def find_principal(
     if claim is None:
         if service.protocol == "rest-xml":
             return Principal.anonymous()  # S3 has public buckets: the policy decides
-        raise _missing_token(service)
+        raise sigv4.missing_authentication(request)
     if not _REGION.fullmatch(claim.region):
         raise ServiceError(_signature_code(service), "Credential should be scoped to a valid region.", status=403)
     key_id = claim.access_key_id
     if _ISSUED_KEY_ID.fullmatch(key_id):
         now_ms = ground.clock.now_ms()
-        identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.session_token, now_ms))
+        try:
+            identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.security_token, now_ms))
+        except ServiceError as error:
+            raise _in_words_of(service, error) from None
         if identity is not None:
-            sigv4.verify(request, claim, identity.secret, now_ms)
+            sigv4.verify(request, claim, identity.secret, ground.clock.outside_ms(), service.signing_name)
             return identity.principal
     if ground.settings.strict:
         raise _unknown_key(service)
-    return Principal.root(key_id if _ACCOUNT.fullmatch(key_id) else ground.settings.account, key_id)
+    return _root_of(key_id, ground.settings.account)
+
+
+@lru_cache(maxsize=1024)
+def _root_of(key_id: str, default_account: str) -> Principal:
+    return Principal.root(key_id if _ACCOUNT.fullmatch(key_id) else default_account, key_id)
 
 
 def region_of(claim: sigv4.Claim | None, default: str) -> str:
@@ -49,11 +58,19 @@ def region_of(claim: sigv4.Claim | None, default: str) -> str:
     return claim.region if claim else default
 
 
-def _missing_token(service: ServiceModel) -> ServiceError:
-    if service.protocol == "query":
-        return ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
-    status = 400 if service.protocol == "json" else 403
-    return ServiceError("MissingAuthenticationTokenException", "Missing Authentication Token", status=status)
+# The same refusal has another code in each family of protocols.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+_CODES = {
+    "query": {"UnrecognizedClientException": "InvalidClientTokenId", "ExpiredTokenException": "ExpiredToken"},
+    "rest-xml": {"UnrecognizedClientException": "InvalidToken", "ExpiredTokenException": "ExpiredToken"},
+}
+
+
+def _in_words_of(service: ServiceModel, error: ServiceError) -> ServiceError:
+    code = _CODES.get(service.protocol, {}).get(error.code, error.code)
+    status = 400 if service.protocol in ("json", "rest-xml") else 403
+    return ServiceError(code, error.message, status=status)
 
 
 def _unknown_key(service: ServiceModel) -> ServiceError:

@@ -1,7 +1,6 @@
 """The front of the house: each request goes to the door that `hosts` names."""
 
 import re
-from dataclasses import replace
 from urllib.parse import unquote
 
 from cumulet.edge import limits
@@ -56,7 +55,7 @@ class Front:
             error = ServiceError(
                 "RequestEntityTooLargeException", f"Request body must be at most {limit} bytes.", status=413
             )
-        return faults.render(None, error, self._tools.ground.ids.uuid(), replace(head, body=b""))
+        return faults.render(None, error, self._tools.ground.ids.uuid(), head)
 
 
 def _signed_service(head: Request) -> str:

@@ -8,8 +8,10 @@ renders it in the protocol of the service, if that is known by then.
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from cumulet.edge.credentials import find_principal, region_of
 from cumulet.errors import ServiceError
@@ -17,6 +19,7 @@ from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher, new_request_id
 from cumulet.services.iam import Identify
 from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service
+from cumulet.store.api import StoreError
 from cumulet.wire import constraints, faults, protocols, sigv4
 from cumulet.wire.message import Request, Response
 from cumulet.wire.resolve import Target, resolve
@@ -33,16 +36,14 @@ class Tools:
     identify: Identify
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True):
     """A request, and the path that names its resource: in virtual-host style another than the one it was signed for."""
 
     request: Request
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """The request's operation is known, and that Cumulet has it."""
 
     arrived: Arrived
@@ -54,16 +55,14 @@ class Resolved:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(msgspec.Struct, frozen=True):
     """The caller is known."""
 
     resolved: Resolved
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """The parameters are known."""
 
     resolved: Resolved
@@ -71,8 +70,7 @@ class Parsed:
     params: Params
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(msgspec.Struct, frozen=True):
     """The operation is done."""
 
     resolved: Resolved
@@ -82,7 +80,7 @@ class Performed:
 async def resolve_operation(tools: Tools, arrived: Arrived) -> Resolved:
     """Find the operation that the request names. Raises UnknownOperation..., NotImplementedHere."""
     request = arrived.request
-    addressed = request if arrived.path == request.path else replace(request, path=arrived.path)
+    addressed = request if arrived.path == request.path else msgspec.structs.replace(request, path=arrived.path)
     target = resolve(addressed)
     service_name = target.operation.service.name
     service, operation = await tools.dispatcher.find_operation(service_name, target.operation.name)
@@ -154,6 +152,9 @@ async def answer_service_request(tools: Tools, arrived: Arrived) -> Response:
         return response
     except ServiceError as error:
         return _render(tools, arrived, value, error)
+    except StoreError as error:
+        log.error("the store refused a request", extra={"path": arrived.request.path}, exc_info=error)
+        return _render(tools, arrived, value, ServiceError("ServiceUnavailable", str(error), status=503))
     except Exception:
         request_id = _request_id(tools, value)
         log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": arrived.request.path})

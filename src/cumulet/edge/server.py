@@ -74,7 +74,7 @@ async def serve(
 
 def _config(asgi: AsgiApp) -> uvicorn.Config:
     return uvicorn.Config(
-        asgi,  # type: ignore[arg-type]
+        asgi,
         http=BoundedConnection,
         ws="none",
         lifespan="off",
@@ -82,6 +82,8 @@ def _config(asgi: AsgiApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nobody stands before the server whose word about the caller could be taken.
+        proxy_headers=False,
         timeout_keep_alive=int(limits.IDLE_SECONDS_MAX),
         timeout_graceful_shutdown=limits.SHUTDOWN_SECONDS_MAX,
         limit_concurrency=limits.CONNECTIONS_MAX,

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias
 
+import msgspec
+
 from cumulet.clock import Clock
 from cumulet.ids import Ids
 from cumulet.scope import Scope
@@ -36,8 +38,7 @@ ConditionValues: TypeAlias = Mapping[str, str | Sequence[str]]
 PrincipalKind = Literal["root", "user", "role", "service", "anonymous"]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who calls, as far as it has been proved."""
 
     kind: PrincipalKind
@@ -74,8 +75,7 @@ class Principal:
         return Principal("anonymous", "", "anonymous")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """The circumstances of one operation: the only source of identity, time and chance for its body."""
 
     scope: Scope

@@ -202,6 +202,7 @@ class SqliteStore:
         self._reader = reader
         self._committed = _View(reader)
         self._pending = _View(writer)
+        self._apply_change = writer.cursor().execute
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._batch: list[asyncio.Future[None]] = []
@@ -310,18 +311,18 @@ class SqliteStore:
 
     def _apply(self, tx: OverlayTx) -> None:
         """Add a transaction's changes to the batch. If SQLite cannot, the whole batch is gone."""
-        writer, size = self._writer, 0
+        execute, size = self._apply_change, 0
         try:
-            if not writer.in_transaction:
-                writer.execute("BEGIN IMMEDIATE")
+            if not self._writer.in_transaction:
+                execute("BEGIN IMMEDIATE")
             for start_end in tx.deleted_ranges:
-                size += _PAGE_BYTES * (1 + writer.execute(_DELETE_RANGE, start_end).rowcount)
+                size += _PAGE_BYTES * (1 + execute(_DELETE_RANGE, start_end).rowcount)
             for key, value in tx.changes.items():
                 if value is None:
-                    writer.execute(_DELETE, (key,))
+                    execute(_DELETE, (key,))
                     size += _PAGE_BYTES
                 else:
-                    writer.execute(_PUT, (key, value))
+                    execute(_PUT, (key, value))
                     size += _PAGE_BYTES + len(value)
         except sqlite3.Error as failure:
             self._roll_back()

@@ -289,3 +289,11 @@ def test_lambda_refuses(functions: Any, role: str, operation: str, params: dict[
     status, code, words = refusal(getattr(functions, operation), FunctionName=NAME, **params)
     assert (status, code) == answer[:2]
     assert words.startswith(answer[2])
+
+
+def test_lambda_code_urls_cannot_be_made_up(fetch: Any, functions: Any, function: str) -> None:
+    location = functions.get_function(FunctionName=function)["Code"]["Location"]
+    path = "/" + location.split("/", 3)[3]
+    assert fetch("GET", path)[0] == 200
+    assert fetch("GET", path[:-4] + "AAAA")[0] == 403
+    assert fetch("GET", "/_cumulet/lambda/code/")[0] == 403

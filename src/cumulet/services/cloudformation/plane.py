@@ -32,7 +32,7 @@ class CloudFormationPlane:
         """Begin to perform the operation that is recorded with a stack."""
         task = asyncio.get_running_loop().create_task(self._run(scope, stack_id, resumed))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._done)
 
     async def idle(self) -> None:
         """Return when no operation is under way."""
@@ -45,6 +45,11 @@ class CloudFormationPlane:
         execution = Execution(self.ground, scope, stack_id)
         try:
             await execution.run(resumed=resumed)
-        except Exception:  # noqa: BLE001 - a bug must not leave a stack in progress for ever
-            _log.exception("stack operation failed", extra={"stack_id": stack_id})
+        except Exception:
             await execution.give_up()
+            raise
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            _log.error("stack operation failed", exc_info=failure)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from cumulet.services.cloudformation.core.diff import Kind
-from cumulet.services.cloudformation.resources import dynamodb, iam, logs, s3
+from cumulet.services.cloudformation.resources import apigateway, apigatewayv2, dynamodb, iam, lambda_, logs, s3
 from cumulet.services.cloudformation.resources.kit import ResourceType
 
 TYPES: Mapping[str, ResourceType] = {
     value.name: value
-    for module in (dynamodb, iam, logs, s3)
+    for module in (apigateway, apigatewayv2, dynamodb, iam, lambda_, logs, s3)
     for value in vars(module).values()
     if isinstance(value, ResourceType)
 }

@@ -46,9 +46,9 @@ BUCKET = resource_type(
     properties="BucketName",
     not_built="AbacStatus AccelerateConfiguration AccessControl AnalyticsConfigurations BucketEncryption"
     " CorsConfiguration IntelligentTieringConfigurations InventoryConfigurations LifecycleConfiguration"
-    " LoggingConfiguration MetadataConfiguration MetadataTableConfiguration MetricsConfigurations NotificationConfiguration"
-    " ObjectLockConfiguration ObjectLockEnabled OwnershipControls PublicAccessBlockConfiguration"
-    " ReplicationConfiguration Tags VersioningConfiguration WebsiteConfiguration",
+    " LoggingConfiguration MetadataConfiguration MetadataTableConfiguration MetricsConfigurations"
+    " NotificationConfiguration ObjectLockConfiguration ObjectLockEnabled OwnershipControls"
+    " PublicAccessBlockConfiguration ReplicationConfiguration Tags VersioningConfiguration WebsiteConfiguration",
     attributes="Arn DomainName DualStackDomainName RegionalDomainName WebsiteURL",
     name_property="BucketName",
     name_max=63,

@@ -1,0 +1,217 @@
+"""AWS::ApiGatewayV2::Api, Integration, Route and Stage."""
+
+import json
+from typing import Any
+
+from cumulet.errors import ServiceError
+from cumulet.services.cloudformation.resources.kit import (
+    Desk,
+    Made,
+    Properties,
+    ResourceFailed,
+    own_tags,
+    resource_type,
+)
+
+_GONE = "NotFoundException"
+
+
+async def _call(desk: Desk, operation: str, params: Properties) -> Any:
+    return await desk.call("apigatewayv2", operation, params)
+
+
+async def _set_tags(desk: Desk, path: str, old: Properties, new: Properties) -> None:
+    arn = f"arn:aws:apigateway:{desk.scope.region}::{path}"
+    tags = desk.merged_tags(new)
+    if removed := sorted(own_tags(old).keys() - tags.keys()):
+        await _call(desk, "UntagResource", {"ResourceArn": arn, "TagKeys": removed})
+    if tags and tags != own_tags(old):
+        await _call(desk, "TagResource", {"ResourceArn": arn, "Tags": tags})
+
+
+def _without(properties: Properties, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if name not in names}
+
+
+# Api
+
+_API = (
+    "ApiKeySelectionExpression CorsConfiguration CredentialsArn Description DisableExecuteApiEndpoint"
+    " DisableSchemaValidation IpAddressType Name ProtocolType RouteKey RouteSelectionExpression Target Version"
+)
+
+
+async def _create_api(desk: Desk, properties: Properties) -> Made:
+    body = properties.get("Body")
+    tags = desk.merged_tags(properties)
+    if body is None:
+        if properties.get("Name") is None or properties.get("ProtocolType") is None:
+            raise ResourceFailed("Name and ProtocolType are required unless there is a Body")
+        given = _without(properties, "Body", "FailOnWarnings", "BasePath", "Tags")
+        output = await _call(desk, "CreateApi", {**given, "Tags": tags or None})
+        return _made_api(output)
+    params = {
+        "Body": json.dumps(body),
+        "FailOnWarnings": properties.get("FailOnWarnings"),
+        "Basepath": properties.get("BasePath"),
+    }
+    made = _made_api(await _call(desk, "ImportApi", params))
+    try:
+        await _set_beside_body(desk, made.physical_id, {}, properties)
+        await _set_tags(desk, f"/apis/{made.physical_id}", {}, properties)
+    except (ServiceError, ResourceFailed):
+        # Its id is known to nobody yet, so it must go here.
+        await desk.drop("apigatewayv2", "DeleteApi", {"ApiId": made.physical_id}, _GONE)
+        raise
+    return made
+
+
+def _made_api(output: Any) -> Made:
+    return Made(output["ApiId"], {"ApiEndpoint": output["ApiEndpoint"], "ApiId": output["ApiId"]})
+
+
+async def _set_beside_body(desk: Desk, api_id: str, old: Properties, new: Properties) -> None:
+    beside = [name for name in _API.split() if name not in ("ProtocolType", "RouteKey", "Target", "CredentialsArn")]
+    changed = {name: new.get(name) for name in beside if new.get(name) != old.get(name)}
+    if "CorsConfiguration" in changed and changed["CorsConfiguration"] is None:
+        await _call(desk, "DeleteCorsConfiguration", {"ApiId": api_id})
+        del changed["CorsConfiguration"]
+    if gone := sorted(
+        name for name, value in changed.items() if value is None and name not in ("Description", "Version")
+    ):
+        raise ResourceFailed(
+            f"Removing the property {gone[0]} of AWS::ApiGatewayV2::Api is not implemented by Cumulet."
+        )
+    if changed:
+        given = {name: "" if value is None else value for name, value in changed.items()}
+        await _call(desk, "UpdateApi", {"ApiId": api_id, **given})
+
+
+async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    api_id = made.physical_id
+    if (new.get("Body") is None) != (old.get("Body") is None) or any(
+        new.get(name) != old.get(name) for name in ("RouteKey", "Target", "CredentialsArn")
+    ):
+        raise ResourceFailed(
+            "Adding or removing Body, RouteKey, Target or CredentialsArn of AWS::ApiGatewayV2::Api is not implemented"
+            " by Cumulet."
+        )
+    if new.get("Body") != old.get("Body"):
+        await _call(desk, "ReimportApi", {"ApiId": api_id, "Body": json.dumps(new["Body"])})
+    await _set_beside_body(desk, api_id, old, new)
+    await _set_tags(desk, f"/apis/{api_id}", old, new)
+    return made
+
+
+async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:
+    await desk.drop("apigatewayv2", "DeleteApi", {"ApiId": api_id}, _GONE)
+
+
+API = resource_type(
+    "AWS::ApiGatewayV2::Api",
+    create=_create_api,
+    update=_update_api,
+    delete=_delete_api,
+    properties=f"BasePath Body FailOnWarnings Tags {_API}",
+    immutable="ProtocolType",
+    not_built="BodyS3Location",
+    attributes="ApiEndpoint ApiId",
+)
+
+
+# Integration and Route: the properties are the operation's own members.
+
+
+async def _create_integration(desk: Desk, properties: Properties) -> Made:
+    integration_id = (await _call(desk, "CreateIntegration", properties))["IntegrationId"]
+    return Made(integration_id, {"IntegrationId": integration_id})
+
+
+async def _update_integration(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    await _call(desk, "UpdateIntegration", {**new, "IntegrationId": made.physical_id})
+    return made
+
+
+async def _delete_integration(desk: Desk, integration_id: str, properties: Properties) -> None:
+    params = {"ApiId": properties["ApiId"], "IntegrationId": integration_id}
+    await desk.drop("apigatewayv2", "DeleteIntegration", params, _GONE)
+
+
+INTEGRATION = resource_type(
+    "AWS::ApiGatewayV2::Integration",
+    create=_create_integration,
+    update=_update_integration,
+    delete=_delete_integration,
+    properties="ApiId ConnectionId ConnectionType ContentHandlingStrategy CredentialsArn Description IntegrationMethod"
+    " IntegrationSubtype IntegrationType IntegrationUri PassthroughBehavior PayloadFormatVersion RequestParameters"
+    " RequestTemplates ResponseParameters TemplateSelectionExpression TimeoutInMillis TlsConfig",
+    required="ApiId IntegrationType",
+    immutable="ApiId",
+    attributes="IntegrationId",
+)
+
+
+async def _create_route(desk: Desk, properties: Properties) -> Made:
+    route_id = (await _call(desk, "CreateRoute", properties))["RouteId"]
+    return Made(route_id, {"RouteId": route_id})
+
+
+async def _update_route(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    await _call(desk, "UpdateRoute", {**new, "RouteId": made.physical_id})
+    return made
+
+
+async def _delete_route(desk: Desk, route_id: str, properties: Properties) -> None:
+    await desk.drop("apigatewayv2", "DeleteRoute", {"ApiId": properties["ApiId"], "RouteId": route_id}, _GONE)
+
+
+ROUTE = resource_type(
+    "AWS::ApiGatewayV2::Route",
+    create=_create_route,
+    update=_update_route,
+    delete=_delete_route,
+    properties="ApiId ApiKeyRequired AuthorizationScopes AuthorizationType AuthorizerId ModelSelectionExpression"
+    " OperationName RequestModels RequestParameters RouteKey RouteResponseSelectionExpression Target",
+    required="ApiId RouteKey",
+    immutable="ApiId",
+    attributes="RouteId",
+)
+
+
+# Stage
+
+
+async def _create_stage(desk: Desk, properties: Properties) -> Made:
+    given = _without(properties, "Tags")
+    await _call(desk, "CreateStage", {**given, "Tags": desk.merged_tags(properties) or None})
+    return Made(properties["StageName"])
+
+
+async def _update_stage(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    given, before = _without(new, "Tags"), _without(old, "Tags")
+    if gone := sorted(before.keys() - given.keys()):
+        raise ResourceFailed(
+            f"Removing the property {gone[0]} of AWS::ApiGatewayV2::Stage is not implemented by Cumulet."
+        )
+    if given != before:
+        await _call(desk, "UpdateStage", given)
+    await _set_tags(desk, f"/apis/{new['ApiId']}/stages/{made.physical_id}", old, new)
+    return made
+
+
+async def _delete_stage(desk: Desk, stage_name: str, properties: Properties) -> None:
+    params = {"ApiId": properties["ApiId"], "StageName": stage_name}
+    await desk.drop("apigatewayv2", "DeleteStage", params, _GONE)
+
+
+STAGE = resource_type(
+    "AWS::ApiGatewayV2::Stage",
+    create=_create_stage,
+    update=_update_stage,
+    delete=_delete_stage,
+    properties="ApiId AutoDeploy ClientCertificateId DefaultRouteSettings DeploymentId Description RouteSettings"
+    " StageName StageVariables AccessLogSettings Tags",
+    required="ApiId StageName",
+    immutable="ApiId StageName",
+    not_built="AccessPolicyId",
+)

@@ -1,0 +1,159 @@
+"""AWS::Lambda::Function and AWS::Lambda::Permission."""
+
+import io
+import zipfile
+from typing import Any
+
+from cumulet.services.cloudformation.resources.kit import (
+    Desk,
+    Made,
+    Properties,
+    ResourceFailed,
+    own_tags,
+    refuse_changes,
+    resource_type,
+)
+
+_CONFIGURATION = (
+    "DeadLetterConfig Description Environment EphemeralStorage FileSystemConfigs Handler ImageConfig KMSKeyArn Layers"
+    " LoggingConfig MemorySize Role Runtime SnapStart Timeout TracingConfig VpcConfig"
+)
+_UNSET: dict[str, Any] = {
+    "Description": "",
+    "Environment": {"Variables": {}},
+    "EphemeralStorage": {"Size": 512},
+    "Layers": [],
+    "MemorySize": 128,
+    "Timeout": 3,
+    "TracingConfig": {"Mode": "PassThrough"},
+}
+"""What a configuration goes back to when the template no longer has it."""
+
+INLINE_CODE_CHARACTERS_MAX = 4 * 1024 * 1024
+
+
+def _code(properties: Properties) -> dict[str, Any]:
+    """Return the Code parameter: a place in S3, or an archive made of inline source."""
+    code = dict(properties["Code"])
+    source = code.get("ZipFile")
+    if source is None:
+        return code
+    if not isinstance(source, str) or len(source) > INLINE_CODE_CHARACTERS_MAX:
+        raise ResourceFailed(f"ZipFile is a text of at most {INLINE_CODE_CHARACTERS_MAX} characters")
+    runtime = str(properties.get("Runtime", ""))
+    if not runtime.startswith(("python", "nodejs")):
+        raise ResourceFailed("ZipFile can only be used when Runtime is set to either of nodejs or python")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        # A fixed date, so that the same source has the same hash.
+        entry = zipfile.ZipInfo("index.py" if runtime.startswith("python") else "index.js", (1980, 1, 1, 0, 0, 0))
+        entry.external_attr = 0o644 << 16
+        file.writestr(entry, source)
+    return {**code, "ZipFile": archive.getvalue()}
+
+
+async def _settled(desk: Desk, name: str) -> Made:
+    """Return the function once it is active and its last update is through."""
+    found: dict[str, Any] = {}
+
+    async def is_ready() -> bool:
+        configuration = await desk.call("lambda", "GetFunctionConfiguration", {"FunctionName": name})
+        found.update(configuration)
+        if configuration.get("State") == "Failed" or configuration.get("LastUpdateStatus") == "Failed":
+            raise ResourceFailed(str(configuration.get("StateReason") or configuration.get("LastUpdateStatusReason")))
+        return configuration.get("State") != "Pending" and configuration.get("LastUpdateStatus") != "InProgress"
+
+    await desk.settle(is_ready)
+    return Made(name, {"Arn": found["FunctionArn"]})
+
+
+async def _create(desk: Desk, properties: Properties) -> Made:
+    name = properties.get("FunctionName", desk.name)
+    params = {
+        "FunctionName": name,
+        "Code": _code(properties),
+        "Tags": desk.merged_tags(properties) or None,
+        "Architectures": properties.get("Architectures"),
+        "PackageType": properties.get("PackageType"),
+        **{member: properties.get(_property(member)) for member in _CONFIGURATION.split()},
+    }
+    await desk.call("lambda", "CreateFunction", params)
+    if (reserved := properties.get("ReservedConcurrentExecutions")) is not None:
+        params = {"FunctionName": name, "ReservedConcurrentExecutions": reserved}
+        await desk.call("lambda", "PutFunctionConcurrency", params)
+    return await _settled(desk, name)
+
+
+def _property(member: str) -> str:
+    return "KmsKeyArn" if member == "KMSKeyArn" else member
+
+
+async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    refuse_changes("AWS::Lambda::Function", "ReservedConcurrentExecutions", old, new)
+    name = made.physical_id
+    changed: dict[str, Any] = {}
+    for member in _CONFIGURATION.split():
+        value = new.get(_property(member))
+        if value != old.get(_property(member)):
+            changed[member] = _UNSET.get(member) if value is None else value
+    if new["Code"] != old["Code"] or new.get("Architectures") != old.get("Architectures"):
+        params = {"FunctionName": name, **_code(new), "Architectures": new.get("Architectures")}
+        await desk.call("lambda", "UpdateFunctionCode", params)
+        await _settled(desk, name)
+    if changed:
+        await desk.call("lambda", "UpdateFunctionConfiguration", {"FunctionName": name, **changed})
+    tags, arn = desk.merged_tags(new), made.attributes["Arn"]
+    if removed := sorted(own_tags(old).keys() - tags.keys()):
+        await desk.call("lambda", "UntagResource", {"Resource": arn, "TagKeys": removed})
+    if tags and tags != own_tags(old):
+        await desk.call("lambda", "TagResource", {"Resource": arn, "Tags": tags})
+    return await _settled(desk, name)
+
+
+async def _delete(desk: Desk, name: str, properties: Properties) -> None:
+    await desk.drop("lambda", "DeleteFunction", {"FunctionName": name}, "ResourceNotFoundException")
+
+
+FUNCTION = resource_type(
+    "AWS::Lambda::Function",
+    create=_create,
+    update=_update,
+    delete=_delete,
+    properties="Architectures Code DeadLetterConfig Description Environment EphemeralStorage FileSystemConfigs"
+    " FunctionName Handler ImageConfig KmsKeyArn Layers LoggingConfig MemorySize PackageType"
+    " ReservedConcurrentExecutions Role Runtime SnapStart Tags Timeout TracingConfig VpcConfig",
+    required="Code Role",
+    immutable="FunctionName PackageType",
+    not_built="CapacityProviderConfig CodeSigningConfigArn DurableConfig FunctionScalingConfig PublishToLatestPublished"
+    " RecursiveLoop RuntimeManagementConfig TenancyConfig",
+    attributes="Arn",
+    name_property="FunctionName",
+    name_max=64,
+)
+
+_PERMISSION = (
+    "Action EventSourceToken FunctionName FunctionUrlAuthType InvokedViaFunctionUrl Principal PrincipalOrgID"
+    " SourceAccount SourceArn"
+)
+
+
+async def _add_permission(desk: Desk, properties: Properties) -> Made:
+    await desk.call("lambda", "AddPermission", {"StatementId": desk.name, **properties})
+    return Made(desk.name, {"Id": desk.name})
+
+
+async def _remove_permission(desk: Desk, statement_id: str, properties: Properties) -> None:
+    params = {"FunctionName": properties["FunctionName"], "StatementId": statement_id}
+    await desk.drop("lambda", "RemovePermission", params, "ResourceNotFoundException")
+
+
+PERMISSION = resource_type(
+    "AWS::Lambda::Permission",
+    create=_add_permission,
+    update=None,
+    delete=_remove_permission,
+    properties=_PERMISSION,
+    required="Action FunctionName Principal",
+    attributes="Id",
+    name_max=100,
+)

@@ -150,10 +150,10 @@ def as_params(value: Any, *, raw: bool) -> Any:
 
 
 def without_empty(value: Any) -> Any:
-    """Return a value without empty collections, which XML cannot always tell from absent ones."""
+    """Return a value without what is empty, which XML and bare bodies cannot always tell from what is absent."""
     if isinstance(value, dict):
         made = {key: without_empty(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in made.items() if inner not in ({}, [], None)}
+        return {key: inner for key, inner in made.items() if inner not in ({}, [], None, "", b"")}
     if isinstance(value, list | tuple):
         return [without_empty(inner) for inner in value]
     return int(value.timestamp()) if isinstance(value, datetime) else value

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -96,7 +97,4 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     first = b"GET /_cumulet/health HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /_cumulet/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     answer = exchange(server, first + last)
-    assert [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
-        b"HTTP/1.1 200 OK",
-        b"HTTP/1.1 404 Not Found",
-    ]
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"200", b"404"]

@@ -60,6 +60,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self._unparsed_bytes = 0
         self._too_large = False
+        self._refused = False
+        self._sender_done = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._body_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
@@ -76,7 +78,14 @@ class BoundedConnection(HttpToolsProtocol):
                 timer.cancel()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        # A client that has said all may still be listening: what it asked for is answered first.
+        self._sender_done = True
+        return bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
+
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         was_in_head = self._in_head
         super().data_received(data)
         if self._in_head:
@@ -114,6 +123,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -130,7 +141,10 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._held.flush()
+        last = not self.pipeline
         super().on_response_complete()
+        if last and self._sender_done:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -144,8 +158,9 @@ class BoundedConnection(HttpToolsProtocol):
             self._unread_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
+        self._refused = True
         if self._too_large:
             reason = f"The request line and headers are larger than {limits.HEAD_BYTES_MAX} bytes or too many."
             status = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -159,7 +174,11 @@ class BoundedConnection(HttpToolsProtocol):
             + b"\r\n\r\n"
             + body
         )
-        self.transport.close()
+        self._held.flush()
+        # Closed at once, with bytes unread, the kernel would take the answer back.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._body_timer = self.loop.call_later(limits.REFUSAL_SECONDS_MAX, self._cut)
 
     def _count_head(self, more: int) -> None:
         self._head_bytes += more

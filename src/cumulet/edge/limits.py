@@ -19,6 +19,9 @@ BODY_SECONDS_MAX: Final = 300.0
 UNREAD_SECONDS_MAX: Final = 60.0
 """How long a client may leave an answer unread before its connection is cut."""
 
+REFUSAL_SECONDS_MAX: Final = 2.0
+"""For a client whose request was refused to read why and close its end."""
+
 IDLE_SECONDS_MAX: Final = 65.0
 """Between two requests on one connection. Longer than the 60 s that AWS's SDKs keep an idle connection."""
 

@@ -75,9 +75,9 @@ def evaluate(
 ) -> Decision:
     """Return whether the request is allowed, and why. Without a session policy (None) nothing narrows a session."""
     identity = _speaking(request, identity_policies)
-    resource = _speaking(request, resource_policies)
-    bounds = _speaking(request, (boundary,) if boundary else ())
-    session = _speaking(request, session_policies or ())
+    resource = _speaking(request, resource_policies) if resource_policies else []
+    bounds = _speaking(request, (boundary,)) if boundary else []
+    session = _speaking(request, session_policies) if session_policies else []
 
     groups: tuple[tuple[PolicyKind, _Speaking], ...] = (
         ("identity", identity),
@@ -91,7 +91,7 @@ def evaluate(
 
     # From here on, every statement that speaks allows.
     caller = request.caller
-    grant = max([_grant(statement, caller) for _, statement in resource], default=Grant.NONE)
+    grant = max([_grant(statement, caller) for _, statement in resource]) if resource else Grant.NONE
     if caller.kind in ("service", "anonymous"):
         return _allowed("resource", resource) if grant is Grant.CALLER else Decision(False, "resource")
     own = caller.account == request.resource_account
@@ -114,11 +114,12 @@ _Speaking = list[tuple[str, Statement]]
 
 def _speaking(request: Request, policies: Sequence[Policy]) -> _Speaking:
     """Return the statements that speak of this request, with the names of their policies."""
+    action, resource, context, caller = request.action, request.resource, request.context, request.caller
     return [
-        (policy.name, statement)
-        for policy in policies
-        for statement in policy.document.statements
-        if statement.covers(request.action, request.resource, request.context) and _reaches(statement, request.caller)
+        (name, statement)
+        for name, document in policies
+        for statement in document.statements
+        if statement.covers(action, resource, context) and _reaches(statement, caller)
     ]
 
 

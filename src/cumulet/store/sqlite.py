@@ -59,14 +59,7 @@ CHECKPOINT_BYTES = 16 * 1024 * 1024
 """After about so many bytes the log is written back to the file. Larger logs make reads slower."""
 
 _PAGE_BYTES = 8192
-"""Up to about a quarter of a page lies beside its key in the tree, the rest in overflow pages of its own.
-
-Measured with 60-byte random keys, WITHOUT ROWID, 20,000 records, microseconds (page of 4096 / 8192 / 16384 / a rowid
-table at 4096): point read at 350 bytes 21 / 18 / 11 / 11, at 1,200 bytes 37 / 19 / 17 / 16, at 100 KB 278 / 186 / 149 /
-75; scan of 20 at 350 bytes 43 / 65 / 61 / 111, at 1,200 bytes 112 / 60 / 78 / 105; insert in groups of 50 at 350 bytes
-62 / 57 / 53 / 34. A rowid table inserts faster and reads large values faster, but a Query, the commonest read of many
-records, jumps for each. Memory-mapped reads lose what they gain: every commit of the other connection unmaps the file.
-"""
+"""Why, and why a table without row ids and no memory map: docs/decisions/0006-sqlite-file-layout.md."""
 
 _CACHE_KIB = 16 * 1024
 _GET = "SELECT v FROM kv WHERE k = ?"

@@ -112,25 +112,6 @@ def render(
     return _render_json(service, error, request_id)
 
 
-def internal_error(service: ServiceModel | None) -> ServiceError:
-    """Return what a client is told about a bug of ours: the service's own word for it, and no more."""
-    match service.name if service else "":
-        case "dynamodb" | "dynamodbstreams":
-            return ServiceError("InternalServerError", "Internal server error", status=500)
-        case "lambda":
-            return ServiceError(
-                "ServiceException", "An error occurred and the request cannot be processed.", status=500
-            )
-        case "s3":
-            return ServiceError("InternalError", "We encountered an internal error. Please try again.", status=500)
-        case _:
-            return ServiceError(
-                "InternalFailure",
-                "The request processing has failed because of an unknown error, exception or failure.",
-                status=500,
-            )
-
-
 def malformed_xml() -> ServiceError:
     """Return S3's answer to a body that it cannot read, or whose values it does not know."""
     return ServiceError(

@@ -1,6 +1,7 @@
 """What both dialects share: the owner of an API, its stages, and its deployments.
 
-A deployment is an immutable snapshot that a stage points to. The control planes write these records (from their own REST or HTTP records); the pipeline reads nothing else.
+A deployment is an immutable snapshot that a stage points to. The control planes write these
+records from their own REST or HTTP records; the pipeline reads nothing else.
 """
 
 from typing import Literal

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from cumulet.errors import ServiceError
-from cumulet.scope import Scope
+from cumulet.scope import GLOBAL_REGION, Scope
 from cumulet.services.iam.key_ids import split_access_key_id
 from cumulet.services.iam.records import ACCESS_KEYS, find_role, find_user
 from cumulet.services.iam.sessions import SESSION_PREFIX, Claims, find_signing_secret, is_own_key_id, unseal
@@ -59,18 +60,33 @@ def identify(tx: ReadTx, access_key_id: str, session_token: str | None, now_ms: 
 
 def _identify_session(tx: ReadTx, access_key_id: str, session_token: str, now_ms: int) -> Identity | None:
     signing_secret = find_signing_secret(tx)
-    if signing_secret is None or not is_own_key_id(signing_secret, access_key_id):
+    if signing_secret is None:
+        return None
+    session = _read_session(signing_secret, access_key_id, session_token)
+    if session is None:
+        return None
+    claims, identity = session
+    role = find_role(tx, Scope(claims.account, GLOBAL_REGION), claims.role_name)
+    if role is None or role.unique_id != claims.role_id:
+        raise _invalid()
+    if now_ms >= claims.expires_ms:
+        raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
+    return identity
+
+
+@lru_cache(maxsize=1024)
+def _read_session(signing_secret: bytes, access_key_id: str, session_token: str) -> tuple[Claims, Identity] | None:
+    """Return what a session token says, or None for a key that is not ours. Raises for a key of ours without its token.
+
+    Nothing here depends on the store or the time, so a session's requests verify its token once.
+    """
+    if not is_own_key_id(signing_secret, access_key_id):
         return None
     unsealed = unseal(signing_secret, session_token)
     if unsealed is None or unsealed[0].access_key_id != access_key_id:
         raise _invalid()
     claims, secret = unsealed
-    role = find_role(tx, Scope(claims.account, "").everywhere(), claims.role_name)
-    if role is None or role.unique_id != claims.role_id:
-        raise _invalid()
-    if now_ms >= claims.expires_ms:
-        raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
-    return Identity(secret, session_principal(claims))
+    return claims, Identity(secret, session_principal(claims))
 
 
 def session_principal(claims: Claims) -> Principal:

@@ -9,7 +9,6 @@ sessions.
 import base64
 import binascii
 import hmac
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -93,7 +92,6 @@ def seal(signing_secret: bytes, claims: Claims) -> SessionCredentials:
     return SessionCredentials(claims.access_key_id, _secret(signing_secret, mac), token)
 
 
-@lru_cache(maxsize=1024)
 def unseal(signing_secret: bytes, token: str) -> tuple[Claims, str] | None:
     """Return a token's claims and its secret access key, or None for a token that was not sealed with this secret."""
     try:

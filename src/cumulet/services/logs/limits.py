@@ -13,7 +13,7 @@ DESCRIBE_DEFAULT = 50
 PAGE_EVENTS_MAX = 10_000
 PAGE_BYTES_MAX = 1_048_576
 
-SEARCHED_EVENTS_MAX = 50_000
+SEARCHED_EVENTS_MAX = 20_000
 """How many events one FilterLogEvents looks at before it answers with what it has and a token. Ours: AWS answers with
 partly filled and empty pages as well, but does not say after how much work."""
 

@@ -3,7 +3,7 @@
 A standalone program of one thread (`python -I -S forkserver.py DESCRIPTOR`), in an interpreter that does not see the
 package and may be older (3.9). Its parent talks to it over that descriptor, a socket of packets, each one JSON:
 
-    it is told  {"bootstrap": path, "isolate": bool, ...}
+    it is told  {"runtime": folder, "isolate": bool, ...}
     it says     {"ready": true, "isolated": bool, "version": "3.11.7"}    or {"failed": why}
     it is told  {"start": key, ...} with the output pipe as a passed descriptor
     it says     {"started": key, "pid": pid of the guard} or {"failed": why, "start": key}
@@ -38,11 +38,10 @@ def load(name: str, path: str):
     return module
 
 
-def warm_up(python_path: str) -> None:
-    """Import what a function that talks to AWS imports, the modules of a client included."""
-    sys.path.append(python_path)
+def import_early():
+    """Import what most functions and the bootstrap use, and what an interpreter without `site` lacks."""
     import logging  # noqa: F401
-    import random  # noqa: F401  (registers its own reseeding after fork)
+    import random  # noqa: F401  (reseeds itself after a fork)
     import site
     import traceback  # noqa: F401
     import uuid  # noqa: F401
@@ -50,14 +49,6 @@ def warm_up(python_path: str) -> None:
     site.setquit()
     site.setcopyright()
     site.sethelper()
-    try:
-        import boto3
-    except ImportError:
-        return
-    # A client imports another 60 modules when it is made. This one is never used.
-    boto3.session.Session().client(
-        "dynamodb", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-"
-    ).close()
 
 
 class ForkServer:
@@ -68,7 +59,8 @@ class ForkServer:
         self._control = control
         self._settings = settings
         self._walls = load("cumulet_isolation", os.path.join(here, "isolation.py"))
-        self._runtime = load("cumulet_bootstrap", settings["bootstrap"])
+        self._runtime = load("cumulet_bootstrap", os.path.join(settings["runtime"], "bootstrap.py"))
+        self._sdk = load("cumulet_sdk", os.path.join(settings["runtime"], "sdk.py"))
         self._guards: dict[int, str] = {}
         self._isolation = None
 
@@ -85,7 +77,9 @@ class ForkServer:
             self._isolation = self._walls.Isolation(
                 self._settings["scratch"], self._settings["code_cache"], self._settings["visible"]
             )
-        warm_up(self._settings["python_path"])
+        import_early()
+        sys.path.append(self._settings["python_path"])
+        self._sdk.warm_up()
         gc.collect()
         gc.freeze()  # forks do not copy pages for the sake of the collector's marks
         wake_read, wake_write = os.pipe()

@@ -18,7 +18,7 @@ from cumulet.services.lambda_.execution.sandbox.process import Sandbox
 _log = logging.getLogger(__name__)
 
 FORK_SERVER = Path(__file__).with_name("forkserver.py")
-BOOTSTRAP = Path(__file__).parents[2] / "runtimes" / "python" / "bootstrap.py"
+PYTHON_RUNTIME = Path(__file__).parents[2] / "runtimes" / "python"
 RUNTIME_FOLDER = "/var/runtime"
 PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
@@ -83,7 +83,7 @@ class Zygote:
         ours.send(
             json.dumps(
                 {
-                    "bootstrap": str(BOOTSTRAP),
+                    "runtime": str(PYTHON_RUNTIME),
                     "python_path": RUNTIME_FOLDER if isolate else str(self._link(sdk)),
                     "isolate": isolate,
                     "scratch": str(scratch),

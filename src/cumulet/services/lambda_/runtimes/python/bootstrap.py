@@ -133,7 +133,9 @@ class RuntimeApi:
 
     def __init__(self, address):
         host, _, port = address.partition(":")
-        self._socket = socket.create_connection((host, int(port)))
+        # Not create_connection: a look-up, even of a number, loads the resolver's libraries.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.connect((host, int(port)))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
 

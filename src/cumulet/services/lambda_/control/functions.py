@@ -126,10 +126,10 @@ def list_versions_by_function(call: Call, tx: ReadTx, params: Params) -> Output:
     "UpdateFunctionCode",
     resource=unqualified_resource,
     resource_policy=function_policy,
-    params="FunctionName ZipFile S3Bucket S3Key S3ObjectVersion S3ObjectStorageMode ImageUri SourceKMSKeyArn "
-    "Architectures Publish DryRun RevisionId",
-    missing="ImageUri, SourceKMSKeyArn, Publish and S3ObjectStorageMode REFERENCE are refused; Architectures is "
-    "recorded, but code runs on the processor that is there",
+    params="FunctionName ZipFile S3Bucket S3Key S3ObjectVersion S3ObjectStorageMode Architectures Publish "
+    "DryRun RevisionId",
+    missing="Publish and S3ObjectStorageMode REFERENCE are refused; Architectures is recorded, but code runs on the "
+    "processor that is there",
 )
 async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Replace a function's code. With DryRun, return what would be and change nothing."""

@@ -1,0 +1,253 @@
+"""Query and Scan: ranges, order, paging, filters, counts, cost and refusals."""
+
+from typing import Any
+
+import pytest
+
+QUERY = {"TableName": "notes", "KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}}
+
+
+async def fill(notes: Any, count: int, **attributes: Any) -> None:
+    for number in range(count):
+        item = {"pk": {"S": "a"}, "sk": {"S": f"{number:03}"}, "n": {"N": str(number)}, **attributes}
+        await notes("PutItem", TableName="notes", Item=item)
+
+
+def sort_keys(answer: Any) -> list[str]:
+    return [item["sk"]["S"] for item in answer["Items"]]
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("pk = :p", ["000", "001", "002", "003", "004"]),
+        ("pk = :p AND sk = :x", ["002"]),
+        (":x = sk AND :p = pk", ["002"]),
+        ("pk = :p AND sk < :x", ["000", "001"]),
+        ("pk = :p AND sk <= :x", ["000", "001", "002"]),
+        ("pk = :p AND sk > :x", ["003", "004"]),
+        ("pk = :p AND sk >= :x", ["002", "003", "004"]),
+        ("pk = :p AND :x > sk", ["000", "001"]),
+        ("(pk = :p) AND (sk BETWEEN :x AND :y)", ["002", "003"]),
+        ("pk = :p AND begins_with(sk, :z)", ["000", "001", "002", "003", "004"]),
+        ("pk = :p AND begins_with(sk, :y)", ["003"]),
+    ],
+)
+async def test_key_conditions(notes: Any, condition: str, found: list[str]) -> None:
+    await fill(notes, 5)
+    values = {":p": {"S": "a"}, ":x": {"S": "002"}, ":y": {"S": "003"}, ":z": {"S": "00"}}
+    used = {name: value for name, value in values.items() if name in condition}
+    answer = await notes("Query", TableName="notes", KeyConditionExpression=condition, ExpressionAttributeValues=used)
+    assert sort_keys(answer) == found
+    assert (answer["Count"], answer["ScannedCount"]) == (len(found), len(found))
+    backwards = await notes(
+        "Query",
+        TableName="notes",
+        KeyConditionExpression=condition,
+        ExpressionAttributeValues=used,
+        ScanIndexForward=False,
+    )
+    assert sort_keys(backwards) == found[::-1]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("sk = :p", "Query condition missed key schema element: pk"),
+        ("pk = :p AND n = :p", "Query condition missed key schema element: sk"),
+        ("pk < :p", "Query key condition not supported"),
+        (
+            "pk = :p OR sk = :p",
+            "Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression: OR",
+        ),
+        (
+            "pk = :p AND NOT sk = :p",
+            "Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression: NOT",
+        ),
+        (
+            "pk = :p AND sk <> :p",
+            "Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression: <>",
+        ),
+        (
+            "pk = :p AND contains(sk, :p)",
+            "Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression: contains",
+        ),
+        (
+            "pk = :p AND sk > :p AND sk < :p",
+            "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key",
+        ),
+        (
+            "pk = :p AND sk.x = :p",
+            "Invalid KeyConditionExpression: KeyConditionExpressions cannot have conditions on nested attributes",
+        ),
+        ("", "Invalid KeyConditionExpression: The expression can not be empty;"),
+    ],
+)
+async def test_wrong_key_conditions(notes: Any, refused: Any, condition: str, message: str) -> None:
+    assert await refused(
+        notes(
+            "Query",
+            TableName="notes",
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={":p": {"S": "a"}},
+        )
+    ) == ("ValidationException", message)
+
+
+async def test_a_condition_must_have_the_keys_type(notes: Any, refused: Any) -> None:
+    assert await refused(notes("Query", **{**QUERY, "ExpressionAttributeValues": {":p": {"N": "1"}}})) == (
+        "ValidationException",
+        "One or more parameter values were invalid: Condition parameter type does not match schema type",
+    )
+
+
+async def test_a_filter_works_on_what_was_read(notes: Any) -> None:
+    await fill(notes, 10)
+    values = {":p": {"S": "a"}, ":n": {"N": "6"}}
+    answer = await notes(
+        "Query",
+        TableName="notes",
+        KeyConditionExpression="pk = :p",
+        FilterExpression="n >= :n",
+        ExpressionAttributeValues=values,
+        Limit=8,
+    )
+    assert sort_keys(answer) == ["006", "007"]
+    assert (answer["Count"], answer["ScannedCount"]) == (2, 8)
+    assert answer["LastEvaluatedKey"] == {"pk": {"S": "a"}, "sk": {"S": "007"}}
+    counts = await notes(
+        "Query",
+        TableName="notes",
+        KeyConditionExpression="pk = :p",
+        FilterExpression="n >= :n",
+        ExpressionAttributeValues=values,
+        Select="COUNT",
+    )
+    assert counts == {"Count": 4, "ScannedCount": 10}
+
+
+async def test_a_filter_may_not_ask_for_keys(notes: Any, refused: Any) -> None:
+    assert await refused(notes("Query", **QUERY, FilterExpression="sk = :p")) == (
+        "ValidationException",
+        "Filter Expression can only contain non-primary key attributes: Primary key attribute: sk",
+    )
+
+
+async def test_a_page_ends_with_the_item_that_passes_1_mb(notes: Any) -> None:
+    await fill(notes, 6, text={"S": "x" * 300_000})
+    first = await notes("Query", **QUERY, ReturnConsumedCapacity="TOTAL")
+    assert sort_keys(first) == ["000", "001", "002", "003"]
+    assert first["ConsumedCapacity"]["CapacityUnits"] == -(-4 * 300_019 // 4096) / 2
+    second = await notes("Query", **QUERY, ExclusiveStartKey=first["LastEvaluatedKey"])
+    assert sort_keys(second) == ["004", "005"]
+    assert "LastEvaluatedKey" not in second
+
+
+async def test_a_full_page_has_a_last_key_even_at_the_end(notes: Any) -> None:
+    await fill(notes, 3)
+    page = await notes("Query", **QUERY, Limit=3)
+    assert page["LastEvaluatedKey"] == {"pk": {"S": "a"}, "sk": {"S": "002"}}
+    assert await notes("Query", **QUERY, ExclusiveStartKey=page["LastEvaluatedKey"]) == {
+        "Items": [],
+        "Count": 0,
+        "ScannedCount": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (
+            {"pk": {"S": "a"}},
+            "The provided starting key is invalid: The provided key element does not match the schema",
+        ),
+        (
+            {"pk": {"S": "b"}, "sk": {"S": "0"}},
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ),
+        ({"pk": {"S": "a"}, "sk": {"S": "9"}}, "The provided starting key does not match the range key predicate"),
+    ],
+)
+async def test_a_wrong_starting_key(notes: Any, refused: Any, start: Any, message: str) -> None:
+    assert await refused(
+        notes(
+            "Query",
+            TableName="notes",
+            KeyConditionExpression="pk = :p AND sk < :s",
+            ExpressionAttributeValues={":p": {"S": "a"}, ":s": {"S": "5"}},
+            ExclusiveStartKey=start,
+        )
+    ) == ("ValidationException", message)
+
+
+async def test_keys_with_any_bytes_stay_in_their_partition(notes: Any) -> None:
+    keys = ["\x00", "\x00\x00", "\x00\x01", "a", "a\x00", "a\x00b", "\u00ff", "\U0010ffff"]
+    for key in keys:
+        for other in ("p", "p\x00", "p\x00\u00ff"):
+            await notes("PutItem", TableName="notes", Item={"pk": {"S": other}, "sk": {"S": key}})
+    answer = await notes("Query", **{**QUERY, "ExpressionAttributeValues": {":p": {"S": "p"}}})
+    assert sort_keys(answer) == sorted(keys)
+    begins = await notes(
+        "Query",
+        TableName="notes",
+        KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
+        ExpressionAttributeValues={":p": {"S": "p\x00"}, ":s": {"S": "a\x00"}},
+    )
+    assert sort_keys(begins) == ["a\x00", "a\x00b"]
+
+
+async def test_scan_pages_and_segments_cover_the_table(notes: Any) -> None:
+    for number in range(40):
+        await notes("PutItem", TableName="notes", Item={"pk": {"S": str(number)}, "sk": {"S": "x"}})
+    whole = await notes("Scan", TableName="notes")
+    order = [item["pk"]["S"] for item in whole["Items"]]
+    assert sorted(order, key=int) == [str(number) for number in range(40)]
+    paged: list[str] = []
+    start: dict[str, Any] = {}
+    while True:
+        page = await notes("Scan", TableName="notes", Limit=7, **start)
+        paged += [item["pk"]["S"] for item in page["Items"]]
+        if "LastEvaluatedKey" not in page:
+            break
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    assert paged == order
+    parts = [await notes("Scan", TableName="notes", Segment=segment, TotalSegments=3) for segment in range(3)]
+    assert [item["pk"]["S"] for part in parts for item in part["Items"]] == order
+    assert all(part["Count"] for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"Segment": 0},
+            "The TotalSegments parameter is required but was not present in the request when Segment parameter "
+            "is present",
+        ),
+        (
+            {"TotalSegments": 4},
+            "The Segment parameter is required but was not present in the request when parameter "
+            "TotalSegments is present",
+        ),
+        (
+            {"Segment": 5, "TotalSegments": 5},
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 5 is not less "
+            "than TotalSegments: 5",
+        ),
+        ({"IndexName": "by-title"}, "The table does not have the specified index: by-title"),
+        (
+            {"Select": "COUNT", "ProjectionExpression": "pk"},
+            "Cannot specify the ProjectionExpression when choosing to get only the Count",
+        ),
+    ],
+)
+async def test_scan_refuses(notes: Any, refused: Any, params: dict[str, Any], message: str) -> None:
+    assert await refused(notes("Scan", TableName="notes", **params)) == ("ValidationException", message)
+
+
+async def test_a_scan_bills_each_partition_it_touches(notes: Any) -> None:
+    await notes("PutItem", TableName="notes", Item={"pk": {"S": "a"}, "sk": {"S": "x"}})
+    answer = await notes("Scan", TableName="notes", ReturnConsumedCapacity="TOTAL")
+    assert answer["ConsumedCapacity"]["CapacityUnits"] == 2
+    segment = await notes("Scan", TableName="notes", Segment=3, TotalSegments=4, ReturnConsumedCapacity="TOTAL")
+    assert segment["ConsumedCapacity"]["CapacityUnits"] == 0.5

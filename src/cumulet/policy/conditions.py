@@ -4,7 +4,6 @@ Sources: IAM user guide, "Condition operators" and "Multivalued context keys".
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -131,9 +130,12 @@ def _compared(
 
 def _number(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
         raise BadCondition(text) from None
+    if not number.is_finite():
+        raise BadCondition(text)
+    return number
 
 
 def _moment(text: str) -> float:
@@ -158,7 +160,7 @@ def _flag(text: str) -> bool:
 def _binary(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise BadCondition(text) from None
 
 

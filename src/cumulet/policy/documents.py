@@ -108,7 +108,7 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
 def _parse_json(text: str, kind: DocumentKind) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates)
-    except ValueError:
+    except (ValueError, RecursionError):
         # CreateRole words it differently from PutRolePolicy.
         _refuse("This policy contains invalid Json" if kind == "trust" else SYNTAX)
 
@@ -269,4 +269,5 @@ def _as_sequence(element: Any) -> list[Any]:
 
 
 def _refuse(words: str) -> NoReturn:
-    raise ServiceError("MalformedPolicyDocument", words, status=400)
+    # JSON can escape half a character, which no answer could hold.
+    raise ServiceError("MalformedPolicyDocument", words.encode(errors="replace").decode(), status=400)

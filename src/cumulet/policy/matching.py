@@ -110,8 +110,8 @@ def any_action(texts: Sequence[str]) -> Callable[[str], bool]:
     """
     names: dict[str, list[str]] = {}
     for text in texts:
-        vendor, _, name = text.lower().partition(":")
-        names.setdefault(vendor, []).append(name or "*")
+        vendor, colon, name = text.lower().partition(":")
+        names.setdefault(vendor, []).append(name if colon else "*")
     compiled: dict[str, re.Pattern[str]] = {}
 
     def matches(vendor: str, name: str) -> bool:
@@ -132,27 +132,42 @@ def any_action(texts: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _regex(pieces: tuple[Piece, ...], style: Style, context: Context) -> str | None:
-    """Return the pattern as a regular expression, or None if a variable stands for nothing."""
+    """Return the pattern as a regular expression, or None if a variable stands for nothing.
+
+    What lies between two stars is matched where it comes first, and never anywhere else (an atomic group): the first
+    place leaves the most to what follows, so nothing is lost, and no pattern takes more than linear time per star.
+    """
     by_part = style == "arn" and pieces != (Wildcard("*"),)
     colons = 0
-    parts: list[str] = []
+    stars: list[str] = []
+    runs: list[list[str]] = [[]]
     for piece in pieces:
         if isinstance(piece, Wildcard):
             # Each of the first five parts of an ARN is matched on its own.
             sign = "[^:]" if by_part and colons < ARN_COLONS else "."
-            parts.append(sign + "*" if piece.sign == "*" else sign)
+            if piece.sign == "?":
+                runs[-1].append(sign)
+            else:
+                stars.append(sign + "*")
+                runs.append([])
         elif isinstance(piece, Variable):
             value = piece.resolve(context)
             if value is None:
                 return None
-            parts.append(re.escape(value))
+            runs[-1].append(re.escape(value))
         else:
             colons += piece.count(":")
-            parts.append(re.escape(piece))
+            runs[-1].append(re.escape(piece))
     if by_part and colons < ARN_COLONS:
         # IAM user guide, "Resource": an incomplete ARN is completed with wildcards.
-        parts.append(":.*")
-    return "".join(parts)
+        runs[-1].append(":")
+        stars.append(".*")
+        runs.append([])
+    first, *rest = ["".join(run) for run in runs]
+    if not rest:
+        return first
+    *between, last = zip(stars, rest, strict=True)
+    return first + "".join([f"(?>{star}?{run})" for star, run in between]) + "".join(last)
 
 
 @lru_cache(maxsize=4096)

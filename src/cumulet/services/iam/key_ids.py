@@ -5,7 +5,6 @@ After the four letters of the prefix come sixteen base32 characters: a bit that 
 """
 
 import base64
-import binascii
 from typing import Final
 
 TAIL_BITS: Final = 39
@@ -26,7 +25,7 @@ def split_access_key_id(key_id: str) -> tuple[str, int] | None:
         return None
     try:
         bits = int.from_bytes(base64.b32decode(key_id[PREFIX_CHARACTERS:]), "big")
-    except binascii.Error:
+    except ValueError:
         return None
     account = bits >> TAIL_BITS & (1 << ACCOUNT_BITS) - 1
     return f"{account:012}", bits & (1 << TAIL_BITS) - 1

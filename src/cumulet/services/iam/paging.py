@@ -1,7 +1,6 @@
 """IAM's paging: Marker in, IsTruncated and Marker out."""
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable
 from itertools import dropwhile, islice
 from typing import Any, TypeVar
@@ -35,5 +34,5 @@ def page(params: Params, items: Iterable[T], name_of: Callable[[T], str]) -> tup
 def _read_marker(marker: str) -> str:
     try:
         return base64.b64decode(marker, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise ServiceError("ValidationError", f"Invalid Marker: {marker}", status=400) from None

@@ -188,7 +188,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
         raise invalid("$LATEST version cannot be deleted without deleting the function.")
     blobs.release(tx, function.latest.code_blob)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
-    return {}
+    return {"StatusCode": 204}
 
 
 def _check_absent(tx: ReadTx, ref: FunctionRef) -> None:

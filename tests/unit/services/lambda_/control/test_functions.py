@@ -255,7 +255,7 @@ async def test_a_deleted_function_is_gone_and_its_code_too(house: Any) -> None:
     assert await _blobs(house) == 1
     await house.create("twin")
     assert await _blobs(house) == 1, "equal archives are stored once"
-    await house.call("lambda", "DeleteFunction", {"FunctionName": "notes"})
+    assert await house.call("lambda", "DeleteFunction", {"FunctionName": "notes"}) == {"StatusCode": 204}
     assert await house.refusal("GetFunction", {"FunctionName": "notes"}) == (
         "ResourceNotFoundException",
         f"Function not found: {ARN}",

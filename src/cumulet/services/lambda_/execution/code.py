@@ -46,7 +46,7 @@ class CodeCache:
 
 
 def unpack(archive: bytes, target: Path) -> None:
-    """Unpack `archive` into the new folder `target`. Raises ServiceError for one that cannot be; nothing is left then."""
+    """Unpack `archive` into the new folder `target`. Raises ServiceError, and leaves nothing, if it cannot be."""
     draft = target.with_name(f"{target.name}.{os.getpid()}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -112,6 +112,6 @@ def _safe_name(name: str) -> PurePosixPath:
 
 
 def _stays_inside(path: Path, destination: str, folder: Path) -> bool:
-    if os.path.isabs(destination):
+    if PurePosixPath(destination).is_absolute():
         return False
     return Path(os.path.normpath(path.parent / destination)).is_relative_to(folder)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cumulet.errors import ServiceError
@@ -218,7 +218,8 @@ class LogShipper:
 
     async def _send(self, stream: LogStream) -> None:
         while stream.pending:
-            batch, size = [], 0
+            batch: list[dict[str, object]] = []
+            size = 0
             while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
                 timestamp, text = stream.pending[0]
                 cost = len(text.encode()) + limits.LOG_EVENT_OVERHEAD_BYTES
@@ -260,6 +261,6 @@ class LogShipper:
         stream.pending.clear()
         stream.pending_bytes = 0
 
-    async def _call(self, stream: LogStream, operation: str, params: dict[str, object]) -> None:
+    async def _call(self, stream: LogStream, operation: str, params: Mapping[str, object]) -> None:
         assert stream.principal is not None
         await self._ground.operations.call(stream.principal, stream.scope, "logs", operation, params)

@@ -1,4 +1,4 @@
-"""The execution plane's face: an invocation goes in, its result comes out. Everything else in this folder is behind it."""
+"""The execution plane's face: an invocation goes in, its result comes out. All else in this folder is behind it."""
 
 from typing import Protocol
 
@@ -15,6 +15,10 @@ class ExecutionPlane(Protocol):
 
     async def stop(self) -> None:
         """Let running invocations end (bounded), then leave no process behind."""
+        ...
+
+    def prepare(self, runtime: str) -> None:
+        """Begin to warm what functions of this runtime start from; a hint that returns at once."""
         ...
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:

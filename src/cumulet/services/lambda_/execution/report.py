@@ -75,11 +75,11 @@ def exit_words(status: int | None) -> str:
         return "Runtime exited without providing a reason"
     if code > 0:
         return f"Runtime exited with error: exit status {code}"
-    return f"Runtime exited with error: signal: {SIGNAL_WORDS.get(-code, signal.strsignal(-code) or -code)}"
+    return f"Runtime exited with error: signal: {SIGNAL_WORDS.get(-code) or signal.strsignal(-code) or -code}"
 
 
 # As the Go language names signals, in which AWS's supervisor is written.
-SIGNAL_WORDS = {
+SIGNAL_WORDS: dict[int, str] = {
     signal.SIGABRT: "aborted",
     signal.SIGBUS: "bus error",
     signal.SIGFPE: "floating point exception",

@@ -32,7 +32,7 @@ class RoleSessions:
         self._asked: dict[tuple[str, str], asyncio.Future[RoleSession]] = {}
 
     async def get(self, scope: Scope, version: VersionRecord) -> RoleSession:
-        """Return a session for this function with time left. Raises AccessDeniedException if Lambda may not assume it."""
+        """Return a session for this function with time left. Raises AccessDeniedException if there may be none."""
         key = (version.arn, version.role)
         kept = self._kept.get(key)
         if kept is not None and self._ground.clock.now_ms() < kept.retire_ms:

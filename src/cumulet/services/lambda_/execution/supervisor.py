@@ -6,11 +6,13 @@ is planned anew and the plan's actions are performed; nothing else starts, assig
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
@@ -20,7 +22,7 @@ from cumulet.services.lambda_.execution.code import CodeCache
 from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
-from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
+from cumulet.services.lambda_.execution.logs import LogShipper
 from cumulet.services.lambda_.execution.occupancy import Environment, Job
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_interpreter, own_interpreter
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
@@ -61,7 +63,6 @@ class Supervisor:
         self._alive = 0
         self._quiet = asyncio.Event()
         self._stopping = False
-        self.states: Counter[State] = Counter()
 
     # Demand
 
@@ -330,7 +331,7 @@ class Supervisor:
         self._zygotes.clear()
         await self._shipper.flush()
 
-    def _spawn_task(self, work: "asyncio.Future[None] | object") -> None:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -16,6 +16,9 @@ hunts them down. It ends when the fork server ends (the kernel sees to that), an
 closes the socket, as it does when it is killed: so nothing outlives the server.
 """
 
+# What is imported here is imported in every environment, and Python 3.9 must be able to read it.
+# ruff: noqa: PTH, UP031, BLE001
+
 from __future__ import annotations
 
 import gc
@@ -26,19 +29,21 @@ import select
 import signal
 import socket
 import sys
+from typing import Any, NoReturn
 
 PACKET_BYTES_MAX = 256 * 1024
 
 
-def load(name: str, path: str):
+def load(name: str, path: str) -> Any:
     """Return the module in the file `path`."""
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def import_early():
+def import_early() -> None:
     """Import what most functions and the bootstrap use, and what an interpreter without `site` lacks."""
     import logging  # noqa: F401
     import random  # noqa: F401  (reseeds itself after a fork)
@@ -54,7 +59,7 @@ def import_early():
 class ForkServer:
     """The loop: requests in, forks out, ends reported."""
 
-    def __init__(self, control: socket.socket, settings: dict) -> None:
+    def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
         here = os.path.dirname(os.path.abspath(__file__))
         self._control = control
         self._settings = settings
@@ -62,9 +67,9 @@ class ForkServer:
         self._runtime = load("cumulet_bootstrap", os.path.join(settings["runtime"], "bootstrap.py"))
         self._sdk = load("cumulet_sdk", os.path.join(settings["runtime"], "sdk.py"))
         self._guards: dict[int, str] = {}
-        self._isolation = None
+        self._isolation: Any = None
 
-    def say(self, **packet) -> None:
+    def say(self, **packet: Any) -> None:
         """Send one packet to the parent; it may be gone, then so are we soon."""
         try:
             self._control.send(json.dumps(packet).encode())
@@ -124,8 +129,8 @@ class ForkServer:
             self.say(started=request["start"], pid=pid)
         os.close(descriptors[0])
 
-    def _guard(self, request: dict, output: int) -> None:
-        """Be the guard of one environment. Never returns."""
+    def _guard(self, request: dict[str, Any], output: int) -> NoReturn:
+        """Be the guard of one environment."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
@@ -146,7 +151,7 @@ class ForkServer:
                 self._watch_isolated(request["start"], runtime)
             else:
                 self._watch_plain(request["start"], runtime)
-        except BaseException as failure:  # noqa: BLE001  the edge of a forked process: nothing may run on above it
+        except BaseException as failure:  # the edge of a forked process: nothing may run on above it
             os.write(2, f"cumulet: an environment could not be set up: {failure!r}\n".encode())
         os._exit(1)
 
@@ -170,8 +175,8 @@ class ForkServer:
             _reap_children(wait=True)
         os._exit(0)
 
-    def _become_runtime(self, request: dict, output: int) -> None:
-        """Be the runtime of one environment. Never returns."""
+    def _become_runtime(self, request: dict[str, Any], output: int) -> NoReturn:
+        """Be the runtime of one environment."""
         self._control.close()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -219,7 +224,7 @@ def _kill(pid: int) -> None:
 
 
 def _reap_children(wait: bool = False) -> dict[int, int]:
-    ended = {}
+    ended: dict[int, int] = {}
     try:
         while True:
             pid, status = os.waitpid(-1, 0 if wait and not ended else os.WNOHANG)

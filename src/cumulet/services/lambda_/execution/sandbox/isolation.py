@@ -7,6 +7,9 @@ each environment then adds what is its own: /var/task, a private /tmp, /proc of 
 make the namespaces directly; otherwise inside a user namespace, where the kernel permits that.
 """
 
+# What is imported here is imported in every environment, and Python 3.9 must be able to read it.
+# ruff: noqa: PTH
+
 from __future__ import annotations
 
 import ctypes
@@ -84,8 +87,8 @@ class Isolation:
     def __init__(self, scratch: str, code_cache: str, visible: dict[str, str]) -> None:
         """Move this process into a root of its own, built in the empty folder `scratch`.
 
-        `visible` maps paths in that root to what is seen there. Raises OSError where the kernel does not permit it; then
-        this process is of no use any more.
+        `visible` maps paths in that root to what is seen there. Raises OSError where the kernel does not permit it;
+        then this process is of no use any more.
         """
         self.is_root = os.geteuid() == 0
         if not self.is_root:

@@ -7,6 +7,9 @@ runtime's name asks for. Error texts, log lines and the context object are those
 An answer and the request for the next event leave in one write (HTTP pipelining), which saves a wake-up per event.
 """
 
+# What is imported here is imported in every environment, and Python 3.9 must be able to read it.
+# ruff: noqa: PTH, UP031, SIM115, BLE001
+
 from __future__ import annotations
 
 import atexit
@@ -19,7 +22,11 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
+
+Handler = Callable[[Any, Any], Any]
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n"
 FRAME_TEXT = b"\xa5\x5a\x00\x03"
@@ -34,7 +41,7 @@ OWN_IMPORTS += ("string", "sys", "time", "traceback", "weakref", "warnings", "ty
 class Fault(Exception):
     """An error of the runtime's own kind, before or around the handler."""
 
-    def __init__(self, error_type, message, trace=()):
+    def __init__(self, error_type: str, message: str, trace: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.error_type = error_type
         self.trace = list(trace)
@@ -45,11 +52,11 @@ class CognitoIdentity:
 
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         self.cognito_identity_id = values.get("cognitoIdentityId")
         self.cognito_identity_pool_id = values.get("cognitoIdentityPoolId")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return _render(self, self.__slots__)
 
 
@@ -58,11 +65,11 @@ class Client:
 
     __slots__ = ("app_package_name", "app_title", "app_version_code", "app_version_name", "installation_id")
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         for name in self.__slots__:
             setattr(self, name, values.get(name))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return _render(self, self.__slots__)
 
 
@@ -71,20 +78,27 @@ class ClientContext:
 
     __slots__ = ("client", "custom", "env")
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         self.custom = values.get("custom")
         self.env = values.get("env")
         client = values.get("client")
         self.client = None if client is None else Client(client)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return _render(self, ("custom", "env", "client"))
 
 
 class LambdaContext:
     """The handler's second argument."""
 
-    def __init__(self, request_id, invoked_function_arn, deadline_ms, client_context, identity):
+    def __init__(
+        self,
+        request_id: str,
+        invoked_function_arn: str | None,
+        deadline_ms: int,
+        client_context: ClientContext | None,
+        identity: CognitoIdentity,
+    ) -> None:
         environ = os.environ
         self.aws_request_id = request_id
         self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
@@ -98,15 +112,15 @@ class LambdaContext:
         self.identity = identity
         self._deadline_ms = deadline_ms
 
-    def get_remaining_time_in_millis(self):
+    def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds left before the invocation is ended; 0 if none are."""
         return max(0, self._deadline_ms - int(time.time() * 1000))
 
-    def log(self, message):
+    def log(self, message: object) -> None:
         """Write to the function's log."""
         sys.stdout.write(str(message))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return _render(
             self,
             (
@@ -124,14 +138,14 @@ class LambdaContext:
         )
 
 
-def _render(thing, names):
+def _render(thing: object, names: Sequence[str]) -> str:
     return type(thing).__name__ + "([" + ",".join(f"{name}={getattr(thing, name)}" for name in names) + "])"
 
 
 class RuntimeApi:
     """The Runtime API over one connection that stays open."""
 
-    def __init__(self, address):
+    def __init__(self, address: str) -> None:
         host, _, port = address.partition(":")
         # Not create_connection: a look-up, even of a number, loads the resolver's libraries.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -139,12 +153,14 @@ class RuntimeApi:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
 
-    def next_event(self):
+    def next_event(self) -> tuple[dict[str, str], bytes]:
         """Return the headers (lower-case names) and the body of the next event."""
         self._socket.sendall(NEXT)
-        return self._receive()[1:]
+        return self._receive()
 
-    def answer(self, request_id, outcome, body, content_type, headers=""):
+    def answer(
+        self, request_id: str, outcome: bytes, body: bytes, content_type: bytes, headers: str = ""
+    ) -> tuple[dict[str, str], bytes]:
         """Post the outcome of an event, and return the next one."""
         self._socket.sendall(
             b"POST /2018-06-01/runtime/invocation/%b/%b HTTP/1.1\r\nHost: runtime\r\nContent-Type: %b\r\n"
@@ -152,9 +168,9 @@ class RuntimeApi:
             % (request_id.encode(), outcome, content_type, len(body), headers.encode(), body, NEXT)
         )
         self._receive()  # 202; or 413, and then the Runtime API has told the caller itself
-        return self._receive()[1:]
+        return self._receive()
 
-    def init_error(self, error_type, body):
+    def init_error(self, error_type: str, body: bytes) -> None:
         """Post why this runtime cannot start."""
         self._socket.sendall(
             b"POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: runtime\r\n"
@@ -164,7 +180,7 @@ class RuntimeApi:
         )
         self._receive()
 
-    def _receive(self):
+    def _receive(self) -> tuple[dict[str, str], bytes]:
         data = self._received
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._more()
@@ -181,9 +197,9 @@ class RuntimeApi:
                 missing -= len(parts[-1])
             data, start = b"".join(parts), 0
         self._received = data[start + length :]
-        return lines[0], headers, data[start : start + length]
+        return headers, data[start : start + length]
 
-    def _more(self):
+    def _more(self) -> bytes:
         data = self._socket.recv(262_144)
         if not data:
             os._exit(0)  # the server is gone, and so are we
@@ -193,13 +209,13 @@ class RuntimeApi:
 class Encoder(json.JSONEncoder):
     """Results as JSON: decimals are numbers with all their digits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         # The runtimes from 3.12 on write UTF-8, the older ones escape.
         newer = int(os.environ.get("AWS_EXECUTION_ENV", "python3.0").rpartition(".")[2]) >= 12
         super().__init__(ensure_ascii=not newer)
-        self._decimals = []
+        self._decimals: list[str] = []
 
-    def default(self, value):
+    def default(self, value: Any) -> Any:
         if not isinstance(value, Decimal):
             return super().default(value)
         if value.is_nan():
@@ -207,7 +223,7 @@ class Encoder(json.JSONEncoder):
         self._decimals.append(str(value))
         return f"\ue000{len(self._decimals) - 1}\ue001"
 
-    def encode(self, value):
+    def encode(self, value: Any) -> str:
         text = super().encode(value)
         if self._decimals:
             opening, closing = ("\ue000", "\ue001") if not self.ensure_ascii else ("\\ue000", "\\ue001")
@@ -220,20 +236,20 @@ class Encoder(json.JSONEncoder):
 class LogHandler(logging.Handler):
     """Sends each record as one frame, so that one of many lines stays one log event."""
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         write_frame(self.format(record))
 
 
 class _RequestId(logging.Filter):
     current = ""
 
-    def filter(self, record):
+    def filter(self, record: logging.LogRecord) -> bool:
         record.aws_request_id = _RequestId.current
         record.tenant_id = None
         return True
 
 
-def write_frame(text, kind=FRAME_TEXT):
+def write_frame(text: str, kind: bytes = FRAME_TEXT) -> None:
     """Write one log event: type, length, microseconds, text (the framing of AWS's telemetry descriptor)."""
     sys.stdout.flush()
     data = text.encode("utf-8", "replace")
@@ -242,7 +258,7 @@ def write_frame(text, kind=FRAME_TEXT):
         data = data[os.write(1, data) :]
 
 
-def set_up_logging():
+def set_up_logging() -> None:
     """Give the root logger the handler and format that AWS gives it."""
     logging.Formatter.converter = time.gmtime
     handler = LogHandler()
@@ -256,7 +272,7 @@ def set_up_logging():
     root.handlers[:] = [handler]
 
 
-def load_handler(name):
+def load_handler(name: str) -> Handler:
     """Return the function that `module.path.function` names. Raises Fault in AWS's words."""
     try:
         module_name, function_name = name.rsplit(".", 1)
@@ -279,7 +295,7 @@ def load_handler(name):
         raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
 
 
-def error_of(failure, request_id=""):
+def error_of(failure: BaseException, request_id: str = "") -> dict[str, Any]:
     """Return the error object for an exception."""
     if isinstance(failure, Fault):
         error_type, trace = failure.error_type, failure.trace
@@ -288,7 +304,7 @@ def error_of(failure, request_id=""):
     return {"errorMessage": str(failure), "errorType": error_type, "requestId": request_id, "stackTrace": trace}
 
 
-def stack_trace(failure):
+def stack_trace(failure: BaseException) -> list[str]:
     """Return the formatted frames of an exception, without those of this file that lead to the function's code."""
     frames = [
         (frame.filename, frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(failure.__traceback__)
@@ -298,7 +314,7 @@ def stack_trace(failure):
     return traceback.format_list(frames[first:])
 
 
-def log_error(error):
+def log_error(error: dict[str, Any]) -> None:
     """Write an error object to the log, as one event."""
     lines = [
         f"[ERROR] {error['errorType']}: {error['errorMessage']}"
@@ -313,7 +329,7 @@ def log_error(error):
     write_frame("\n".join(lines), FRAME_TEXT_ERROR)
 
 
-def parse_context(headers):
+def parse_context(headers: dict[str, str]) -> LambdaContext:
     """Return the context object of an event."""
     client_context = identity = None
     if text := headers.get("lambda-runtime-client-context"):
@@ -329,14 +345,14 @@ def parse_context(headers):
     )
 
 
-def _parse_header(text, name):
+def _parse_header(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as wrong:
         raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to parse {name} JSON: {wrong}") from None
 
 
-def serve(api, handler):
+def serve(api: RuntimeApi, handler: Handler) -> None:
     """Answer events for ever."""
     encoder = Encoder()
     headers, body = api.next_event()
@@ -348,7 +364,7 @@ def serve(api, handler):
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         try:
             answer = handle(handler, encoder, headers, body)
-        except Exception as failure:  # noqa: BLE001  whatever a handler raises is its answer, not our failure
+        except Exception as failure:  # whatever a handler raises is its answer, not our failure
             error = error_of(failure, request_id)
             log_error(error)
             answer = None
@@ -361,7 +377,7 @@ def serve(api, handler):
             headers, body = api.answer(request_id, b"response", *answer)
 
 
-def handle(handler, encoder, headers, body):
+def handle(handler: Handler, encoder: Encoder, headers: dict[str, str], body: bytes) -> tuple[bytes, bytes]:
     """Return the handler's answer as bytes, and their content type."""
     context = parse_context(headers)
     try:
@@ -373,11 +389,11 @@ def handle(handler, encoder, headers, body):
         return result, b"application/unknown"
     try:
         return encoder.encode(result).encode(), b"application/json"
-    except Exception as wrong:  # noqa: BLE001  an object's own methods run in here
+    except Exception as wrong:  # an object's own methods run in here
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {wrong}") from None
 
 
-def unload_shadowed(folders):
+def unload_shadowed(folders: Sequence[str]) -> None:
     """Forget the modules imported before the fork that the function brings itself, as boto3 of another version.
 
     They would hide the function's own: in AWS's runtime a fresh import finds /var/task first.
@@ -393,16 +409,16 @@ def unload_shadowed(folders):
         del sys.modules[name]
 
 
-def unbuffered(descriptor):
+def unbuffered(descriptor: int) -> io.TextIOWrapper:
     """Return a text stream of which nothing stays behind in the process."""
     raw = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-def main(task_root):
+def main(task_root: str) -> None:
     """Be the runtime: never returns."""
     time.tzset()
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives
+    sys.stdin = open(0, closefd=False)
     sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
     sys.argv = [""]
     folders = [task_root, "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
@@ -413,16 +429,16 @@ def main(task_root):
         run(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"]))
     except SystemExit as leaving:
         leave(leaving.code)
-    except BaseException:  # noqa: BLE001  the edge of the process: what an interpreter does with it, we do
+    except BaseException:  # the edge of the process: what an interpreter does with it, we do
         traceback.print_exc()
         leave(1)
 
 
-def run(api):
+def run(api: RuntimeApi) -> None:
     """Load the handler and serve."""
     try:
         handler = load_handler(os.environ["_HANDLER"])
-    except Exception as failure:  # noqa: BLE001  whatever a module raises while it is imported is the function's
+    except Exception as failure:  # whatever a module raises while it is imported is the function's
         error = error_of(failure)
         log_error(error)
         api.init_error(error["errorType"], Encoder().encode(error).encode())
@@ -430,7 +446,7 @@ def run(api):
     serve(api, handler)
 
 
-def leave(code):
+def leave(code: object) -> None:
     """End this process as `sys.exit(code)` ends an interpreter."""
     if code is not None and not isinstance(code, int):
         sys.stderr.write(f"{code}\n")

@@ -1,0 +1,180 @@
+"""HTTP APIs: create (quick create too), show, change, delete."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway.control import tagging
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v2.deploying import auto_deploy, auto_deploy_stage
+from cumulet.services.apigateway.control.v2.integrations import make_integration
+from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.records import (
+    APIS,
+    INTEGRATION_TARGET,
+    INTEGRATIONS,
+    ROUTES,
+    HttpApi,
+    HttpRoute,
+    get_api,
+    render,
+)
+from cumulet.services.apigateway.control.v2.routes import checked_route_key
+from cumulet.services.apigateway.model import (
+    DEFAULT_ROUTE,
+    DEFAULT_STAGE,
+    Cors,
+    Stage,
+    claim_api_id,
+    delete_shared,
+)
+from cumulet.services.kit import Call, Operation, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+Show = Callable[[HttpApi], dict[str, Any]]
+
+API = at("/apis/{ApiId}")
+
+
+def create(call: Call, tx: WriteTx, settings: Params) -> HttpApi:
+    """Create an API; `settings` has the members of CreateApi."""
+    if settings.get("DisableExecuteApiEndpoint"):
+        raise NotImplementedHere("The parameter DisableExecuteApiEndpoint of apigateway:CreateApi")
+    cors = settings.get("CorsConfiguration")
+    api = HttpApi(
+        api_id=claim_api_id(tx, call.ids, call.scope, "HTTP"),
+        name=settings["Name"],
+        created_date=call.now_ms // 1000,
+        description=settings.get("Description") or UNSET,
+        version=settings.get("Version") or UNSET,
+        cors_configuration=make_cors(cors) if cors else UNSET,
+        tags=tagging.checked(settings.get("Tags") or {}),
+    )
+    APIS.save(tx, call.scope, api.api_id, record=api)
+    return api
+
+
+def make_cors(given: Any) -> Cors:
+    """Return a CORS configuration. Raises BadRequestException for what browsers would refuse."""
+    cors = msgspec.convert(given, Cors)
+    if cors.allow_credentials is True and cors.allow_origins is not UNSET and "*" in cors.allow_origins:
+        raise ServiceError(
+            "BadRequestException",
+            "Invalid CORS configuration: allowCredentials cannot be true when allowOrigins contains *",
+        )
+    return cors
+
+
+def _quick_create(call: Call, tx: WriteTx, api: HttpApi, params: Params) -> None:
+    """Give the API a route (or $default) to a function, and an auto-deployed $default stage, all managed by AWS."""
+    integration = make_integration(
+        call,
+        {
+            "IntegrationType": "AWS_PROXY",
+            "IntegrationUri": params["Target"],
+            "PayloadFormatVersion": "2.0",
+            "CredentialsArn": params.get("CredentialsArn"),
+        },
+    )
+    integration.api_gateway_managed = True
+    INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
+    route = HttpRoute(
+        route_id=call.ids.token(7),
+        route_key=checked_route_key(params.get("RouteKey") or DEFAULT_ROUTE),
+        target=f"{INTEGRATION_TARGET}{integration.integration_id}",
+        api_gateway_managed=True,
+    )
+    ROUTES.save(tx, call.scope, api.api_id, route.route_id, record=route)
+    now_s = call.now_ms // 1000
+    stage = Stage(name=DEFAULT_STAGE, created_s=now_s, updated_s=now_s, auto_deploy=True, managed=True)
+    auto_deploy_stage(tx, call, api, stage)
+
+
+@operation("DeleteApi", action=DELETE, resource=API, params="ApiId")
+def delete_api(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API and everything in it are gone."""
+    api = get_api(tx, call, params)
+    APIS.delete(tx, call.scope, api.api_id)
+    ROUTES.delete_all(tx, call.scope, api.api_id)
+    INTEGRATIONS.delete_all(tx, call.scope, api.api_id)
+    delete_shared(tx, call.scope, api.api_id)
+    return {}
+
+
+@operation("DeleteCorsConfiguration", action=DELETE, resource=at("/apis/{ApiId}/cors"), params="ApiId")
+def delete_cors_configuration(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API has no CORS configuration."""
+    api = get_api(tx, call, params)
+    api.cors_configuration = UNSET
+    APIS.save(tx, call.scope, api.api_id, record=api)
+    auto_deploy(tx, call, api)
+    return {}
+
+
+def operations(port: int) -> list[Operation]:
+    """Return the operations whose output tells where the API answers, which only the server's port says."""
+
+    def show(api: HttpApi) -> dict[str, Any]:
+        shown = render(api)
+        shown["ApiEndpoint"] = f"http://{api.api_id}.execute-api.localhost:{port}"
+        return shown
+
+    @operation(
+        "CreateApi",
+        action=POST,
+        resource=at("/apis"),
+        params=(
+            "Name ProtocolType Description Version CorsConfiguration Tags Target RouteKey CredentialsArn "
+            "DisableExecuteApiEndpoint"
+        ),
+        missing="WebSocket APIs, DisableExecuteApiEndpoint true, quick create with an HTTP endpoint",
+    )
+    def create_api(call: Call, tx: WriteTx, params: Params) -> Output:
+        """An HTTP API exists; with `Target`, it has a route, an integration and a stage at once."""
+        if params["ProtocolType"] != "HTTP":
+            raise NotImplementedHere(f"The protocol type {params['ProtocolType']} of API Gateway")
+        if params.get("RouteKey") and not params.get("Target"):
+            raise ServiceError("BadRequestException", "Target is required when RouteKey is specified")
+        api = create(call, tx, params)
+        if params.get("Target"):
+            _quick_create(call, tx, api, params)
+        return show(api)
+
+    @operation("GetApi", action=GET, resource=API, params="ApiId")
+    def get_one_api(call: Call, tx: ReadTx, params: Params) -> Output:
+        """Return one API."""
+        return show(get_api(tx, call, params))
+
+    @operation("GetApis", action=GET, resource=at("/apis"), params="MaxResults NextToken")
+    def get_apis(call: Call, tx: ReadTx, params: Params) -> Output:
+        """Return the caller's HTTP APIs."""
+        return page(
+            params,
+            lambda behind, limit: APIS.scan(tx, call.scope, behind=(behind,) if behind else None, limit=limit),
+            lambda api: api.api_id,
+            show,
+        )
+
+    @operation("UpdateApi", action=PATCH, resource=API, params="ApiId Name Description Version CorsConfiguration")
+    def update_api(call: Call, tx: WriteTx, params: Params) -> Output:
+        """The API has the given values; stages with AutoDeploy follow."""
+        api = get_api(tx, call, params)
+        if params.get("Name") is not None:
+            api.name = params["Name"]
+        if params.get("Description") is not None:
+            api.description = params["Description"]
+        if params.get("Version") is not None:
+            api.version = params["Version"]
+        if params.get("CorsConfiguration") is not None:
+            api.cors_configuration = make_cors(params["CorsConfiguration"])
+        APIS.save(tx, call.scope, api.api_id, record=api)
+        auto_deploy(tx, call, api)
+        return show(api)
+
+    # Imported here, since an import is a way to create an API and shows it the same way.
+    from cumulet.services.apigateway.control.v2 import imports
+
+    return [create_api, get_one_api, get_apis, update_api, *imports.operations(show)]

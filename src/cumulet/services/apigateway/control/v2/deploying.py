@@ -1,0 +1,91 @@
+"""Freezing an HTTP API into a deployment: on request, and by itself for stages with AutoDeploy."""
+
+from cumulet.services.apigateway.control.v2.records import (
+    INTEGRATION_TARGET,
+    INTEGRATIONS,
+    ROUTES,
+    HttpApi,
+    Integration,
+)
+from cumulet.services.apigateway.model import (
+    DEFAULT_ROUTE,
+    DEPLOYMENTS,
+    STAGES,
+    Cors,
+    Deployment,
+    PayloadFormat,
+    Route,
+    Stage,
+    Target,
+    stages_on,
+)
+from cumulet.services.kit import Call
+from cumulet.store.api import ReadTx, WriteTx
+
+AUTOMATIC = "Automatic deployment triggered by changes to the Api configuration"
+
+
+def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
+    """Return the API's routes with their integrations; a route without one answers nothing, and is left out."""
+    by_id = {found.integration_id: found for found in INTEGRATIONS.scan(tx, call.scope, api.api_id)}
+    routes = []
+    for route in ROUTES.scan(tx, call.scope, api.api_id):
+        target = route.target if isinstance(route.target, str) else ""
+        integration = by_id.get(target.removeprefix(INTEGRATION_TARGET))
+        if integration is None:
+            continue
+        method, _, path = route.route_key.partition(" ")
+        if route.route_key == DEFAULT_ROUTE:
+            method = "ANY"
+        routes.append(Route(method, path, route.route_key, _target(integration)))
+    return routes
+
+
+def _target(integration: Integration) -> Target:
+    payload_format: PayloadFormat = "2.0" if integration.payload_format_version == "2.0" else "1.0"
+    return Target(
+        uri=integration.integration_uri,
+        payload_format=payload_format,
+        timeout_ms=integration.timeout_in_millis,
+        http_method=integration.integration_method,
+        credentials=integration.credentials_arn if isinstance(integration.credentials_arn, str) else None,
+    )
+
+
+def deploy(
+    tx: WriteTx, call: Call, api: HttpApi, routes: list[Route], description: str | None, *, automatic: bool
+) -> Deployment:
+    """Save a deployment of the API and return it."""
+    deployment = Deployment(
+        deployment_id=call.ids.token(6),
+        created_s=call.now_ms // 1000,
+        routes=routes,
+        description=description,
+        auto_deployed=automatic,
+        cors=None if not isinstance(api.cors_configuration, Cors) else api.cors_configuration,
+    )
+    DEPLOYMENTS.save(tx, call.scope, api.api_id, deployment.deployment_id, record=deployment)
+    return deployment
+
+
+def auto_deploy(tx: WriteTx, call: Call, api: HttpApi) -> None:
+    """Give each stage with AutoDeploy a deployment of the API as it is now. Call it after every change of the API."""
+    stages = [stage for stage in STAGES.scan(tx, call.scope, api.api_id) if stage.auto_deploy]
+    for stage in stages:
+        auto_deploy_stage(tx, call, api, stage)
+
+
+def auto_deploy_stage(tx: WriteTx, call: Call, api: HttpApi, stage: Stage) -> None:
+    """Point a stage to a new deployment and save it; its automatic predecessor goes when nothing points to it."""
+    routes = freeze(tx, call, api)
+    before = stage.deployment_id
+    if before is None and not routes:
+        STAGES.save(tx, call.scope, api.api_id, stage.name, record=stage)
+        return
+    stage.deployment_id = deploy(tx, call, api, routes, AUTOMATIC, automatic=True).deployment_id
+    stage.updated_s = call.now_ms // 1000
+    STAGES.save(tx, call.scope, api.api_id, stage.name, record=stage)
+    if before is not None and not stages_on(tx, call.scope, api.api_id, before):
+        old = DEPLOYMENTS.find(tx, call.scope, api.api_id, before)
+        if old is not None and old.auto_deployed:
+            DEPLOYMENTS.delete(tx, call.scope, api.api_id, before)

@@ -1,0 +1,137 @@
+"""The integrations of an HTTP API: Lambda proxies in payload format 1.0 or 2.0."""
+
+from typing import Any
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control import lambda_uri
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1.integrations import checked_credentials
+from cumulet.services.apigateway.control.v2.deploying import auto_deploy
+from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.records import (
+    INTEGRATION_TARGET,
+    INTEGRATIONS,
+    ROUTES,
+    Integration,
+    get_api,
+    get_integration,
+    render,
+)
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+INTEGRATION = at("/apis/{ApiId}/integrations/{IntegrationId}")
+
+_OTHER_TYPES = ("AWS", "HTTP", "HTTP_PROXY", "MOCK")
+_SETTINGS = (
+    "IntegrationType IntegrationUri IntegrationMethod PayloadFormatVersion TimeoutInMillis Description CredentialsArn "
+    "ConnectionType"
+)
+_MISSING = "types other than AWS_PROXY with Lambda, VPC links, service integrations, parameter mapping"
+
+
+@operation(
+    "CreateIntegration",
+    action=POST,
+    resource=at("/apis/{ApiId}/integrations"),
+    params=f"ApiId {_SETTINGS}",
+    missing=_MISSING,
+)
+def create_integration(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API has one more integration, to which routes can point."""
+    api = get_api(tx, call, params)
+    integration = make_integration(call, params)
+    INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
+    return render(integration)
+
+
+def make_integration(call: Call, params: Params, before: Integration | None = None) -> Integration:
+    """Return the integration that the members of CreateIntegration describe, over what it was `before`."""
+    old: dict[str, Any] = render(before) if before is not None else {}
+    given = {**old, **{name: value for name, value in params.items() if value is not None}}
+    if given["IntegrationType"] in _OTHER_TYPES:
+        raise NotImplementedHere(f"The integration type {given['IntegrationType']} of API Gateway")
+    if given.get("ConnectionType") == "VPC_LINK":
+        raise NotImplementedHere("The connection type VPC_LINK of API Gateway")
+    uri = given.get("IntegrationUri")
+    if not uri:
+        raise ServiceError("BadRequestException", "IntegrationUri is a required parameter for AWS_PROXY integrations")
+    lambda_uri.check(uri, function_arn_alone=True)
+    payload_format = given.get("PayloadFormatVersion")
+    if payload_format not in ("1.0", "2.0"):
+        raise ServiceError(
+            "BadRequestException",
+            "PayloadFormatVersion is a required parameter for AWS_PROXY integrations, and must be one of [1.0, 2.0]",
+        )
+    timeout = given.get("TimeoutInMillis") or limits.HTTP_TIMEOUT_MS.stop - 1
+    if timeout not in limits.HTTP_TIMEOUT_MS:
+        raise ServiceError("BadRequestException", "Timeout should be between 50 ms and 30000 ms")
+    return Integration(
+        integration_id=before.integration_id if before is not None else call.ids.token(7),
+        integration_uri=uri,
+        payload_format_version=payload_format,
+        timeout_in_millis=timeout,
+        integration_method=given.get("IntegrationMethod") or "POST",
+        connection_type=given.get("ConnectionType") or "INTERNET",
+        description=given.get("Description") or UNSET,
+        credentials_arn=checked_credentials(given.get("CredentialsArn")) or UNSET,
+        api_gateway_managed=before.api_gateway_managed if before is not None else UNSET,
+    )
+
+
+@operation("GetIntegration", action=GET, resource=INTEGRATION, params="ApiId IntegrationId")
+def get_one_integration(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one integration."""
+    return render(get_integration(tx, call, params))
+
+
+@operation(
+    "GetIntegrations", action=GET, resource=at("/apis/{ApiId}/integrations"), params="ApiId MaxResults NextToken"
+)
+def get_integrations(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's integrations."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: INTEGRATIONS.scan(
+            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
+        ),
+        lambda integration: integration.integration_id,
+        render,
+    )
+
+
+@operation(
+    "UpdateIntegration",
+    action=PATCH,
+    resource=INTEGRATION,
+    params=f"ApiId IntegrationId {_SETTINGS}",
+    missing=_MISSING,
+)
+def update_integration(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The integration has the given values; stages with AutoDeploy follow."""
+    api = get_api(tx, call, params)
+    integration = make_integration(call, params, get_integration(tx, call, params))
+    INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
+    auto_deploy(tx, call, api)
+    return render(integration)
+
+
+@operation("DeleteIntegration", action=DELETE, resource=INTEGRATION, params="ApiId IntegrationId")
+def delete_integration(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The integration is gone. Refused while a route points to it."""
+    api = get_api(tx, call, params)
+    integration = get_integration(tx, call, params)
+    target = f"{INTEGRATION_TARGET}{integration.integration_id}"
+    if routes := [route.route_id for route in ROUTES.scan(tx, call.scope, api.api_id) if route.target == target]:
+        # https://github.com/milliHQ/terraform-aws-next-js/issues/247
+        raise ServiceError(
+            "ConflictException",
+            f"Cannot delete Integration because it is referenced by the following Routes with Ids: "
+            f"[{', '.join(routes)}]",
+        )
+    INTEGRATIONS.delete(tx, call.scope, api.api_id, integration.integration_id)
+    return {}

@@ -1,0 +1,29 @@
+"""Pages of the HTTP control plane: `MaxResults` (text, in AWS's model) items behind `NextToken`."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from cumulet.errors import ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.kit import Params
+
+R = TypeVar("R")
+
+
+def page(
+    params: Params,
+    scan: Callable[[str | None, int | None], Iterator[R]],
+    key: Callable[[R], str],
+    render: Callable[[R], Any],
+) -> dict[str, Any]:
+    """Return `Items`, and `NextToken` if there are more. `scan(behind, limit)` yields records in key order."""
+    limit = limits.PAGE_ITEMS_MAX
+    if given := params.get("MaxResults"):
+        if not (str(given).isascii() and str(given).isdigit() and int(given) > 0):
+            raise ServiceError("BadRequestException", "Invalid value for maxResults")
+        limit = min(int(given), limit)
+    records = list(scan(params.get("NextToken") or None, limit + 1))
+    output: dict[str, Any] = {"Items": [render(record) for record in records[:limit]]}
+    if len(records) > limit:
+        output["NextToken"] = key(records[limit - 1])
+    return output

@@ -1,0 +1,131 @@
+"""The routes of an HTTP API."""
+
+import re
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v2.deploying import auto_deploy
+from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.records import (
+    INTEGRATION_TARGET,
+    INTEGRATIONS,
+    ROUTES,
+    HttpRoute,
+    get_api,
+    get_route,
+    render,
+)
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, METHODS
+from cumulet.services.apigateway.pipeline.routes import is_greedy, is_variable, split_path
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+ROUTE = at("/apis/{ApiId}/routes/{RouteId}")
+
+_SETTINGS = "RouteKey Target OperationName AuthorizationType ApiKeyRequired"
+_MISSING = "authorization types other than NONE"
+_VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+$")
+
+
+@operation(
+    "CreateRoute", action=POST, resource=at("/apis/{ApiId}/routes"), params=f"ApiId {_SETTINGS}", missing=_MISSING
+)
+def create_route(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API has one more route; stages with AutoDeploy follow."""
+    api = get_api(tx, call, params)
+    others = list(ROUTES.scan(tx, call.scope, api.api_id))
+    if len(others) >= limits.ROUTES_PER_API_MAX:
+        raise ServiceError("TooManyRequestsException", "Maximum number of routes for this API has been reached.")
+    route = HttpRoute(route_id=call.ids.token(7), route_key=params["RouteKey"])
+    _set(tx, call, api.api_id, route, params, others)
+    auto_deploy(tx, call, api)
+    return render(route)
+
+
+def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params, others: list[HttpRoute]) -> None:
+    """Give a route the values that are in `params`, and save it."""
+    if params.get("AuthorizationType") not in (None, "NONE"):
+        raise NotImplementedHere(f"The authorization type {params['AuthorizationType']} of API Gateway")
+    if params.get("ApiKeyRequired"):
+        raise NotImplementedHere("The parameter ApiKeyRequired of apigateway:CreateRoute")
+    if params.get("RouteKey") is not None:
+        route.route_key = checked_route_key(params["RouteKey"])
+        if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
+            raise ServiceError("ConflictException", f"Route with key {route.route_key} already exists for this API")
+    if params.get("OperationName") is not None:
+        route.operation_name = params["OperationName"] or UNSET
+    if params.get("Target") is not None:
+        route.target = _checked_target(tx, call, api_id, params["Target"])
+    ROUTES.save(tx, call.scope, api_id, route.route_id, record=route)
+
+
+def _checked_target(tx: ReadTx, call: Call, api_id: str, target: str) -> str:
+    integration_id = target.removeprefix(INTEGRATION_TARGET)
+    if integration_id == target:
+        raise ServiceError("BadRequestException", "Target should be in the format integrations/<integration-id>")
+    if INTEGRATIONS.find(tx, call.scope, api_id, integration_id) is None:
+        raise ServiceError("NotFoundException", f"Invalid Integration identifier specified {integration_id}")
+    return target
+
+
+def checked_route_key(key: str) -> str:
+    """Return a route key if it is one: $default, or METHOD /path."""
+    if key == DEFAULT_ROUTE:
+        return key
+    method, blank, path = key.partition(" ")
+    if method not in METHODS or not blank or not path.startswith("/"):
+        raise ServiceError(
+            "BadRequestException",
+            "The provided route key is not formatted properly for HTTP protocol. Format should be "
+            '"<HTTP METHOD> /<RESOURCE PATH>" or "$default"',
+        )
+    segments = split_path(path)
+    names = [segment.strip("{}").removesuffix("+") for segment in segments if is_variable(segment)]
+    if any(is_greedy(segment) for segment in segments[:-1]):
+        raise ServiceError("BadRequestException", "A greedy path variable must be at the end of the resource path")
+    if len(set(names)) < len(names) or not all(_VARIABLE_NAME.match(name) for name in names):
+        raise ServiceError("BadRequestException", f"Invalid path variables in route key {key}")
+    return key
+
+
+@operation("GetRoute", action=GET, resource=ROUTE, params="ApiId RouteId")
+def get_one_route(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one route."""
+    return render(get_route(tx, call, params))
+
+
+@operation("GetRoutes", action=GET, resource=at("/apis/{ApiId}/routes"), params="ApiId MaxResults NextToken")
+def get_routes(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's routes."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: ROUTES.scan(
+            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
+        ),
+        lambda route: route.route_id,
+        render,
+    )
+
+
+@operation("UpdateRoute", action=PATCH, resource=ROUTE, params=f"ApiId RouteId {_SETTINGS}", missing=_MISSING)
+def update_route(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The route has the given values; stages with AutoDeploy follow."""
+    api = get_api(tx, call, params)
+    route = get_route(tx, call, params)
+    _set(tx, call, api.api_id, route, params, list(ROUTES.scan(tx, call.scope, api.api_id)))
+    auto_deploy(tx, call, api)
+    return render(route)
+
+
+@operation("DeleteRoute", action=DELETE, resource=ROUTE, params="ApiId RouteId")
+def delete_route(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The route is gone; stages with AutoDeploy follow."""
+    api = get_api(tx, call, params)
+    route = get_route(tx, call, params)
+    ROUTES.delete(tx, call.scope, api.api_id, route.route_id)
+    auto_deploy(tx, call, api)
+    return {}

@@ -1,0 +1,202 @@
+"""Stages and deployments of an HTTP API."""
+
+import re
+from typing import Any
+
+from cumulet.errors import ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control import tagging
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1.stages import checked_variables
+from cumulet.services.apigateway.control.v2.deploying import auto_deploy_stage, deploy, freeze
+from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.records import HttpApi, get_api, get_stage
+from cumulet.services.apigateway.model import DEFAULT_STAGE, DEPLOYMENTS, STAGES, Deployment, Stage, stages_on
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+STAGE = at("/apis/{ApiId}/stages/{StageName}")
+DEPLOYMENT = at("/apis/{ApiId}/deployments/{DeploymentId}")
+
+_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
+_SETTINGS = "StageName DeploymentId AutoDeploy Description StageVariables"
+_MISSING = "access logs, client certificates, route settings"
+
+
+@operation(
+    "CreateStage",
+    action=POST,
+    resource=at("/apis/{ApiId}/stages"),
+    params=f"ApiId {_SETTINGS} Tags",
+    missing=_MISSING,
+)
+def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
+    """A new stage; with AutoDeploy it points to a deployment at once."""
+    api = get_api(tx, call, params)
+    name = params["StageName"]
+    if name != DEFAULT_STAGE and not _NAME.match(name):
+        raise ServiceError("BadRequestException", "Stage name only allows a-zA-Z0-9_- or $default")
+    if STAGES.find(tx, call.scope, api.api_id, name) is not None:
+        raise ServiceError("ConflictException", "Stage already exists")
+    if sum(1 for _ in STAGES.scan(tx, call.scope, api.api_id)) >= limits.STAGES_PER_API_MAX:
+        raise ServiceError("TooManyRequestsException", "Maximum number of stages for this API has been reached.")
+    now_s = call.now_ms // 1000
+    tags = tagging.checked(params.get("Tags") or {})
+    stage = Stage(name=name, created_s=now_s, updated_s=now_s, tags=tags)
+    _set(tx, call, api, stage, params)
+    return show(stage)
+
+
+def _set(tx: WriteTx, call: Call, api: HttpApi, stage: Stage, params: Params) -> None:
+    """Give a stage the values that are in `params`, and save it."""
+    if params.get("AutoDeploy") is not None:
+        stage.auto_deploy = params["AutoDeploy"]
+    if params.get("Description") is not None:
+        stage.description = params["Description"] or None
+    if params.get("StageVariables") is not None:
+        stage.variables = checked_variables(params["StageVariables"])
+    if params.get("DeploymentId") is not None:
+        if stage.auto_deploy:
+            raise ServiceError("BadRequestException", "Deployment ID cannot be set on a stage with AutoDeploy enabled")
+        _get_deployment(tx, call, api, params["DeploymentId"])
+        stage.deployment_id = params["DeploymentId"]
+    stage.updated_s = call.now_ms // 1000
+    if stage.auto_deploy:
+        auto_deploy_stage(tx, call, api, stage)
+    else:
+        STAGES.save(tx, call.scope, api.api_id, stage.name, record=stage)
+
+
+@operation("GetStage", action=GET, resource=STAGE, params="ApiId StageName")
+def get_one_stage(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one stage."""
+    api = get_api(tx, call, params)
+    return show(get_stage(tx, call, api.api_id, params["StageName"]))
+
+
+@operation("GetStages", action=GET, resource=at("/apis/{ApiId}/stages"), params="ApiId MaxResults NextToken")
+def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's stages."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: STAGES.scan(
+            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
+        ),
+        lambda stage: stage.name,
+        show,
+    )
+
+
+@operation("UpdateStage", action=PATCH, resource=STAGE, params=f"ApiId {_SETTINGS}", missing=_MISSING)
+def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The stage has the given values, in force from the next request on."""
+    api = get_api(tx, call, params)
+    stage = get_stage(tx, call, api.api_id, params["StageName"])
+    _set(tx, call, api, stage, params)
+    return show(stage)
+
+
+@operation("DeleteStage", action=DELETE, resource=STAGE, params="ApiId StageName")
+def delete_stage(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The stage is gone."""
+    api = get_api(tx, call, params)
+    stage = get_stage(tx, call, api.api_id, params["StageName"])
+    STAGES.delete(tx, call.scope, api.api_id, stage.name)
+    return {}
+
+
+@operation(
+    "CreateDeployment",
+    action=POST,
+    resource=at("/apis/{ApiId}/deployments"),
+    params="ApiId Description StageName",
+)
+def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API as it is now is frozen; the stage that `StageName` names points to it."""
+    api = get_api(tx, call, params)
+    routes = freeze(tx, call, api)
+    if not routes:
+        raise ServiceError("BadRequestException", "At least one route is required before deploying the Api.")
+    deployment = deploy(tx, call, api, routes, params.get("Description") or None, automatic=False)
+    if params.get("StageName"):
+        stage = get_stage(tx, call, api.api_id, params["StageName"])
+        stage.deployment_id = deployment.deployment_id
+        stage.updated_s = call.now_ms // 1000
+        STAGES.save(tx, call.scope, api.api_id, stage.name, record=stage)
+    return show_deployment(deployment)
+
+
+def _get_deployment(tx: ReadTx, call: Call, api: HttpApi, deployment_id: str) -> Deployment:
+    if (deployment := DEPLOYMENTS.find(tx, call.scope, api.api_id, deployment_id)) is None:
+        raise ServiceError("NotFoundException", "Invalid Deployment identifier specified")
+    return deployment
+
+
+@operation("GetDeployment", action=GET, resource=DEPLOYMENT, params="ApiId DeploymentId")
+def get_one_deployment(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one deployment."""
+    return show_deployment(_get_deployment(tx, call, get_api(tx, call, params), params["DeploymentId"]))
+
+
+@operation("GetDeployments", action=GET, resource=at("/apis/{ApiId}/deployments"), params="ApiId MaxResults NextToken")
+def get_deployments(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's deployments."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: DEPLOYMENTS.scan(
+            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
+        ),
+        lambda deployment: deployment.deployment_id,
+        show_deployment,
+    )
+
+
+@operation("DeleteDeployment", action=DELETE, resource=DEPLOYMENT, params="ApiId DeploymentId")
+def delete_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The deployment is gone. Refused while a stage points to it."""
+    api = get_api(tx, call, params)
+    deployment = _get_deployment(tx, call, api, params["DeploymentId"])
+    if stages_on(tx, call.scope, api.api_id, deployment.deployment_id):
+        raise ServiceError("BadRequestException", "Active stages pointing to this deployment must be moved or deleted")
+    DEPLOYMENTS.delete(tx, call.scope, api.api_id, deployment.deployment_id)
+    return {}
+
+
+def show(stage: Stage) -> dict[str, Any]:
+    """Return a stage as AWS shows it."""
+    shown: dict[str, Any] = {
+        "StageName": stage.name,
+        "AutoDeploy": stage.auto_deploy,
+        "CreatedDate": stage.created_s,
+        "LastUpdatedDate": stage.updated_s,
+        "DefaultRouteSettings": {"DetailedMetricsEnabled": False},
+        "RouteSettings": {},
+        "StageVariables": stage.variables,
+        "Tags": stage.tags,
+    }
+    if stage.deployment_id is not None:
+        shown["DeploymentId"] = stage.deployment_id
+        if stage.auto_deploy:
+            shown["LastDeploymentStatusMessage"] = (
+                f"Successfully deployed stage with deployment ID '{stage.deployment_id}'"
+            )
+    if stage.description is not None:
+        shown["Description"] = stage.description
+    if stage.managed:
+        shown["ApiGatewayManaged"] = True
+    return shown
+
+
+def show_deployment(deployment: Deployment) -> dict[str, Any]:
+    """Return a deployment as AWS shows it."""
+    shown: dict[str, Any] = {
+        "DeploymentId": deployment.deployment_id,
+        "DeploymentStatus": "DEPLOYED",
+        "AutoDeployed": deployment.auto_deployed,
+        "CreatedDate": deployment.created_s,
+    }
+    if deployment.description is not None:
+        shown["Description"] = deployment.description
+    return shown

@@ -60,7 +60,10 @@ def decide(
     """Return whether the call is allowed, and why."""
     principal = call.principal
     holder = _find_holder(tx, principal)
+    if holder is None and principal.kind in ("role", "user"):
+        return Decision(False, "identity")  # gone since they signed, and with them every grant
     assuming = action == "sts:AssumeRole"
+    resource_account = _account_of(resource) or call.scope.account
     request = Request(
         caller=Caller(
             principal.kind,
@@ -70,8 +73,8 @@ def decide(
         ),
         action=action,
         resource=resource,
-        resource_account=_account_of(resource) or call.scope.account,
-        context=_context(call, holder, conditions),
+        resource_account=resource_account,
+        context=_context(call, holder, resource_account, conditions),
         resource_must_allow=assuming,
     )
     kind = "trust" if assuming else "resource"
@@ -128,7 +131,9 @@ def _account_of(arn: str) -> str:
     return parts[4] if len(parts) > 5 and parts[4].isdigit() else ""
 
 
-def _context(call: Call, holder: Holder | None, conditions: ConditionValues) -> dict[str, str | Sequence[str]]:
+def _context(
+    call: Call, holder: Holder | None, resource_account: str, conditions: ConditionValues
+) -> dict[str, str | Sequence[str]]:
     """Return the condition keys of a call. IAM user guide, "AWS global condition context keys"."""
     principal = call.principal
     seconds = call.now_ms // 1000
@@ -138,6 +143,7 @@ def _context(call: Call, holder: Holder | None, conditions: ConditionValues) -> 
         "aws:epochtime": str(seconds),
         "aws:securetransport": "true" if call.secure else "false",
         "aws:requestedregion": GLOBAL_SERVICE_REGION if region == GLOBAL_REGION else region,
+        "aws:resourceaccount": resource_account,
         "aws:principalisawsservice": "false",
         "aws:viaawsservice": "false",
     }

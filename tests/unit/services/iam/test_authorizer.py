@@ -122,6 +122,7 @@ async def test_a_namesake_of_the_role_that_signed_gets_nothing() -> None:
     await house.role("notes", LAMBDA, allow("*"))
 
     assert await denial(house, session) is not None
+    assert await denial(house, session, resource_policy("Allow", {"AWS": session.arn})) is not None
 
 
 async def test_root_may_everything_but_what_a_resource_denies() -> None:
@@ -173,6 +174,7 @@ CONDITIONS: list[tuple[str, dict[str, Any], bool]] = [
     ("the region", {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}, True),
     ("the role", {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/app/notes"}}, True),
     ("the account", {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, True),
+    ("the resource's account", {"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}}, True),
     ("the kind of principal", {"StringEquals": {"aws:PrincipalType": "AssumedRole"}}, True),
     ("the session", {"StringLike": {"aws:userid": "AROA*:one"}}, True),
     ("no user", {"Null": {"aws:username": "true"}}, True),

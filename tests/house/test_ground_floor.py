@@ -56,8 +56,8 @@ def offences(banned: tuple[str, ...], may: dict[str, str]) -> list[str]:
 
 def _mentioned(module: Module) -> list[tuple[int, str]]:
     # datetime.datetime.now and datetime.now are one thing.
-    used = [(line, name.removeprefix("datetime.") if name.count(".") > 1 else name) for line, name in module.names()]
-    return sorted({*module.imports(), *used})
+    used = [(line, name.removeprefix("datetime.") if name.count(".") > 1 else name) for line, name in module.names]
+    return sorted({*module.imports, *used})
 
 
 def test_time_comes_from_the_clock() -> None:

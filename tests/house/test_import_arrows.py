@@ -80,7 +80,7 @@ def test_imports_point_downwards(module: Module) -> None:
     may = allowed(module)
     wrong = [
         f"line {line}: {name}"
-        for line, name in module.imports()
+        for line, name in module.imports
         if name.partition(".")[0] == "cumulet" and not _fits(name.partition(".")[2], may)
     ]
     assert wrong == [], f"{module.name} may import {', '.join(may)}"
@@ -92,7 +92,7 @@ def test_imports_point_downwards(module: Module) -> None:
 def test_pure_code_does_not_touch_the_world(module: Module) -> None:
     wrong = [
         f"line {line}: {name}"
-        for line, name in module.imports()
+        for line, name in module.imports
         if _fits(name, WORLD) and (module.name, name) not in STILL_PURE
     ]
     assert wrong == []
@@ -102,7 +102,7 @@ def test_nothing_is_imported_relatively_or_by_star() -> None:
     wrong = [
         f"{module.name} line {line}: {name}"
         for module in modules()
-        for line, name in module.imports()
+        for line, name in module.imports
         if name.endswith(".*") or name.startswith("None.")
     ]
     assert wrong == []

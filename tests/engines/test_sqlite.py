@@ -289,15 +289,39 @@ async def test_changes_that_cannot_be_applied_fail_their_whole_batch(store: Sqli
     await put(store, b"kept", b"v")
     [pages] = store._writer.execute("PRAGMA page_count").fetchone()
     store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    commits: list[str] = []
+    store._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
 
     outcomes = await asyncio.gather(
-        store.write(increment), put(store, b"large", b"v" * 1_000_000), return_exceptions=True
+        store.write(increment),
+        put(store, b"large", b"v" * 1_000_000),
+        store.write(increment),
+        put(store, b"after"),
+        return_exceptions=True,
     )
+    committed_once = len(commits) == 1
+    gathered = await asyncio.gather(*[store.write(increment) for _ in range(3)])
     store._writer.execute("PRAGMA max_page_count = 1000000")
 
-    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 2
+    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed, StoreWriteFailed, int, type(None)]
+    assert committed_once
+    assert gathered == [2, 3, 4]
     assert "full" in str(outcomes[0])
-    assert await store.write(increment) == 1
+
+
+async def test_waiting_writes_outlive_a_batch_that_cannot_be_applied(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 2)
+    [pages] = store._writer.execute("PRAGMA page_count").fetchone()
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    too_large = [put(store, b"large%d" % index, b"v" * 1_000_000) for index in range(4)]
+
+    outcomes = await asyncio.gather(
+        store.write(increment), store.write(increment), *too_large, store.write(increment), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [int, int, *[StoreWriteFailed] * 4, int]
 
 
 async def test_a_folder_has_one_holder(tmp_path: Path) -> None:

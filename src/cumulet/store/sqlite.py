@@ -77,7 +77,7 @@ def open_sqlite(data_dir: Path, durability: Durability = "fsync") -> "SqliteStor
     Raises StoreInUse, StoreTooNew or StoreUnreadable, with words for the person who chose the folder.
     """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold secrets
         lock = _take_lock(data_dir)
     except OSError as failure:
         raise StoreUnreadable(f"The data folder {data_dir} cannot be used: {failure.strerror}.") from failure
@@ -226,10 +226,10 @@ class SqliteStore:
             self._reader.execute("COMMIT")
 
     async def write(self, fn: Callable[[WriteTx], T]) -> T:
-        while self._settling or self._batch_is_full():
-            await self._wait_in_line()
         if self._closing:
             raise StoreClosed("The store is closed.")
+        while self._settling or self._batch_is_full():
+            await self._wait_in_line()
         tx = OverlayTx(self._pending)
         try:
             result = fn(tx)
@@ -256,10 +256,11 @@ class SqliteStore:
         """Finish the writes that have begun or wait, write the log back, and let go of the folder."""
         if self._closing:
             return
-        if self._settling or self._batch or self._waiting:
-            self._idle = asyncio.Event()
-            await self._idle.wait()
         self._closing = True
+        self._idle = asyncio.Event()
+        # Not at once: writes that were just called up have yet to run.
+        asyncio.get_running_loop().call_soon(self._tell_if_idle)
+        await self._idle.wait()
         if self._disk is not None:
             self._disk.stop()
         self._reader.close()
@@ -335,8 +336,11 @@ class SqliteStore:
         await committed
 
     def _settle(self) -> None:
+        if self._settling:
+            return  # called for a batch that failed while it gathered; the next one has come before
         if not self._batch:
-            return  # it failed while it gathered
+            self._call_up()
+            return
         self._settling = True
         if self._commits_in_thread:
             self._on_disk_thread(self._commit, self._settled)

@@ -11,7 +11,7 @@ import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
-from cumulet.services.dynamodb.core.limits import TABLE_NAME_CHARACTERS_MAX
+from cumulet.services.dynamodb.core.limits import TABLE_NAME_CHARACTERS_MAX, TABLE_NAME_CHARACTERS_MIN
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
@@ -86,6 +86,11 @@ def table_arn(call: Call, params: Params) -> str:
 def name_of(call: Call, given: str) -> str:
     """Return the table's name, given that or its ARN. Raises for what can be neither."""
     if _TABLE_NAME(given) and len(given) <= TABLE_NAME_CHARACTERS_MAX:
+        if len(given) < TABLE_NAME_CHARACTERS_MIN:
+            invalid(
+                f"TableName must be at least {TABLE_NAME_CHARACTERS_MIN} characters long "
+                f"and at most {TABLE_NAME_CHARACTERS_MAX} characters long"
+            )
         return given
     match = _TABLE_ARN(given)
     if match is None:

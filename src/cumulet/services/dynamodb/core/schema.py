@@ -1,9 +1,9 @@
 """What a table's definition must be like, checked in AWS's order. Pure: requests in, errors out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
+from cumulet.services.dynamodb.core.values import invalid, invalid_parameter, missing_member
 
 KEY_ELEMENTS_MAX = 2
 UNITS_MAX = 1_000_000_000_000
@@ -31,7 +31,7 @@ def check_billing(mode: str, throughput: Throughput | None) -> None:
 def check_definitions(definitions: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
     """Return the type of each defined attribute."""
     if definitions is None:
-        _missing("attributeDefinitions")
+        missing_member("attributeDefinitions")
     kinds: dict[str, str] = {}
     for definition in definitions:
         name = definition["AttributeName"]
@@ -44,7 +44,7 @@ def check_definitions(definitions: Sequence[Mapping[str, str]] | None) -> dict[s
 def check_key_schema(schema: Sequence[Mapping[str, str]] | None, kinds: Mapping[str, str]) -> tuple[str, str | None]:
     """Return the names of the partition key and the sort key, whose attributes are all defined and none besides."""
     if schema is None:
-        _missing("keySchema")
+        missing_member("keySchema")
     if len(schema) > KEY_ELEMENTS_MAX:
         shown = ", ".join(
             f"KeySchemaElement(attributeName={element['AttributeName']}, keyType={element['KeyType']})"
@@ -88,9 +88,3 @@ def render_key_schema(hash_name: str, range_name: str | None) -> list[dict[str, 
 def render_definitions(kinds: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return AttributeDefinitions as AWS describes them."""
     return [{"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()]
-
-
-def _missing(member: str) -> NoReturn:
-    invalid(
-        f"1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    )

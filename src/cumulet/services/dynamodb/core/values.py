@@ -41,6 +41,13 @@ def _unserialisable(message: str) -> NoReturn:
     raise ServiceError("SerializationException", message)
 
 
+def missing_member(path: str) -> NoReturn:
+    """Raise what AWS's model check says of a member that must be there and is null."""
+    invalid(
+        f"1 validation error detected: Value null at '{path}' failed to satisfy constraint: Member must not be null"
+    )
+
+
 def text_bytes(text: str) -> int:
     """Return the length of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
@@ -215,7 +222,10 @@ def _not_a_container(content: object, kind: str) -> NoReturn:
 
 
 def _too_deep() -> NoReturn:
-    invalid("Nesting Levels have exceeded supported limits")
+    invalid(
+        "Nesting Levels have exceeded supported limits: "
+        "Attributes in the item have nested levels beyond supported limit"
+    )
 
 
 def _canonical_set(kind: str, content: object) -> tuple[Value, int]:

@@ -8,7 +8,7 @@ from cumulet.services.dynamodb.core.capacity import read_units, render_capacity
 from cumulet.services.dynamodb.core.expressions.projections import Projector, bind_projection
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
 from cumulet.services.dynamodb.core.limits import BATCH_GET_BYTES_MAX, BATCH_GET_KEYS_MAX
-from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid
+from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate
 from cumulet.services.dynamodb.operations.requests import read_placeholders
 from cumulet.services.dynamodb.permissions import batch_arns, item_conditions
@@ -30,6 +30,9 @@ def batch_get_item(call: Call, tx: ReadTx, params: Params) -> Output:
     requests: Mapping[str, Mapping[str, Any]] = params["RequestItems"]
     if not requests:
         invalid("The requestItems parameter is required for BatchGetItem")
+    for name, request in requests.items():
+        if request is None or request.get("Keys") is None:
+            missing_member(f"requestItems.{name}.member.keys")
     if sum(len(request["Keys"]) for request in requests.values()) > BATCH_GET_KEYS_MAX:
         invalid("Too many items requested for the BatchGetItem call")
     read = {name: _read_request(request) for name, request in requests.items()}

@@ -6,7 +6,7 @@ from typing import Any
 from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
 from cumulet.services.dynamodb.core.item_codec import encode_item, stored_bytes
 from cumulet.services.dynamodb.core.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
-from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid
+from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate, locate_item
 from cumulet.services.dynamodb.permissions import batch_arns, item_conditions
 from cumulet.services.dynamodb.tables import open_table
@@ -25,6 +25,9 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
     requests: Mapping[str, Sequence[Mapping[str, Any]]] = params["RequestItems"]
     if not requests:
         invalid("The requestItems parameter is required for BatchWriteItem")
+    for name, writes in requests.items():
+        if writes is None or any(write is None for write in writes):
+            missing_member(f"requestItems.{name}.member")
     if sum(map(len, requests.values())) > BATCH_WRITE_REQUESTS_MAX:
         invalid("Too many items requested for the BatchWriteItem call")
     read = {name: [_read_request(request) for request in writes] for name, writes in requests.items()}

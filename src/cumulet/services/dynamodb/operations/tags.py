@@ -1,6 +1,7 @@
 """Tags of tables."""
 
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -14,6 +15,9 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 
+_TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*").fullmatch
+
+
 def tagged_arn(call: Call, params: Params) -> str:
     """Return the ARN that a tagging request names."""
     arn: str = params["ResourceArn"]
@@ -24,6 +28,8 @@ def tagged_arn(call: Call, params: Params) -> str:
 def tag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add tags to a table, in place of those with the same keys."""
     table = _get(call, tx, params)
+    if not params["Tags"]:
+        invalid("Atleast one Tag needs to be provided as Input.")
     tags = {**table.record.tags, **read_tags(params["Tags"])}
     _check_count(len(tags))
     _save(call, tx, table, tags)
@@ -34,6 +40,8 @@ def tag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
 def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove tags by key; a key that is not there does not matter."""
     table = _get(call, tx, params)
+    if not params["TagKeys"]:
+        invalid("Atleast one Tag Key needs to be provided as Input.")
     gone = set(params["TagKeys"])
     _save(call, tx, table, {key: value for key, value in table.record.tags.items() if key not in gone})
     return {}
@@ -62,6 +70,8 @@ def read_tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
             invalid_parameter(f"Duplicate Tag Keys: {key}")
         if key.lower().startswith("aws:"):
             invalid_parameter("Tag keys that begin with aws: are reserved for system use")
+        if not (_TAG_TEXT(key) and _TAG_TEXT(tag["Value"])):
+            invalid_parameter("Tags may hold letters, white space, numbers and _ . : / = + - @ only")
         tags[key] = tag["Value"]
     _check_count(len(tags))
     return tags
@@ -75,7 +85,7 @@ def _check_count(count: int) -> None:
 def _get(call: Call, tx: ReadTx, params: Params) -> OpenTable:
     arn = params["ResourceArn"]
     if not arn.startswith("arn:"):
-        _not_an_arn(arn)
+        invalid(f"Invalid TableArn: ARNs must start with 'arn:': {arn}")
     try:
         name = name_of(call, arn)
     except ServiceError as error:

@@ -99,7 +99,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 def test_nesting_ends_at_32_levels() -> None:
     canonical_value(nested(31))
-    with pytest.raises(ServiceError, match="Nesting Levels have exceeded supported limits"):
+    with pytest.raises(ServiceError, match="nested levels beyond supported limit"):
         canonical_value(nested(32))
 
 

@@ -42,6 +42,8 @@ Getter: TypeAlias = Callable[[Mapping[str, Value]], Value | None]
 
 _ORDERED = ("S", "N", "B")
 _SIZED = ("S", "B", "SS", "NS", "BS", "L", "M")
+_A_NUMBER: Value = {"N": "0"}
+"""What size() of anything is, as far as types go."""
 _TYPE_NAMES_IN_AWS_ORDER = "{B,NULL,SS,BOOL,L,BS,N,NS,S,M}"
 
 
@@ -124,7 +126,10 @@ class _Binder:
         return self._size(node), None, None
 
     def _size(self, node: Function) -> Getter:
-        get, fixed, _ = self._operand(node.operands[0])
+        operand = node.operands[0]
+        get, fixed, _ = self._operand(operand)
+        if isinstance(operand, Function):
+            fixed = _A_NUMBER
         if fixed is not None and kind_of(fixed) not in _SIZED:
             self._wrong_type("size", fixed)
 

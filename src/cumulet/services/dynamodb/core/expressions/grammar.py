@@ -34,7 +34,12 @@ from cumulet.services.dynamodb.core.expressions.ast import (
 )
 from cumulet.services.dynamodb.core.expressions.lexer import Token, tokenize
 from cumulet.services.dynamodb.core.expressions.reserved_words import RESERVED_WORDS
-from cumulet.services.dynamodb.core.limits import EXPRESSION_BYTES_MAX, EXPRESSION_OPERATORS_MAX, IN_OPERANDS_MAX
+from cumulet.services.dynamodb.core.limits import (
+    EXPRESSION_BYTES_MAX,
+    EXPRESSION_OPERATORS_MAX,
+    IN_OPERANDS_MAX,
+    NESTING_DEPTH_MAX,
+)
 from cumulet.services.dynamodb.core.values import invalid, text_bytes
 
 CONDITION_FUNCTIONS = frozenset(
@@ -323,6 +328,8 @@ class _Parser:
                     self._invalid(f"List index is not within the allowable range; index: [{index.text}]")
                 elements.append(int(index.text))
             else:
+                if len(elements) > NESTING_DEPTH_MAX:
+                    self._invalid(f"The document path has too many nesting levels; nesting levels: {len(elements)}")
                 return Path(tuple(elements))
 
     def _attribute_name(self) -> str:

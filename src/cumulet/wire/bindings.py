@@ -12,7 +12,8 @@ from cumulet.errors import InvariantViolated
 from cumulet.wire.json_values import timestamp_format
 from cumulet.wire.message import Headers, Request
 from cumulet.wire.model import Member, OperationModel, Shape
-from cumulet.wire.timestamps import RENDERERS, parse_timestamp
+from cumulet.wire.scalars import PARSERS
+from cumulet.wire.timestamps import RENDERERS
 
 Refuse = Callable[[Member, str], Exception]
 """Returns the protocol's error for text that a member cannot have."""
@@ -125,15 +126,7 @@ def _from_text(member: Member, refuse: Refuse, default_format: str) -> FromText:
     kind = member.shape.type
     if kind in ("string", "character"):
         return str
-    parsers: dict[str, FromText] = {
-        "integer": _parse_int,
-        "long": _parse_int,
-        "float": float,
-        "double": float,
-        "boolean": _parse_bool,
-        "timestamp": parse_timestamp,
-    }
-    parse = parsers.get(kind)
+    parse = PARSERS.get(kind)
     if parse is None:
         raise InvariantViolated(f"{member.name} is a {kind}, which has no form as text")
 
@@ -144,18 +137,6 @@ def _from_text(member: Member, refuse: Refuse, default_format: str) -> FromText:
             raise refuse(member, text) from None
 
     return convert
-
-
-def _parse_int(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
-        raise ValueError(text)
-    return int(text)
-
-
-def _parse_bool(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
 
 
 def compile_header_writer(shape: Shape) -> Callable[[Mapping[str, Any]], list[tuple[str, str]]]:

@@ -9,8 +9,6 @@ For services with raw values (DynamoDB) blobs and timestamps stay as they are on
 left to DynamoDB's own codec.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypedDict
 
@@ -18,6 +16,7 @@ import msgspec
 
 from cumulet.errors import InvariantViolated, ServiceError
 from cumulet.wire.model import Member, ServiceModel, Shape
+from cumulet.wire.scalars import parse_blob
 from cumulet.wire.timestamps import RENDERERS, parse_timestamp
 
 Decode = Callable[[bytes], dict[str, Any]]
@@ -318,8 +317,8 @@ class _Reader:
         if self._service.raw_values:
             return value
         try:
-            return base64.b64decode(value, validate=True)
-        except binascii.Error:
+            return parse_blob(value)
+        except ValueError:
             raise _malformed("Invalid base64-encoded value") from None
 
     def _not_a_structure(self, name: str, value: Any) -> str:

@@ -383,7 +383,8 @@ def _canonical_path(path: str, dialect: Dialect) -> str:
     if path in ("", "/"):
         return "/"
     if dialect == "s3":
-        return quote(unquote_to_bytes(path), safe="/~")
+        # Segment by segment, so that an encoded slash stays one, as the SDKs sign it.
+        return "/".join([quote(unquote_to_bytes(segment), safe="~") for segment in path.split("/")])
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

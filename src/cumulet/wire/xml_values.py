@@ -5,7 +5,6 @@ which is AWS's. What is None is left out.
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, XMLParser
@@ -13,7 +12,8 @@ from xml.etree.ElementTree import Element, ParseError, XMLParser
 from cumulet.errors import InvariantViolated
 from cumulet.wire.json_values import timestamp_format
 from cumulet.wire.model import Member, Shape
-from cumulet.wire.timestamps import RENDERERS, parse_timestamp, render_iso8601_millis
+from cumulet.wire.scalars import PARSERS
+from cumulet.wire.timestamps import RENDERERS, render_iso8601_millis
 from cumulet.wire.xml_text import escape
 
 Write = Callable[[list[str], Any], None]
@@ -258,30 +258,15 @@ def compile_text_reader(member: Member) -> Callable[[str], Any]:
     kind = member.shape.type
     if kind in ("string", "character"):
         return str
-    parsers: dict[str, Callable[[str], Any]] = {
-        "integer": int,
-        "long": int,
-        "float": float,
-        "double": float,
-        "boolean": _parse_bool,
-        "blob": lambda text: base64.b64decode(text, validate=True),
-        "timestamp": parse_timestamp,
-    }
-    parse = parsers[kind]
+    parse = PARSERS[kind]
 
     def read(text: str) -> Any:
         try:
             return parse(text.strip())
-        except (ValueError, binascii.Error):
+        except ValueError:
             raise MalformedXml(f"{text!r} is no {kind}") from None
 
     return read
-
-
-def _parse_bool(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
 
 
 def local_name(tag: str) -> str:

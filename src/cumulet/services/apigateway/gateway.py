@@ -44,7 +44,7 @@ class Gateway:
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
     async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
-        """Return the answer of an API; `path_after_api` is percent-encoded and begins with the stage if it names one."""
+        """Return the answer of an API. `path_after_api` is percent-encoded, and begins with the stage if it has one."""
 
         def look_up(tx: ReadTx) -> tuple[ApiOwner, Stage | None, str, Compiled | None] | None:
             owner = OWNERS.find(tx, SYSTEM, api_id)

@@ -53,10 +53,33 @@ class RouteTable(Generic[V]):
     def find(self, method: str, segments: Sequence[str]) -> Found[V] | None:
         """Return the best route for a method and the segments of a path, or None."""
         for with_greedy in self._passes:
-            captured: list[str] = []
-            leaf = self._find(self._root, method, segments, 0, captured, with_greedy)
-            if leaf is not None:
-                return Found(leaf.value, dict(zip(leaf.names, captured, strict=True)))
+            if (found := self._search(method, segments, with_greedy)) is not None:
+                return found
+        return None
+
+    def _search(self, method: str, segments: Sequence[str], with_greedy: bool) -> Found[V] | None:
+        # Depth first, without recursion: the best candidate lies on top of the stack. A negative depth stands for the
+        # greedy routes of a node. No node is visited twice, so hostile paths cost no more than there are routes.
+        length = len(segments)
+        stack: list[tuple[_Node[V], int, tuple[str, ...]]] = [(self._root, 0, ())]
+        while stack:
+            node, depth, captured = stack.pop()
+            if depth < 0:
+                leaf = node.greedy.get(method) or node.greedy.get(ANY)
+                if leaf is not None and (rest := "/".join(segments[~depth:])):
+                    return Found(leaf.value, dict(zip(leaf.names, (*captured, rest), strict=True)))
+                continue
+            if depth == length:
+                if (leaf := node.methods.get(method) or node.methods.get(ANY)) is not None:
+                    return Found(leaf.value, dict(zip(leaf.names, captured, strict=True)))
+                continue
+            segment = segments[depth]
+            if with_greedy and node.greedy:
+                stack.append((node, ~depth, captured))
+            if segment and node.variable is not None:
+                stack.append((node.variable, depth + 1, (*captured, segment)))
+            if (child := node.literals.get(segment)) is not None:
+                stack.append((child, depth + 1, captured))
         return None
 
     def _add(self, method: str, segments: Sequence[str], value: V) -> None:
@@ -72,35 +95,6 @@ class RouteTable(Generic[V]):
             else:
                 node = node.literals.setdefault(segment, _Node())
         node.methods[method] = _Leaf(value, tuple(names))
-
-    def _find(
-        self,
-        node: _Node[V],
-        method: str,
-        segments: Sequence[str],
-        depth: int,
-        captured: list[str],
-        with_greedy: bool,
-    ) -> _Leaf[V] | None:
-        # The recursion follows the tree, so hostile paths cannot make it deeper than the deepest route.
-        if depth == len(segments):
-            return node.methods.get(method) or node.methods.get(ANY)
-        segment = segments[depth]
-        if (child := node.literals.get(segment)) is not None and (
-            leaf := self._find(child, method, segments, depth + 1, captured, with_greedy)
-        ):
-            return leaf
-        if segment and node.variable is not None:
-            captured.append(segment)
-            if leaf := self._find(node.variable, method, segments, depth + 1, captured, with_greedy):
-                return leaf
-            captured.pop()
-        if with_greedy and (leaf := node.greedy.get(method) or node.greedy.get(ANY)) is not None:
-            rest = "/".join(segments[depth:])
-            if rest:
-                captured.append(rest)
-                return leaf
-        return None
 
 
 def split_path(path: str) -> list[str]:

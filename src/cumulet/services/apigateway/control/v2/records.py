@@ -23,7 +23,7 @@ class HttpApi(msgspec.Struct, rename="pascal"):
     created_date: int
     protocol_type: str = "HTTP"
     api_key_selection_expression: str = "$request.header.x-api-key"
-    route_selection_expression: str = "${request.method} ${request.path}"
+    route_selection_expression: str = "$request.method $request.path"
     disable_execute_api_endpoint: bool = False
     ip_address_type: str = "ipv4"
     description: str | UnsetType = UNSET

@@ -18,16 +18,15 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
     """
     import boto3
     from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
+    from samtranslator.metrics.metrics import DummyMetricsPublisher, Metrics
     from samtranslator.model.exceptions import InvalidDocumentException
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
     session = boto3.Session(region_name=region, aws_access_key_id="unused", aws_secret_access_key="unused")
-    translator = Translator(
-        managed_policy_map=None,
-        sam_parser=Parser(),
-        boto_session=session,
-    )
+    # The translator counts what it does, and warns unless somebody takes the counts.
+    metrics = Metrics("cumulet", DummyMetricsPublisher())
+    translator = Translator(managed_policy_map=None, sam_parser=Parser(), boto_session=session, metrics=metrics)
     try:
         translated: dict[str, Any] = translator.translate(
             copy.deepcopy(dict(raw)),
@@ -39,5 +38,7 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
     except InvalidDocumentException as refusal:
         reasons = " ".join([refusal.message, *sorted(cause.message for cause in refusal.causes)])
         raise validation_error(f"Transform {SERVERLESS} failed with: {reasons}") from None
+    finally:
+        metrics.publish()
     translated.pop("Transform", None)
     return translated

@@ -83,7 +83,7 @@ def mutations(request: Request) -> dict[str, Request]:
         "path": Request(request.method, request.path + "/z", request.query, request.headers, request.body),
         "query": Request(request.method, request.path, request.query + "&zz=1", request.headers, request.body),
     }
-    if not (claim.dialect == "s3" and claim.expires_s is not None):
+    if not (claim.service == "s3" and claim.expires_s is not None):
         made["body"] = Request(request.method, request.path, request.query, request.headers, request.body + b"!")
     for name in claim.signed_headers:
         changed = Headers((key, text + "1" if key == name else text) for key, text in request.headers)

@@ -341,7 +341,7 @@ def _check_s3_headers_signed(request: Request, claim: Claim) -> None:
 
 
 def _payload_hash(request: Request, claim: Claim) -> str:
-    if claim.dialect != "s3":
+    if claim.service != "s3":
         return hashlib.sha256(request.body).hexdigest()
     declared = request.headers.get("x-amz-content-sha256")
     if declared is None:
@@ -374,15 +374,15 @@ def _canonical_request(request: Request, claim: Claim, payload_hash: str) -> str
         values = [" ".join(value.split()) for key, value in headers.items if key == name]
         lines.append(f"{name}:{','.join(values)}\n")
     return (
-        f"{request.method}\n{_canonical_path(request.path, claim.dialect)}\n{_canonical_query(request.query)}\n"
+        f"{request.method}\n{_canonical_path(request.path, claim.service)}\n{_canonical_query(request.query)}\n"
         f"{''.join(lines)}\n{';'.join(claim.signed_headers)}\n{payload_hash}"
     )
 
 
-def _canonical_path(path: str, dialect: Dialect) -> str:
+def _canonical_path(path: str, service: str) -> str:
     if path in ("", "/"):
         return "/"
-    if dialect == "s3":
+    if service == "s3":
         # Segment by segment, so that an encoded slash stays one, as the SDKs sign it.
         return "/".join([quote(unquote_to_bytes(segment), safe="~") for segment in path.split("/")])
     kept: list[str] = []

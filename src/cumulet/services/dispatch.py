@@ -107,9 +107,9 @@ class Dispatcher:
         if operation.open_to_all or self._is_own_root(call, operation):
             return
         action = service.action_of(operation)
-        conditions = operation.conditions(call, params) if operation.conditions else {}
 
         def decide(tx: ReadTx) -> str | None:
+            conditions = operation.condition_values(tx, call, params)
             policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
             for resource in operation.resources(tx, call, params):
                 if (denial := self._authorizer.denial(tx, call, action, resource, conditions, policy)) is not None:

@@ -89,11 +89,12 @@ class Call(msgspec.Struct, frozen=True):
 
 
 Resource: TypeAlias = (
-    Callable[[Call, Params], str | Sequence[str]]
-    | Callable[[ReadTx, Call, Params], str | Sequence[str]]
-    | Literal["*"]
+    Callable[[Call, Params], str | Sequence[str]] | Callable[[ReadTx, Call, Params], str | Sequence[str]] | Literal["*"]
 )
 """What an operation acts on. A function with a transaction is for ARNs that only records tell (the path of a role)."""
+Conditions: TypeAlias = Callable[[Call, Params], ConditionValues] | Callable[[ReadTx, Call, Params], ConditionValues]
+"""Condition keys of a request. A function with a transaction is for those that only records tell (which attribute is
+the key)."""
 Body: TypeAlias = Callable[..., Any]
 OperationKind = Literal["read", "write", "plane"]
 
@@ -111,7 +112,7 @@ class Operation:
     """The IAM action where it is not `prefix:Name`."""
     resource_policy: Callable[[ReadTx, Call, Params], str | None] | None = None
     """Returns the resource's own policy (JSON), which can allow callers that identity policies do not."""
-    conditions: Callable[[Call, Params], ConditionValues] | None = None
+    conditions: Conditions | None = None
     """Returns the service's own condition keys, e.g. dynamodb:LeadingKeys."""
     open_to_all: bool = False
     """Needs no permission at all, as AWS has it for sts:GetCallerIdentity."""
@@ -120,6 +121,8 @@ class Operation:
 
     resource_reads: bool = False
     """Whether `resource` takes a transaction."""
+    conditions_read: bool = False
+    """Whether `conditions` takes a transaction."""
 
     def __call__(self, *args: Any) -> Any:
         return self.body(*args)
@@ -131,6 +134,13 @@ class Operation:
         resource: Callable[..., str | Sequence[str]] = self.resource
         return as_list(resource(tx, call, params) if self.resource_reads else resource(call, params))
 
+    def condition_values(self, tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+        """Return the service's own condition keys for a request."""
+        if self.conditions is None:
+            return {}
+        conditions: Callable[..., ConditionValues] = self.conditions
+        return conditions(tx, call, params) if self.conditions_read else conditions(call, params)
+
 
 def operation(
     name: str,
@@ -139,7 +149,7 @@ def operation(
     params: str = "",
     action: str | None = None,
     resource_policy: Callable[[ReadTx, Call, Params], str | None] | None = None,
-    conditions: Callable[[Call, Params], ConditionValues] | None = None,
+    conditions: Conditions | None = None,
     open_to_all: bool = False,
     missing: str = "",
 ) -> Callable[[Body], Operation]:
@@ -158,6 +168,7 @@ def operation(
             open_to_all=open_to_all,
             missing=missing,
             resource_reads=callable(resource) and len(inspect.signature(resource).parameters) == 3,
+            conditions_read=callable(conditions) and len(inspect.signature(conditions).parameters) == 3,
         )
 
     return declare

@@ -1,17 +1,114 @@
 """DynamoDB's own condition keys: what policies can ask of a request besides its table.
 
-Source: "Using IAM policy conditions for fine-grained access control", developer guide.
+Source: "Using IAM policy conditions for fine-grained access control", developer guide. A request that is malformed has
+no keys here; the operation refuses it.
 """
 
-from cumulet.services.dynamodb.tables import arn_of
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.expressions.ast import Elements, Path
+from cumulet.services.dynamodb.core.expressions.conditions import bind_condition
+from cumulet.services.dynamodb.core.expressions.key_conditions import bind_key_conditions
+from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
+from cumulet.services.dynamodb.core.expressions.projections import bind_projection
+from cumulet.services.dynamodb.core.expressions.updates import bind_update
+from cumulet.services.dynamodb.core.values import Value, canonical_value
+from cumulet.services.dynamodb.tables import OpenTable, arn_of, find_table, name_of
 from cumulet.services.kit import Call, ConditionValues, Params
+from cumulet.store.api import ReadTx
 
 
-def item_conditions(call: Call, params: Params) -> ConditionValues:
-    """Return the condition keys of a request."""
-    return {}
+def item_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+    """Return the condition keys of a request for items of one table."""
+    found: dict[str, str | list[str]] = {}
+    try:
+        table = find_table(tx, call.scope, name_of(call, params["TableName"]))
+        attributes, leading = _mentioned(params, table)
+    except ServiceError:
+        return found
+    _add_attributes(found, attributes, leading)
+    if (returned := params.get("ReturnValues")) is not None:
+        found["dynamodb:ReturnValues"] = returned
+    if "Item" not in params and "UpdateExpression" not in params:
+        projected = params.get("ProjectionExpression") is not None
+        found["dynamodb:Select"] = params.get("Select") or ("SPECIFIC_ATTRIBUTES" if projected else "ALL_ATTRIBUTES")
+    return found
+
+
+def batch_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+    """Return the condition keys of a batch: those of all its requests together."""
+    found: dict[str, str | list[str]] = {}
+    attributes: set[str] = set()
+    leading: list[Value] = []
+    try:
+        for name, requests in params["RequestItems"].items():
+            table = find_table(tx, call.scope, name_of(call, name))
+            for request in _single_requests(requests):
+                more_attributes, more_leading = _mentioned(request, table)
+                attributes |= more_attributes
+                leading += more_leading
+    except ServiceError:
+        return {}
+    _add_attributes(found, attributes, leading)
+    return found
 
 
 def batch_arns(call: Call, params: Params) -> list[str]:
     """Return the ARNs of the tables that a batch names."""
     return [name if name.startswith("arn:") else arn_of(call.scope, name) for name in params["RequestItems"]]
+
+
+class _Mentions(Placeholders):
+    """Placeholders that remember the top-level attributes of the paths they were asked for."""
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params.get("ExpressionAttributeNames"), params.get("ExpressionAttributeValues"))
+        self.attributes: set[str] = set()
+
+    def elements(self, path: Path, expression: str) -> Elements:
+        elements = super().elements(path, expression)
+        self.attributes.add(str(elements[0]))
+        return elements
+
+
+def _mentioned(request: Mapping[str, Any], table: OpenTable | None) -> tuple[set[str], list[Value]]:
+    """Return the attributes that a request names, and the values that it gives the partition key."""
+    mentions = _Mentions(request)
+    leading: list[Value] = []
+    hash_name = None if table is None else table.hash_name
+    for given in (request.get("Item"), request.get("Key")):
+        if isinstance(given, dict):
+            mentions.attributes.update(given)
+            if hash_name in given:
+                leading.append(canonical_value(given[hash_name])[0])
+    if (text := request.get("KeyConditionExpression")) is not None:
+        condition = bind_key_conditions(text, mentions).get(str(hash_name))
+        leading += () if condition is None else condition.values
+    for name in ("ConditionExpression", "FilterExpression"):
+        if (text := request.get(name)) is not None:
+            bind_condition(text, name, mentions)
+    if (text := request.get("UpdateExpression")) is not None:
+        bind_update(text, mentions)
+    bind_projection(request.get("ProjectionExpression"), mentions)
+    return mentions.attributes, leading
+
+
+def _single_requests(requests: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield what a batch asks of one table, as requests for one item each."""
+    if isinstance(requests, Mapping):
+        for key in requests.get("Keys") or ():
+            yield {**requests, "Key": key}
+        return
+    for write in requests or ():
+        for request in (write or {}).values():
+            if request is not None:
+                yield request
+
+
+def _add_attributes(found: dict[str, str | list[str]], attributes: set[str], leading: list[Value]) -> None:
+    if attributes:
+        found["dynamodb:Attributes"] = sorted(attributes)
+    if leading:
+        found["dynamodb:LeadingKeys"] = [str(content) for value in leading for content in value.values()]

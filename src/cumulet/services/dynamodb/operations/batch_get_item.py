@@ -11,7 +11,7 @@ from cumulet.services.dynamodb.core.limits import BATCH_GET_BYTES_MAX, BATCH_GET
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate
 from cumulet.services.dynamodb.operations.requests import read_placeholders
-from cumulet.services.dynamodb.permissions import batch_arns, item_conditions
+from cumulet.services.dynamodb.permissions import batch_arns, batch_conditions
 from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.kit import Call, Output, Params, operation, unsupported
 from cumulet.store.api import ReadTx
@@ -22,7 +22,7 @@ _SUPPORTED = ("Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttri
 @operation(
     "BatchGetItem",
     resource=batch_arns,
-    conditions=item_conditions,
+    conditions=batch_conditions,
     params="RequestItems ReturnConsumedCapacity",
 )
 def batch_get_item(call: Call, tx: ReadTx, params: Params) -> Output:

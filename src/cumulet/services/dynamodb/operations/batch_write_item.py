@@ -8,7 +8,7 @@ from cumulet.services.dynamodb.core.item_codec import encode_item, stored_bytes
 from cumulet.services.dynamodb.core.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate, locate_item
-from cumulet.services.dynamodb.permissions import batch_arns, item_conditions
+from cumulet.services.dynamodb.permissions import batch_arns, batch_conditions
 from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
@@ -17,7 +17,7 @@ from cumulet.store.api import WriteTx
 @operation(
     "BatchWriteItem",
     resource=batch_arns,
-    conditions=item_conditions,
+    conditions=batch_conditions,
     params="RequestItems ReturnConsumedCapacity ReturnItemCollectionMetrics",
 )
 def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -25,8 +25,8 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
     requests: Mapping[str, Sequence[Mapping[str, Any]]] = params["RequestItems"]
     if not requests:
         invalid("The requestItems parameter is required for BatchWriteItem")
-    for name, writes in requests.items():
-        if writes is None or any(write is None for write in writes):
+    for name, given in requests.items():
+        if given is None or any(request is None for request in given):
             missing_member(f"requestItems.{name}.member")
     if sum(map(len, requests.values())) > BATCH_WRITE_REQUESTS_MAX:
         invalid("Too many items requested for the BatchWriteItem call")

@@ -14,7 +14,6 @@ from cumulet.services.dynamodb.tables import TABLES, OpenTable, find_table, name
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
-
 _TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*").fullmatch
 
 

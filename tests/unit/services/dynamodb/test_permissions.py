@@ -1,0 +1,115 @@
+"""The condition keys that a policy sees of each request, and the resources it is asked about."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from cumulet.services.kit import Call, ConditionValues, Principal
+from cumulet.store.api import ReadTx
+from harness import House
+
+KEY = {"pk": {"S": "alice"}, "sk": {"S": "1"}}
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/notes"
+
+
+class Recorder:
+    """An authorizer that notes what it was asked, and denies it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str | Sequence[str]]]] = []
+
+    def denial(
+        self,
+        tx: ReadTx,
+        call: Call,
+        action: str,
+        resource: str,
+        conditions: ConditionValues,
+        resource_policy: str | None,
+    ) -> str | None:
+        self.asked.append((action, resource, dict(conditions)))
+        return "no"
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "conditions"),
+    [
+        (
+            "GetItem",
+            {"Key": KEY},
+            {"Attributes": ["pk", "sk"], "LeadingKeys": ["alice"], "Select": "ALL_ATTRIBUTES"},
+        ),
+        (
+            "GetItem",
+            {"Key": KEY, "ProjectionExpression": "#t.x", "ExpressionAttributeNames": {"#t": "title"}},
+            {"Attributes": ["pk", "sk", "title"], "LeadingKeys": ["alice"], "Select": "SPECIFIC_ATTRIBUTES"},
+        ),
+        (
+            "PutItem",
+            {"Item": {**KEY, "n": {"N": "1"}}, "ReturnValues": "ALL_OLD"},
+            {"Attributes": ["n", "pk", "sk"], "LeadingKeys": ["alice"], "ReturnValues": "ALL_OLD"},
+        ),
+        (
+            "UpdateItem",
+            {"Key": KEY, "UpdateExpression": "SET a = b REMOVE c[0]", "ConditionExpression": "attribute_exists(d)"},
+            {"Attributes": ["a", "b", "c", "d", "pk", "sk"], "LeadingKeys": ["alice"]},
+        ),
+        (
+            "Query",
+            {
+                "KeyConditionExpression": "pk = :p",
+                "FilterExpression": "n > :p",
+                "ExpressionAttributeValues": {":p": {"S": "bob"}},
+                "Select": "COUNT",
+            },
+            {"Attributes": ["n", "pk"], "LeadingKeys": ["bob"], "Select": "COUNT"},
+        ),
+        ("Scan", {}, {"Select": "ALL_ATTRIBUTES"}),
+        ("GetItem", {"Key": {"pk": {"S": 5}}}, {}),
+    ],
+)
+async def test_condition_keys(operation: str, params: dict[str, Any], conditions: dict[str, Any]) -> None:
+    assert await asked(operation, {"TableName": "notes", **params}) == [
+        (f"dynamodb:{operation}", ARN, {f"dynamodb:{key}": value for key, value in conditions.items()})
+    ]
+
+
+async def test_a_batch_is_about_each_of_its_tables() -> None:
+    items = {
+        "notes": [{"PutRequest": {"Item": KEY}}, {"DeleteRequest": {"Key": {**KEY, "pk": {"S": "bob"}}}}],
+        "other": [{"PutRequest": {"Item": KEY}}],
+    }
+    recorded = await asked("BatchWriteItem", {"RequestItems": items})
+    assert recorded == [
+        (
+            "dynamodb:BatchWriteItem",
+            ARN,
+            {"dynamodb:Attributes": ["pk", "sk"], "dynamodb:LeadingKeys": ["alice", "bob"]},
+        )
+    ]
+
+
+async def asked(operation: str, params: dict[str, Any]) -> list[Any]:
+    """Return what the authorizer was asked when somebody else than root made the request."""
+    recorder = Recorder()
+    house = House("dynamodb", authorizer=recorder)
+    await house.call(
+        "dynamodb",
+        "CreateTable",
+        {
+            "TableName": "notes",
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        },
+    )
+    user = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/alice", name="alice")
+    with pytest.raises(ServiceError) as error:
+        await house.call("dynamodb", operation, params, principal=user)
+    assert (error.value.code, error.value.status) == ("AccessDeniedException", 400)
+    return recorder.asked

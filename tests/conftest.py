@@ -21,8 +21,6 @@ def server() -> Iterator[Server]:
             yield running
         finally:
             assert running.stop() == 0
-            assert running.process.stdout is not None
-            running.process.stdout.close()
 
 
 @pytest.fixture

@@ -54,12 +54,19 @@ class Server:
     def stop(self) -> int:
         """End the server with a signal and return its exit status."""
         self.process.terminate()
-        return self.process.wait(60)
+        return self.ended()
 
     def kill(self) -> None:
         """End the server with kill -9."""
         self.process.kill()
-        self.process.wait(60)
+        self.ended()
+
+    def ended(self) -> int:
+        """Wait for the server's end, let go of what it printed, and return its exit status."""
+        status = self.process.wait(60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
 
 
 def start_server(data_dir: Path, *flags: str, port: int = 0) -> Server:

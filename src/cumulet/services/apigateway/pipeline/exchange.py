@@ -1,5 +1,6 @@
 """One request on its way through the pipeline: the values that the stages hand to each other."""
 
+import base64
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,8 +9,6 @@ from cumulet.scope import Scope
 from cumulet.services.apigateway.model import ApiOwner, Deployment, Route, Stage
 from cumulet.services.apigateway.pipeline.routes import RouteTable
 from cumulet.wire.message import Request
-
-_EXTENDED_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Result:
 
 def new_extended_id(ids: Ids) -> str:
     """Return an extended request id in the form that API Gateway uses: base64 of 11 bytes."""
-    return ids.token(15, _EXTENDED_ID_ALPHABET) + "="
+    return base64.b64encode(ids.secret(11)).decode("ascii")
 
 
 def new_trace_id(ids: Ids, now_ms: int) -> str:
@@ -82,4 +81,4 @@ def new_trace_id(ids: Ids, now_ms: int) -> str:
 
     https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids
     """
-    return f"Root=1-{now_ms // 1000:08x}-{ids.token(24, '0123456789abcdef')}"
+    return f"Root=1-{now_ms // 1000:08x}-{ids.secret(12).hex()}"

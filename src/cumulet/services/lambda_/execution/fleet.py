@@ -77,14 +77,14 @@ def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room,
     stops: list[Action] = []
     assigns: list[Action] = []
     starts: list[Action] = []
-    current = demands[-1].revision_id if demands else None
+    wanted = {demand.revision_id for demand in demands}
     idle: list[Member] = []
     starting = 0
     for member in members:
         if member.state is State.STARTING:
             starting += 1
         elif member.state in IDLE:
-            if _is_spent(member, current, room, now_s):
+            if _is_spent(member, wanted, room, now_s):
                 stops.append(Stop(member.id))
             else:
                 idle.append(member)
@@ -110,20 +110,21 @@ def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room,
             continue
         if starting >= room.starts_at_a_time:
             break
-        if free <= 0:
-            if not elsewhere:
-                break
+        while free <= 0 and elsewhere:
             stops.append(Stop(elsewhere.pop(0).id))
             free += 1
+        if free <= 0:
+            break
         starts.append(Start(demand.revision_id))
         starting += 1
         free -= 1
     return stops + assigns + starts
 
 
-def _is_spent(member: Member, current: str | None, room: Room, now_s: float) -> bool:
+def _is_spent(member: Member, wanted: set[str], room: Room, now_s: float) -> bool:
     return (
-        (current is not None and member.revision_id != current)
+        # A demand tells which revision is the present one. An older one may wait for its own: that is served first.
+        (len(wanted) > 0 and member.revision_id not in wanted)
         or now_s >= member.expires_s
         or now_s - member.last_used_s >= room.idle_expiry_s
     )

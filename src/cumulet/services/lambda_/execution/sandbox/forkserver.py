@@ -17,7 +17,7 @@ closes the socket, as it does when it is killed: so nothing outlives the server.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: PTH, UP031, BLE001
+# ruff: noqa: BLE001, PTH100, PTH118, PTH120, PTH123, PTH208, UP031
 
 from __future__ import annotations
 

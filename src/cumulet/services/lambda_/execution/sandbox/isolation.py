@@ -8,7 +8,7 @@ make the namespaces directly; otherwise inside a user namespace, where the kerne
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: PTH
+# ruff: noqa: PTH101, PTH103, PTH106, PTH110, PTH112, PTH114, PTH115, PTH120, PTH123, PTH211
 
 from __future__ import annotations
 

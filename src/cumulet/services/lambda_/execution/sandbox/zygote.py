@@ -22,6 +22,7 @@ PYTHON_RUNTIME = Path(__file__).parents[2] / "runtimes" / "python"
 RUNTIME_FOLDER = "/var/runtime"
 PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
+END_POLL_S, END_POLLS_MAX = 0.005, 200
 
 _isolation_refused = False
 """Whether this machine has refused namespaces; asked once in the life of the server."""
@@ -196,9 +197,16 @@ class Zygote:
         self._on_lost = lambda: None
         self._sandboxes.clear()
         self._end()
-        for _ in range(200):
-            guards = [pid for pid in guards if Path(f"/proc/{pid}").exists()]
+        for _ in range(END_POLLS_MAX):
+            guards = [pid for pid in guards if _runs(pid)]
             if not guards:
                 return
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(END_POLL_S)
         _log.error("processes of functions are left: %s", guards)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ An answer and the request for the next event leave in one write (HTTP pipelining
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: PTH, UP031, SIM115, BLE001
+# ruff: noqa: BLE001, PTH112, PTH208, SIM115, UP031
 
 from __future__ import annotations
 
@@ -34,8 +34,29 @@ FRAME_TEXT_ERROR = b"\xa5\x5a\x00\x17"
 NO_BREAK_SPACE = "\u00a0"
 
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
-OWN_IMPORTS = ("__main__", "atexit", "decimal", "importlib", "io", "json", "logging", "os", "re", "site", "socket")
-OWN_IMPORTS += ("string", "sys", "time", "traceback", "weakref", "warnings", "types", "typing", "enum", "codecs")
+OWN_IMPORTS = (
+    "__main__",
+    "atexit",
+    "codecs",
+    "collections",
+    "decimal",
+    "enum",
+    "importlib",
+    "io",
+    "json",
+    "logging",
+    "os",
+    "re",
+    "site",
+    "socket",
+    "string",
+    "sys",
+    "time",
+    "traceback",
+    "types",
+    "typing",
+    "warnings",
+)
 
 
 class Fault(Exception):
@@ -290,9 +311,10 @@ def load_handler(name: str) -> Handler:
             "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {wrong}", [place]
         ) from None
     try:
-        return getattr(module, function_name)
+        handler: Handler = getattr(module, function_name)
     except AttributeError:
         raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
+    return handler
 
 
 def error_of(failure: BaseException, request_id: str = "") -> dict[str, Any]:
@@ -306,12 +328,12 @@ def error_of(failure: BaseException, request_id: str = "") -> dict[str, Any]:
 
 def stack_trace(failure: BaseException) -> list[str]:
     """Return the formatted frames of an exception, without those of this file that lead to the function's code."""
-    frames = [
-        (frame.filename, frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(failure.__traceback__)
-    ]
-    first = next((at for at, frame in enumerate(frames) if frame[0] != __file__), 0)
-    # The import machinery's own frames are kept, as AWS keeps them.
-    return traceback.format_list(frames[first:])
+    frames = traceback.extract_tb(failure.__traceback__)
+    first = next((at for at, frame in enumerate(frames) if frame.filename != __file__), 0)
+    # As plain tuples they are formatted without the column marks of newer Pythons, as AWS has it.
+    return traceback.format_list(
+        [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames[first:]]
+    )
 
 
 def log_error(error: dict[str, Any]) -> None:
@@ -398,7 +420,7 @@ def unload_shadowed(folders: Sequence[str]) -> None:
 
     They would hide the function's own: in AWS's runtime a fresh import finds /var/task first.
     """
-    brought = set()
+    brought: set[str] = set()
     for folder in folders:
         if os.path.isdir(folder):
             brought.update(name.partition(".")[0] for name in os.listdir(folder))

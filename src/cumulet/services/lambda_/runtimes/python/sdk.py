@@ -6,7 +6,7 @@ a fork that reads anything else reads it as botocore always does.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: PTH
+# ruff: noqa: PTH112
 
 from __future__ import annotations
 

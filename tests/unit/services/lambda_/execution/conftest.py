@@ -1,0 +1,125 @@
+"""A real execution plane over the memory store, with the other services played by a fake that writes down."""
+
+import io
+import time
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from cumulet.clock import SystemClock
+from cumulet.errors import ServiceError
+from cumulet.ids import RandomIds
+from cumulet.scope import Scope
+from cumulet.services.kit import Ground, Principal
+from cumulet.services.lambda_.execution.invoke import ProcessPlane, make_execution_plane
+from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+from cumulet.settings import Settings
+from cumulet.store import blobs
+from cumulet.store.memory import MemoryStore
+
+SCOPE = Scope("123456789012", "eu-west-1")
+
+
+class Neighbours:
+    """STS and CloudWatch Logs, as far as the execution plane calls them."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Principal, str, str, dict[str, Any]]] = []
+        self.events: dict[str, list[str]] = {}
+        self.refuse: dict[str, ServiceError] = {}
+        self.groups: set[str] = set()
+        self.streams: set[tuple[str, str]] = set()
+
+    async def call(self, principal: Principal, scope: Scope, service: str, operation: str, params: Any) -> Any:
+        self.calls.append((principal, service, operation, dict(params)))
+        if operation in self.refuse:
+            raise self.refuse[operation]
+        if operation == "AssumeRole":
+            name = params["RoleArn"].rpartition("/")[2]
+            if name == "stranger":
+                raise ServiceError("AccessDenied", "User is not authorized to perform: sts:AssumeRole")
+            return {
+                "Credentials": {
+                    "AccessKeyId": "ASIAEXAMPLE",
+                    "SecretAccessKey": "secret",
+                    "SessionToken": "token",
+                    "Expiration": time.time() + params["DurationSeconds"],
+                },
+                "AssumedRoleUser": {
+                    "Arn": f"arn:aws:sts::{scope.account}:assumed-role/{name}/{params['RoleSessionName']}",
+                    "AssumedRoleId": f"AROAEXAMPLE:{params['RoleSessionName']}",
+                },
+            }
+        if operation == "CreateLogGroup":
+            self.groups.add(params["logGroupName"])
+        elif operation == "CreateLogStream":
+            self.streams.add((params["logGroupName"], params["logStreamName"]))
+        elif (params["logGroupName"], params["logStreamName"]) not in self.streams:
+            raise ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
+        else:
+            self.events.setdefault(params["logStreamName"], []).extend(
+                event["message"] for event in params["logEvents"]
+            )
+        return {}
+
+
+def make_archive(files: dict[str, str]) -> bytes:
+    """Return a zip with these files."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name, text in files.items():
+            opened.writestr(name, text)
+    return archive.getvalue()
+
+
+class Rig:
+    """A plane, and functions made of a few lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.neighbours = Neighbours()
+        self.store = MemoryStore()
+        self.ids = RandomIds()
+        self.ground = Ground(
+            self.store,
+            SystemClock(),
+            self.ids,
+            Settings(data_dir=folder),
+            self.neighbours,  # type: ignore[arg-type]
+        )
+        self.plane: ProcessPlane = make_execution_plane(self.ground)
+
+    async def function(self, code: str, **configuration: Any) -> VersionRecord:
+        """Return a function whose module `lambda_function` is `code`."""
+        archive = make_archive({"lambda_function.py": code, **configuration.pop("files", {})})
+        name = self.ids.token(10)
+        digest = await self.store.write(lambda tx: blobs.save(tx, archive))
+        fields: dict[str, Any] = {
+            "function_name": name,
+            "arn": f"arn:aws:lambda:{SCOPE.region}:{SCOPE.account}:function:{name}",
+            "revision_id": self.ids.uuid(),
+            "runtime": "python3.11",
+            "handler": "lambda_function.lambda_handler",
+            "role": f"arn:aws:iam::{SCOPE.account}:role/worker",
+            "code_sha256": "-",
+            "code_size": len(archive),
+            "code_blob": digest,
+            "last_modified_ms": 0,
+        }
+        return VersionRecord(**{**fields, **configuration})
+
+    async def invoke(self, version: VersionRecord, payload: bytes = b"{}", **fields: Any) -> InvocationResult:
+        """Return the result of one invocation."""
+        return await self.plane.invoke(SCOPE, version, Invocation(self.ids.uuid(), payload, **fields))
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    """One plane for the tests of a module; each uses functions of its own."""
+    made = Rig(tmp_path_factory.mktemp("data"))
+    await made.plane.start()
+    yield made
+    await made.plane.stop()

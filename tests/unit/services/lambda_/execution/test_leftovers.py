@@ -1,0 +1,100 @@
+"""Whatever happens to the server, none of its functions' processes is left."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")]
+
+HOST = """
+import asyncio, os, sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+import conftest
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.sandbox import zygote
+
+zygote._isolation_refused = {plain}
+
+async def main():
+    rig = conftest.Rig(Path({data!r}))
+    await rig.plane.start()
+    idle = await rig.function("def lambda_handler(e, c): return 1")
+    await rig.invoke(idle)
+    busy = await rig.function(
+        "import os, subprocess, time\\n"
+        "def lambda_handler(e, c):\\n"
+        "    subprocess.Popen(['/bin/sleep', {mark!r}], start_new_session=True)\\n"
+        "    if os.fork() == 0:\\n"
+        "        os.setsid()\\n"
+        "        if os.fork() == 0: time.sleep(600)\\n"
+        "        os._exit(0)\\n"
+        "    print('up', flush=True)\\n"
+        "    time.sleep(600)\\n", timeout_s=900)
+    running = asyncio.ensure_future(rig.invoke(busy))
+    while not any("up" in event for events in rig.neighbours.events.values() for event in events):
+        await asyncio.sleep(0.02)
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    limits.STOP_GRACE_S = 0.1
+    await rig.plane.stop()
+    print("stopped", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def descendants(root: int) -> set[int]:
+    """Return the process ids below `root`, now."""
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(name)] = int(fields[1])
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {root}
+
+
+def identity(pid: int) -> str:
+    """Return when a process was started, which tells it from another of the same number; empty once it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["namespaces", "without namespaces"])
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
+    script = HOST.format(folder=str(Path(__file__).parent), data=str(tmp_path), mark="613.7", plain=plain)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as host:
+        assert host.stdin is not None
+        assert host.stdout is not None
+        try:
+            assert host.stdout.readline() == "ready\n"
+            below = {pid: identity(pid) for pid in descendants(host.pid)}
+            assert len(below) >= 7  # fork server, two guards, two runtimes, sleep, the fork that got away
+            if end == "stopped":
+                host.stdin.write("\n")
+                host.stdin.flush()
+                assert host.stdout.readline() == "stopped\n"
+                assert [pid for pid, started in below.items() if started and identity(pid) == started] == []
+        finally:
+            host.kill()
+    deadline = time.monotonic() + 5
+    while left := [pid for pid, started in below.items() if started and identity(pid) == started]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)

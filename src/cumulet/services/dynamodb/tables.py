@@ -18,6 +18,7 @@ from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import DDB_ITEM, DDB_TABLE
 from cumulet.store.records import Records
 
+_DAY_MS = 24 * 60 * 60 * 1000
 TABLE_NAME_PATTERN = "[a-zA-Z0-9_.-]+"
 _TABLE_NAME = re.compile(TABLE_NAME_PATTERN).fullmatch
 _TABLE_ARN = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]+)").fullmatch
@@ -38,7 +39,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     write_units: int = 0
     increased_ms: int | None = None
     decreased_ms: int | None = None
-    decreases_today: int = 0
+    decreases: int = 0
+    """How often the throughput was lowered on the day of `decreased_ms`."""
     on_demand_since_ms: int | None = None
     """When the table became PAY_PER_REQUEST. A table that never was has no BillingModeSummary."""
     deletion_protection: bool = False
@@ -46,6 +48,11 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     """As the client set it; AWS describes the class only then."""
     table_class_since_ms: int | None = None
     tags: dict[str, str] = {}
+
+    def decreases_on(self, now_ms: int) -> int:
+        """Return how often the throughput was lowered on this day (UTC)."""
+        same_day = self.decreased_ms is not None and self.decreased_ms // _DAY_MS == now_ms // _DAY_MS
+        return self.decreases if same_day else 0
 
 
 class OpenTable:

@@ -73,14 +73,14 @@ def create_table(call: Call, tx: WriteTx, params: Params) -> Output:
         tags=tags,
     )
     TABLES.save(tx, call.scope, name, record=record)
-    return {"TableDescription": _render(OpenTable(call.scope, record), "CREATING", 0, 0)}
+    return {"TableDescription": _render(OpenTable(call.scope, record), "CREATING", call.now_ms, 0, 0)}
 
 
 @operation("DescribeTable", resource=table_arn, params="TableName")
 def describe_table(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return what the control plane knows about one table."""
     table = _get(call, tx, params)
-    return {"Table": _render(table, "ACTIVE", *_measure(tx, table))}
+    return {"Table": _render(table, "ACTIVE", call.now_ms, *_measure(tx, table))}
 
 
 @operation("ListTables", resource="*", params="ExclusiveStartTableName Limit")
@@ -106,7 +106,7 @@ def delete_table(call: Call, tx: WriteTx, params: Params) -> Output:
         )
     TABLES.delete(tx, call.scope, table.record.name)
     tx.delete_range(*DDB_ITEM.range(call.scope, table.record.table_id))
-    description = _render(table, "DELETING", 0, 0)
+    description = _render(table, "DELETING", call.now_ms, 0, 0)
     for gone in ("AttributeDefinitions", "KeySchema", "CreationDateTime"):
         del description[gone]
     return {"TableDescription": description}
@@ -137,7 +137,8 @@ def update_table(call: Call, tx: WriteTx, params: Params) -> Output:
     TABLES.save(tx, call.scope, name, record=record)
     only_protection = all(params.get(change) is None for change in changes[:-1])
     changed = OpenTable(call.scope, record)
-    return {"TableDescription": _render(changed, "ACTIVE" if only_protection else "UPDATING", *_measure(tx, changed))}
+    status = "ACTIVE" if only_protection else "UPDATING"
+    return {"TableDescription": _render(changed, status, call.now_ms, *_measure(tx, changed))}
 
 
 def _with_billing(call: Call, record: Table, mode: str | None, throughput: Mapping[str, int] | None) -> Table:
@@ -173,6 +174,7 @@ def _with_billing(call: Call, record: Table, mode: str | None, throughput: Mappi
         write_units=write,
         increased_ms=call.now_ms if increased else record.increased_ms,
         decreased_ms=call.now_ms if decreased else record.decreased_ms,
+        decreases=record.decreases_on(call.now_ms) + decreased,
     )
 
 
@@ -204,10 +206,10 @@ def _measure(tx: ReadTx, table: OpenTable) -> tuple[int, int]:
     return (count << HASH_BITS) // covered, (size << HASH_BITS) // covered
 
 
-def _render(table: OpenTable, status: str, item_count: int, size_bytes: int) -> dict[str, Any]:
+def _render(table: OpenTable, status: str, now_ms: int, item_count: int, size_bytes: int) -> dict[str, Any]:
     record = table.record
     throughput: dict[str, Any] = {
-        "NumberOfDecreasesToday": record.decreases_today,
+        "NumberOfDecreasesToday": record.decreases_on(now_ms),
         "ReadCapacityUnits": record.read_units,
         "WriteCapacityUnits": record.write_units,
     }

@@ -1,0 +1,248 @@
+"""The control plane: life of a table, its description, its tags, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+PK = [{"AttributeName": "pk", "AttributeType": "S"}]
+HASH = [{"AttributeName": "pk", "KeyType": "HASH"}]
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """Return a CreateTable request; a change of None leaves a member out."""
+    params = {
+        "TableName": "events",
+        "AttributeDefinitions": PK,
+        "KeySchema": HASH,
+        "BillingMode": "PAY_PER_REQUEST",
+        **changes,
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+PROVISIONED = {"BillingMode": None, "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 2}}
+
+
+async def test_a_new_table_is_described(ddb: Any) -> None:
+    created = (await ddb("CreateTable", **request(Tags=[{"Key": "team", "Value": "a"}])))["TableDescription"]
+    assert created == {
+        "AttributeDefinitions": PK,
+        "TableName": "events",
+        "KeySchema": HASH,
+        "TableStatus": "CREATING",
+        "CreationDateTime": 1_760_000_000.0,
+        "ProvisionedThroughput": {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+        "TableSizeBytes": 0,
+        "ItemCount": 0,
+        "TableArn": ARN + "events",
+        "TableId": created["TableId"],
+        "DeletionProtectionEnabled": False,
+        "BillingModeSummary": {
+            "BillingMode": "PAY_PER_REQUEST",
+            "LastUpdateToPayPerRequestDateTime": 1_760_000_000.0,
+        },
+    }
+    described = await ddb("DescribeTable", TableName="events")
+    assert described == {"Table": {**created, "TableStatus": "ACTIVE"}}
+    assert await ddb("DescribeTable", TableName=ARN + "events") == described
+    assert await ddb("ListTagsOfResource", ResourceArn=ARN + "events") == {"Tags": [{"Key": "team", "Value": "a"}]}
+
+
+async def test_the_description_counts_items(ddb: Any) -> None:
+    await ddb("CreateTable", **request())
+    for number in range(3):
+        await ddb("PutItem", TableName="events", Item={"pk": {"S": str(number)}})
+    table = (await ddb("DescribeTable", TableName="events"))["Table"]
+    assert (table["ItemCount"], table["TableSizeBytes"]) == (3, 9)
+
+
+@pytest.mark.slow
+async def test_a_large_table_is_counted_by_estimate(ddb: Any) -> None:
+    await ddb("CreateTable", **request())
+    for number in range(2000):
+        await ddb("PutItem", TableName="events", Item={"pk": {"S": str(number)}})
+    table = (await ddb("DescribeTable", TableName="events"))["Table"]
+    assert 1800 < table["ItemCount"] < 2200
+
+
+async def test_a_deleted_table_takes_its_items_along(ddb: Any, refused: Any) -> None:
+    await ddb("CreateTable", **request())
+    await ddb("PutItem", TableName="events", Item={"pk": {"S": "a"}})
+    deleted = await ddb("DeleteTable", TableName="events")
+    assert deleted["TableDescription"]["TableStatus"] == "DELETING"
+    gone = ("ResourceNotFoundException", "Requested resource not found: Table: events not found")
+    assert await refused(ddb("DescribeTable", TableName="events")) == gone
+    assert await refused(ddb("DeleteTable", TableName="events")) == gone
+    assert await refused(ddb("UpdateTable", TableName="events", DeletionProtectionEnabled=True)) == gone
+    await ddb("CreateTable", **request())
+    assert (await ddb("Scan", TableName="events"))["Count"] == 0
+
+
+async def test_a_protected_table_stays(ddb: Any, refused: Any) -> None:
+    await ddb("CreateTable", **request(DeletionProtectionEnabled=True))
+    assert await refused(ddb("DeleteTable", TableName="events")) == (
+        "ValidationException",
+        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
+    )
+    updated = await ddb("UpdateTable", TableName="events", DeletionProtectionEnabled=False)
+    assert updated["TableDescription"]["DeletionProtectionEnabled"] is False
+    await ddb("DeleteTable", TableName="events")
+
+
+async def test_a_name_is_taken_once(ddb: Any, refused: Any) -> None:
+    await ddb("CreateTable", **request())
+    assert await refused(ddb("CreateTable", **request())) == (
+        "ResourceInUseException",
+        "Table already exists: events",
+    )
+
+
+async def test_tables_are_listed_by_name_in_pages(ddb: Any) -> None:
+    for name in ("ccc", "aaa", "bbb"):
+        await ddb("CreateTable", **request(TableName=name))
+    assert await ddb("ListTables") == {"TableNames": ["aaa", "bbb", "ccc"]}
+    assert await ddb("ListTables", Limit=2) == {"TableNames": ["aaa", "bbb"], "LastEvaluatedTableName": "bbb"}
+    assert await ddb("ListTables", Limit=2, ExclusiveStartTableName="bbb") == {"TableNames": ["ccc"]}
+    assert await ddb("ListTables", ExclusiveStartTableName="b") == {"TableNames": ["bbb", "ccc"]}
+
+
+INVALID = "One or more parameter values were invalid: "
+SK = {"AttributeName": "sk", "AttributeType": "N"}
+RANGE = {"AttributeName": "sk", "KeyType": "RANGE"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"TableName": "ab"},
+            "1 validation error detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have "
+            "length greater than or equal to 3",
+        ),
+        (
+            {"KeySchema": None},
+            "1 validation error detected: Value null at 'keySchema' failed to satisfy constraint: Member must not be "
+            "null",
+        ),
+        (
+            {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}},
+            INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
+            "PAY_PER_REQUEST",
+        ),
+        (
+            {"BillingMode": None},
+            INVALID + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+        ),
+        (
+            {"KeySchema": [*HASH, RANGE]},
+            "Invalid KeySchema: Some index key attribute have no definition",
+        ),
+        (
+            {"AttributeDefinitions": [*PK, SK]},
+            INVALID + "Number of attributes in KeySchema does not exactly match number of attributes defined in "
+            "AttributeDefinitions",
+        ),
+        (
+            {"AttributeDefinitions": [SK]},
+            INVALID + "Some index key attributes are not defined in AttributeDefinitions. Keys: [pk], "
+            "AttributeDefinitions: [sk]",
+        ),
+        (
+            {"KeySchema": [{"AttributeName": "pk", "KeyType": "RANGE"}]},
+            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type",
+        ),
+        (
+            {"AttributeDefinitions": [*PK, SK], "KeySchema": [*HASH, {"AttributeName": "sk", "KeyType": "HASH"}]},
+            "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type",
+        ),
+        (
+            {"AttributeDefinitions": [*PK, SK], "KeySchema": [*HASH, {"AttributeName": "pk", "KeyType": "RANGE"}]},
+            "Both the Hash Key and the Range Key element in the KeySchema have the same name",
+        ),
+        (
+            {"KeySchema": [*HASH, RANGE, RANGE]},
+            "1 validation error detected: Value '[KeySchemaElement(attributeName=pk, keyType=HASH), "
+            "KeySchemaElement(attributeName=sk, keyType=RANGE), KeySchemaElement(attributeName=sk, keyType=RANGE)]' at "
+            "'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2",
+        ),
+    ],
+)
+async def test_create_table_refuses(ddb: Any, refused: Any, changes: dict[str, Any], message: str) -> None:
+    assert await refused(ddb("CreateTable", **request(**changes))) == ("ValidationException", message)
+
+
+async def test_what_is_not_built_is_refused_by_name(ddb: Any, refused: Any) -> None:
+    code, message = await refused(ddb("CreateTable", **request(StreamSpecification={"StreamEnabled": True})))
+    assert (code, "StreamSpecification" in message) == ("NotImplementedException", True)
+
+
+async def test_billing_can_be_switched(ddb: Any, refused: Any) -> None:
+    created = await ddb("CreateTable", **request(**PROVISIONED))
+    assert "BillingModeSummary" not in created["TableDescription"]
+    throughput = {"ReadCapacityUnits": 9, "WriteCapacityUnits": 1}
+    raised = (await ddb("UpdateTable", TableName="events", ProvisionedThroughput=throughput))["TableDescription"]
+    assert raised["TableStatus"] == "UPDATING"
+    assert raised["ProvisionedThroughput"] == {
+        "NumberOfDecreasesToday": 1,
+        "ReadCapacityUnits": 9,
+        "WriteCapacityUnits": 1,
+        "LastIncreaseDateTime": 1_760_000_000.0,
+        "LastDecreaseDateTime": 1_760_000_000.0,
+    }
+    code, message = await refused(ddb("UpdateTable", TableName="events", ProvisionedThroughput=throughput))
+    assert code == "ValidationException"
+    assert message.startswith("The provisioned throughput for the table will not change.")
+    await ddb("UpdateTable", TableName="events", BillingMode="PAY_PER_REQUEST")
+    table = (await ddb("DescribeTable", TableName="events"))["Table"]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["ProvisionedThroughput"]["ReadCapacityUnits"] == 0
+    assert (await refused(ddb("UpdateTable", TableName="events", BillingMode="PROVISIONED")))[1] == (
+        INVALID + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+    )
+    assert (await refused(ddb("UpdateTable", TableName="events")))[1].startswith(
+        "At least one of ProvisionedThroughput"
+    )
+
+
+async def test_the_table_class_is_described_once_set(ddb: Any) -> None:
+    await ddb("CreateTable", **request(TableClass="STANDARD_INFREQUENT_ACCESS"))
+    table = (await ddb("DescribeTable", TableName="events"))["Table"]
+    assert table["TableClassSummary"] == {"TableClass": "STANDARD_INFREQUENT_ACCESS"}
+    await ddb("UpdateTable", TableName="events", TableClass="STANDARD")
+    table = (await ddb("DescribeTable", TableName="events"))["Table"]
+    assert table["TableClassSummary"] == {"TableClass": "STANDARD", "LastUpdateDateTime": 1_760_000_000.0}
+
+
+async def test_tags_come_and_go_in_pages(ddb: Any, refused: Any) -> None:
+    await ddb("CreateTable", **request())
+    arn = ARN + "events"
+    await ddb("TagResource", ResourceArn=arn, Tags=[{"Key": f"k{n:02}", "Value": "v"} for n in range(15)])
+    await ddb("TagResource", ResourceArn=arn, Tags=[{"Key": "k00", "Value": "new"}])
+    first = await ddb("ListTagsOfResource", ResourceArn=arn)
+    rest = await ddb("ListTagsOfResource", ResourceArn=arn, NextToken=first["NextToken"])
+    assert (len(first["Tags"]), len(rest["Tags"]), "NextToken" in rest) == (10, 5, False)
+    assert first["Tags"][0] == {"Key": "k00", "Value": "new"}
+    await ddb("UntagResource", ResourceArn=arn, TagKeys=["k01", "absent"])
+    left = await ddb("ListTagsOfResource", ResourceArn=arn)
+    assert "k01" not in [tag["Key"] for tag in left["Tags"]]
+    assert await refused(ddb("ListTagsOfResource", ResourceArn=arn + "x")) == (
+        "ResourceNotFoundException",
+        f"Requested resource not found: ResourcArn: {arn}x not found",
+    )
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        [],
+        [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}],
+        [{"Key": "hi!", "Value": "x"}],
+        [{"Key": "a", "Value": "%"}],
+        [{"Key": "aws:a", "Value": "x"}],
+        [{"Key": str(number), "Value": "x"} for number in range(51)],
+    ],
+)
+async def test_bad_tags(ddb: Any, refused: Any, tags: Any) -> None:
+    await ddb("CreateTable", **request())
+    assert (await refused(ddb("TagResource", ResourceArn=ARN + "events", Tags=tags)))[0] == "ValidationException"

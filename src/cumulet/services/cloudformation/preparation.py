@@ -118,7 +118,8 @@ async def prepare(
         body = previous.body
     if body is None:
         raise validation_error("Either Template URL or Template Body must be specified.")
-    raw = parse_text(body)
+    # A large YAML text takes a second; other requests go on meanwhile.
+    raw = await asyncio.to_thread(parse_text, body)
     declared = raw.get("Parameters") or {}
     if not isinstance(declared, dict) or not all(isinstance(value, dict) for value in declared.values()):
         raise validation_error("Template format error: Every Parameters member must be an object.")

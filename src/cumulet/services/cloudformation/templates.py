@@ -1,5 +1,6 @@
 """Operations on templates alone: get, summarise, validate."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -49,7 +50,7 @@ async def _read(call: Call, plane: CloudFormationPlane, params: Params) -> tuple
         body = stack.desired.body if stack.desired else None
     if body is None:
         raise validation_error("Either Template URL or Template Body must be specified.")
-    raw = parse_text(body)
+    raw = await asyncio.to_thread(parse_text, body)
     if find_transforms(raw):
         # AWS does not run transforms here either; it names the capability instead.
         check_sections(raw, frozenset({"Globals"}))

@@ -188,7 +188,7 @@ Resources:
         ("just text", "Template format error: unsupported structure."),
         ("", "Template format error: unsupported structure."),
         ("a: &x 1\nb: *x", "Template error: YAML aliases are not allowed in CloudFormation templates"),
-        ("[" * 5000, "Template format error: unsupported structure."),
+        ("[" * 500, "Template format error: unsupported structure."),
         ("{" + '"a":{' * 5000, "Template format error: unsupported structure."),
         ("a: " + "[" * 100 + "]" * 100, "Template format error: unsupported structure."),
         ("a: \x00", "Template format error: YAML not well-formed."),

@@ -1,0 +1,333 @@
+"""Stack operations over real services: events in order, rollback, replacement, cleanup, and what a kill leaves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from stacking import BAD_ROLE, TABLE, Interfering, Stacks, log_group, role
+
+
+@pytest.fixture
+def stacks() -> Stacks:
+    return Stacks()
+
+
+async def test_a_stack_is_made_in_the_order_of_its_references(stacks: Stacks) -> None:
+    output = {"Group": {"Value": {"Ref": "Logs"}}, "Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}
+    await stacks.create(outputs=output, Logs=log_group({"Fn::Sub": "/x/${Role}"}), Role=role())
+    name = await stacks.physical_id("Role")
+    assert name.startswith("s-Role-")
+    assert await stacks.events() == [
+        "s CREATE_IN_PROGRESS",
+        "Role CREATE_IN_PROGRESS",
+        "Role CREATE_IN_PROGRESS",
+        "Role CREATE_COMPLETE",
+        "Logs CREATE_IN_PROGRESS",
+        "Logs CREATE_IN_PROGRESS",
+        "Logs CREATE_COMPLETE",
+        "s CREATE_COMPLETE",
+    ]
+    outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in (await stacks.stack())["Outputs"]}
+    assert outputs == {"Group": f"/x/{name}", "Arn": f"arn:aws:iam::000000000000:role/{name}"}
+    assert await stacks.log_groups() == {f"/x/{name}": 7}
+
+
+async def test_a_deleted_stack_leaves_nothing_and_is_found_by_its_id(stacks: Stacks) -> None:
+    stack_id = (await stacks.create(Logs=log_group({"Ref": "Role"}), Role=role(), Table=TABLE))["StackId"]
+    await stacks.call("DeleteStack", StackName="s")
+    assert (await stacks.log_groups(), await stacks.roles(), await stacks.tables()) == ({}, [], [])
+    assert await stacks.status(stack_id) == "DELETE_COMPLETE"
+    deleted = [event.split()[0] for event in await stacks.events(stack_id) if event.endswith("DELETE_COMPLETE")]
+    assert deleted.index("Logs") < deleted.index("Role")
+    assert deleted[-1] == "s"
+    with pytest.raises(ServiceError, match="Stack with id s does not exist"):
+        await stacks.status()
+    await stacks.create(Logs=log_group())
+    assert await stacks.status() == "CREATE_COMPLETE"
+
+
+async def test_a_failed_creation_is_rolled_back(stacks: Stacks) -> None:
+    await stacks.create(Table=TABLE, Role={**BAD_ROLE, "DependsOn": "Table"})
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert (await stacks.roles(), await stacks.tables()) == ([], [])
+    reasons = await stacks.reasons()
+    assert "NoSuchPolicy" in reasons["Role CREATE_FAILED"]
+    assert reasons["s ROLLBACK_IN_PROGRESS"] == (
+        "The following resource(s) failed to create: [Role]. Rollback requested by user."
+    )
+    assert (await stacks.events())[-5:] == [
+        "Role DELETE_IN_PROGRESS",
+        "Role DELETE_COMPLETE",
+        "Table DELETE_IN_PROGRESS",
+        "Table DELETE_COMPLETE",
+        "s ROLLBACK_COMPLETE",
+    ]
+    with pytest.raises(ServiceError, match="is in ROLLBACK_COMPLETE state and can not be updated"):
+        await stacks.update(Table=TABLE)
+
+
+@pytest.mark.parametrize(
+    ("params", "status", "tables"),
+    [
+        ({"DisableRollback": True}, "CREATE_FAILED", 1),
+        ({"OnFailure": "DO_NOTHING"}, "CREATE_FAILED", 1),
+        ({"OnFailure": "DELETE"}, "DELETE_COMPLETE", 0),
+    ],
+)
+async def test_what_happens_on_failure_can_be_chosen(
+    stacks: Stacks, params: dict[str, Any], status: str, tables: int
+) -> None:
+    resources = {"Table": TABLE, "Role": {**BAD_ROLE, "DependsOn": "Table"}}
+    stack_id = (await stacks.call("CreateStack", **stacks.request("s", None, resources, **params)))["StackId"]
+    assert await stacks.status(stack_id) == status
+    assert len(await stacks.tables()) == tables
+
+
+async def test_rolling_back_spares_what_was_there_before(stacks: Stacks) -> None:
+    await stacks.house.call("logs", "CreateLogGroup", {"logGroupName": "/mine"})
+    await stacks.create(Logs=log_group("/mine"))
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert "AlreadyExists" in (await stacks.reasons())["Logs CREATE_FAILED"]
+    assert await stacks.log_groups() == {"/mine": None}
+
+
+async def test_an_update_in_place(stacks: Stacks) -> None:
+    await stacks.create(Logs=log_group(days=7), Role=role())
+    name = await stacks.physical_id("Logs")
+    await stacks.update(Logs=log_group(days=30), Role=role())
+    assert await stacks.status() == "UPDATE_COMPLETE"
+    assert await stacks.log_groups() == {name: 30}
+    assert (await stacks.events())[-5:] == [
+        "s UPDATE_IN_PROGRESS",
+        "Logs UPDATE_IN_PROGRESS",
+        "Logs UPDATE_COMPLETE",
+        "s UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+        "s UPDATE_COMPLETE",
+    ]
+    with pytest.raises(ServiceError, match="No updates are to be performed"):
+        await stacks.update(Logs=log_group(days=30), Role=role())
+
+
+async def test_a_replacement_is_made_before_the_old_one_goes(stacks: Stacks) -> None:
+    await stacks.create(Logs=log_group("/old"), Role=role(Description={"Ref": "Logs"}))
+    await stacks.update(Logs=log_group("/new"), Role=role(Description={"Ref": "Logs"}))
+    assert await stacks.status() == "UPDATE_COMPLETE"
+    assert await stacks.log_groups() == {"/new": 7}
+    assert await stacks.physical_id("Logs") == "/new"
+    events = await stacks.events()
+    assert events.index("Role UPDATE_COMPLETE") < events.index("Logs DELETE_IN_PROGRESS")
+    found = await stacks.house.call("iam", "GetRole", {"RoleName": await stacks.physical_id("Role")})
+    assert found["Role"]["Description"] == "/new"
+
+
+async def test_resources_come_and_go_with_the_template(stacks: Stacks) -> None:
+    await stacks.create(One=log_group("/one"), Two=log_group("/two"))
+    await stacks.update(Two=log_group("/two"), Three=log_group("/three"))
+    assert set(await stacks.log_groups()) == {"/two", "/three"}
+    listed = (await stacks.call("ListStackResources", StackName="s"))["StackResourceSummaries"]
+    assert {entry["LogicalResourceId"] for entry in listed} == {"Two", "Three"}
+
+
+async def test_a_failed_update_is_undone(stacks: Stacks) -> None:
+    await stacks.create(Changed=log_group("/changed", 7), Replaced=log_group("/before"), Gone=log_group("/gone"))
+    await stacks.update(
+        Changed=log_group("/changed", 30),
+        Replaced=log_group("/after"),
+        New=log_group("/new"),
+        Bad={**BAD_ROLE, "DependsOn": ["Changed", "Replaced", "New"]},
+    )
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert await stacks.log_groups() == {"/changed": 7, "/before": 7, "/gone": 7}
+    assert await stacks.roles() == []
+    assert await stacks.physical_id("Replaced") == "/before"
+    events = await stacks.events()
+    for expected in (
+        "Bad CREATE_FAILED",
+        "s UPDATE_ROLLBACK_IN_PROGRESS",
+        "Changed UPDATE_COMPLETE",
+        "New DELETE_COMPLETE",
+    ):
+        assert expected in events
+    await stacks.update(Changed=log_group("/changed", 14))
+    assert (await stacks.status(), await stacks.log_groups()) == ("UPDATE_COMPLETE", {"/changed": 14})
+
+
+async def test_a_resource_with_a_given_name_is_not_replaced(stacks: Stacks) -> None:
+    await stacks.create(Role=role(RoleName="mine"))
+    await stacks.update(Role=role(RoleName="mine", Path="/other/"))
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert (await stacks.reasons())["Role UPDATE_FAILED"] == (
+        "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename mine and update"
+        " the stack again."
+    )
+    assert await stacks.roles() == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "reason"),
+    [
+        (
+            {"Type": "AWS::Logs::LogGroup", "Properties": {"Nope": 1}},
+            "Properties validation failed for resource R with message:\n#: extraneous key [Nope] is not permitted",
+        ),
+        (
+            {"Type": "AWS::DynamoDB::Table", "Properties": {"Nope": 1}},
+            "Properties validation failed for resource R with message:\n#: extraneous key [Nope] is not permitted\n"
+            "#: required key [KeySchema] not found",
+        ),
+        (
+            {"Type": "AWS::S3::Bucket", "Properties": {"VersioningConfiguration": {"Status": "Enabled"}}},
+            "The property VersioningConfiguration of AWS::S3::Bucket is not implemented by Cumulet.",
+        ),
+        (
+            {**TABLE, "Properties": {**TABLE["Properties"], "KeySchema": [{"AttributeName": "pk", "Kind": "HASH"}]}},
+            "Properties validation failed with message:\n#/KeySchema/0: extraneous key [Kind] is not permitted",
+        ),
+        (
+            {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": "many"}},
+            "Properties validation failed with message:\n#/retentionInDays: expected type: Number, found: String",
+        ),
+    ],
+)
+async def test_a_property_that_cannot_be_fails_the_stack_by_its_name(
+    stacks: Stacks, resource: dict[str, Any], reason: str
+) -> None:
+    await stacks.create(R=resource)
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert (await stacks.reasons())["R CREATE_FAILED"] == reason
+
+
+async def test_retained_resources_stay(stacks: Stacks) -> None:
+    await stacks.create(
+        Kept=log_group("/kept", DeletionPolicy="Retain"),
+        Moved=log_group("/moved", UpdateReplacePolicy="Retain"),
+        Gone=log_group("/gone"),
+    )
+    await stacks.update(
+        Kept=log_group("/kept", DeletionPolicy="Retain"), Moved=log_group("/here", UpdateReplacePolicy="Retain")
+    )
+    assert set(await stacks.log_groups()) == {"/kept", "/moved", "/here"}
+    stack_id = (await stacks.stack())["StackId"]
+    await stacks.call("DeleteStack", StackName="s")
+    assert set(await stacks.log_groups()) == {"/kept", "/moved"}
+    assert "Kept DELETE_SKIPPED" in await stacks.events(stack_id)
+
+
+async def test_a_failed_deletion_can_be_finished(stacks: Stacks) -> None:
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "full"}}
+    stack_id = (await stacks.create(Bucket=bucket, Logs=log_group()))["StackId"]
+    await stacks.house.call("s3", "PutObject", {"Bucket": "full", "Key": "k", "Body": b"x"})
+    await stacks.call("DeleteStack", StackName="s")
+    assert await stacks.status() == "DELETE_FAILED"
+    assert (await stacks.reasons())["s DELETE_FAILED"] == "The following resource(s) failed to delete: [Bucket]. "
+    assert await stacks.log_groups() == {}
+    await stacks.call("DeleteStack", StackName="s", RetainResources=["Bucket"])
+    assert await stacks.status(stack_id) == "DELETE_COMPLETE"
+    assert len((await stacks.house.call("s3", "ListBuckets", {}))["Buckets"]) == 1
+
+
+async def test_stack_tags_reach_the_resources(stacks: Stacks) -> None:
+    tags = [{"Key": "team", "Value": "a"}, {"Key": "old", "Value": "x"}]
+    await stacks.call("CreateStack", **stacks.request("s", None, {"Role": role()}, Tags=tags))
+    name = await stacks.physical_id("Role")
+
+    async def role_tags() -> dict[str, str]:
+        found = await stacks.house.call("iam", "ListRoleTags", {"RoleName": name})
+        return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+
+    assert await role_tags() == {"team": "a", "old": "x"}
+    await stacks.call(
+        "UpdateStack", **stacks.request("s", None, {"Role": role()}, Tags=[{"Key": "team", "Value": "b"}])
+    )
+    assert await role_tags() == {"team": "b"}
+
+
+async def test_exports_bind_stacks(stacks: Stacks) -> None:
+    exported = {"O": {"Value": {"Ref": "Logs"}, "Export": {"Name": "shared"}}}
+    await stacks.create("producer", exported, Logs=log_group("/shared"))
+    await stacks.create("consumer", Logs=log_group({"Fn::Sub": ["${x}/more", {"x": {"Fn::ImportValue": "shared"}}]}))
+    assert set(await stacks.log_groups()) == {"/shared", "/shared/more"}
+    assert (await stacks.call("ListImports", ExportName="shared"))["Imports"] == ["consumer"]
+    await stacks.call("DeleteStack", StackName="producer")
+    assert await stacks.status("producer") == "DELETE_FAILED"
+    assert (await stacks.reasons("producer"))["producer DELETE_FAILED"] == (
+        "Export shared cannot be deleted as it is in use by consumer"
+    )
+    await stacks.create("rival", exported, Logs=log_group("/rival"))
+    assert await stacks.status("rival") == "ROLLBACK_COMPLETE"
+    with pytest.raises(ServiceError, match="No export named gone found"):
+        await stacks.create("late", Logs=log_group({"Fn::ImportValue": "gone"}))
+    await stacks.call("DeleteStack", StackName="consumer")
+    await stacks.call("DeleteStack", StackName="producer")
+    assert (await stacks.call("ListExports"))["Exports"] == []
+
+
+async def interrupt(stacks: Stacks, at: str, step: Any) -> None:
+    """Run a step until the call `at` is under way, then end the server."""
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def meet(call: str, params: Any) -> None:
+        if call == at:
+            reached.set()
+            await never.wait()
+
+    plane = await stacks.plane()
+    plane.ground = type(plane.ground)(
+        plane.ground.store, plane.ground.clock, plane.ground.ids, plane.ground.settings, Interfering(stacks.house, meet)
+    )
+    running = asyncio.ensure_future(step)
+    await reached.wait()
+    await plane.stop()
+    await asyncio.gather(running, return_exceptions=True)
+    resumed = stacks.plane_with(stacks.house.dispatcher)
+    await resumed.start()
+    await resumed.idle()
+
+
+async def test_an_interrupted_creation_is_rolled_back_at_the_next_start(stacks: Stacks) -> None:
+    await interrupt(stacks, "iam:AttachRolePolicy", stacks.create(Table=TABLE, Role={**BAD_ROLE, "DependsOn": "Table"}))
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert (await stacks.roles(), await stacks.tables()) == ([], [])
+    reason = (await stacks.reasons())["s ROLLBACK_IN_PROGRESS"]
+    assert reason.startswith("The operation was interrupted by a restart of the server.")
+
+
+async def test_an_interrupted_update_is_undone_at_the_next_start(stacks: Stacks) -> None:
+    await stacks.create(Logs=log_group("/a", 7), Two=log_group("/b", 7, DependsOn="Logs"))
+    step = stacks.update(Logs=log_group("/a", 30), Two=log_group("/c", 30, DependsOn="Logs"))
+    await interrupt(stacks, "logs:CreateLogGroup", step)
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert await stacks.log_groups() == {"/a": 7, "/b": 7}
+
+
+async def test_an_interrupted_deletion_is_finished_at_the_next_start(stacks: Stacks) -> None:
+    stack_id = (await stacks.create(Logs=log_group("/a"), Role=role(Description={"Ref": "Logs"})))["StackId"]
+    await interrupt(stacks, "logs:DeleteLogGroup", stacks.call("DeleteStack", StackName="s"))
+    assert await stacks.status(stack_id) == "DELETE_COMPLETE"
+    assert (await stacks.log_groups(), await stacks.roles()) == ({}, [])
+
+
+async def test_resources_are_made_as_the_caller(stacks: Stacks) -> None:
+    from cumulet.services.kit import Principal
+
+    seen: list[Principal] = []
+
+    class Watching(Interfering):
+        async def call(self, principal: Principal, *args: Any) -> Any:
+            seen.append(principal)
+            return await super().call(principal, *args)
+
+    async def meet(call: str, params: Any) -> None:
+        return None
+
+    plane = await stacks.plane()
+    ground = plane.ground
+    plane.ground = type(ground)(ground.store, ground.clock, ground.ids, ground.settings, Watching(stacks.house, meet))
+    user = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/dev", "AIDA1", "dev")
+    request = stacks.request("s", None, {"Logs": log_group()})
+    await stacks.house.call("cloudformation", "CreateStack", request, principal=user)
+    await plane.idle()
+    assert seen
+    assert all(principal == user for principal in seen)

@@ -33,6 +33,8 @@ async def find_principal(
         raise sigv4.missing_authentication(request)
     if not _REGION.fullmatch(claim.region):
         raise ServiceError(_signature_code(service), "Credential should be scoped to a valid region.", status=403)
+    # AWS judges a signature's age before it looks for the key.
+    sigv4.check_fresh(claim, ground.clock.outside_ms())
     key_id = claim.access_key_id
     if _ISSUED_KEY_ID.fullmatch(key_id):
         now_ms = ground.clock.now_ms()

@@ -139,6 +139,7 @@ async def test_routes_and_integrations() -> None:
     ("change", "code"),
     [
         ({"IntegrationType": "HTTP_PROXY"}, "NotImplementedException"),
+        ({"IntegrationType": "MOCK"}, "BadRequestException"),
         ({"ConnectionType": "VPC_LINK"}, "NotImplementedException"),
         ({"IntegrationSubtype": "SQS-SendMessage"}, "NotImplementedException"),
         ({"RequestParameters": {"a": "b"}}, "NotImplementedException"),

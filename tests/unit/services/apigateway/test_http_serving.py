@@ -47,6 +47,7 @@ async def test_the_event_of_format_2_is_what_aws_sends() -> None:
             "x-many": "1,2",
             "user-agent": "curl",
             "content-type": "application/json",
+            "content-length": "7",
             "x-forwarded-for": "9.9.9.9, 127.0.0.1",
             "x-forwarded-port": "4566",
             "x-forwarded-proto": "http",

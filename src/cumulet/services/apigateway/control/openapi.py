@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -26,21 +26,18 @@ _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _NOT_MODELLED = ("definitions", "securityDefinitions")
 _IN = {"path": "path", "query": "querystring", "header": "header"}
 
-_INTEGRATION_MEMBERS = frozenset(
-    [
+_INTEGRATION_TEXTS = frozenset(
+    (
         "type",
         "uri",
         "httpMethod",
         "credentials",
-        "timeoutInMillis",
         "passthroughBehavior",
-        "responses",
         "cacheNamespace",
-        "cacheKeyParameters",
         "connectionType",
         "payloadFormatVersion",
         "responseTransferMode",
-    ]
+    )
 )
 
 
@@ -66,9 +63,9 @@ class ApiPlan:
     description: str | None
     paths: tuple[str, ...]
     methods: tuple[PlannedMethod, ...]
-    binary_media_types: tuple[str, ...] = ()
-    cors: Mapping[str, Any] | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    binary_media_types: tuple[str, ...]
+    cors: Mapping[str, Any]
+    tags: Mapping[str, str]
 
 
 def plan_api(body: bytes | str) -> ApiPlan:
@@ -82,36 +79,34 @@ def plan_api(body: bytes | str) -> ApiPlan:
         if section:
             raise NotImplementedHere(f"The section components.{name} of an OpenAPI document")
     info = _mapping(document.get("info"), "info")
-    title = info.get("title")
+    title = _text(info.get("title"), "title")
     if not title:
         raise ServiceError("BadRequestException", "Unable to parse API definition because of a missing title")
     paths = _mapping(document.get("paths"), "paths")
     return ApiPlan(
-        title=str(title),
-        version=None if info.get("version") is None else str(info["version"]),
-        description=info.get("description"),
+        title=title,
+        version=_text(info.get("version"), "version"),
+        description=_text(info.get("description"), "description"),
         paths=tuple(paths),
         methods=tuple(_plan_methods(paths)),
-        binary_media_types=tuple(document.get(BINARY_MEDIA_TYPES) or ()),
-        cors=document.get(CORS),
-        tags={
-            tag["name"]: tag[TAG_VALUE]
-            for tag in document.get("tags") or ()
-            if isinstance(tag, dict) and tag.get("name") and TAG_VALUE in tag
-        },
+        binary_media_types=tuple(_texts(document.get(BINARY_MEDIA_TYPES), BINARY_MEDIA_TYPES)),
+        cors=_mapping(document.get(CORS), CORS),
+        tags=dict(_plan_tags(document.get("tags"))),
     )
 
 
-def _parse(body: bytes | str) -> dict[str, Any]:
+def _parse(body: bytes | str) -> Mapping[str, Any]:
     if len(body) > limits.DEFINITION_BYTES_MAX:
         raise ServiceError("BadRequestException", "The API definition is larger than 6 MB")
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         document = _parse_yaml(body)
+    except RecursionError:
+        raise ServiceError("BadRequestException", "Invalid OpenAPI input.") from None
     if not isinstance(document, dict) or not ("swagger" in document or "openapi" in document):
         raise ServiceError("BadRequestException", "Invalid OpenAPI input.")
-    return document
+    return _mapping(document, "document")
 
 
 def _parse_yaml(body: bytes | str) -> Any:
@@ -119,22 +114,29 @@ def _parse_yaml(body: bytes | str) -> Any:
 
     try:
         return yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ServiceError("BadRequestException", "Invalid OpenAPI input.") from None
+
+
+def _plan_tags(tags: Any) -> Iterator[tuple[str, str]]:
+    for tag in _objects(tags, "tags"):
+        name, value = _text(tag.get("name"), "tag"), _text(tag.get(TAG_VALUE), "tag")
+        if name is not None and value is not None:
+            yield name, value
 
 
 def _plan_methods(paths: Mapping[str, Any]) -> Iterator[PlannedMethod]:
     for path, item in paths.items():
         operations = _mapping(item, path)
         _refuse_extras(operations, f" of {path}", {ANY_METHOD})
-        shared = operations.get("parameters") or []
+        shared = _objects(operations.get("parameters"), f"parameters of {path}")
         for name, operation in operations.items():
             if name in _METHODS or name == ANY_METHOD:
                 method = ANY if name == ANY_METHOD else name.upper()
                 yield _plan_method(path, method, _mapping(operation, f"{method} {path}"), shared)
 
 
-def _plan_method(path: str, method: str, operation: Mapping[str, Any], shared: list[Any]) -> PlannedMethod:
+def _plan_method(path: str, method: str, operation: Mapping[str, Any], shared: list[dict[str, Any]]) -> PlannedMethod:
     where = f" of {method} {path}"
     _refuse_extras(operation, where, {INTEGRATION})
     if operation.get("security"):
@@ -142,22 +144,56 @@ def _plan_method(path: str, method: str, operation: Mapping[str, Any], shared: l
     for content in _mapping(_mapping(operation.get("requestBody"), where).get("content"), where).values():
         if isinstance(content, dict) and content.get("schema"):
             raise NotImplementedHere(f"The model in requestBody{where} in an OpenAPI document")
-    integration = operation.get(INTEGRATION)
-    if integration is not None:
-        integration = _mapping(integration, f"integration{where}")
-        for name, value in integration.items():
-            if name not in _INTEGRATION_MEMBERS and value:
-                raise NotImplementedHere(f"The member {name} of the integration{where} in an OpenAPI document")
     parameters: dict[str, bool] = {}
-    for parameter in [*shared, *(operation.get("parameters") or [])]:
-        parameter = _mapping(parameter, f"parameters{where}")
-        place = parameter.get("in")
+    for parameter in [*shared, *_objects(operation.get("parameters"), f"parameters{where}")]:
+        place = _text(parameter.get("in"), f"parameters{where}")
         if place not in _IN:
             raise NotImplementedHere(f"The parameter in {place or '$ref'}{where} in an OpenAPI document")
         parameters[f"method.request.{_IN[place]}.{parameter.get('name')}"] = bool(parameter.get("required"))
     return PlannedMethod(
-        path, method, integration, operation.get("operationId"), parameters, dict(_plan_responses(operation, where))
+        path,
+        method,
+        None if operation.get(INTEGRATION) is None else _plan_integration(operation[INTEGRATION], where),
+        _text(operation.get("operationId"), f"operationId{where}"),
+        parameters,
+        dict(_plan_responses(operation, where)),
     )
+
+
+def _plan_integration(given: Any, where: str) -> dict[str, Any]:
+    """Return an integration with members of the right types, its responses by pattern."""
+    integration = _mapping(given, f"integration{where}")
+    malformed = f"integration{where}"
+    planned: dict[str, Any] = {}
+    for name, value in integration.items():
+        if name == "timeoutInMillis":
+            if not isinstance(value, int):
+                raise _malformed(malformed)
+            planned[name] = value
+        elif name == "cacheKeyParameters":
+            planned[name] = _texts(value, malformed)
+        elif name == "responses":
+            planned[name] = {
+                pattern: _plan_integration_response(response, malformed)
+                for pattern, response in _mapping(value, malformed).items()
+            }
+        elif name in _INTEGRATION_TEXTS:
+            planned[name] = _text(value, malformed)
+        elif value:
+            raise NotImplementedHere(f"The member {name} of the integration{where} in an OpenAPI document")
+    return planned
+
+
+def _plan_integration_response(given: Any, malformed: str) -> dict[str, Any]:
+    response = _mapping(given, malformed)
+    for name, value in response.items():
+        if name not in ("statusCode", "responseParameters", "responseTemplates") and value:
+            raise NotImplementedHere(f"The member {name} of an integration's response in an OpenAPI document")
+    return {
+        "statusCode": _text(response.get("statusCode"), malformed),
+        "responseParameters": _text_map(response.get("responseParameters"), malformed),
+        "responseTemplates": _text_map(response.get("responseTemplates"), malformed),
+    }
 
 
 def _plan_responses(operation: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, bool]]]:
@@ -173,12 +209,47 @@ def _plan_responses(operation: Mapping[str, Any], where: str) -> Iterator[tuple[
             yield str(status), {f"method.response.header.{name}": False for name in headers}
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return an object of the document; YAML may have given it keys that are numbers."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ServiceError("BadRequestException", f"Unable to parse API definition because of a malformed {where}")
+        raise _malformed(where)
+    return {str(name): member for name, member in value.items()}
+
+
+def _objects(value: Any, where: str) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _malformed(where)
+    return [_mapping(member, where) for member in value]
+
+
+def _text(value: Any, where: str) -> str | None:
+    """Return a text of the document; YAML reads a version as a number, which is text all the same."""
+    if isinstance(value, dict | list):
+        raise _malformed(where)
+    return None if value is None else str(value)
+
+
+def _texts(value: Any, where: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(member, str) for member in value):
+        raise _malformed(where)
     return value
+
+
+def _text_map(value: Any, where: str) -> dict[str, str]:
+    members = _mapping(value, where)
+    if not all(isinstance(member, str) for member in members.values()):
+        raise _malformed(where)
+    return members
+
+
+def _malformed(where: str) -> ServiceError:
+    return ServiceError("BadRequestException", f"Unable to parse API definition because of a malformed {where}")
 
 
 def _refuse_extras(section: Mapping[str, Any], where: str, known: set[str]) -> None:

@@ -44,7 +44,9 @@ _HTTP_DROPPED = frozenset(
 _JSON_TYPE = ("Content-Type", "application/json")
 _TEXT_TYPE = ("Content-Type", "text/plain; charset=utf-8")
 
-_STATUS = range(100, 600)
+_STATUS = range(200, 600)
+_BODILESS = (204, 304)
+"""A 1xx status is no final answer in HTTP, and these two have no body."""
 
 
 def respond(matched: Matched, result: Result) -> Response:
@@ -54,7 +56,7 @@ def respond(matched: Matched, result: Result) -> Response:
         raise Refused("bad_answer")
     try:
         answer = msgspec.json.decode(result.payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("bad_answer") from None
     if payload_format == "rest":
         return _rest_response(matched, answer)
@@ -107,7 +109,7 @@ def _http_response(matched: Matched, answer: dict[str, Any], given: HeaderList) 
 def _response(status: int, headers: HeaderList, default_type: tuple[str, str], body: bytes) -> Response:
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers.append(default_type)
-    return Response(status, tuple(headers), body)
+    return Response(status, tuple(headers), b"" if status in _BODILESS else body)
 
 
 def _status(given: Any) -> int:

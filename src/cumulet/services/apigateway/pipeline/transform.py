@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from cumulet.services.apigateway.model import DEFAULT_STAGE
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
 
 _REST_IDENTITY = (
     "cognitoIdentityPoolId accountId cognitoIdentityId caller sourceIp principalOrgId accessKey "
@@ -35,7 +35,9 @@ def rest_event(matched: Matched) -> dict[str, Any]:
     """Return the event of a REST API's proxy integration."""
     arrival, route, stage = matched.arrival, matched.route, matched.stage
     request = arrival.request
-    headers = events.rest_names(events.header_fields(arrival))
+    fields = events.header_fields(arrival)
+    fields.pop("content-length", None)  # real events do not have it: the body speaks for itself
+    headers = events.rest_names(fields)
     query = events.query_fields(request.query)
     body, is_base64 = events.encode_body(
         request.body,
@@ -80,7 +82,7 @@ def http_event_v2(matched: Matched) -> dict[str, Any]:
     """Return the event of an HTTP API in format 2.0: what is empty is absent."""
     arrival, route, stage = matched.arrival, matched.route, matched.stage
     request = arrival.request
-    headers = events.header_fields(arrival)
+    headers = _http_fields(arrival)
     cookies = [cookie for line in headers.pop("cookie", ()) for part in line.split(";") if (cookie := part.strip())]
     path = _raw_path(matched)
     event: dict[str, Any] = {
@@ -127,7 +129,7 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
     """Return the event of an HTTP API in format 1.0: what is empty is null."""
     arrival, route, stage = matched.arrival, matched.route, matched.stage
     request = arrival.request
-    headers = events.http_v1_names(events.header_fields(arrival))
+    headers = events.http_v1_names(_http_fields(arrival))
     query = events.query_fields(request.query)
     path = _raw_path(matched)
     body, is_base64 = _http_body(matched)
@@ -163,6 +165,12 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
         "body": body,
         "isBase64Encoded": is_base64,
     }
+
+
+def _http_fields(arrival: Arrival) -> dict[str, list[str]]:
+    fields = events.header_fields(arrival)
+    fields.setdefault("content-length", [str(len(arrival.request.body))])  # there even for a GET
+    return fields
 
 
 def _raw_path(matched: Matched) -> str:

@@ -158,9 +158,9 @@ def _method(planned: openapi.PlannedMethod, resource: Resource) -> Method:
 def _integration(planned: openapi.PlannedMethod, given: Any, resource: Resource) -> Integration:
     integration = integrations.make_integration(
         {
-            "type": str(given.get("type") or "").upper(),
+            "type": (given.get("type") or "").upper(),
             "integrationHttpMethod": given.get("httpMethod"),
-            "uri": given.get("uri") if isinstance(given.get("uri"), str) else "",
+            "uri": given.get("uri"),
             "connectionType": given.get("connectionType"),
             "credentials": given.get("credentials"),
             "passthroughBehavior": given.get("passthroughBehavior"),
@@ -172,10 +172,10 @@ def _integration(planned: openapi.PlannedMethod, given: Any, resource: Resource)
         resource.id,
     )
     responses = {}
-    for pattern, response in (given.get("responses") or {}).items():
+    for pattern, response in given.get("responses", {}).items():
         made = integrations.make_response(
             {
-                "statusCode": str(response.get("statusCode") or pattern),
+                "statusCode": response.get("statusCode") or pattern,
                 "selectionPattern": None if pattern == "default" else pattern,
                 "responseParameters": response.get("responseParameters"),
                 "responseTemplates": response.get("responseTemplates"),

@@ -59,7 +59,10 @@ def create(call: Call, tx: WriteTx, settings: Params) -> HttpApi:
 
 def make_cors(given: Any) -> Cors:
     """Return a CORS configuration. Raises BadRequestException for what browsers would refuse."""
-    cors = msgspec.convert(given, Cors)
+    try:
+        cors = msgspec.convert(given, Cors)
+    except msgspec.ValidationError as error:
+        raise ServiceError("BadRequestException", f"Invalid CORS configuration: {error}") from None
     if cors.allow_credentials is True and cors.allow_origins is not UNSET and "*" in cors.allow_origins:
         raise ServiceError(
             "BadRequestException",

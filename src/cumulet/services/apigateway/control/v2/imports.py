@@ -115,7 +115,7 @@ def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: openapi.ApiPlan) -> None
             integration = make_integration(
                 call,
                 {
-                    "IntegrationType": str(planned.integration.get("type") or "").upper(),
+                    "IntegrationType": (planned.integration.get("type") or "").upper(),
                     "IntegrationUri": planned.integration.get("uri"),
                     "IntegrationMethod": planned.integration.get("httpMethod"),
                     "PayloadFormatVersion": planned.integration.get("payloadFormatVersion"),

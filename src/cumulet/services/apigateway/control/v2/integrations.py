@@ -25,12 +25,11 @@ from cumulet.store.api import ReadTx, WriteTx
 
 INTEGRATION = at("/apis/{ApiId}/integrations/{IntegrationId}")
 
-_OTHER_TYPES = ("AWS", "HTTP", "HTTP_PROXY", "MOCK")
 _SETTINGS = (
     "IntegrationType IntegrationUri IntegrationMethod PayloadFormatVersion TimeoutInMillis Description CredentialsArn "
     "ConnectionType"
 )
-_MISSING = "types other than AWS_PROXY with Lambda, VPC links, service integrations, parameter mapping"
+_MISSING = "HTTP_PROXY, VPC links, service integrations, parameter mapping"
 
 
 @operation(
@@ -52,8 +51,15 @@ def make_integration(call: Call, params: Params, before: Integration | None = No
     """Return the integration that the members of CreateIntegration describe, over what it was `before`."""
     old: dict[str, Any] = render(before) if before is not None else {}
     given = {**old, **{name: value for name, value in params.items() if value is not None}}
-    if given["IntegrationType"] in _OTHER_TYPES:
-        raise NotImplementedHere(f"The integration type {given['IntegrationType']} of API Gateway")
+    if given["IntegrationType"] == "HTTP_PROXY":
+        raise NotImplementedHere("The integration type HTTP_PROXY of API Gateway")
+    if given["IntegrationType"] != "AWS_PROXY":
+        # https://github.com/aws/aws-cli/issues/6363
+        raise ServiceError(
+            "BadRequestException",
+            "Currently, an API with a protocol type of HTTP may only be associated with proxy integrations (AWS_PROXY, "
+            "HTTP_PROXY)",
+        )
     if given.get("ConnectionType") == "VPC_LINK":
         raise NotImplementedHere("The connection type VPC_LINK of API Gateway")
     uri = given.get("IntegrationUri")
@@ -61,10 +67,11 @@ def make_integration(call: Call, params: Params, before: Integration | None = No
         raise ServiceError("BadRequestException", "IntegrationUri is a required parameter for AWS_PROXY integrations")
     lambda_uri.check(uri, function_arn_alone=True)
     payload_format = given.get("PayloadFormatVersion")
+    if not payload_format:
+        raise ServiceError("BadRequestException", "PayloadFormatVersion is a required parameter for integration")
     if payload_format not in ("1.0", "2.0"):
         raise ServiceError(
-            "BadRequestException",
-            "PayloadFormatVersion is a required parameter for AWS_PROXY integrations, and must be one of [1.0, 2.0]",
+            "BadRequestException", f"Invalid PayloadFormatVersion {payload_format}: must be one of [1.0, 2.0]"
         )
     timeout = given.get("TimeoutInMillis") or limits.HTTP_TIMEOUT_MS.stop - 1
     if timeout not in limits.HTTP_TIMEOUT_MS:

@@ -16,6 +16,7 @@ from cumulet.ids import RandomIds
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Principal
 from cumulet.services.lambda_.execution.invoke import ProcessPlane, make_execution_plane
+from cumulet.services.lambda_.execution.logs import LogShipper
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 from cumulet.settings import Settings
 from cumulet.store import blobs
@@ -123,3 +124,17 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     await made.plane.start()
     yield made
     await made.plane.stop()
+
+
+@pytest.fixture
+def neighbours() -> Neighbours:
+    """The other services, empty."""
+    return Neighbours()
+
+
+@pytest.fixture
+def shipper(neighbours: Neighbours, tmp_path: Path) -> LogShipper:
+    """A log shipper over `neighbours`."""
+    return LogShipper(
+        Ground(MemoryStore(), SystemClock(), RandomIds(), Settings(data_dir=tmp_path), neighbours)  # type: ignore[arg-type]
+    )

@@ -1,6 +1,5 @@
 """Whatever happens to the server, none of its functions' processes is left."""
 
-import os
 import subprocess
 import sys
 import time
@@ -52,13 +51,13 @@ asyncio.run(main())
 def descendants(root: int) -> set[int]:
     """Return the process ids below `root`, now."""
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
             try:
-                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            parents[int(name)] = int(fields[1])
+            parents[int(process.name)] = int(fields[1])
     found = {root}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more

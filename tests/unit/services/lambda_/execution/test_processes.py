@@ -172,9 +172,10 @@ ERRORS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     (
         "an exception of the handler",
         {"code": "def help_me():\n    raise ValueError('no \u00fc')\n" + HANDLED + "    help_me()\n"},
-        '[ERROR] ValueError: no \u00fc\nTraceback (most recent call last):\n\u00a0\u00a0File "ROOT/lambda_function.py", '
-        'line 4, in lambda_handler\n\u00a0\u00a0\u00a0\u00a0help_me()\n\u00a0\u00a0File "ROOT/lambda_function.py", line 2,'
-        " in help_me\n\u00a0\u00a0\u00a0\u00a0raise ValueError('no \u00fc')",
+        "[ERROR] ValueError: no \u00fc\nTraceback (most recent call last):\n"
+        '\u00a0\u00a0File "ROOT/lambda_function.py", line 4, in lambda_handler\n\u00a0\u00a0\u00a0\u00a0help_me()\n'
+        '\u00a0\u00a0File "ROOT/lambda_function.py", line 2, in help_me\n'
+        "\u00a0\u00a0\u00a0\u00a0raise ValueError('no \u00fc')",
         {
             "errorMessage": "no \u00fc",
             "errorType": "ValueError",
@@ -188,8 +189,8 @@ ERRORS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     (
         "a module that cannot be imported",
         {"code": "import no_such_thing\n"},
-        "[ERROR] Runtime.ImportModuleError: Unable to import module 'lambda_function': No module named 'no_such_thing'\n"
-        "Traceback (most recent call last):",
+        "[ERROR] Runtime.ImportModuleError: Unable to import module 'lambda_function': "
+        "No module named 'no_such_thing'\nTraceback (most recent call last):",
         {
             "errorMessage": "Unable to import module 'lambda_function': No module named 'no_such_thing'",
             "errorType": "Runtime.ImportModuleError",

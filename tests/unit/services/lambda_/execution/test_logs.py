@@ -1,0 +1,127 @@
+"""Output to events, and events to CloudWatch Logs."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cumulet.errors import ServiceError
+from cumulet.services.kit import Principal
+from cumulet.services.lambda_.execution.limits import LOG_EVENT_BYTES_MAX, OUTPUT_BACKLOG_BYTES_MAX
+from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Splitter, Tail
+
+SCOPE: Any = ("1", "r")
+
+
+def frame(text: str) -> bytes:
+    data = text.encode()
+    return b"\xa5\x5a\x00\x03" + len(data).to_bytes(4, "big") + bytes(8) + data
+
+
+SPLITS = [
+    ("lines", b"a\nb\n", ["a\n", "b\n"]),
+    ("an empty line", b"\n", ["\n"]),
+    ("no end of line", b"a", ["a"]),
+    ("a frame of two lines", frame("a\nb"), ["a\nb"]),
+    ("a frame between lines", b"x\n" + frame("a\nb") + b"y\n", ["x\n", "a\nb", "y\n"]),
+    ("a frame after half a line", b"x" + frame("a") + b"y\n", ["x", "a", "y\n"]),
+    ("bytes that are no text", b"\xff\n", ["\ufffd\n"]),
+]
+
+
+@pytest.mark.parametrize(("data", "events"), [row[1:] for row in SPLITS], ids=[row[0] for row in SPLITS])
+def test_output_to_events(data: bytes, events: list[str]) -> None:
+    splitter = Splitter()
+    assert splitter.feed(data) + splitter.flush() == events
+
+
+pieces = st.lists(
+    st.one_of(
+        st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=8).map(
+            lambda text: (f"{text}\n", False)
+        ),
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).map(lambda text: (text, True)),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces, st.integers(1, 7))
+def test_however_the_pipe_cuts_it(written: list[tuple[str, bool]], size: int) -> None:
+    data = b"".join(frame(text) if framed else text.encode() for text, framed in written)
+    splitter = Splitter()
+    events = [event for at in range(0, len(data), size) for event in splitter.feed(data[at : at + size])]
+    assert events + splitter.flush() == [text for text, _ in written]
+
+
+def test_no_event_is_larger_than_cloudwatch_takes() -> None:
+    splitter = Splitter()
+    events = splitter.feed(b"x" * (3 * LOG_EVENT_BYTES_MAX)) + splitter.flush()
+    assert sum(map(len, events)) == 3 * LOG_EVENT_BYTES_MAX
+    assert max(map(len, events)) <= LOG_EVENT_BYTES_MAX - 26
+
+
+def test_the_tail_is_the_last_4_kb() -> None:
+    tail = Tail()
+    for n in range(50_000):
+        tail.add(f"{n}\n")
+    taken = tail.take()
+    assert len(taken) == 4096
+    assert taken.endswith(b"49998\n49999\n")
+    assert tail.take() == b""
+
+
+def a_stream() -> LogStream:
+    return LogStream(SCOPE, "/aws/lambda/f", "s", Principal("role", "1", "arn:aws:sts::1:assumed-role/r/f"))
+
+
+async def test_the_group_and_the_stream_are_made_when_they_are_missing(neighbours: Any, shipper: LogShipper) -> None:
+    stream = a_stream()
+    shipper.add(stream, 1, "one\n")
+    shipper.add(stream, 2, "two\n")
+    await shipper.flush()
+    assert [call[2] for call in neighbours.calls] == [
+        "PutLogEvents",
+        "CreateLogGroup",
+        "CreateLogStream",
+        "PutLogEvents",
+    ]
+    assert neighbours.events["s"] == ["one\n", "two\n"]
+    shipper.add(stream, 3, "three\n")
+    await shipper.flush()
+    assert [call[2] for call in neighbours.calls][4:] == ["PutLogEvents"]
+
+
+async def test_a_role_without_logs_writes_none_and_costs_nothing(neighbours: Any, shipper: LogShipper) -> None:
+    neighbours.refuse["PutLogEvents"] = ServiceError("AccessDeniedException", "no")
+    stream = a_stream()
+    shipper.add(stream, 1, "one\n")
+    await shipper.flush()
+    shipper.add(stream, 1, "two\n")
+    await shipper.flush()
+    assert [call[2] for call in neighbours.calls] == ["PutLogEvents"]
+    assert stream.pending_bytes == 0
+
+
+async def test_a_role_that_may_not_make_the_group(neighbours: Any, shipper: LogShipper) -> None:
+    neighbours.refuse["CreateLogGroup"] = ServiceError("AccessDeniedException", "no")
+    neighbours.refuse["CreateLogStream"] = ServiceError("ResourceNotFoundException", "no group")
+    stream = a_stream()
+    shipper.add(stream, 1, "one\n")
+    await shipper.flush()
+    assert neighbours.events == {}
+    assert stream.pending_bytes == 0
+
+
+async def test_a_large_backlog_leaves_in_batches_that_cloudwatch_takes(neighbours: Any, shipper: LogShipper) -> None:
+    stream = a_stream()
+    for n in range(25_000):
+        shipper.add(stream, n, "x" * 100)
+    assert stream.pending_bytes > OUTPUT_BACKLOG_BYTES_MAX
+    await shipper.flush()
+    batches = [call[3]["logEvents"] for call in neighbours.calls if call[2] == "PutLogEvents"]
+    assert len(neighbours.events["s"]) == 25_000
+    assert max(len(batch) for batch in batches) <= 10_000
+    assert max(sum(len(event["message"]) + 26 for event in batch) for batch in batches) <= 1024 * 1024

@@ -52,6 +52,7 @@ _S3_MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your key and signing method."
 )
 
+_HEX = re.compile(r"[0-9a-f]{64}")
 _ISO_BASIC = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -159,8 +160,13 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def _header_claim(request: Request, authorization: str) -> Claim:
-    algorithm, _, rest = authorization.partition(" ")
-    fields = _fields(rest)
+    # A client's headers are alike but for the signature, which SDKs put last: the rest is read once.
+    head, _, signature = authorization.rpartition("Signature=")
+    if _HEX.fullmatch(signature):
+        algorithm, fields = _read_authorization(head)
+        fields = fields | {"Signature": signature}
+    else:
+        algorithm, fields = _read_authorization(authorization)
     scope = fields.get("Credential", "").rsplit("/", 4)
     dialect = _dialect(request, scope[3] if len(scope) == 5 else _service_hint(request))
     if algorithm != ALGORITHM:
@@ -189,6 +195,12 @@ def _header_claim(request: Request, authorization: str) -> Claim:
 
 _REQUIRED = ("Credential", "Signature", "SignedHeaders")
 _REQUIRED_IN_QUERY = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
+
+
+@lru_cache(maxsize=1024)
+def _read_authorization(text: str) -> tuple[str, dict[str, str]]:
+    algorithm, _, rest = text.partition(" ")
+    return algorithm, _fields(rest)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -517,6 +529,7 @@ def _s3_malformed(presigned: bool, detail: str) -> ServiceError:
 
 
 @lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # the requests of one second say the same
 def _seconds(timestamp: str) -> int | None:
     if not _ISO_BASIC.fullmatch(timestamp):
         return None

@@ -34,7 +34,6 @@ from cumulet.services.cloudformation.records import (
 from cumulet.services.cloudformation.resolution import pseudo_parameters, template_of, values_for
 from cumulet.services.cloudformation.resources import TYPES
 from cumulet.services.cloudformation.resources.kit import (
-    AlreadyThere,
     Desk,
     Made,
     ResourceFailed,
@@ -265,13 +264,12 @@ class Execution:
         )
         await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
         check_properties(kind, wanted.logical_id, wanted.properties)
+        desk = self._desk(operation, wanted, name)
         try:
-            made = await kind.create(self._desk(operation, wanted, name), wanted.properties)
-        except (ServiceError, ResourceFailed) as failure:
-            exists = isinstance(failure, AlreadyThere) or (
-                isinstance(failure, ServiceError) and failure.code in _EXISTS
-            )
-            wanted.physical_id = "" if exists or not kind.name_property else name
+            made = await kind.create(desk, wanted.properties)
+        except (ServiceError, ResourceFailed):
+            # Half made, it goes when the stack is rolled back. If nothing was made, whatever bears the name stays.
+            wanted.physical_id = name if kind.name_property and desk.done else ""
             await self._journal.change(lambda stack: stack.resources.__setitem__(wanted.logical_id, wanted))
             raise
         _take(wanted, made)

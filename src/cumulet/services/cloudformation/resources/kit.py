@@ -24,10 +24,6 @@ class ResourceFailed(Exception):
     """A resource cannot become what it should; the words are for the event's reason."""
 
 
-class AlreadyThere(ResourceFailed):
-    """The name is taken, and what bears it is not this stack's: rolling back must not touch it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Made:
     """A resource that is there: its physical id (what Ref gives) and what Fn::GetAtt gives."""
@@ -49,13 +45,17 @@ class Desk:
     """The name that the resource gets unless its properties give one."""
     tags: Mapping[str, str]
     """The stack's tags, which go to every resource that can carry tags."""
+    done: list[str] = field(default_factory=list)
+    """The operations that succeeded: without any, a failed creation has left nothing behind."""
 
     async def call(self, service: str, operation: str, params: Mapping[str, Any]) -> Output:
         """Return an operation's output; params that are None are left out, scalars get the model's types."""
         given = {name: value for name, value in params.items() if value is not None}
-        return await self.operations.call(
+        output = await self.operations.call(
             self.principal, self.scope, service, operation, conform(service, operation, given)
         )
+        self.done.append(operation)
+        return output
 
     async def drop(self, service: str, operation: str, params: Mapping[str, Any], *gone: str) -> None:
         """Call an operation that removes something; the errors named in `gone` mean that it was removed before."""

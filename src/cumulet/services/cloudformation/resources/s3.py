@@ -1,12 +1,12 @@
 """AWS::S3::Bucket."""
 
 from cumulet.errors import ServiceError
-from cumulet.services.cloudformation.resources.kit import AlreadyThere, Desk, Made, Properties, resource_type
+from cumulet.services.cloudformation.resources.kit import Desk, Made, Properties, ResourceFailed, resource_type
 
 
 async def _is_there(desk: Desk, name: str) -> bool:
     try:
-        await desk.call("s3", "HeadBucket", {"Bucket": name})
+        await desk.operations.call(desk.principal, desk.scope, "s3", "HeadBucket", {"Bucket": name})
     except ServiceError as error:
         if error.code == "NoSuchBucket":
             return False
@@ -18,7 +18,7 @@ async def _create(desk: Desk, properties: Properties) -> Made:
     name, region = properties.get("BucketName", desk.name), desk.scope.region
     if await _is_there(desk, name):
         # CreateBucket succeeds for a bucket that one owns already, in us-east-1.
-        raise AlreadyThere(f"{name} already exists")
+        raise ResourceFailed(f"{name} already exists")
     configuration = None if region == "us-east-1" else {"LocationConstraint": region}
     await desk.call("s3", "CreateBucket", {"Bucket": name, "CreateBucketConfiguration": configuration})
     website = f"{name}.s3-website-{region}" if region == "us-east-1" else f"{name}.s3-website.{region}"

@@ -1,6 +1,7 @@
 """The sessions of execution roles: what functions sign with, and under whom their logs are written."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Principal
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.records import VersionRecord
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,15 @@ class RoleSessions:
                 "AssumeRole",
                 {
                     "RoleArn": version.role,
-                    "RoleSessionName": version.function_name,
+                    # STS wants two characters at least, a function's name may have one.
+                    "RoleSessionName": version.function_name.ljust(2, "_"),
                     "DurationSeconds": limits.ROLE_SESSION_S,
                 },
             )
         except ServiceError as refused:
             if refused.code in ("NotImplementedException", "ServiceException"):
                 raise
+            _log.warning("a role cannot be assumed: role=%s function=%s: %s", version.role, version.arn, refused)
             raise ServiceError(
                 "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.", status=403
             ) from refused

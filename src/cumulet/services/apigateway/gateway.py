@@ -11,6 +11,7 @@ from typing import Literal
 
 from cumulet.errors import NotImplementedHere
 from cumulet.scope import SYSTEM
+from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.model import (
     DEFAULT_STAGE,
     DEPLOYMENTS,
@@ -30,9 +31,6 @@ from cumulet.services.apigateway.pipeline.validate import validate
 from cumulet.services.kit import Ground
 from cumulet.store.api import ReadTx
 from cumulet.wire.message import Request, Response
-
-COMPILED_MAX = 512
-"""How many deployments are kept compiled."""
 
 
 class Gateway:
@@ -108,7 +106,7 @@ class Gateway:
         if deployment is None:
             return None
         self._compiled[key] = compiled = compile_deployment(deployment, is_rest=owner.kind == "REST")
-        if len(self._compiled) > COMPILED_MAX:
+        if len(self._compiled) > limits.COMPILED_MAX:
             self._compiled.popitem(last=False)
         return compiled
 

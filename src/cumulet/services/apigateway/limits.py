@@ -24,3 +24,7 @@ PAGE_ITEMS_MAX = 500
 
 ASSUMED_ROLE_SECONDS = 300
 """How long the pipeline keeps an integration's assumed role before it asks STS again; AWS does not tell."""
+
+ASSUMED_ROLES_MAX = 1_000
+COMPILED_MAX = 512
+"""How many assumed roles and compiled deployments are kept in memory: ours."""

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from cumulet.services.apigateway import Gateway, build_v1, build_v2
+from cumulet.services.dispatch import Dispatcher
 from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service, operation
 from cumulet.wire.message import Headers, Request, Response
-from harness import SCOPE, House
+from harness import SCOPE, AllowAll, House
 
 FUNCTION = f"arn:aws:lambda:us-east-1:{SCOPE.account}:function:notes"
 URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION}/invocations"
@@ -59,7 +60,7 @@ class ApiHouse(House):
     """Both control planes, the gateway, and the function behind them."""
 
     def __init__(self, authorizer: Any = None, more: Mapping[str, Callable[[Ground], Service]] | None = None) -> None:
-        super().__init__(authorizer=authorizer)
+        super().__init__()
         self.function = FakeLambda()
         builders = {"apigateway": build_v1, "apigatewayv2": build_v2, **(more or {})}
         services: dict[str, Callable[[], Service]] = {
@@ -67,7 +68,9 @@ class ApiHouse(House):
         }
         operations: dict[str, Operation] = {"Invoke": invoke}
         services["lambda"] = lambda: Service("lambda", operations, iam_prefix="lambda", plane=self.function)
-        self.dispatcher._builders = services
+        self.dispatcher = Dispatcher(
+            self.store, self.clock, self.ids, authorizer or AllowAll(), services, lambda service, name, params: None
+        )
         self.gateway = Gateway(self.ground)
 
     async def v1(self, operation_name: str, /, **params: Any) -> Any:

@@ -373,3 +373,25 @@ async def test_integration_credentials_are_an_assumed_role() -> None:
     house.clock.advance(301)
     await house.request(api_id, "GET", "/dev/notes")
     assert len(sts.assumed) == 2
+
+
+async def test_a_client_that_goes_away_leaves_the_function_running() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /notes")
+    go_on, finished = asyncio.Event(), asyncio.Event()
+
+    async def slow(event: dict[str, Any]) -> dict[str, Any]:
+        await go_on.wait()
+        finished.set()
+        raise ServiceError("ServiceException", "nobody hears this")
+
+    house.function.answer = slow
+    request = asyncio.ensure_future(house.request(api_id, "GET", "/dev/notes"))
+    while not house.function.calls:
+        await asyncio.sleep(0)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+    go_on.set()
+    await finished.wait()

@@ -97,6 +97,8 @@ class Integrator:
             name=name,
             access_key_id=output["Credentials"]["AccessKeyId"],
         )
+        if len(self._roles) >= limits.ASSUMED_ROLES_MAX:
+            self._roles.clear()
         self._roles[scope, role_arn] = (now + limits.ASSUMED_ROLE_SECONDS, principal)
         return principal
 
@@ -115,18 +117,18 @@ async def _within(clock: Clock, seconds: float, work: Any, left_running: set[asy
     """Return the work's result. Raises Refused after `seconds`: the work goes on, as a function on AWS does."""
     task: asyncio.Task[Result] = asyncio.ensure_future(work)
     left_running.add(task)
-    task.add_done_callback(left_running.discard)
+
+    def settle(done: asyncio.Task[Result]) -> None:
+        left_running.discard(done)
+        if not done.cancelled():
+            done.exception()  # seen here, in case nobody waits any more: too late, or the client has gone
+
+    task.add_done_callback(settle)
     deadline = asyncio.ensure_future(clock.sleep(seconds))
     try:
         await asyncio.wait((task, deadline), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        task.add_done_callback(_forget)
-        raise Refused("timeout")
     finally:
         deadline.cancel()
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # nobody is left to be told
+    if not task.done():
+        raise Refused("timeout")
+    return task.result()

@@ -9,7 +9,7 @@ from cumulet.services.dynamodb.core.expressions.key_conditions import KeyConditi
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_json
 from cumulet.services.dynamodb.core.key_codec import encode_key, hash_of
 from cumulet.services.dynamodb.core.limits import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX
-from cumulet.services.dynamodb.core.values import Value, invalid, invalid_parameter, kind_of
+from cumulet.services.dynamodb.core.values import Item, Value, invalid, invalid_parameter, kind_of
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.kit import Params
 from cumulet.store.tuples import after, pack
@@ -91,9 +91,16 @@ def key_attributes(table: OpenTable, item: Mapping[str, Value]) -> dict[str, Val
     return {name: item[name] for name in table.key_names}
 
 
-def check_condition(test: Test | None, stored: bytes | None, params: Params) -> None:
-    """Raise ConditionalCheckFailedException unless the item meets the condition. An absent item has no attributes."""
-    if test is None or test({} if stored is None else decode_item(stored)):
+def check_condition(test: Test | None, stored: bytes | None, params: Params, decoded: Item | None = None) -> None:
+    """Raise ConditionalCheckFailedException unless the item meets the condition. An absent item has no attributes.
+
+    `decoded` is the stored item, where the caller has it already.
+    """
+    if test is None:
+        return
+    if decoded is None:
+        decoded = {} if stored is None else decode_item(stored)
+    if test(decoded):
         return
     if stored is not None and params.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
         raise ServiceError(

@@ -115,12 +115,21 @@ def number_bytes(canonical: str) -> int:
 
 def add_numbers(left: str, right: str) -> str:
     """Return the canonical sum. Raises ValidationException if it does not fit."""
+    if _are_short_integers(left, right):
+        return str(int(left) + int(right))
     return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
 
 
 def subtract_numbers(left: str, right: str) -> str:
     """Return the canonical difference. Raises ValidationException if it does not fit."""
+    if _are_short_integers(left, right):
+        return str(int(left) - int(right))
     return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
+
+
+def _are_short_integers(left: str, right: str) -> bool:
+    """Return whether two canonical numbers need no decimals: counters, mostly."""
+    return len(left) < 30 and len(right) < 30 and "." not in left and "." not in right
 
 
 def _canonical_result(result: Decimal) -> str:

@@ -5,7 +5,7 @@ All other code works on canonical values. The same walk measures the value, as A
 """
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
 
@@ -290,9 +290,9 @@ def binary_bytes(base64_text: str) -> int:
     return len(base64_text) // 4 * 3 - base64_text.count("=", -2)
 
 
-def check_nesting(item: Mapping[str, Value]) -> None:
-    """Raise ValidationException if an update has nested some attribute too deeply."""
-    for value in item.values():
+def check_nesting(values: Iterable[Value]) -> None:
+    """Raise ValidationException if an update has nested one of these attributes too deeply."""
+    for value in values:
         _check_nesting(value, 1)
 
 

@@ -5,14 +5,7 @@ from cumulet.services.dynamodb.core.expressions.projections import make_projecto
 from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind_update, touches
 from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes, stored_json
 from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
-from cumulet.services.dynamodb.core.values import (
-    Item,
-    canonical_item,
-    check_nesting,
-    invalid,
-    invalid_parameter,
-    item_bytes,
-)
+from cumulet.services.dynamodb.core.values import canonical_item, invalid, invalid_parameter
 from cumulet.services.dynamodb.items import check_condition, locate
 from cumulet.services.dynamodb.operations.requests import read_condition, read_placeholders
 from cumulet.services.dynamodb.permissions import item_conditions
@@ -34,7 +27,7 @@ def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
     Without an update expression the item comes into being with its key alone.
     """
     placeholders = read_placeholders(params, "UpdateExpression", "ConditionExpression")
-    key, _ = canonical_item(params["Key"])
+    key, key_size = canonical_item(params["Key"])
     text = params.get("UpdateExpression")
     update = None if text is None else bind_update(text, placeholders)
     test = read_condition(params, placeholders)
@@ -45,22 +38,23 @@ def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
         invalid_parameter(f"Cannot update attribute {part_of_key}. This attribute is part of the key")
 
     old = tx.get(place)
-    check_condition(test, old, params)
+    item = {} if old is None else decode_item(old)
+    check_condition(test, old, params, item)
     new: bytes | None = None
-    item: Item | None = None
     if old is not None or update is None or update.creates:
-        item = dict(key) if old is None else decode_item(old)
+        size = stored_bytes(old) if old is not None else key_size
+        item = item or dict(key)
         if update is not None:
+            size -= update.touched_bytes(item)
             update.apply(item)
-            check_nesting(item)
-        size = item_bytes(item)
+            size += update.touched_bytes(item)
         if size > ITEM_BYTES_MAX:
             invalid("Item size to update has exceeded the maximum allowed size")
         new = encode_item(item, size)
         tx.put(place, new)
 
     output: dict[str, object] = {}
-    attributes = _returned(params.get("ReturnValues"), update, old, new, item)
+    attributes = _returned(params.get("ReturnValues"), update, old, new)
     if attributes is not None:
         output["Attributes"] = attributes
     if (level := params.get("ReturnConsumedCapacity")) is not None:
@@ -70,9 +64,7 @@ def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
     return output
 
 
-def _returned(
-    wanted: str | None, update: BoundUpdate | None, old: bytes | None, new: bytes | None, item: Item | None
-) -> object | None:
+def _returned(wanted: str | None, update: BoundUpdate | None, old: bytes | None, new: bytes | None) -> object | None:
     """Return Attributes, or None. The UPDATED ones are the touched paths that lead somewhere, as AWS has it."""
     if wanted is None or wanted == "NONE":
         return None
@@ -82,7 +74,5 @@ def _returned(
         return None if new is None else stored_json(new)
     if update is None:
         return None
-    image = item if wanted == "UPDATED_NEW" else None if old is None else decode_item(old)
-    if image is None:
-        return None
-    return make_projector(update.paths)(image) or None
+    image = new if wanted == "UPDATED_NEW" else old
+    return None if image is None else make_projector(update.paths)(decode_item(image)) or None

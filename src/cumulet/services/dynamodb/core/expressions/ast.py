@@ -12,6 +12,7 @@ class Path:
     """A place in an item."""
 
     elements: Elements
+    has_placeholders: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,7 +330,7 @@ class _Parser:
             else:
                 if len(elements) > NESTING_DEPTH_MAX:
                     self._invalid(f"The document path has too many nesting levels; nesting levels: {len(elements)}")
-                return Path(tuple(elements))
+                return Path(tuple(elements), any(type(name) is str and name[0] == "#" for name in elements))
 
     def _attribute_name(self) -> str:
         token = self._token

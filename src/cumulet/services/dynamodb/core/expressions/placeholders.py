@@ -27,7 +27,7 @@ class Placeholders:
 
     def elements(self, path: Path, expression: str) -> Elements:
         """Return a path with its names in place; `expression` is the parameter's name, for the error."""
-        if not self._names and not any(type(element) is str and element[0] == "#" for element in path.elements):
+        if not path.has_placeholders:
             return path.elements
         return tuple(
             [self._name(element, expression) if type(element) is str else element for element in path.elements]

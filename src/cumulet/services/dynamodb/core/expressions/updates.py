@@ -26,7 +26,15 @@ from cumulet.services.dynamodb.core.expressions.grammar import OPERAND_COUNTS, p
 from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
 from cumulet.services.dynamodb.core.expressions.projections import check_paths
 from cumulet.services.dynamodb.core.numbers import add_numbers, subtract_numbers
-from cumulet.services.dynamodb.core.values import Item, Value, invalid, kind_of
+from cumulet.services.dynamodb.core.values import (
+    Item,
+    Value,
+    check_nesting,
+    invalid,
+    kind_of,
+    text_bytes,
+    value_bytes,
+)
 
 _NAME = "UpdateExpression"
 
@@ -51,23 +59,37 @@ _SETS = frozenset(("SS", "NS", "BS"))
 class BoundUpdate:
     """An update expression with one request's names and values in place."""
 
-    __slots__ = ("_computed", "creates", "paths")
+    __slots__ = ("_computed", "_has_indexes", "_touched", "creates", "paths")
 
     def __init__(self, computed: list[tuple[Elements, Compute]], creates: bool) -> None:
         self._computed = computed
         self.paths = [path for path, _ in computed]
+        self._has_indexes = any(isinstance(element, int) for path in self.paths for element in path)
+        self._touched = {str(path[0]) for path in self.paths}
         self.creates = creates
         """Whether the update can bring an item into being: one that only removes leaves an absent item absent."""
 
+    def touched_bytes(self, item: Item) -> int:
+        """Return how many bytes of the item's size the attributes hold that this update can change."""
+        return sum(
+            [text_bytes(name) + value_bytes(value) for name in self._touched if (value := item.get(name)) is not None]
+        )
+
     def apply(self, item: Item) -> None:
-        """Change the item, which is the caller's own. Raises ValidationException where it does not fit the update."""
+        """Change the item, which is the caller's own. Raises ValidationException where it does not fit the update,
+        or would be nested too deeply.
+        """
         planned = [(path, compute(item)) for path, compute in self._computed]
         removed = [path for path, value in planned if value is None and _is_there(item, path)]
-        for path, value in sorted(planned, key=lambda plan: _order(plan[0])):
+        if self._has_indexes:
+            planned.sort(key=lambda plan: _order(plan[0]))
+            removed.sort(key=_order, reverse=True)
+        for path, value in planned:
             if value is not None:
                 _set(item, path, value)
-        for path in sorted(removed, key=_order, reverse=True):
+        for path in removed:
             _remove(item, path)
+        check_nesting([item[name] for name in self._touched if name in item])
 
 
 def bind_update(text: str, placeholders: Placeholders) -> BoundUpdate:

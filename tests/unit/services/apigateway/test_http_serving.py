@@ -1,7 +1,6 @@
 """An HTTP API answers through the same pipeline: stages, routes, formats 2.0 and 1.0, CORS."""
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -331,7 +330,7 @@ async def test_cors_answers_preflights_and_replaces_the_functions_headers() -> N
     asks = {"origin": "https://a.example", "access-control-request-method": "PUT"}
 
     preflight = await house.request(api_id, "OPTIONS", "/notes", headers=asks)
-    assert preflight.status == 204
+    assert (preflight.status, preflight.body) == (204, b"")
     assert header(preflight, "access-control-allow-origin") == "https://a.example"
     assert header(preflight, "access-control-allow-methods") == "GET,PUT"
     assert header(preflight, "access-control-allow-headers") == "x-a"
@@ -343,7 +342,6 @@ async def test_cors_answers_preflights_and_replaces_the_functions_headers() -> N
     for path, status in (("/notes", 200), ("/none", 404)):
         response = await house.request(api_id, "GET", path, headers={"origin": "https://a.example"})
         assert (response.status, header(response, "access-control-allow-origin")) == (status, "https://a.example")
-    assert json.loads(preflight.body or "null") is None  # type: ignore[arg-type]
 
 
 async def test_the_source_arn_names_the_route() -> None:

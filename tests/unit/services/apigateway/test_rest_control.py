@@ -294,13 +294,11 @@ async def test_deployments_and_stages() -> None:
 async def test_tags_of_apis_and_stages() -> None:
     house = ApiHouse()
     api_id = await house.rest_api("GET /notes")
-    for arn in (f"arn:aws:apigateway:us-east-1::/restapis/{api_id}",):
-        for resource in (arn, f"{arn}/stages/dev"):
-            await house.v1("TagResource", resourceArn=resource, tags={"a": "1", "b": "2"})
-            await house.v1("UntagResource", resourceArn=resource, tagKeys=["a"])
-            assert await house.v1("GetTags", resourceArn=resource) == {"tags": {"b": "2"}}
-    reserved = await refused(
-        house, "TagResource", resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{api_id}", tags={"aws:x": "1"}
-    )
+    arn = f"arn:aws:apigateway:us-east-1::/restapis/{api_id}"
+    for resource in (arn, f"{arn}/stages/dev"):
+        await house.v1("TagResource", resourceArn=resource, tags={"a": "1", "b": "2"})
+        await house.v1("UntagResource", resourceArn=resource, tagKeys=["a"])
+        assert await house.v1("GetTags", resourceArn=resource) == {"tags": {"b": "2"}}
+    reserved = await refused(house, "TagResource", resourceArn=arn, tags={"aws:x": "1"})
     assert reserved[0] == "BadRequestException"
     assert (await refused(house, "GetTags", resourceArn="arn:aws:sns:us-east-1::x"))[0] == "BadRequestException"

@@ -99,7 +99,7 @@ class Environment:
         self._tail = Tail()
         self._timer: asyncio.TimerHandle | None = None
         self._job: Job | None = None
-        self._began_s = self._loop.time()
+        self._began_s = self._clock.monotonic_s()
         self._init_ms: float | None = None
         self._init_error: tuple[bytes, str] | None = None
         self._sampled_kb = 0
@@ -123,7 +123,7 @@ class Environment:
         self.log(report.init_start_line(self.version.runtime, self.stream.scope.region, zygote.version), in_tail=False)
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        self._began_s = self._loop.time()
+        self._began_s = self._clock.monotonic_s()
         self._output = Output(reading, self.stream, self.log)
         try:
             self._sandbox = await zygote.spawn(
@@ -178,7 +178,7 @@ class Environment:
             self._timer = None
 
     def _fail_init(self, words: str) -> None:
-        init_ms = (self._loop.time() - self._began_s) * 1000
+        init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         if self._init_error is not None:
             body, error_type = self._init_error
             self.init_failure = InitFailure(lambda request_id: body, "error", error_type, init_ms)
@@ -189,7 +189,7 @@ class Environment:
         self.log(report.init_report_line(init_ms, "error", self.init_failure.error_type))
 
     def _init_took_too_long(self) -> None:
-        init_ms = (self._loop.time() - self._began_s) * 1000
+        init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         timeout_s = self.version.timeout_s
         self.init_failure = InitFailure(
             lambda request_id: report.timeout_error(request_id, timeout_s), "timeout", "", init_ms
@@ -220,7 +220,7 @@ class Environment:
             self._sandbox.thaw()
         invocation = job.invocation
         self.log(report.start_line(invocation.request_id, job.version.version))
-        self._began_s = self._loop.time()
+        self._began_s = self._clock.monotonic_s()
         self._timer = self._loop.call_later(job.version.timeout_s, self._took_too_long)
         self._api.deliver(
             Delivery(
@@ -236,7 +236,7 @@ class Environment:
     def on_poll(self) -> None:
         """The runtime wants its next event."""
         if self.state is State.STARTING:
-            self._init_ms = (self._loop.time() - self._began_s) * 1000
+            self._init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         elif self.state is not State.BUSY:
             return
         self._disarm()
@@ -264,7 +264,7 @@ class Environment:
         job, self._job = self._job, None
         if job is None:
             return
-        duration_ms = (self._loop.time() - self._began_s) * 1000
+        duration_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         if self._output is not None:
             self._output.drain()
         init_ms, self._init_ms = self._init_ms, None
@@ -303,7 +303,7 @@ class Environment:
             return
         words = report.exit_words(None)
         if self.state is State.STARTING:
-            init_ms = (self._loop.time() - self._began_s) * 1000
+            init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
             self.init_failure = InitFailure(
                 lambda request_id: report.exit_error(request_id, words, "Runtime.OutOfMemory"),
                 "error",

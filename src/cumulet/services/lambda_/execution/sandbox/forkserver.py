@@ -11,9 +11,10 @@ package and may be older (3.9). Its parent talks to it over that descriptor, a s
     it says     {"gone": key}                       nothing of that environment is left
 
 Between it and a runtime stands a guard: process 1 of the environment's namespace, which reaps orphans, tells how the
-runtime ended, and takes everything with it when it ends. Where there are no namespaces the guard adopts orphans and
-hunts them down. It ends when the fork server ends (the kernel sees to that), and the fork server ends when its parent
-closes the socket, as it does when it is killed: so nothing outlives the server.
+runtime ended, and takes everything with it when it ends. One guard and its runtime are always forked ahead, and wait.
+Where there are no namespaces the guard adopts orphans and hunts them down. It ends when the fork server ends (the
+kernel sees to that), and the fork server ends when its parent closes the socket, as it does when it is killed: so
+nothing outlives the server.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
@@ -32,6 +33,9 @@ import sys
 from typing import Any, NoReturn
 
 PACKET_BYTES_MAX = 256 * 1024
+LEAVE_S = 3
+SPARE_AFTER_MS = 50
+"""When nothing has been asked for so long, one environment is forked ahead of its request."""
 
 
 def load(name: str, path: str) -> Any:
@@ -67,6 +71,7 @@ class ForkServer:
         self._runtime = load("cumulet_bootstrap", os.path.join(settings["runtime"], "bootstrap.py"))
         self._sdk = load("cumulet_sdk", os.path.join(settings["runtime"], "sdk.py"))
         self._guards: dict[int, str] = {}
+        self._spare: tuple[int, socket.socket] | None = None
         self._isolation: Any = None
 
     def say(self, **packet: Any) -> None:
@@ -97,7 +102,10 @@ class ForkServer:
         poll.register(self._control, select.POLLIN)
         poll.register(wake_read, select.POLLIN)
         while True:
-            for descriptor, _ in poll.poll():
+            ready = poll.poll(None if self._spare else SPARE_AFTER_MS)
+            if not ready:
+                self._make_spare()
+            for descriptor, _ in ready:
                 if descriptor == wake_read:
                     os.read(wake_read, 4096)
                     self._reap()
@@ -109,44 +117,88 @@ class ForkServer:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            key = self._guards.pop(pid, None)
-            if key is not None:
+            if key := self._guards.pop(pid, ""):
                 self.say(gone=key)
+            elif self._spare and self._spare[0] == pid:
+                self._spare = None
 
     def _serve(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, 1)
         if not data:
-            os._exit(0)
-        request = json.loads(data)
+            self._leave()
+        key = json.loads(data)["start"]
         try:
-            pid = self._isolation.fork() if self._isolation else os.fork()
+            pid, line = self._spare or self._make_guard()
+            self._spare = None
+            self._guards[pid] = key
+            socket.send_fds(line, [data], descriptors)
+            line.close()
         except OSError as refused:
-            self.say(failed=str(refused), start=request["start"])
+            self.say(failed=str(refused), start=key)
         else:
-            if pid == 0:
-                self._guard(request, descriptors[0])
-            self._guards[pid] = request["start"]
-            self.say(started=request["start"], pid=pid)
+            self.say(started=key, pid=pid)
         os.close(descriptors[0])
 
-    def _guard(self, request: dict[str, Any], output: int) -> NoReturn:
-        """Be the guard of one environment."""
+    def _leave(self) -> NoReturn:
+        """End every environment, then this process."""
+        signal.alarm(LEAVE_S)  # whatever hangs then, the kernel ends the guards with us
+        if self._spare:
+            self._spare[1].close()
+        for pid in self._guards:
+            os.kill(pid, signal.SIGKILL if self._isolation else signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+        while _reap_children(wait=True):
+            pass
+        os._exit(0)
+
+    def _make_spare(self) -> None:
+        try:
+            self._spare = self._make_guard()
+        except OSError:
+            self._spare = None  # the next request tries again, and tells
+
+    def _make_guard(self) -> tuple[int, socket.socket]:
+        """Return a new guard, whose runtime waits too, and the line on which it takes its request."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = self._isolation.fork() if self._isolation else os.fork()
+        if pid == 0:
+            ours.close()
+            self._guard(theirs)
+        theirs.close()
+        self._guards[pid] = ""
+        return pid, ours
+
+    def _guard(self, line: socket.socket) -> NoReturn:
+        """Be the guard of one environment: first wait for what it is to be."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
             os.setsid()
             if self._isolation:
                 self._walls.set_parent_death_signal(signal.SIGKILL)
-                self._isolation.enter(request["code"], request["tmp_mb"], request["slot"])
+                self._isolation.enter()
             else:
                 # Blocked, not handled: the guard picks its own end up between two waits, never inside one.
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
                 self._walls.set_parent_death_signal(signal.SIGTERM)
                 self._walls.adopt_orphans()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             runtime = os.fork()
             if runtime == 0:
-                self._become_runtime(request, output)
-            os.close(output)
+                ours.close()
+                line.close()
+                self._become_runtime(theirs)
+            theirs.close()
+            data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, 1)
+            if not data:
+                os._exit(0)  # the fork server has ended; the runtime reads the same from us
+            request = json.loads(data)
+            if self._isolation:
+                self._isolation.furnish(request["code"], request["tmp_mb"], request["slot"])
+            socket.send_fds(ours, [data], descriptors)
+            ours.close()
+            line.close()
+            os.close(descriptors[0])
             if self._isolation:
                 self._watch_isolated(request["start"], runtime)
             else:
@@ -175,16 +227,21 @@ class ForkServer:
             _reap_children(wait=True)
         os._exit(0)
 
-    def _become_runtime(self, request: dict[str, Any], output: int) -> NoReturn:
-        """Be the runtime of one environment."""
+    def _become_runtime(self, line: socket.socket) -> NoReturn:
+        """Be the runtime of one environment: first wait for what it is to be."""
         self._control.close()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.closerange(3, 256)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, 1)
+        if not data:
+            os._exit(0)
+        request = json.loads(data)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(descriptors[0], 1)
+        os.dup2(descriptors[0], 2)
+        line.detach()
+        os.closerange(3, 256)
         if self._isolation:
             self._walls.limit(request["files"], request["processes"] if self._isolation.is_root else 0)
             self._isolation.drop(request["slot"])

@@ -147,7 +147,8 @@ class Isolation:
         pid = self.fork()
         if pid == 0:
             try:
-                self.enter("", 1, 0)
+                self.enter()
+                self.furnish("", 1, 0)
                 os._exit(0)
             except OSError as refused:
                 os.write(2, f"{refused}\n".encode())
@@ -169,11 +170,14 @@ class Isolation:
             raise BlockingIOError("no process can be forked")
         return pid
 
-    def enter(self, code: str, tmp_mb: int, slot: int) -> None:
-        """Put this process, as process 1 of its namespace, behind the walls of one environment."""
+    def enter(self) -> None:
+        """Give this process, process 1 of its namespace, mounts of its own; `furnish` completes them."""
         os.close(self._own_pid_namespace)
         _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
         _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+    def furnish(self, code: str, tmp_mb: int, slot: int) -> None:
+        """Complete the walls of one environment: its code, its /tmp, and nothing else to write to."""
         owner = f",uid={FIRST_UID + slot},gid={FIRST_UID + slot}" if self.is_root else ""
         _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m{owner}")
         if code:

@@ -22,7 +22,7 @@ PYTHON_RUNTIME = Path(__file__).parents[2] / "runtimes" / "python"
 RUNTIME_FOLDER = "/var/runtime"
 PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
-END_POLL_S, END_POLLS_MAX = 0.005, 200
+END_POLL_S, END_POLLS_MAX = 0.005, 1000
 
 _isolation_refused = False
 """Whether this machine has refused namespaces; asked once in the life of the server."""
@@ -193,20 +193,18 @@ class Zygote:
 
     async def close(self) -> None:
         """End the fork server and what it made; nothing of it is left when this returns."""
-        guards = [sandbox.pid for sandbox in self._sandboxes.values() if sandbox.pid]
         self._on_lost = lambda: None
         self._sandboxes.clear()
+        process = self._process
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        if process is not None:
+            for _ in range(END_POLLS_MAX):
+                if process.poll() is not None:
+                    break
+                await asyncio.sleep(END_POLL_S)
+            else:
+                _log.error("a fork server does not end by itself: pid=%s", process.pid)
         self._end()
-        for _ in range(END_POLLS_MAX):
-            guards = [pid for pid in guards if _runs(pid)]
-            if not guards:
-                return
-            await asyncio.sleep(END_POLL_S)
-        _log.error("processes of functions are left: %s", guards)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False

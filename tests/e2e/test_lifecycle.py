@@ -1,0 +1,166 @@
+"""A server's life: it starts once per folder and port, ends cleanly, and leaves nothing behind however it ends."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from running import Server, start_server
+
+pytestmark = pytest.mark.slow
+
+SLEEPER = """
+import subprocess, time
+def handler(event, context):
+    if event.get("fork"):
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
+    time.sleep(event.get("seconds", 0))
+    return "done"
+"""
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+    ],
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of this test's own, which the test may end."""
+    running = start_server(tmp_path / "data")
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.kill()
+
+
+def up(*flags: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "cumulet", "up", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def create_sleeper(server: Server) -> None:
+    role = server.client("iam").create_role(RoleName="sleeper", AssumeRolePolicyDocument=json.dumps(TRUST))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("index.py", SLEEPER)
+    server.client("lambda").create_function(
+        FunctionName="sleeper",
+        Runtime="python3.12",
+        Role=role["Role"]["Arn"],
+        Handler="index.handler",
+        Code={"ZipFile": archive.getvalue()},
+        Timeout=30,
+    )
+
+
+def invoke(server: Server, event: dict[str, Any]) -> Any:
+    answer = server.client("lambda").invoke(FunctionName="sleeper", Payload=json.dumps(event))
+    return json.load(answer["Payload"])
+
+
+def processes_below(pid: int) -> set[int]:
+    """Return the ids of all descendants of a process."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found, frontier = set(), {pid}
+    while frontier:
+        frontier = {child for child, parent in parents.items() if parent in frontier}
+        found |= frontier
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    found = set()
+    for pid in pids:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.add(pid)
+        except OSError:
+            continue
+    return found
+
+
+def gone_within(seconds: float, pids: set[int]) -> set[int]:
+    """Return those of the processes that are still there after at most so long."""
+    deadline = time.monotonic() + seconds
+    while (left := alive(pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def test_a_second_server_on_the_same_folder_is_refused_with_the_first_ones_process(server: Server) -> None:
+    second = up("--port", "0", "--data-dir", str(server.data_dir))
+    assert second.returncode == 1
+    assert f"process {server.process.pid}" in second.stderr
+    assert "--data-dir" in second.stderr
+
+
+def test_a_second_server_on_the_same_port_is_refused(server: Server, tmp_path: Path) -> None:
+    second = up("--port", str(server.port), "--data-dir", str(tmp_path / "other"))
+    assert second.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{server.port}: Address already in use" in second.stderr
+
+
+def test_an_address_beyond_loopback_needs_strict_mode(tmp_path: Path) -> None:
+    refused = up("--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert refused.returncode == 1
+    assert "add --strict" in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_what_is_in_flight_finish(server: Server, number: int) -> None:
+    create_sleeper(server)
+    answers: list[Any] = []
+    client = threading.Thread(target=lambda: answers.append(invoke(server, {"seconds": 1.5})))
+    client.start()
+    deadline = time.monotonic() + 20
+    while not processes_below(server.process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.7)  # real time: the invocation is under way in a real process
+    below = processes_below(server.process.pid)
+    assert below
+    server.process.send_signal(number)
+    client.join(20)
+    assert answers == ["done"]
+    assert server.ended() == 0
+    assert gone_within(2, below) == set()
+
+
+def test_kill_9_leaves_no_process_behind(server: Server) -> None:
+    create_sleeper(server)
+    assert invoke(server, {"fork": True}) == "done"
+    below = processes_below(server.process.pid)
+    assert len(below) >= 2
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.ended()
+    assert gone_within(5, below) == set()
+
+
+def test_everything_is_there_after_a_restart(server: Server) -> None:
+    create_sleeper(server)
+    server.kill()
+    again = start_server(server.data_dir)
+    try:
+        assert invoke(again, {}) == "done"
+        assert again.client("iam").get_role(RoleName="sleeper")["Role"]["AssumeRolePolicyDocument"] == TRUST
+    finally:
+        assert again.stop() == 0

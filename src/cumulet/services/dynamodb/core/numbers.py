@@ -16,6 +16,8 @@ from cumulet.services.dynamodb.core.limits import (
 
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?")
 _ALREADY_CANONICAL = re.compile(r"(?:0|-?[1-9][0-9]{0,30})").fullmatch
+_SHORT_INTEGER = re.compile(r"-?[0-9]{1,30}").fullmatch
+"""What counters are, mostly: sums of these fit, and need no decimals."""
 _EXPONENT_CHARACTERS_MAX = 10
 _OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"
 
@@ -115,21 +117,16 @@ def number_bytes(canonical: str) -> int:
 
 def add_numbers(left: str, right: str) -> str:
     """Return the canonical sum. Raises ValidationException if it does not fit."""
-    if _are_short_integers(left, right):
+    if _SHORT_INTEGER(left) and _SHORT_INTEGER(right):
         return str(int(left) + int(right))
     return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
 
 
 def subtract_numbers(left: str, right: str) -> str:
     """Return the canonical difference. Raises ValidationException if it does not fit."""
-    if _are_short_integers(left, right):
+    if _SHORT_INTEGER(left) and _SHORT_INTEGER(right):
         return str(int(left) - int(right))
     return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
-
-
-def _are_short_integers(left: str, right: str) -> bool:
-    """Return whether two canonical numbers need no decimals: counters, mostly."""
-    return len(left) < 30 and len(right) < 30 and "." not in left and "." not in right
 
 
 def _canonical_result(result: Decimal) -> str:

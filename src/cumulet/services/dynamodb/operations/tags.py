@@ -1,6 +1,5 @@
 """Tags of tables."""
 
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -8,7 +7,7 @@ from typing import NoReturn
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.services.dynamodb.core.limits import TAGS_MAX, TAGS_PAGE
+from cumulet.services.dynamodb.core.limits import TAGS_MAX
 from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
 from cumulet.services.dynamodb.tables import TABLES, OpenTable, find_table, name_of
 from cumulet.services.kit import Call, Output, Params, operation
@@ -46,18 +45,11 @@ def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("ListTagsOfResource", resource=tagged_arn, params="ResourceArn NextToken")
+@operation("ListTagsOfResource", resource=tagged_arn, params="ResourceArn")
 def list_tags_of_resource(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return a table's tags, a page at a time."""
-    tags = sorted(_get(call, tx, params).record.tags.items())
-    token = params.get("NextToken")
-    if token is not None:
-        last = _parse_token(token)
-        tags = [tag for tag in tags if tag[0] > last]
-    output: dict[str, object] = {"Tags": [{"Key": key, "Value": value} for key, value in tags[:TAGS_PAGE]]}
-    if len(tags) > TAGS_PAGE:
-        output["NextToken"] = tags[TAGS_PAGE - 1][0].encode().hex()
-    return output
+    """Return a table's tags. They come all at once, as on AWS, so there never is a NextToken to come back with."""
+    tags = _get(call, tx, params).record.tags
+    return {"Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
 
 
 def read_tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -104,10 +96,3 @@ def _not_an_arn(given: str) -> NoReturn:
 
 def _save(call: Call, tx: WriteTx, table: OpenTable, tags: dict[str, str]) -> None:
     TABLES.save(tx, call.scope, table.record.name, record=msgspec.structs.replace(table.record, tags=tags))
-
-
-def _parse_token(token: str) -> str:
-    try:
-        return binascii.unhexlify(token).decode()
-    except ValueError:
-        invalid(f"Invalid NextToken: {token}")

@@ -1,6 +1,7 @@
 """The execution plane: invocations in, results out, through the supervisor."""
 
 import asyncio
+import sys
 from collections import Counter
 from itertools import count
 
@@ -25,8 +26,9 @@ class ProcessPlane:
         self._stopping = False
 
     async def start(self) -> None:
-        """Begin; no process is started before someone needs one."""
+        """Begin. Whoever uses Lambda at all will soon invoke, so the server's own Python is warmed behind this."""
         self._supervisor = Supervisor(self._ground)
+        self._supervisor.prepare(f"python{sys.version_info.major}.{sys.version_info.minor}")
 
     async def stop(self) -> None:
         """Let running invocations end (bounded), then leave no process behind."""
@@ -53,7 +55,6 @@ class ProcessPlane:
                 "Rate Exceeded.",
                 Reason="ConcurrentInvocationLimitExceeded",
                 Type="User",
-                retryAfterSeconds="1",
             )
         self._running[scope] += 1
         job = Job(

@@ -46,7 +46,11 @@ CREDENTIALS_MARGIN_S = 15 * 60
 """An environment is replaced this long before its role session ends: no invocation lasts longer."""
 
 MEMORY_SAMPLE_S = 0.05
-"""How often the memory of busy environments is looked at."""
+"""How often the memory of busy environments is looked at.
+
+The limit is on what is resident, which a fork shares with its fork server (about 40 MB). A function
+can pass it by what it touches between two looks; a control group would be exact, and is not available everywhere.
+"""
 
 STOP_GRACE_S = 10.0
 """How long running invocations may take to end when the server stops."""

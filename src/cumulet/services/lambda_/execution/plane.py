@@ -10,7 +10,7 @@ class ExecutionPlane(Protocol):
     """Runs functions. Owns environments, processes and their logs; owns no records."""
 
     async def start(self) -> None:
-        """Begin; cheap, since nothing is started before the first invocation."""
+        """Begin; returns at once, whatever is warmed behind it."""
         ...
 
     async def stop(self) -> None:

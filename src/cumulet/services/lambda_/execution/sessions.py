@@ -73,7 +73,7 @@ class RoleSessions:
             access_key_id=credentials["AccessKeyId"],
             secret_access_key=credentials["SecretAccessKey"],
             session_token=credentials["SessionToken"],
-            retire_ms=_epoch_ms(credentials["Expiration"]) - limits.CREDENTIALS_MARGIN_S * 1000,
+            retire_ms=self._retire_ms(_epoch_ms(credentials["Expiration"])),
             principal=Principal(
                 "role",
                 version.role.split(":")[4],
@@ -83,6 +83,13 @@ class RoleSessions:
                 access_key_id=credentials["AccessKeyId"],
             ),
         )
+
+    def _retire_ms(self, expires_ms: int) -> int:
+        now_ms = self._ground.clock.now_ms()
+        if expires_ms <= now_ms:
+            # An environment with such a session would be replaced at once, for ever.
+            raise ServiceError("ServiceException", "The session of the function's role has no time left.", status=500)
+        return max(expires_ms - limits.CREDENTIALS_MARGIN_S * 1000, (now_ms + expires_ms) // 2)
 
 
 def _epoch_ms(moment: datetime | float) -> int:

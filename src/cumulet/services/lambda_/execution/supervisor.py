@@ -77,8 +77,8 @@ class Supervisor:
 
     def withdraw(self, job: Job) -> None:
         """Forget an invocation whose caller has gone, if it still waits."""
-        fleet = self._fleets[f"{job.version.arn}:{job.version.version}"]
-        if job in fleet.waiting:
+        fleet = self._fleets.get(f"{job.version.arn}:{job.version.version}")
+        if fleet is not None and job in fleet.waiting:
             fleet.waiting.remove(job)
 
     def prepare(self, runtime: str) -> None:

@@ -1,7 +1,6 @@
 """A real execution plane over the memory store, with the other services played by a fake that writes down."""
 
 import io
-import time
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from cumulet.clock import SystemClock
+from cumulet.clock import Clock, SystemClock
 from cumulet.errors import ServiceError
 from cumulet.ids import RandomIds
 from cumulet.scope import Scope
@@ -28,7 +27,8 @@ SCOPE = Scope("123456789012", "eu-west-1")
 class Neighbours:
     """STS and CloudWatch Logs, as far as the execution plane calls them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.calls: list[tuple[Principal, str, str, dict[str, Any]]] = []
         self.events: dict[str, list[str]] = {}
         self.refuse: dict[str, ServiceError] = {}
@@ -48,7 +48,7 @@ class Neighbours:
                     "AccessKeyId": "ASIAEXAMPLE",
                     "SecretAccessKey": "secret",
                     "SessionToken": "token",
-                    "Expiration": time.time() + params["DurationSeconds"],
+                    "Expiration": self._clock.now_ms() / 1000 + params["DurationSeconds"],
                 },
                 "AssumedRoleUser": {
                     "Arn": f"arn:aws:sts::{scope.account}:assumed-role/{name}/{params['RoleSessionName']}",
@@ -81,12 +81,13 @@ class Rig:
     """A plane, and functions made of a few lines."""
 
     def __init__(self, folder: Path) -> None:
-        self.neighbours = Neighbours()
+        clock = SystemClock()
+        self.neighbours = Neighbours(clock)
         self.store = MemoryStore()
         self.ids = RandomIds()
         self.ground = Ground(
             self.store,
-            SystemClock(),
+            clock,
             self.ids,
             Settings(data_dir=folder),
             self.neighbours,  # type: ignore[arg-type]
@@ -129,7 +130,7 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
 @pytest.fixture
 def neighbours() -> Neighbours:
     """The other services, empty."""
-    return Neighbours()
+    return Neighbours(SystemClock())
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""What ends with time, and what there may not be more of."""
+
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+COUNT = "n = 0\ndef lambda_handler(e, c):\n    global n\n    n += 1\n    return n\n"
+
+
+def sessions_of(rig: Any, version: Any) -> int:
+    return sum(call[3].get("RoleSessionName") == version.function_name for call in rig.neighbours.calls)
+
+
+async def test_an_environment_that_was_idle_for_long_is_replaced(rig: Any) -> None:
+    version = await rig.function(COUNT)
+    await rig.invoke(version)
+    rig.ground.clock.advance(599)
+    assert (await rig.invoke(version)).payload == b"2"
+    rig.ground.clock.advance(601)
+    assert (await rig.invoke(version)).payload == b"1"
+    assert sessions_of(rig, version) == 1
+
+
+async def test_no_environment_works_with_a_session_that_is_about_to_end(rig: Any) -> None:
+    version = await rig.function(COUNT)
+    await rig.invoke(version)
+    for _ in range(80):  # kept busy all day, so that it is never idle for long
+        rig.ground.clock.advance(500)
+        await rig.invoke(version)
+    assert (await rig.invoke(version)).payload == b"82"
+    for _ in range(5):
+        rig.ground.clock.advance(500)
+        last = await rig.invoke(version)
+    assert int(last.payload) < 6
+    assert sessions_of(rig, version) == 2
+
+
+async def test_no_more_invocations_at_a_time_than_the_account_may(rig: Any) -> None:
+    version = await rig.function(COUNT)
+    running = rig.plane._running
+    running[scope_of(version)] += CONCURRENT_EXECUTIONS_MAX
+    try:
+        with pytest.raises(ServiceError) as raised:
+            await rig.invoke(version)
+    finally:
+        running[scope_of(version)] -= CONCURRENT_EXECUTIONS_MAX
+    assert raised.value.code == "TooManyRequestsException"
+    assert raised.value.message == "Rate Exceeded."
+    assert raised.value.fields["Reason"] == "ConcurrentInvocationLimitExceeded"
+    assert (await rig.invoke(version)).payload == b"1"
+
+
+def scope_of(version: Any) -> tuple[str, str]:
+    _, _, _, region, account, *_ = version.arn.split(":")
+    return account, region

@@ -53,10 +53,15 @@ class HeldTransport:
 class BoundedConnection(HttpToolsProtocol):
     """One client connection. Raises nothing: what breaks a bound is answered (431, 400) or cut."""
 
+    head_seconds_max = limits.HEAD_SECONDS_MAX
+    body_silence_seconds_max = limits.BODY_SILENCE_SECONDS_MAX
+    unread_seconds_max = limits.UNREAD_SECONDS_MAX
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head = True
         self._in_body = False
+        self._messages = 0
         self._head_bytes = 0
         self._unparsed_bytes = 0
         self._too_large = False
@@ -70,7 +75,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._held = HeldTransport(transport)
         super().connection_made(self._held)  # type: ignore[arg-type]
-        self._head_timer = self.loop.call_later(limits.HEAD_SECONDS_MAX, self._cut)
+        self._head_timer = self.loop.call_later(self.head_seconds_max, self._cut)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._head_timer, self._body_timer, self._silence_timer, self._unread_timer):
@@ -86,22 +91,24 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        was_in_head = self._in_head
+        was_in_head, messages = self._in_head, self._messages
         super().data_received(data)
         if self._in_head:
             # Headers that never end are not reported by the parser, so what it holds back is counted here.
-            self._unparsed_bytes = self._unparsed_bytes + len(data) if was_in_head else 0
+            # Where a message has ended within `data`, what follows it cannot be told apart, and is less than a read.
+            in_one_head = was_in_head and messages == self._messages
+            self._unparsed_bytes = self._unparsed_bytes + len(data) if in_one_head else 0
             if self._unparsed_bytes > limits.HEAD_BYTES_MAX:
                 self._too_large = True
                 self.send_400_response("")
             elif self._head_timer is None and self._unparsed_bytes:
-                self._head_timer = self.loop.call_later(limits.HEAD_SECONDS_MAX, self._cut)
+                self._head_timer = self.loop.call_later(self.head_seconds_max, self._cut)
         elif self._in_body:
             if self._body_timer is None:
                 self._body_timer = self.loop.call_later(limits.BODY_SECONDS_MAX, self._cut)
             if self._silence_timer is not None:
                 self._silence_timer.cancel()
-            self._silence_timer = self.loop.call_later(limits.BODY_SILENCE_SECONDS_MAX, self._cut)
+            self._silence_timer = self.loop.call_later(self.body_silence_seconds_max, self._cut)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -130,6 +137,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         self._in_body = False
+        self._messages += 1
         self._unparsed_bytes = 0
         if self._body_timer is not None:
             self._body_timer.cancel()
@@ -149,7 +157,7 @@ class BoundedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._unread_timer is None:
-            self._unread_timer = self.loop.call_later(limits.UNREAD_SECONDS_MAX, self._cut)
+            self._unread_timer = self.loop.call_later(self.unread_seconds_max, self._cut)
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -73,7 +73,7 @@ class Control:
             return _json(415, {"message": "send application/json"})
         try:
             body = msgspec.json.decode(request.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _json(400, {"message": f"the body is not JSON: {error}"})
         seconds = body.get("advance_seconds") if isinstance(body, dict) else None
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= ADVANCE_SECONDS_MAX:

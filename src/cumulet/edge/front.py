@@ -1,16 +1,19 @@
 """The front of the house: each request goes to the door that `hosts` names."""
 
+import logging
 import re
 from urllib.parse import unquote
 
 from cumulet.edge import limits
 from cumulet.edge.control import Control
 from cumulet.edge.hosts import ApiDoor, ControlDoor, find_door
-from cumulet.edge.pipeline import Arrived, Tools, answer_service_request
+from cumulet.edge.pipeline import Arrived, Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import Gateway
 from cumulet.wire import faults
 from cumulet.wire.message import Request, Response
+
+log = logging.getLogger("cumulet.edge")
 
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]*/[^/]*/[^/]*/([a-z0-9-]+)/aws4_request")
 
@@ -26,11 +29,16 @@ class Front:
     async def answer(self, request: Request) -> Response:
         """Return the answer; never raises."""
         door = find_door(request.host, request.path)
-        if isinstance(door, ControlDoor):
-            return await self._control.answer(request, door.path)
-        if isinstance(door, ApiDoor):
-            return await self._gateway.serve(door.api_id, request, door.path, door.via)
-        return await answer_service_request(self._tools, Arrived(request, door.path))
+        try:
+            if isinstance(door, ControlDoor):
+                return await self._control.answer(request, door.path)
+            if isinstance(door, ApiDoor):
+                return await self._gateway.serve(door.api_id, request, door.path, door.via)
+            return await answer_service_request(self._tools, Arrived(request, door.path))
+        except Exception:
+            request_id = self._tools.ground.ids.uuid()
+            log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": request.path})
+            return faults.render(None, internal_failure(request_id), request_id)
 
     def body_limit(self, head: Request) -> int:
         """Return how many bytes the body of a request with this head may have."""

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and .../sig
 signatures are not verified here: the request's own signature covers the seed, and a body reaches Cumulet whole.
 """
 
+import re
 from typing import NamedTuple
 
 from cumulet.errors import ServiceError
@@ -11,6 +12,9 @@ from cumulet.wire.message import Headers, Request
 
 CHUNK_HEADER_BYTES_MAX = 1024
 """Room for a length and a signature; anything longer is no chunk header."""
+
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+"""Python's own reading would take a sign too, and a chunk of negative length leads back to where it stands."""
 
 
 class Unwrapped(NamedTuple):
@@ -50,10 +54,10 @@ def unwrap(request: Request) -> Unwrapped:
 
 
 def _chunk_size(header: bytes) -> int:
-    try:
-        return int(header.partition(b";")[0], 16)
-    except ValueError:
-        raise _incomplete() from None
+    size = header.partition(b";")[0]
+    if not _SIZE.fullmatch(size):
+        raise _incomplete()
+    return int(size, 16)
 
 
 def _trailers(rest: bytes) -> Headers:

@@ -3,6 +3,7 @@
 `Tags.member.1.Key=a` is read into a tree first, and the tree by the input's shape.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,8 +18,8 @@ Tree = dict[str, Any]
 
 Read = Callable[[Tree], Any]
 
-LIST_INDEX_MAX = 10_000
-"""Beyond this an index is a mistake or an attack: no list of these services comes near it."""
+_INDEX = re.compile(r"[0-9]{1,4}")
+"""A longer index is a mistake or an attack: no list of these services comes near it."""
 
 
 def compile_parser(operation: OperationModel) -> Callable[[Request, Mapping[str, str]], dict[str, Any]]:
@@ -39,7 +40,10 @@ def _tree(form: Mapping[str, str]) -> Tree:
     root: Tree = {}
     for name, text in form.items():
         node = root
-        for part in name.split("."):
+        parts = name.split(".")
+        if "" in parts:
+            continue  # no member has such a name, and AWS passes over names that it does not know
+        for part in parts:
             node = node.setdefault(part, {})
         node[""] = text
     return root
@@ -118,7 +122,7 @@ def _in_order(tree: Tree) -> list[Tree]:
     for part, subtree in tree.items():
         if part == "":
             continue
-        if not (part.isascii() and part.isdigit() and int(part) <= LIST_INDEX_MAX):
+        if not _INDEX.fullmatch(part):
             raise _malformed(f"{part} is not a valid index")
         numbered.append((int(part), subtree))
     return [subtree for _, subtree in sorted(numbered, key=lambda pair: pair[0])]

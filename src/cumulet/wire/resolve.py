@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.wire.message import Headers, Request
@@ -59,7 +59,7 @@ def resolve(request: Request) -> Target:
     """Return what a request asks for. Raises the ServiceError that its protocol has for an unknown operation."""
     target = request.headers.get("x-amz-target")
     if target is not None:
-        return _TARGETS.get(target) or _json_target(target)
+        return _TARGETS.get(target) or _json_target(target, request)
     service = load_service(_service_name(request))
     if service.protocol == "query":
         return Target(_query_operation(service, request), _NO_LABELS)
@@ -68,9 +68,14 @@ def resolve(request: Request) -> Target:
     raise ServiceError("UnknownOperationException", status=400)
 
 
-def _json_target(header: str) -> Target:
+def _json_target(header: str, request: Request) -> Target:
     prefix, _, name = header.partition(".")
     service_name = _TARGET_PREFIXES.get(prefix)
+    if service_name is None and name:
+        # AWS has an endpoint for each service; here one answers for all, so it says which service it lacks.
+        signing_name = _signing_name(request)
+        if signing_name not in _SIGNING_NAMES:
+            raise NotImplementedHere(f"The service {signing_name}" if signing_name else f"The target {header}")
     operation = load_service(service_name).find_operation(name) if service_name else None
     if operation is None:
         raise ServiceError("UnknownOperationException", status=400)
@@ -157,6 +162,12 @@ def _paths(service: ServiceModel) -> PathTable:
 
 
 def _rest_target(service: ServiceModel, request: Request) -> Target:
+    if service.name == "s3" and "%" in request.path:
+        try:
+            unquote(request.path, errors="strict")
+        except UnicodeDecodeError:
+            # Decoded leniently, different keys would become one.
+            raise ServiceError("InvalidURI", "Couldn't parse the specified URI.", status=400) from None
     found = _paths(service).find(request.method, request.path, parse_query(request.query), request.headers)
     if found is not None:
         return Target(found.operation, found.labels)

@@ -217,7 +217,7 @@ def _header_timestamp(request: Request) -> str | None:
         return date
     try:
         return f"{parsedate_to_datetime(date).astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    except ValueError:
+    except (ValueError, OverflowError):
         return date
 
 

@@ -18,7 +18,10 @@ def parse_timestamp(text: str) -> int | float:
     """
     if _EPOCH.fullmatch(text):
         return _as_int(float(text))
-    moment = parsedate_to_datetime(text) if text[:1].isalpha() else datetime.fromisoformat(text)
+    try:
+        moment = parsedate_to_datetime(text) if text[:1].isalpha() else datetime.fromisoformat(text)
+    except OverflowError:
+        raise ValueError(text) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return _as_int(moment.timestamp())

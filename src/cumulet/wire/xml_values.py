@@ -7,7 +7,7 @@ which is AWS's. What is None is left out.
 import base64
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, XMLParser
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from cumulet.errors import InvariantViolated
 from cumulet.wire.json_values import timestamp_format
@@ -166,15 +166,19 @@ class MalformedXml(ValueError):
 
 def parse_document(body: bytes) -> Element:
     """Return the root of a document. Raises MalformedXml; a document type declaration is refused, as AWS does."""
-    if b"<!DOCTYPE" in body:
-        raise MalformedXml("document type declarations are not allowed")
-    parser = XMLParser()
+    parser = XMLParser(target=_WithoutDoctype())
     try:
         parser.feed(body)
         root: Element = parser.close()
-    except ParseError as problem:
+    except (ParseError, ValueError, LookupError) as problem:
+        # Besides ParseError there are an encoding that Python does not know, and one that its parser cannot read.
         raise MalformedXml(str(problem)) from None
     return root
+
+
+class _WithoutDoctype(TreeBuilder):
+    def doctype(self, name: str, pubid: str, system: str) -> None:
+        raise MalformedXml("document type declarations are not allowed")
 
 
 def compile_structure_reader(shape: Shape) -> Callable[[Element], dict[str, Any]]:

@@ -22,6 +22,7 @@ READ: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     ),
     "empty list": ("cloudformation", b"Action=CreateStack&Capabilities=", {"Capabilities": []}),
     "plus and percent": ("sts", b"Action=AssumeRole&RoleArn=a+b%2Bc", {"RoleArn": "a b+c"}),
+    "names with nothing between dots": ("sts", b"Action=AssumeRole&RoleArn=a&RoleArn..x=b&.=c", {"RoleArn": "a"}),
     "unknown members": ("sts", b"Action=AssumeRole&Bogus=1&Bogus.member.1=2", {}),
 }
 VERSIONS = {"sts": b"&Version=2011-06-15", "cloudformation": b"&Version=2010-05-15", "iam": b"&Version=2010-05-08"}
@@ -38,6 +39,10 @@ REFUSED = {
     "word for a number": ("sts", b"Action=AssumeRole&DurationSeconds=x"),
     "word for an index": ("cloudformation", b"Action=CreateStack&Capabilities.member.x=A"),
     "index out of bounds": ("cloudformation", b"Action=CreateStack&Capabilities.member.99999999=A"),
+    "index with thousands of digits": (
+        "cloudformation",
+        b"Action=CreateStack&Capabilities.member." + b"9" * 5000 + b"=A",
+    ),
     "structure for a scalar": ("sts", b"Action=AssumeRole&RoleArn.member.1=x"),
 }
 

@@ -91,7 +91,18 @@ FOUND = {
 
 REFUSED = {
     "unknown operation": (make_request(X_Amz_Target="DynamoDB_20120810.Bogus"), "UnknownOperationException", "", 400),
-    "unknown target": (make_request(X_Amz_Target="Other.GetItem"), "UnknownOperationException", "", 400),
+    "unknown target": (
+        make_request(X_Amz_Target="Other.GetItem", signed_for="dynamodb"),
+        "UnknownOperationException",
+        "",
+        400,
+    ),
+    "key that is not UTF-8": (
+        make_request("PUT", "/bucket/%ff", signed_for="s3"),
+        "InvalidURI",
+        "Couldn't parse the specified URI.",
+        400,
+    ),
     "unknown action": (
         form_request("iam", b"Action=Bogus&Version=2010-05-08"),
         "InvalidAction",
@@ -154,11 +165,18 @@ def test_an_unknown_operation_is_refused_as_its_protocol_does(case: str) -> None
     assert (refused.value.code, refused.value.message, refused.value.status) == (code, message, status)
 
 
-def test_a_service_that_cumulet_does_not_have_is_refused_by_name() -> None:
-    request = make_request(signed_for="ec2")
-    with pytest.raises(NotImplementedHere, match="The service ec2"):
-        resolve(request)
-    assert find_service(request) is None
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        (make_request(signed_for="ec2"), "The service ec2"),
+        (make_request(signed_for="kinesis", X_Amz_Target="Kinesis_20131202.ListStreams"), "The service kinesis"),
+        (make_request(X_Amz_Target="Kinesis_20131202.ListStreams"), "The target Kinesis_20131202.ListStreams"),
+    ],
+)
+def test_a_service_that_cumulet_does_not_have_is_refused_by_name(request_: Request, name: str) -> None:
+    with pytest.raises(NotImplementedHere, match=name):
+        resolve(request_)
+    assert find_service(request_) is None
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,18 @@ def test_input_is_read_from_all_its_places(case: str) -> None:
 REFUSED = {
     "broken XML": (make_request("POST", "/b", "delete", b"<Delete>"), "MalformedXML"),
     "document type": (make_request("POST", "/b", "delete", b"<!DOCTYPE x><Delete/>"), "MalformedXML"),
+    "document type in UTF-16": (
+        make_request("POST", "/b", "delete", "<!DOCTYPE x><Delete/>".encode("utf-16")),
+        "MalformedXML",
+    ),
+    "unknown encoding": (
+        make_request("POST", "/b", "delete", b'<?xml version="1.0" encoding="base64"?><Delete/>'),
+        "MalformedXML",
+    ),
+    "unreadable encoding": (
+        make_request("POST", "/b", "delete", b'<?xml version="1.0" encoding="utf-32"?><Delete/>'),
+        "MalformedXML",
+    ),
     "word for a boolean": (
         make_request("POST", "/b", "delete", b"<Delete><Quiet>maybe</Quiet></Delete>"),
         "MalformedXML",
@@ -168,10 +180,18 @@ def test_control_characters_become_references() -> None:
     assert b"<Key>a&#x1;&#xd;</Key>" in response.body
 
 
-def test_an_unsigned_chunk_that_is_cut_off_is_refused() -> None:
-    request: Request = make_request(
-        "PUT", "/b/k", body=b"5\r\nhel", X_Amz_Content_Sha256="STREAMING-UNSIGNED-PAYLOAD-TRAILER"
-    )
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\r\nhel",
+        # Read as a number, the second length would lead back to its own beginning, again and again.
+        b"1\r\na\r\n-6\r\n\r\n",
+        b"1_0\r\n0123456789abcdef\r\n0\r\n\r\n",
+        b"0" * 2000,
+    ],
+)
+def test_chunks_that_are_cut_off_or_no_chunks_are_refused(body: bytes) -> None:
+    request: Request = make_request("PUT", "/b/k", body=body, X_Amz_Content_Sha256="STREAMING-UNSIGNED-PAYLOAD-TRAILER")
     with pytest.raises(ServiceError) as refused:
         parse(resolve(request), request)
     assert refused.value.code == "IncompleteBody"

@@ -7,7 +7,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
 def epoch_s(value: Any) -> float:

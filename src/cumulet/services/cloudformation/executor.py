@@ -57,6 +57,7 @@ _EXISTS = {
     "ResourceInUseException",
 }
 _DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+_REPLACING = "Requested update requires the creation of a new physical resource; hence creating one."
 INTERRUPTED = "The operation was interrupted by a restart of the server."
 
 
@@ -255,15 +256,18 @@ class Execution:
                     stack.operation.leftovers.append(Leftover(old, wanted.update_replace_policy))
 
             await self._journal.change(leave)
+        reason = "" if is_new else _REPLACING
+        wanted.physical_id, wanted.attributes = "", {}
+        try:
+            check_properties(kind, wanted.logical_id, wanted.properties)
+        except ResourceFailed:
+            # Nothing is made of such properties, so nothing must be deleted by them either.
+            await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
+            raise
         # A generated name cannot be anybody else's, so it is recorded before the resource is there: what a crash leaves
         # behind is found under it. A given name is recorded only when the resource is known to be this stack's.
         wanted.physical_id = name if kind.name_property and not given_name else ""
-        wanted.attributes = {}
-        reason = (
-            "" if is_new else "Requested update requires the creation of a new physical resource; hence creating one."
-        )
         await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
-        check_properties(kind, wanted.logical_id, wanted.properties)
         desk = self._desk(operation, wanted, name)
         try:
             made = await kind.create(desk, wanted.properties)
@@ -280,8 +284,13 @@ class Execution:
     async def _update(
         self, operation: Operation, kind: ResourceType, old: StackResource, wanted: StackResource
     ) -> StackResource:
+        try:
+            check_properties(kind, wanted.logical_id, wanted.properties)
+        except ResourceFailed:
+            # It stays what it was, so rolling back has nothing to undo.
+            await self._journal.resource_is(msgspec.structs.replace(old), "UPDATE_IN_PROGRESS", touch=True)
+            raise
         await self._journal.resource_is(wanted, "UPDATE_IN_PROGRESS", touch=True)
-        check_properties(kind, wanted.logical_id, wanted.properties)
         await self._apply_update(operation, kind, old, wanted)
         await self._journal.resource_is(wanted, "UPDATE_COMPLETE")
         return wanted

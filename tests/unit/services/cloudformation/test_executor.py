@@ -186,6 +186,13 @@ async def test_a_resource_with_a_given_name_is_not_replaced(stacks: Stacks) -> N
             "Properties validation failed with message:\n#/KeySchema/0: extraneous key [Kind] is not permitted",
         ),
         (
+            role(Policies=[{"PolicyName": "p"}], ManagedPolicyArns="x", Tags=[1]),
+            "Properties validation failed for resource R with message:\n"
+            "#/Policies/0: required key [PolicyDocument] not found\n"
+            "#/ManagedPolicyArns: expected type: JSONArray, found: String\n"
+            "#/Tags/0: expected type: JSONObject, found: Integer",
+        ),
+        (
             {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": "many"}},
             "Properties validation failed with message:\n#/retentionInDays: expected type: Number, found: String",
         ),
@@ -197,6 +204,18 @@ async def test_a_property_that_cannot_be_fails_the_stack_by_its_name(
     await stacks.create(R=resource)
     assert await stacks.status() == "ROLLBACK_COMPLETE"
     assert (await stacks.reasons())["R CREATE_FAILED"] == reason
+
+
+async def test_an_update_to_properties_that_cannot_be_changes_nothing(stacks: Stacks) -> None:
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    policy = {"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    await stacks.create(Role=role(Policies=[policy]), Logs=log_group("/a", 7))
+    await stacks.update(Role=role(Policies=[{"PolicyName": "p"}]), Logs=log_group("/a", 30))
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert "required key [PolicyDocument] not found" in (await stacks.reasons())["Role UPDATE_FAILED"]
+    assert await stacks.log_groups() == {"/a": 7}
+    listed = await stacks.call("DescribeStackResources", StackName="s")
+    assert {entry["ResourceStatus"] for entry in listed["StackResources"]} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
 
 
 async def test_retained_resources_stay(stacks: Stacks) -> None:

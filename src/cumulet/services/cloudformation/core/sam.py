@@ -1,6 +1,7 @@
 """The transform AWS::Serverless-2016-10-31, by AWS's own translator, which is imported when first needed."""
 
 import copy
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +18,19 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
     by the list that comes with the translator.
     """
     import boto3
+    import botocore.session
     from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
     from samtranslator.metrics.metrics import DummyMetricsPublisher, Metrics
     from samtranslator.model.exceptions import InvalidDocumentException
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
-    session = boto3.Session(region_name=region, aws_access_key_id="unused", aws_secret_access_key="unused")
+    # The translator asks the session for its region and partition only. It must not find the user's own AWS profile.
+    nowhere = (None, None, None, None)
+    core = botocore.session.Session({"profile": nowhere, "config_file": (None, None, os.devnull, None)})
+    session = boto3.Session(
+        region_name=region, aws_access_key_id="unused", aws_secret_access_key="unused", botocore_session=core
+    )
     # The translator counts what it does, and warns unless somebody takes the counts.
     metrics = Metrics("cumulet", DummyMetricsPublisher())
     translator = Translator(managed_policy_map=None, sam_parser=Parser(), boto_session=session, metrics=metrics)
@@ -31,9 +38,7 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
         translated: dict[str, Any] = translator.translate(
             copy.deepcopy(dict(raw)),
             parameter_values=dict(parameters),
-            get_managed_policy_map=lambda: (
-                get_bundled_managed_policy_map(session.get_partition_for_region(region)) or {}
-            ),
+            get_managed_policy_map=lambda: get_bundled_managed_policy_map("aws") or {},
         )
     except InvalidDocumentException as refusal:
         reasons = " ".join([refusal.message, *sorted(cause.message for cause in refusal.causes)])

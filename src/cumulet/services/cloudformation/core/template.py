@@ -140,15 +140,12 @@ def _read_resource(name: str, value: Mapping[str, Any]) -> Declaration:
     depends_on = [depends_on] if isinstance(depends_on, str) else depends_on
     if not isinstance(depends_on, list) or not all(isinstance(other, str) for other in depends_on):
         raise validation_error("Template format error: Every DependsOn value must be a string.")
-    condition = value.get("Condition")
-    if condition is not None and not isinstance(condition, str):
-        raise validation_error("Template format error: Every Condition member must be a string.")
     deletion_policy = value.get("DeletionPolicy", "Delete")
     return Declaration(
         type=kind,
         properties=properties or {},
         depends_on=tuple(depends_on),
-        condition=condition,
+        condition=value.get("Condition"),
         deletion_policy=_policy("DeletionPolicy", deletion_policy),
         update_replace_policy=_policy("UpdateReplacePolicy", value.get("UpdateReplacePolicy", "Delete")),
     )
@@ -210,7 +207,9 @@ def _unresolved(template: Template, value: Any, known: set[str]) -> list[str]:
     return unresolved
 
 
-def _check_condition(template: Template, condition: str | None, where: str) -> None:
+def _check_condition(template: Template, condition: Any, where: str) -> None:
+    if condition is not None and not isinstance(condition, str):
+        raise validation_error("Template format error: Every Condition member must be a string.")
     if condition is not None and condition not in template.conditions:
         raise validation_error(f"Template format error: Unresolved condition dependency {condition} in {where}")
 

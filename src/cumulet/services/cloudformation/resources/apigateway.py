@@ -113,6 +113,8 @@ async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) 
     api_id = made.physical_id
     if new.get("Body") is not None and any(new.get(member) != old.get(member) for member in ("Body", "Parameters")):
         await _put_body(desk, api_id, {"Mode": "overwrite", **new})
+        # That set the name and the rest to what the document says; the properties win again below.
+        old = {name: value for name, value in old.items() if name not in ("Name", "Description", "BinaryMediaTypes")}
     elif new.get("Body") is None and old.get("Body") is not None:
         raise ResourceFailed("Removing the property Body of AWS::ApiGateway::RestApi is not implemented by Cumulet.")
     patches = [
@@ -135,6 +137,8 @@ async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:
 
 REST_API = resource_type(
     "AWS::ApiGateway::RestApi",
+    objects="Body Parameters",
+    entries={"BinaryMediaTypes": "", "Tags": "Key Value"},
     create=_create_api,
     update=_update_api,
     delete=_delete_api,
@@ -219,6 +223,8 @@ async def _delete_method(desk: Desk, physical_id: str, properties: Properties) -
 
 METHOD = resource_type(
     "AWS::ApiGateway::Method",
+    objects="Integration",
+    entries={"MethodResponses": "StatusCode"},
     create=_put_method,
     update=_update_method,
     delete=_delete_method,
@@ -308,6 +314,8 @@ async def _delete_stage(desk: Desk, stage_name: str, properties: Properties) -> 
 
 STAGE = resource_type(
     "AWS::ApiGateway::Stage",
+    objects="Variables",
+    entries={"Tags": "Key Value"},
     create=_create_stage,
     update=_update_stage,
     delete=_delete_stage,

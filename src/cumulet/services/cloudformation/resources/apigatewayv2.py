@@ -109,6 +109,7 @@ async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:
 
 API = resource_type(
     "AWS::ApiGatewayV2::Api",
+    objects="Body Tags",
     create=_create_api,
     update=_update_api,
     delete=_delete_api,
@@ -206,6 +207,7 @@ async def _delete_stage(desk: Desk, stage_name: str, properties: Properties) -> 
 
 STAGE = resource_type(
     "AWS::ApiGatewayV2::Stage",
+    objects="Tags",
     create=_create_stage,
     update=_update_stage,
     delete=_delete_stage,

@@ -97,6 +97,8 @@ async def _delete(desk: Desk, name: str, properties: Properties) -> None:
 
 TABLE = resource_type(
     "AWS::DynamoDB::Table",
+    objects="StreamSpecification",
+    entries={"Tags": "Key Value"},
     create=_create,
     update=_update,
     delete=_delete,

@@ -86,6 +86,7 @@ async def _delete_role(desk: Desk, name: str, properties: Properties) -> None:
 
 ROLE = resource_type(
     "AWS::IAM::Role",
+    entries={"ManagedPolicyArns": "", "Policies": "PolicyName PolicyDocument", "Tags": "Key Value"},
     create=_create_role,
     update=_update_role,
     delete=_delete_role,
@@ -142,6 +143,7 @@ async def _delete_managed_policy(desk: Desk, arn: str, properties: Properties) -
 
 MANAGED_POLICY = resource_type(
     "AWS::IAM::ManagedPolicy",
+    entries={"Roles": ""},
     create=_create_managed_policy,
     update=_update_managed_policy,
     delete=_delete_managed_policy,
@@ -181,6 +183,7 @@ async def _delete_policy(desk: Desk, physical_id: str, properties: Properties) -
 
 POLICY = resource_type(
     "AWS::IAM::Policy",
+    entries={"Roles": ""},
     create=_put_policy,
     update=_update_policy,
     delete=_delete_policy,

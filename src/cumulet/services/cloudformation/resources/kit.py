@@ -114,6 +114,10 @@ class ResourceType:
     name_max: int
     lower_case: bool
     taggable: bool
+    objects: frozenset[str]
+    """Properties that are objects."""
+    entries: Mapping[str, frozenset[str]]
+    """Properties that are lists, with the keys that each entry must have; without any, the entries are texts."""
 
 
 def resource_type(
@@ -130,6 +134,8 @@ def resource_type(
     name_property: str | None = None,
     name_max: int = 255,
     lower_case: bool = False,
+    objects: str = "",
+    entries: Mapping[str, str] | None = None,
 ) -> ResourceType:
     """Declare a type; lists of names are words in a string. Without `update`, every property is immutable."""
     built = frozenset(properties.split())
@@ -147,6 +153,8 @@ def resource_type(
         name_max=name_max,
         lower_case=lower_case,
         taggable="Tags" in built,
+        objects=frozenset(objects.split()),
+        entries={name: frozenset(keys.split()) for name, keys in (entries or {}).items()},
     )
 
 
@@ -158,10 +166,35 @@ def check_properties(kind: ResourceType, logical_id: str, properties: Properties
     problems = [
         f"#: extraneous key [{name}] is not permitted" for name in sorted(properties) if name not in kind.properties
     ] + [f"#: required key [{name}] not found" for name in sorted(kind.required - properties.keys())]
+    for name, value in properties.items():
+        if name in kind.objects and not isinstance(value, Mapping):
+            problems.append(f"#/{name}: expected type: JSONObject, found: {_type_of(value)}")
+        elif name in kind.entries:
+            problems += _entry_problems(name, value, kind.entries[name])
     if problems:
         raise ResourceFailed(
             f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(problems)
         )
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "Boolean"
+    names = ((str, "String"), (int, "Integer"), (float, "Number"), (list, "JSONArray"), (Mapping, "JSONObject"))
+    return next((name for kind, name in names if isinstance(value, kind)), "Null")
+
+
+def _entry_problems(name: str, value: Any, keys: frozenset[str]) -> list[str]:
+    if not isinstance(value, list):
+        return [f"#/{name}: expected type: JSONArray, found: {_type_of(value)}"]
+    problems = []
+    for index, entry in enumerate(value):
+        if not isinstance(entry, Mapping if keys else str):
+            wanted = "JSONObject" if keys else "String"
+            problems.append(f"#/{name}/{index}: expected type: {wanted}, found: {_type_of(entry)}")
+        elif isinstance(entry, Mapping):
+            problems += [f"#/{name}/{index}: required key [{key}] not found" for key in sorted(keys - entry.keys())]
+    return problems
 
 
 def refuse_changes(kind: str, names: str, old: Properties, new: Properties) -> None:

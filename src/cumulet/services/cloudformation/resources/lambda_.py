@@ -116,6 +116,8 @@ async def _delete(desk: Desk, name: str, properties: Properties) -> None:
 
 FUNCTION = resource_type(
     "AWS::Lambda::Function",
+    objects="Code",
+    entries={"Tags": "Key Value"},
     create=_create,
     update=_update,
     delete=_delete,

@@ -49,6 +49,7 @@ async def _delete(desk: Desk, name: str, properties: Properties) -> None:
 
 LOG_GROUP = resource_type(
     "AWS::Logs::LogGroup",
+    entries={"Tags": "Key Value"},
     create=_create,
     update=_update,
     delete=_delete,

@@ -71,3 +71,9 @@ def test_what_the_translator_refuses_is_told_in_its_words() -> None:
         "Transform AWS::Serverless-2016-10-31 failed with: Invalid Serverless Application Specification document."
         " Number of errors found: 1. Resource with id [F] is invalid."
     )
+
+
+def test_the_users_own_aws_profile_plays_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    raw = {"Transform": "AWS::Serverless-2016-10-31", "Resources": {"T": {"Type": "AWS::Serverless::SimpleTable"}}}
+    assert translated(raw)["Resources"]["T"]["Type"] == "AWS::DynamoDB::Table"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,19 @@ class Server:
         return status
 
 
-def start_server(data_dir: Path, *flags: str, port: int = 0) -> Server:
+def start_server(data_dir: Path, *flags: str, port: int = 0, environ: Mapping[str, str] | None = None) -> Server:
     """Start `cumulet up` on a free port; return when it answers. Raises RuntimeError with its output if it does not."""
     command = [sys.executable, "-m", "cumulet", "up", "--port", str(port), "--data-dir", str(data_dir), *flags]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CUMULET_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CUMULET_"))}
     log = (data_dir.parent / f"{data_dir.name}.log").open("a")
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=log, text=True, env=environ, cwd=data_dir.parent, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env={**inherited, **(environ or {})},
+        cwd=data_dir.parent,
+        start_new_session=True,
     )
     log.close()
     assert process.stdout is not None

@@ -1,8 +1,9 @@
 """One frozen `Settings`, made from flags and environment. Nothing else reads the environment."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, get_args
@@ -30,7 +31,10 @@ class Settings:
     region: str = DEFAULT_REGION
     account: str = DEFAULT_ACCOUNT
     strict: bool = False
-    """Without developer credentials: only access keys that IAM or STS issued are accepted."""
+    """Without developer credentials: only the root's own key and keys that IAM or STS issued are accepted."""
+    root_access_key_id: str = ""
+    """The default account's root, verified like any key: how the first keys of a strict server are made."""
+    root_secret_access_key: str = field(default="", repr=False)
     log_level: str = "info"
 
     @property
@@ -54,12 +58,28 @@ def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> S
         raise SettingsError(f"a port is a number from 0 to 65535, not {settings.port}")
     if not (len(settings.account) == 12 and settings.account.isdigit()):
         raise SettingsError(f"an account is 12 digits, not '{settings.account}'")
+    _check_root_key(settings)
     if not _is_loopback(settings.host) and not settings.strict:
         raise SettingsError(
             f"{settings.host} can be reached by others, and developer credentials would let them in as root: "
             "add --strict, with which only access keys that IAM or STS issued are accepted, or listen on 127.0.0.1"
         )
     return settings
+
+
+_KEY_ID = re.compile(r"\w{3,128}", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9]{12}")
+ROOT_SECRET_CHARACTERS_MIN = 16
+
+
+def _check_root_key(settings: Settings) -> None:
+    key_id, secret = settings.root_access_key_id, settings.root_secret_access_key
+    if bool(key_id) != bool(secret):
+        raise SettingsError("CUMULET_ROOT_ACCESS_KEY_ID and CUMULET_ROOT_SECRET_ACCESS_KEY are set both or neither")
+    if key_id and (not _KEY_ID.fullmatch(key_id) or _ACCOUNT.fullmatch(key_id)):
+        raise SettingsError("CUMULET_ROOT_ACCESS_KEY_ID is 3 to 128 letters, digits and _, and not an account's number")
+    if secret and len(secret) < ROOT_SECRET_CHARACTERS_MIN:
+        raise SettingsError(f"CUMULET_ROOT_SECRET_ACCESS_KEY has at least {ROOT_SECRET_CHARACTERS_MIN} characters")
 
 
 def _given(name: str, flag: object, environ: Mapping[str, str]) -> object:

@@ -25,6 +25,11 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
         ({"port": "http"}, "a port is a number from 0 to 65535"),
         ({"account": "12"}, "an account is 12 digits"),
         ({"host": "0.0.0.0"}, "add --strict"),
+        ({"root_access_key_id": "ROOT"}, "set both or neither"),
+        ({"root_secret_access_key": "0123456789abcdef"}, "set both or neither"),
+        ({"root_access_key_id": "ROOT", "root_secret_access_key": "short"}, "at least 16 characters"),
+        ({"root_access_key_id": "a/b", "root_secret_access_key": "0123456789abcdef"}, "letters, digits"),
+        ({"root_access_key_id": "123456789012", "root_secret_access_key": "0123456789abcdef"}, "an account's number"),
         ({"host": "example.com"}, "add --strict"),
     ],
 )
@@ -49,3 +54,10 @@ def test_a_client_takes_aws_names_from_the_environment() -> None:
         "123456789012",
         "http://localhost:4566",
     )
+
+
+def test_the_roots_key_comes_from_the_environment_and_is_not_shown() -> None:
+    environ = {"CUMULET_ROOT_ACCESS_KEY_ID": "ROOT", "CUMULET_ROOT_SECRET_ACCESS_KEY": "0123456789abcdef"}
+    settings = make_settings(environ, host="0.0.0.0", strict=True)
+    assert (settings.root_access_key_id, settings.root_secret_access_key) == ("ROOT", "0123456789abcdef")
+    assert "0123456789abcdef" not in repr(settings)

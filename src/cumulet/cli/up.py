@@ -73,7 +73,7 @@ def _print_banner(settings: Settings, seconds: float) -> None:
     out.print(f"  data        {settings.data_dir.resolve()} (durability: {settings.durability})")
     out.print(f"  account     {settings.account}, region {settings.region}")
     if settings.strict:
-        out.print("  strict      only access keys that IAM or STS issued are accepted")
+        out.print(f"  strict      {_who_may_call(settings)}")
     out.print("  AWS clients:")
     out.print(f"    export AWS_ENDPOINT_URL={settings.endpoint} AWS_DEFAULT_REGION={settings.region}")
     if not settings.strict:
@@ -83,9 +83,32 @@ def _print_banner(settings: Settings, seconds: float) -> None:
     sys.stdout.flush()
 
 
+def _who_may_call(settings: Settings) -> str:
+    issued = "access keys that IAM or STS issued are accepted"
+    if settings.root_access_key_id:
+        return f"only the root's key {settings.root_access_key_id} and {issued}"
+    variables = "CUMULET_ROOT_ACCESS_KEY_ID and CUMULET_ROOT_SECRET_ACCESS_KEY"
+    return f"only {issued}; to make the first, start with {variables} set"
+
+
+class LineFormatter(logging.Formatter):
+    """A line per record: the static message, then the fields that were logged with it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s  %(message)s%(fields)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        given = {name: value for name, value in vars(record).items() if name not in _OWN_FIELDS}
+        record.fields = f" ({', '.join(f'{name}: {value}' for name, value in given.items())})" if given else ""
+        return super().format(record)
+
+
+_OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "fields"}
+
+
 def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,8 +1,9 @@
 """From a signature's claim to the principal behind it.
 
-Keys that IAM or STS issued are verified always. Any other access key is a developer credential: outside strict mode it
-is the root of the account that it names (12 digits) or of the default account. Nothing of it can be verified, since its
-secret is whatever the developer typed; settings refuse such a server on an address that others can reach.
+The root's own key, where the settings name one, and keys that IAM or STS issued are verified always. Any other access
+key is a developer credential: outside strict mode it is the root of the account that it names (12 digits) or of the
+default account. Nothing of it can be verified, since its secret is whatever the developer typed; settings refuse such a
+server on an address that others can reach.
 """
 
 import re
@@ -36,6 +37,12 @@ async def find_principal(
     # AWS judges a signature's age before it looks for the key.
     sigv4.check_fresh(claim, ground.clock.outside_ms())
     key_id = claim.access_key_id
+    settings = ground.settings
+    if key_id == settings.root_access_key_id:
+        if claim.security_token:
+            raise _in_words_of(service, ServiceError("UnrecognizedClientException", _INVALID_TOKEN))
+        sigv4.verify(request, claim, settings.root_secret_access_key, ground.clock.outside_ms(), service.signing_name)
+        return Principal.root(settings.account, key_id)
     if _ISSUED_KEY_ID.fullmatch(key_id):
         now_ms = ground.clock.now_ms()
         try:
@@ -45,9 +52,9 @@ async def find_principal(
         if identity is not None:
             sigv4.verify(request, claim, identity.secret, ground.clock.outside_ms(), service.signing_name)
             return identity.principal
-    if ground.settings.strict:
+    if settings.strict:
         raise _unknown_key(service)
-    return _root_of(key_id, ground.settings.account)
+    return _root_of(key_id, settings.account)
 
 
 @lru_cache(maxsize=1024)
@@ -59,6 +66,8 @@ def region_of(claim: sigv4.Claim | None, default: str) -> str:
     """Return the region that the request was signed for."""
     return claim.region if claim else default
 
+
+_INVALID_TOKEN = "The security token included in the request is invalid."
 
 # The same refusal has another code in each family of protocols.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -76,14 +85,15 @@ def _in_words_of(service: ServiceModel, error: ServiceError) -> ServiceError:
 
 
 def _unknown_key(service: ServiceModel) -> ServiceError:
-    text = "The security token included in the request is invalid."
     if service.protocol == "query":
-        return ServiceError("InvalidClientTokenId", text, status=403)
+        return ServiceError("InvalidClientTokenId", _INVALID_TOKEN, status=403)
     if service.protocol == "rest-xml":
         return ServiceError(
             "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", status=403
         )
-    return ServiceError("UnrecognizedClientException", text, status=400 if service.protocol == "json" else 403)
+    return ServiceError(
+        "UnrecognizedClientException", _INVALID_TOKEN, status=400 if service.protocol == "json" else 403
+    )
 
 
 def _signature_code(service: ServiceModel) -> str:

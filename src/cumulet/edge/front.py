@@ -12,6 +12,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway import Gateway
 from cumulet.wire import faults
 from cumulet.wire.message import Request, Response
+from cumulet.wire.resolve import resolve
 
 log = logging.getLogger("cumulet.edge")
 
@@ -61,9 +62,18 @@ class Front:
             )
         else:
             error = ServiceError(
-                "RequestEntityTooLargeException", f"Request body must be at most {limit} bytes.", status=413
+                "RequestEntityTooLargeException",
+                f"Request must be smaller than {limit} bytes{_for_operation(head)}",
+                status=413,
             )
         return faults.render(None, error, self._tools.ground.ids.uuid(), head)
+
+
+def _for_operation(head: Request) -> str:
+    try:
+        return f" for the {resolve(head).operation.name} operation"
+    except ServiceError:
+        return ""  # the Query protocol names it in the body, which was not read
 
 
 def _signed_service(head: Request) -> str:

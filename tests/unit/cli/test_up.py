@@ -1,0 +1,38 @@
+"""What `cumulet up` writes to its log."""
+
+import io
+import logging
+
+import pytest
+
+from cumulet.cli.up import LineFormatter
+
+
+@pytest.fixture
+def log() -> tuple[logging.Logger, io.StringIO]:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(LineFormatter())
+    logger = logging.Logger("cumulet.edge")
+    logger.addHandler(handler)
+    return logger, written
+
+
+def test_a_line_has_the_fields_that_were_logged_with_it(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    logger.error("a request failed inside Cumulet", extra={"request_id": "R1", "path": "/a"})
+    logger.warning("%d connections", 3)
+    first, second = written.getvalue().splitlines()
+    assert first.endswith(" ERROR   cumulet.edge  a request failed inside Cumulet (request_id: R1, path: /a)")
+    assert second.endswith(" WARNING cumulet.edge  3 connections")
+
+
+def test_what_went_wrong_follows_the_line(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logger.exception("it failed", extra={"request_id": "R1"})
+    lines = written.getvalue().splitlines()
+    assert lines[0].endswith("it failed (request_id: R1)")
+    assert lines[-1] == "ValueError: broken"

@@ -1,7 +1,6 @@
 """The transform AWS::Serverless-2016-10-31, by AWS's own translator, which is imported when first needed."""
 
 import copy
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +26,7 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
 
     # The translator asks the session for its region and partition only. It must not find the user's own AWS profile.
     nowhere = (None, None, None, None)
-    core = botocore.session.Session({"profile": nowhere, "config_file": (None, None, os.devnull, None)})
+    core = botocore.session.Session({"profile": nowhere, "config_file": (None, None, "/dev/null", None)})
     session = boto3.Session(
         region_name=region, aws_access_key_id="unused", aws_secret_access_key="unused", botocore_session=core
     )

@@ -34,7 +34,7 @@ from typing import Any, NoReturn
 
 PACKET_BYTES_MAX = 256 * 1024
 LEAVE_S = 3
-SPARE_AFTER_MS = 50
+SPARE_AFTER_MS = 20
 """When nothing has been asked for so long, one environment is forked ahead of its request."""
 
 
@@ -243,10 +243,12 @@ class ForkServer:
         line.detach()
         os.closerange(3, 256)
         if self._isolation:
-            self._walls.limit(request["files"], request["processes"] if self._isolation.is_root else 0)
+            self._walls.limit(request["files"], request["processes"])
             self._isolation.drop(request["slot"])
         else:
-            self._walls.limit(request["files"], 0)
+            self._walls.limit(
+                request["files"], 0
+            )  # the kernel counts a user's processes, and this user is the server's
         root = request["environ"]["LAMBDA_TASK_ROOT"]
         os.chdir(root)
         os.environ.clear()

@@ -3,8 +3,8 @@
 A standalone module: it is loaded by path into an interpreter that does not see the package, and may be older (3.9).
 
 The fork server moves once into a small root of its own (system folders, the interpreter and boto3, all read-only), and
-each environment then adds what is its own: /var/task, a private /tmp, /proc of its own process namespace. As root we
-make the namespaces directly; otherwise inside a user namespace, where the kernel permits that.
+each environment then adds what is its own: /var/task, a private /tmp, /proc of its own process namespace. All this
+needs root, and what a function runs as is a user of the environment's own without any privilege.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
@@ -15,17 +15,14 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import struct
 
 CLONE_NEWNS = 0x00020000
-CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 0x1000, 0x4000, 0x40000, 0x200000
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 38, 36
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
-LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -50,7 +47,7 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
 
 
 def _locked_flags(path: str) -> int:
-    """Return the flags of the mount below `path`; in a user namespace a remount may not drop them."""
+    """Return the flags of the mount at `path`, which a remount keeps: a container's kernel insists on some."""
     flags = os.statvfs(path).f_flag
     kept = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | 1024 | 2048)
     return kept | (MS_RELATIME if flags & 4096 else 0)
@@ -90,13 +87,6 @@ class Isolation:
         `visible` maps paths in that root to what is seen there. Raises OSError where the kernel does not permit it;
         then this process is of no use any more.
         """
-        self.is_root = os.geteuid() == 0
-        if not self.is_root:
-            uid, gid = os.getuid(), os.getgid()
-            _check(_libc.unshare(CLONE_NEWUSER), "unshare a user namespace")
-            _write("/proc/self/setgroups", "deny")
-            _write("/proc/self/uid_map", f"{uid} {uid} 1")
-            _write("/proc/self/gid_map", f"{gid} {gid} 1")
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
         _mount("none", "/", "none", MS_REC | MS_PRIVATE)
@@ -122,16 +112,15 @@ class Isolation:
         resolver = os.path.realpath("/etc/resolv.conf")
         if os.path.exists(resolver) and not resolver.startswith("/etc/"):
             _bind_readonly(resolver, root + resolver)
-        if self.is_root:
-            with open("/etc/passwd") as users:
-                known = users.read()
-            names = "".join(
-                f"sbx_user1051:x:{FIRST_UID + n}:{FIRST_UID + n}::/home/sbx_user1051:/sbin/nologin\n"
-                for n in range(UIDS)
-            )
-            _write(root + "/.passwd", known + names)
-            os.chmod(root + "/.passwd", 0o444)
-            _mount(root + "/.passwd", root + "/etc/passwd", "none", MS_BIND)
+        with open("/etc/passwd") as users:
+            known = users.read()
+        names = "".join(
+            f"sbx_user1051:x:{FIRST_UID + n}:{FIRST_UID + n}::/home/sbx_user1051:/sbin/nologin\n" for n in range(UIDS)
+        )
+        with open(root + "/.passwd", "w") as users:
+            users.write(known + names)
+        os.chmod(root + "/.passwd", 0o444)
+        _mount(root + "/.passwd", root + "/etc/passwd", "none", MS_BIND)
         for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE):
             os.makedirs(root + folder, exist_ok=True)
         for device in DEVICES:
@@ -178,23 +167,19 @@ class Isolation:
 
     def furnish(self, code: str, tmp_mb: int, slot: int) -> None:
         """Complete the walls of one environment: its code, its /tmp, and nothing else to write to."""
-        owner = f",uid={FIRST_UID + slot},gid={FIRST_UID + slot}" if self.is_root else ""
-        _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m{owner}")
+        owner = FIRST_UID + slot
+        _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}")
         if code:
             _bind_readonly(f"{CODE_CACHE}/{code}", "/var/task")
         _mount("tmpfs", CODE_CACHE, "tmpfs", MS_RDONLY | MS_NOSUID, "mode=0000,size=4k")
         _mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags("/"))
 
     def drop(self, slot: int) -> None:
-        """Give up every privilege; as root, become a user of this environment's own."""
-        if self.is_root:
-            uid = FIRST_UID + slot
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-        else:
-            header = struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0)
-            _check(_libc.capset(header, bytes(24)), "capset")
+        """Give up every privilege: become a user of this environment's own."""
+        uid = FIRST_UID + slot
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
         _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
@@ -206,8 +191,3 @@ def limit(files: int, processes: int) -> None:
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(number, (value, value))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)

@@ -51,6 +51,8 @@ class Zygote:
         self._on_lost = on_lost
         if not _isolation_refused:
             try:
+                if os.geteuid() != 0:
+                    raise OSError("only root may make them")
                 await self._launch(isolate=True)
                 return
             except OSError as refused:

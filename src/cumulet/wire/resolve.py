@@ -45,8 +45,6 @@ _SIGNING_NAMES = {
     "sts": "sts",
     "cloudformation": "cloudformation",
     "s3": "s3",
-    "sqs": "sqs",
-    "monitoring": "cloudwatch",
 }
 
 _QUERY_VERSIONS = {"2010-05-08": "iam", "2011-06-15": "sts", "2010-05-15": "cloudformation"}

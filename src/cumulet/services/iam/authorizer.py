@@ -89,6 +89,8 @@ def decide(
 
 def render_denial(principal: Principal, action: str, resource: str, decision: Decision) -> str:
     """Return AWS's words for a call that was not allowed."""
+    if principal.kind == "anonymous":
+        return "Access Denied"  # S3, which alone serves strangers, tells them no more
     words = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}"
     if action == "sts:AssumeRole":
         # STS does not tell outsiders what a trust policy says.

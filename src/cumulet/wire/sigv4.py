@@ -168,7 +168,7 @@ def _header_claim(request: Request, authorization: str) -> Claim:
     else:
         algorithm, fields = _read_authorization(authorization)
     scope = fields.get("Credential", "").rsplit("/", 4)
-    dialect = _dialect(request, scope[3] if len(scope) == 5 else _service_hint(request))
+    dialect = _dialect(request, scope[-2] if len(scope) > 1 else _service_hint(request))
     if algorithm != ALGORITHM:
         raise _unsupported(dialect, authorization)
     timestamp = _header_timestamp(request)

@@ -59,9 +59,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_head = True
+        self._in_head = False
         self._in_body = False
-        self._messages = 0
+        self._heads_begun = 0
         self._head_bytes = 0
         self._unparsed_bytes = 0
         self._too_large = False
@@ -91,17 +91,16 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        was_in_head, messages = self._in_head, self._messages
+        head = self._heads_begun if self._in_head else None
         super().data_received(data)
         if self._in_head:
             # Headers that never end are not reported by the parser, so what it holds back is counted here.
-            # Where a message has ended within `data`, what follows it cannot be told apart, and is less than a read.
-            in_one_head = was_in_head and messages == self._messages
-            self._unparsed_bytes = self._unparsed_bytes + len(data) if in_one_head else 0
+            # Of the read in which a head begins it is not known how much is its own; that is less than one read.
+            self._unparsed_bytes = self._unparsed_bytes + len(data) if head == self._heads_begun else 0
             if self._unparsed_bytes > limits.HEAD_BYTES_MAX:
                 self._too_large = True
                 self.send_400_response("")
-            elif self._head_timer is None and self._unparsed_bytes:
+            elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.head_seconds_max, self._cut)
         elif self._in_body:
             if self._body_timer is None:
@@ -113,6 +112,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._heads_begun += 1
         self._head_bytes = 0
         self._unparsed_bytes = 0
 
@@ -135,10 +135,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_head = True
         self._in_body = False
-        self._messages += 1
-        self._unparsed_bytes = 0
         if self._body_timer is not None:
             self._body_timer.cancel()
             self._body_timer = None

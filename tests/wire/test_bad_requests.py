@@ -139,8 +139,8 @@ REFUSED: dict[str, tuple[str, Sent, int, str, str]] = {
         "logs",
         logs("DescribeLogGroups", b'{"limit":99999999999999999999}'),
         400,
-        "InvalidParameterException",
-        "at 'limit' failed to satisfy constraint: Member must have value less than or equal to 50",
+        "SerializationException",
+        "NUMBER_VALUE can not be converted to an Integer",
     ),
     "Logs: unbuilt operation": (
         "logs",

@@ -15,7 +15,7 @@ from cumulet.wire import json
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import ServiceModel, Shape
 from cumulet.wire.resolve import find_service
-from cumulet.wire.xml_text import escape
+from cumulet.wire.xml_text import escape, readable
 
 # Errors of AWS's common front, seen in its answers with these namespaces.
 _CORAL_SERVICE = frozenset(
@@ -209,7 +209,8 @@ def _render_query(service: ServiceModel, error: ServiceError, request_id: str) -
         f"    <Code>{escape(error.code)}</Code>\n    <Message>{escape(error.message)}</Message>\n  </Error>\n"
         f"  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n"
     )
-    return Response(status, (("x-amzn-requestid", request_id), ("content-type", "text/xml")), body.encode())
+    headers = (("x-amzn-requestid", request_id), ("content-type", "text/xml"))
+    return Response(status, headers, readable(body).encode())
 
 
 def _render_s3(service: ServiceModel, error: ServiceError, request_id: str, request: Request | None) -> Response:

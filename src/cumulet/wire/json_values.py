@@ -10,23 +10,25 @@ left to DynamoDB's own codec.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
 from cumulet.errors import InvariantViolated, ServiceError
 from cumulet.wire.model import Member, ServiceModel, Shape
-from cumulet.wire.scalars import parse_blob
+from cumulet.wire.scalars import LONG_MAX, LONG_MIN, parse_blob
 from cumulet.wire.timestamps import RENDERERS, parse_timestamp
 
 Decode = Callable[[bytes], dict[str, Any]]
 Convert = Callable[[Any], Any]
 
-SCALARS: dict[str, type] = {
+Integer = Annotated[int, msgspec.Meta(ge=LONG_MIN, le=LONG_MAX)]
+
+SCALARS: dict[str, Any] = {
     "string": str,
     "character": str,
-    "integer": int,
-    "long": int,
+    "integer": Integer,
+    "long": Integer,
     "float": float,
     "double": float,
     "boolean": bool,
@@ -295,8 +297,11 @@ class _Reader:
 
     def _integer(self, value: Any, java_type: str) -> int:
         if isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value if isinstance(value, int) and not isinstance(value, bool) else self._refuse(value, java_type)
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and LONG_MIN <= value <= LONG_MAX:
+            return value
+        refused: int = self._refuse(value, java_type)
+        return refused
 
     def _number(self, value: Any, java_type: str) -> float:
         if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):

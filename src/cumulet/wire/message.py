@@ -17,6 +17,14 @@ class Headers:
         self.items: tuple[tuple[str, str], ...] = tuple([(name.lower(), value) for name, value in items])
         self._first: dict[str, str] = dict(reversed(self.items))
 
+    @classmethod
+    def of_lower_case(cls, items: tuple[tuple[str, str], ...]) -> "Headers":
+        """Return headers whose names are in lower case already, as the edge has them."""
+        headers = cls.__new__(cls)
+        headers.items = items
+        headers._first = dict(reversed(items))
+        return headers
+
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of a header whose name is given in lower case."""
         return self._first.get(name, default)

@@ -11,6 +11,7 @@ from cumulet.errors import ServiceError
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import Member, OperationModel, Shape
 from cumulet.wire.resolve import query_form
+from cumulet.wire.xml_text import readable
 from cumulet.wire.xml_values import MalformedXml, compile_children_writer, compile_text_reader
 
 Tree = dict[str, Any]
@@ -159,6 +160,6 @@ def compile_serialiser(operation: OperationModel) -> Callable[[Mapping[str, Any]
             f"{close_result}<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
         )
         headers = (("x-amzn-requestid", request_id), ("content-type", "text/xml"))
-        return Response(operation.success_status, headers, "".join(out).encode())
+        return Response(operation.success_status, headers, readable("".join(out)).encode())
 
     return serialise

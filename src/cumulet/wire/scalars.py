@@ -8,15 +8,17 @@ from typing import Any
 
 from cumulet.wire.timestamps import parse_timestamp
 
+LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|NaN|-?Infinity")
 
 
 def parse_integer(text: str) -> int:
-    """Return an integer; Python's own reading would take underscores and other alphabets' digits."""
-    if not _INTEGER.fullmatch(text):
+    """Return an integer of 64 bits; Python's own reading would take underscores and other alphabets' digits."""
+    if not _INTEGER.fullmatch(text) or not LONG_MIN <= (value := int(text)) <= LONG_MAX:
         raise ValueError(text)
-    return int(text)
+    return value
 
 
 def parse_number(text: str) -> float:

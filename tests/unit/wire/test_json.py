@@ -123,3 +123,11 @@ def test_logs_input_is_checked_too() -> None:
     body = b'{"logEvents":[{"timestamp":"x","message":"m"}]}'
     with pytest.raises(ServiceError, match="STRING_VALUE can not be converted to a Long"):
         read(logs_request("PutLogEvents", body))
+
+
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**400, 1e300])
+def test_a_number_beyond_64_bits_is_no_integer(number: float) -> None:
+    body = f'{{"TableName": "abc", "Limit": {number}}}'.encode()
+    request = dynamodb_request("Scan", body)
+    with pytest.raises(ServiceError, match="can not be converted to an Integer"):
+        parse(resolve(request), request)

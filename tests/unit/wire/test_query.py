@@ -99,3 +99,11 @@ def test_a_protocol_that_is_not_built_is_refused_by_name() -> None:
     request = make_request(X_Amz_Target="GraniteServiceVersion20100801.PutMetricData", body=b"{}")
     with pytest.raises(NotImplementedHere, match="The protocol smithy-rpc-v2-cbor of cloudwatch"):
         parse(resolve(request), request)
+
+
+def test_characters_that_xml_cannot_hold_are_replaced() -> None:
+    operation = load_service("cloudformation").find_operation("CreateStack")
+    assert operation is not None
+    response = serialise(operation, {"StackId": "a\x00b\x1f\r&#x1;"}, "R")
+    assert isinstance(response.body, bytes)
+    assert "<StackId>a\ufffdb\ufffd&#xd;&amp;#x1;</StackId>" in response.body.decode()

@@ -58,6 +58,10 @@ WAITING_MAX = 16_384
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 """After about so many bytes the log is written back to the file. Larger logs make reads slower."""
 
+HOT_VALUES_MAX = 4096
+HOT_VALUE_BYTES_MAX = 4096
+"""Together they bound the memory that values read lately may take to 16 MiB, and their keys."""
+
 _PAGE_BYTES = 8192
 """Why, and why a table without row ids and no memory map: docs/decisions/0006-sqlite-file-layout.md."""
 
@@ -183,6 +187,77 @@ class _View:
         self.open_scans.clear()
 
 
+class _HotValues:
+    """Values as last committed, of keys that were read lately: a table's description is read at every request.
+
+    One server holds the file, so nobody else changes them. Whoever makes commits calls `forget`; while a commit is
+    under way nobody asks here, since one body would then see some keys before and some after it.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes, view: "_View") -> bytes | None:
+        """Return the value of `key`, read through `view` if it is not known."""
+        values = self._values
+        if key in values:
+            return values[key]
+        value = view.get(key)
+        if value is None or len(value) <= HOT_VALUE_BYTES_MAX:
+            if len(values) >= HOT_VALUES_MAX:
+                del values[next(iter(values))]  # the oldest; what is read all the time comes back at once
+            values[key] = value
+        return value
+
+    def forget(self, keys: set[bytes], everything: bool) -> None:
+        """Drop what a commit has changed."""
+        if everything:
+            self._values.clear()
+        else:
+            for key in keys:
+                self._values.pop(key, None)
+
+
+class _CommittedReads:
+    """What reads see while no commit is under way."""
+
+    __slots__ = ("_hot", "_view", "scan")
+
+    def __init__(self, view: _View, hot: _HotValues) -> None:
+        self._view = view
+        self._hot = hot
+        self.scan = view.scan
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._hot.get(key, self._view)
+
+
+class _PendingReads:
+    """What the next write sees: the last commit, and the changes of the batch."""
+
+    __slots__ = ("_hot", "_view", "changed_keys", "ranges_changed", "scan")
+
+    def __init__(self, view: _View, hot: _HotValues) -> None:
+        self._view = view
+        self._hot = hot
+        self.scan = view.scan
+        self.changed_keys: set[bytes] = set()
+        self.ranges_changed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self.changed_keys or self.ranges_changed:
+            return self._view.get(key)
+        return self._hot.get(key, self._view)
+
+    def end_batch(self) -> None:
+        """Forget what the batch changed: it is committed, or gone."""
+        self._hot.forget(self.changed_keys, self.ranges_changed)
+        self.changed_keys = set()
+        self.ranges_changed = False
+
+
 class SqliteStore:
     """A store in one SQLite file. Made by `open_sqlite`; used from one event loop."""
 
@@ -195,6 +270,9 @@ class SqliteStore:
         self._reader = reader
         self._committed = _View(reader)
         self._pending = _View(writer)
+        hot = _HotValues()
+        self._committed_reads = _CommittedReads(self._committed, hot)
+        self._pending_reads = _PendingReads(self._pending, hot)
         self._apply_change = writer.cursor().execute
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -214,7 +292,7 @@ class SqliteStore:
         if not (self._settling and self._commits_in_thread):
             # Nothing is committed while `fn` has the loop's thread: every statement sees the same.
             try:
-                return fn(view)
+                return fn(self._committed_reads)
             finally:
                 if view.open_scans:
                     view.end_scans()
@@ -230,7 +308,7 @@ class SqliteStore:
             raise StoreClosed("The store is closed.")
         while self._settling or self._batch_is_full():
             await self._wait_in_line()
-        tx = OverlayTx(self._pending)
+        tx = OverlayTx(self._pending_reads)
         try:
             result = fn(tx)
         except Exception:
@@ -306,6 +384,8 @@ class SqliteStore:
     def _apply(self, tx: OverlayTx) -> None:
         """Add a transaction's changes to the batch. If SQLite cannot, the whole batch is gone."""
         execute, size = self._apply_change, 0
+        self._pending_reads.changed_keys.update(tx.changes)
+        self._pending_reads.ranges_changed |= bool(tx.deleted_ranges)
         try:
             if not self._writer.in_transaction:
                 execute("BEGIN IMMEDIATE")
@@ -320,6 +400,7 @@ class SqliteStore:
                     size += _PAGE_BYTES + len(value)
         except sqlite3.Error as failure:
             self._roll_back()
+            self._pending_reads.end_batch()
             mates, self._batch, self._batch_bytes = self._batch, [], 0
             self._batch_hints = set()
             _answer(mates, failure)
@@ -361,6 +442,7 @@ class SqliteStore:
                 self._writer.execute("ROLLBACK")
 
     def _settled(self, failure: sqlite3.Error | None) -> None:
+        self._pending_reads.end_batch()
         batch, self._batch = self._batch, []
         hints, self._batch_hints = self._batch_hints, set()
         self._log_bytes += self._batch_bytes

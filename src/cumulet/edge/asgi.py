@@ -1,6 +1,7 @@
 """ASGI on one side, `wire.message` on the other. What a request means is not known here."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from cumulet.wire.message import Headers, Request, Response
@@ -83,7 +84,9 @@ def _head_of(scope: AsgiScope) -> Request:
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
-        headers=Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
+        headers=Headers.of_lower_case(
+            tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+        ),
         scheme=scope["scheme"],
         client_ip=client[0] if client else "127.0.0.1",
         http_version=scope["http_version"],
@@ -91,10 +94,10 @@ def _head_of(scope: AsgiScope) -> Request:
 
 
 async def _send_response(send: Send, response: Response) -> None:
-    headers = [(_header_bytes(name), _header_bytes(value)) for name, value in response.headers]
+    headers = [(_name_bytes(name), _value_bytes(value)) for name, value in response.headers]
     body = response.body
     if isinstance(body, bytes):
-        if response.status not in (204, 304) and not any(name == b"content-length" for name, _ in headers):
+        if response.status not in (204, 304) and not any([name.lower() == b"content-length" for name, _ in headers]):
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -103,9 +106,14 @@ async def _send_response(send: Send, response: Response) -> None:
     await _send_stream(send, body)
 
 
-def _header_bytes(text: str) -> bytes:
+@lru_cache(maxsize=512)
+def _name_bytes(text: str) -> bytes:
+    return _value_bytes(text)
+
+
+def _value_bytes(text: str) -> bytes:
     # Functions choose headers too: a line break in one would let them write headers, or answers, of their own.
-    encoded = text.encode("latin-1") if text.isascii() else text.encode()
+    encoded = text.encode()
     if b"\n" in encoded or b"\r" in encoded:
         return encoded.replace(b"\r", b" ").replace(b"\n", b" ")
     return encoded

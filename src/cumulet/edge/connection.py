@@ -62,7 +62,6 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._heads_begun = 0
-        self._head_bytes = 0
         self._unparsed_bytes = 0
         self._too_large = False
         self._refused = False
@@ -113,16 +112,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
         self._heads_begun += 1
-        self._head_bytes = 0
         self._unparsed_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._count_head(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count_head(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -130,6 +120,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+        # Each field costs its colon, its space and its line's end too.
+        head_bytes = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
+        if head_bytes > limits.HEAD_BYTES_MAX or len(self.headers) > limits.HEADERS_MAX:
+            self._too_large = True
+            raise ValueError("the head is too large")  # the parser stops and send_400_response follows
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         super().on_headers_complete()
@@ -184,12 +179,6 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._body_timer = self.loop.call_later(limits.REFUSAL_SECONDS_MAX, self._cut)
-
-    def _count_head(self, more: int) -> None:
-        self._head_bytes += more
-        if self._head_bytes > limits.HEAD_BYTES_MAX or len(self.headers) > limits.HEADERS_MAX:
-            self._too_large = True
-            raise ValueError("the head is too large")  # the parser stops and send_400_response follows
 
     def _cut(self) -> None:
         if not self.transport.is_closing():

@@ -162,11 +162,30 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 def _header_claim(request: Request, authorization: str) -> Claim:
     # A client's headers are alike but for the signature, which SDKs put last: the rest is read once.
     head, _, signature = authorization.rpartition("Signature=")
-    if _HEX.fullmatch(signature):
-        algorithm, fields = _read_authorization(head)
-        fields = fields | {"Signature": signature}
-    else:
-        algorithm, fields = _read_authorization(authorization)
+    shared = _read_head(head) if _HEX.fullmatch(signature) else None
+    timestamp = request.headers.get("x-amz-date")
+    if shared is None or timestamp is None:
+        return _unusual_claim(request, authorization)
+    scope, signed_headers = shared
+    token = request.headers.get("x-amz-security-token")
+    return Claim(*scope, signed_headers, signature, timestamp, _dialect(request, scope[3]), None, token)
+
+
+@lru_cache(maxsize=1024)
+def _read_head(text: str) -> tuple[tuple[str, str, str, str, str], tuple[str, ...]] | None:
+    """Return the credential's parts and the signed headers, or None if anything is out of the ordinary."""
+    algorithm, _, rest = text.partition(" ")
+    fields = _fields(rest)
+    scope = fields.get("Credential", "").rsplit("/", 4)
+    if algorithm != ALGORITHM or len(scope) != 5 or not scope[0] or not fields.get("SignedHeaders"):
+        return None
+    return (scope[0], scope[1], scope[2], scope[3], scope[4]), tuple(fields["SignedHeaders"].lower().split(";"))
+
+
+def _unusual_claim(request: Request, authorization: str) -> Claim:
+    """Return the claim of a header that is written in another way, or raise what is wrong with it."""
+    algorithm, _, rest = authorization.partition(" ")
+    fields = _fields(rest)
     scope = fields.get("Credential", "").rsplit("/", 4)
     dialect = _dialect(request, scope[-2] if len(scope) > 1 else _service_hint(request))
     if algorithm != ALGORITHM:
@@ -195,12 +214,6 @@ def _header_claim(request: Request, authorization: str) -> Claim:
 
 _REQUIRED = ("Credential", "Signature", "SignedHeaders")
 _REQUIRED_IN_QUERY = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
-
-
-@lru_cache(maxsize=1024)
-def _read_authorization(text: str) -> tuple[str, dict[str, str]]:
-    algorithm, _, rest = text.partition(" ")
-    return algorithm, _fields(rest)
 
 
 def _fields(text: str) -> dict[str, str]:

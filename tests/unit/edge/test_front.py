@@ -1,0 +1,32 @@
+"""The front answers whatever happens behind it."""
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cumulet.edge.front import Front
+from cumulet.ids import CountingIds
+from cumulet.wire.message import Headers, Request
+
+
+class Broken:
+    async def answer(self, *_: Any) -> Any:
+        raise RuntimeError("broken")
+
+    async def serve(self, *_: Any) -> Any:
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("path", ["/_cumulet/health", "/_aws/execute-api/abc/prod/"])
+async def test_a_door_that_breaks_is_a_500_with_a_request_id(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    tools: Any = SimpleNamespace(ground=SimpleNamespace(ids=CountingIds()))
+    broken: Any = Broken()
+    with caplog.at_level(logging.ERROR, "cumulet.edge"):
+        response = await Front(tools, broken, broken).answer(Request("GET", path, "", Headers()))
+    request_id = dict(response.headers)["x-amzn-requestid"]
+    assert response.status == 500
+    assert isinstance(response.body, bytes)
+    assert request_id.encode() in response.body
+    assert caplog.records[0].request_id == request_id  # type: ignore[attr-defined]

@@ -281,5 +281,5 @@ async def execute_change_set(call: Call, plane: CloudFormationPlane, params: Par
         return stack.stack_id
 
     stack_id = await plane.ground.store.write(write)
-    plane.launch(call.scope, stack_id)
+    await plane.begin(call.scope, stack_id)
     return {}

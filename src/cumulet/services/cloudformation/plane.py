@@ -7,6 +7,9 @@ from cumulet.scope import SYSTEM, Scope
 from cumulet.services.cloudformation.records import BUSY
 from cumulet.services.kit import Ground
 
+LINGER_SECONDS_MAX = 3.0
+"""In real seconds: a client's patience for one answer, not AWS's time."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,11 +31,20 @@ class CloudFormationPlane:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def launch(self, scope: Scope, stack_id: str, *, resumed: bool = False) -> None:
+    async def begin(self, scope: Scope, stack_id: str) -> None:
+        """Begin to perform the operation that is recorded with a stack; return when it is done, or goes on for long.
+
+        Most stacks are done in a second here. Clients that wait ask at once and then not for half a minute (botocore's
+        waiters, `aws cloudformation deploy`); so the answer to the request that began it comes after the result.
+        """
+        await asyncio.wait({self.launch(scope, stack_id)}, timeout=LINGER_SECONDS_MAX)
+
+    def launch(self, scope: Scope, stack_id: str, *, resumed: bool = False) -> asyncio.Task[None]:
         """Begin to perform the operation that is recorded with a stack."""
         task = asyncio.get_running_loop().create_task(self._run(scope, stack_id, resumed))
         self._running.add(task)
         task.add_done_callback(self._done)
+        return task
 
     async def idle(self) -> None:
         """Return when no operation is under way."""

@@ -133,7 +133,7 @@ async def create_stack(call: Call, plane: CloudFormationPlane, params: Params) -
         begin(tx, call, stack, "create", prepared.desired, "CREATE_IN_PROGRESS", on_failure, params)
 
     await plane.ground.store.write(write)
-    plane.launch(call.scope, stack_id)
+    await plane.begin(call.scope, stack_id)
     return {"StackId": stack_id}
 
 
@@ -166,7 +166,7 @@ async def update_stack(call: Call, plane: CloudFormationPlane, params: Params) -
         begin(tx, call, current, "update", prepared.desired, "UPDATE_IN_PROGRESS", on_failure, params)
 
     await plane.ground.store.write(write)
-    plane.launch(call.scope, stack.stack_id)
+    await plane.begin(call.scope, stack.stack_id)
     return {"StackId": stack.stack_id}
 
 
@@ -207,7 +207,7 @@ async def delete_stack(call: Call, plane: CloudFormationPlane, params: Params) -
 
     stack_id = await plane.ground.store.write(write)
     if stack_id is not None:
-        plane.launch(call.scope, stack_id)
+        await plane.begin(call.scope, stack_id)
     return {}
 
 

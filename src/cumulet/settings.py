@@ -124,7 +124,10 @@ def make_client_settings(
     """Return the client's settings: flags, then the environment as AWS's own tools read it, then developer defaults."""
     key_id = environ.get("AWS_ACCESS_KEY_ID", "test")
     return ClientSettings(
-        endpoint=endpoint or environ.get("CUMULET_ENDPOINT") or f"http://localhost:{DEFAULT_PORT}",
+        endpoint=endpoint
+        or environ.get("CUMULET_ENDPOINT")
+        or environ.get("AWS_ENDPOINT_URL")
+        or f"http://localhost:{DEFAULT_PORT}",
         region=region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
         access_key_id=key_id,
         secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY", "test"),

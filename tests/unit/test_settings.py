@@ -47,6 +47,13 @@ def test_strict_mode_may_listen_anywhere() -> None:
     assert make_settings({}, host="0.0.0.0", strict=True).endpoint == "http://localhost:4566"
 
 
+def test_a_client_goes_where_aws_clients_go_unless_it_is_told_otherwise() -> None:
+    environ = {"AWS_ENDPOINT_URL": "http://localhost:5000"}
+    assert make_client_settings(environ).endpoint == "http://localhost:5000"
+    assert make_client_settings({**environ, "CUMULET_ENDPOINT": "http://localhost:6000"}).endpoint.endswith(":6000")
+    assert make_client_settings(environ, endpoint="http://localhost:7000").endpoint.endswith(":7000")
+
+
 def test_a_client_takes_aws_names_from_the_environment() -> None:
     settings = make_client_settings({"AWS_REGION": "eu-north-1", "AWS_ACCESS_KEY_ID": "123456789012"})
     assert (settings.region, settings.access_key_id, settings.endpoint) == (

@@ -4,6 +4,7 @@
 /_aws/execute-api/{api-id}/{stage}/...          an API of API Gateway, by path
 {api-id}.execute-api.{any domain}/...           the same, by host name
 {bucket}.s3.{any domain}/...                    S3, virtual-host style: the bucket moves into the path
+{bucket}.localhost/...                          the same, as SDKs make it of the endpoint http://localhost:4566
 everything else                                 the AWS service endpoints
 """
 
@@ -17,6 +18,24 @@ EXECUTE_API_PREFIX = "/_aws/execute-api/"
 _API_HOST = re.compile(r"^([a-z0-9]{1,64})\.execute-api\.", re.IGNORECASE)
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html: bucket names may hold dots themselves.
 _BUCKET_HOST = re.compile(r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-]", re.IGNORECASE)
+_LOCAL_BUCKET_HOST = re.compile(r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.localhost(?::[0-9]+)?$", re.IGNORECASE)
+_NOT_BUCKETS = frozenset(
+    {
+        "s3",
+        "dynamodb",
+        "lambda",
+        "apigateway",
+        "iam",
+        "sts",
+        "logs",
+        "cloudformation",
+        "sqs",
+        "monitoring",
+        "api",
+        "www",
+    }
+)
+"""Names that stand before "localhost" as an endpoint of a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +75,11 @@ def find_door(host: str, path: str) -> Door:
     if ".execute-api." in host and (found := _API_HOST.match(host)):
         return ApiDoor(found[1].lower(), path, "host")
     if ".s3" in host and (found := _BUCKET_HOST.match(host)):
+        return ServiceDoor(f"/{found[1].lower()}{path}")
+    if (
+        ".localhost" in host
+        and (found := _LOCAL_BUCKET_HOST.match(host))
+        and found[1].partition(".")[0].lower() not in _NOT_BUCKETS
+    ):
         return ServiceDoor(f"/{found[1].lower()}{path}")
     return ServiceDoor(path)

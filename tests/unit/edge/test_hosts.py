@@ -16,6 +16,10 @@ DOORS: list[tuple[str, str, Door]] = [
     ("bucket.s3-us-west-2.amazonaws.com", "/", ServiceDoor("/bucket/")),
     ("s3.us-east-1.amazonaws.com", "/bucket/key", ServiceDoor("/bucket/key")),
     ("dynamodb.us-east-1.amazonaws.com", "/", ServiceDoor("/")),
+    ("bucket.localhost:4566", "/key", ServiceDoor("/bucket/key")),
+    ("s3.localhost:4566", "/bucket/key", ServiceDoor("/bucket/key")),
+    ("s3.us-east-1.localhost", "/bucket/key", ServiceDoor("/bucket/key")),
+    ("dynamodb.localhost:4566", "/", ServiceDoor("/")),
     ("", "/x", ServiceDoor("/x")),
 ]
 

@@ -97,7 +97,7 @@ async def _send_response(send: Send, response: Response) -> None:
     headers = [(_name_bytes(name), _value_bytes(value)) for name, value in response.headers]
     body = response.body
     if isinstance(body, bytes):
-        if response.status not in (204, 304) and not any([name.lower() == b"content-length" for name, _ in headers]):
+        if response.status not in (204, 304) and b"content-length" not in [name.lower() for name, _ in headers]:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from cumulet.cli.console import CliError, err, out
-from cumulet.settings import Settings, SettingsError, make_settings
+from cumulet.settings import DEFAULT_PORT, Settings, SettingsError, make_settings
 
 
 def run_server(**flags: Any) -> int:
@@ -78,7 +78,8 @@ def _print_banner(settings: Settings, seconds: float) -> None:
     out.print(f"    export AWS_ENDPOINT_URL={settings.endpoint} AWS_DEFAULT_REGION={settings.region}")
     if not settings.strict:
         out.print("    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
-    out.print("  try it:     cumulet deploy examples/notes")
+    elsewhere = "" if settings.port == DEFAULT_PORT else f" --endpoint {settings.endpoint}"
+    out.print(f"  try it:     cumulet deploy examples/notes{elsewhere}")
     out.print("Ctrl-C ends it.")
     sys.stdout.flush()
 

@@ -40,7 +40,10 @@ def up(
     port: Annotated[int | None, typer.Option(help="The port to listen on [default: 4566; 0: any free one].")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept [default: .cumulet].")] = None,
     durability: Annotated[
-        str | None, typer.Option(help="fsync (survives power loss), os (survives kill -9) or memory [default: fsync].")
+        str | None,
+        typer.Option(
+            help="fsync (survives power loss), os (survives kill -9) or memory (never waits for the disk) [default: fsync]."
+        ),
     ] = None,
     account: Annotated[str | None, typer.Option(help="The default account [default: 000000000000].")] = None,
     region: Annotated[str | None, typer.Option(help="The default region [default: us-east-1].")] = None,

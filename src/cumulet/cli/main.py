@@ -42,7 +42,7 @@ def up(
     durability: Annotated[
         str | None,
         typer.Option(
-            help="fsync (survives power loss), os (survives kill -9), memory (never waits for the disk) [default: fsync]."
+            help="fsync (survives power loss), os (survives kill -9), memory (never waits for a disk) [default: fsync]"
         ),
     ] = None,
     account: Annotated[str | None, typer.Option(help="The default account [default: 000000000000].")] = None,

@@ -14,12 +14,14 @@ setup: $(VENV)/.ready ## Set up .venv with Cumulet and its tools
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cumulet needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: on Debian, apt install python3-venv"; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "The tests need Node.js 18 or newer with npm"; exit 1; }
 	@echo "Setting up node_modules ..."
 	@npm ci --silent --no-audit --no-fund
 	@touch $@

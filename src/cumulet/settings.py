@@ -59,7 +59,7 @@ def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> S
     if not (len(settings.account) == 12 and settings.account.isdigit()):
         raise SettingsError(f"an account is 12 digits, not '{settings.account}'")
     _check_root_key(settings)
-    if not _is_loopback(settings.host) and not settings.strict:
+    if not is_loopback(settings.host) and not settings.strict:
         raise SettingsError(
             f"{settings.host} can be reached by others, and developer credentials would let them in as root: "
             "add --strict, with which only access keys that IAM or STS issued are accepted, or listen on 127.0.0.1"
@@ -98,11 +98,14 @@ def _given(name: str, flag: object, environ: Mapping[str, str]) -> object:
     return value
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host, by name or address, is this machine as only it sees itself."""
     if host == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        # A socket for both kinds of addresses names IPv4 peers so (::ffff:127.0.0.1).
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return False
 

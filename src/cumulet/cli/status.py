@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError, out
+from cumulet.store.sqlite import LOCK_NAME
 
 STOP_SECONDS_MAX = 40
 """A little more than the server gives to what is in flight."""
@@ -16,8 +17,10 @@ def show_status(connection: Connection) -> None:
     """Print the server and what it holds in the client's account and region."""
     health = connection.health()
     out.print(f"[bold]Cumulet {health['version']}[/bold] at {connection.settings.endpoint}")
-    out.print(f"  up          {health['uptime_seconds']:.0f} s (process {health['pid']})")
-    out.print(f"  data        {health['data_dir']} ({health['store']}, durability {health['durability']})")
+    process = f" (process {health['pid']})" if "pid" in health else ""
+    out.print(f"  up          {health['uptime_seconds']:.0f} s{process}")
+    data_dir = health.get("data_dir", "on its own machine")
+    out.print(f"  data        {data_dir} ({health['store']}, durability {health['durability']})")
     identity = connection.client("sts").get_caller_identity()
     out.print(f"  account     {identity['Account']}, region {connection.settings.region}, as {identity['Arn']}")
     stacks = connection.client("cloudformation").describe_stacks()["Stacks"]
@@ -37,7 +40,7 @@ def show_status(connection: Connection) -> None:
 
 def stop_server(connection: Connection) -> None:
     """Ask the server to end, and wait until it has. Raises CliError if it runs elsewhere or does not end."""
-    pid = connection.health()["pid"]
+    pid = _local_process(connection)
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError as error:
@@ -50,6 +53,21 @@ def stop_server(connection: Connection) -> None:
             raise CliError(f"the server (process {pid}) has not ended after {STOP_SECONDS_MAX} s")
         time.sleep(0.02)
     out.print("Cumulet has stopped.")
+
+
+def _local_process(connection: Connection) -> int:
+    """Return the server's process id. Raises CliError for a server whose process ids are not this machine's."""
+    health = connection.health()
+    # A server in a container, or behind a tunnel, has a process id that means somebody else here. Its data folder is
+    # not here either; a server of this machine holds the lock in it and has written its process id there.
+    lock = Path(health.get("data_dir", "")) / LOCK_NAME
+    try:
+        holder = lock.read_text().strip()
+    except (OSError, ValueError):
+        holder = ""
+    if holder != str(health.get("pid")):
+        raise CliError(f"the server at {connection.settings.endpoint} does not run on this machine; end it there")
+    return int(holder)
 
 
 def _is_alive(pid: int) -> bool:

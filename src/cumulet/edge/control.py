@@ -2,7 +2,7 @@
 
 GET  /_cumulet/health                       alive, what it is, where its data lies
 GET  /_cumulet/clock                        the server's time
-POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow)
+POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow), from this machine
 GET  /_cumulet/lambda/code/...              a function's code, behind the signed URL that GetFunction gives out
 """
 
@@ -14,6 +14,7 @@ import msgspec
 
 from cumulet import __version__
 from cumulet.services.kit import Ground
+from cumulet.settings import is_loopback
 from cumulet.wire.message import Request, Response
 
 CODE_PATH = "lambda/code/"
@@ -31,7 +32,7 @@ class Control:
         """Return the answer to a request whose path after the prefix is `path`."""
         match request.method, path:
             case ("GET" | "HEAD", "health"):
-                return _json(200, self._health())
+                return _json(200, self._health(is_loopback(request.client_ip)))
             case ("GET", "clock"):
                 return _json(200, {"now_ms": self._ground.clock.now_ms()})
             case ("POST", "clock"):
@@ -51,14 +52,15 @@ class Control:
             return _json(403, {"message": "this URL is not valid, or no longer: GetFunction gives out another"})
         return Response(200, (("content-type", "application/zip"),), code)
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self, on_this_machine: bool) -> dict[str, Any]:
         settings = self._ground.settings
+        # Of no use elsewhere, and nobody's business.
+        local = {"pid": os.getpid(), "data_dir": str(Path(settings.data_dir).resolve())} if on_this_machine else {}
         return {
             "status": "ok",
             "version": __version__,
-            "pid": os.getpid(),
             "endpoint": settings.endpoint,
-            "data_dir": str(Path(settings.data_dir).resolve()),
+            **local,
             "store": "sqlite",
             "durability": settings.durability,
             "region": settings.region,
@@ -68,6 +70,9 @@ class Control:
         }
 
     def _advance(self, request: Request) -> Response:
+        # Nobody signs here, and moving the clock ends sessions and lets items expire.
+        if not is_loopback(request.client_ip):
+            return _json(403, {"message": "only this machine may move the clock"})
         # A web page can post a form to this machine unasked, but not JSON: browsers ask permission for that first.
         if (request.headers.get("content-type") or "").partition(";")[0].strip() != "application/json":
             return _json(415, {"message": "send application/json"})

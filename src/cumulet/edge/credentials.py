@@ -3,15 +3,18 @@
 The root's own key, where the settings name one, and keys that IAM or STS issued are verified always. Any other access
 key is a developer credential: outside strict mode it is the root of the account that it names (12 digits) or of the
 default account. Nothing of it can be verified, since its secret is whatever the developer typed; settings refuse such a
-server on an address that others can reach.
+server on an address that others can reach. Pages in the developer's browser reach it too; those of other sites are
+refused.
 """
 
 import re
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from cumulet.errors import ServiceError
 from cumulet.services.iam import Identify
 from cumulet.services.kit import Ground, Principal
+from cumulet.settings import is_loopback
 from cumulet.wire import sigv4
 from cumulet.wire.message import Request
 from cumulet.wire.model import ServiceModel
@@ -26,7 +29,8 @@ async def find_principal(
 ) -> Principal:
     """Return who signed the request.
 
-    Raises MissingAuthenticationToken where AWS does not serve strangers, and what `identify` and `sigv4.verify` raise.
+    Raises MissingAuthenticationToken where AWS does not serve strangers, AccessDenied for a developer credential that
+    another site's page sent, and what `identify` and `sigv4.verify` raise.
     """
     if claim is None:
         if service.protocol == "rest-xml":
@@ -38,7 +42,8 @@ async def find_principal(
     sigv4.check_fresh(claim, ground.clock.outside_ms())
     key_id = claim.access_key_id
     settings = ground.settings
-    if key_id == settings.root_access_key_id:
+    # A request can name an empty key id, and a server that has no root key holds an empty one: they are not the same.
+    if key_id and key_id == settings.root_access_key_id:
         if claim.security_token:
             raise _in_words_of(service, ServiceError("UnrecognizedClientException", _INVALID_TOKEN))
         sigv4.verify(request, claim, settings.root_secret_access_key, ground.clock.outside_ms(), service.signing_name)
@@ -54,7 +59,30 @@ async def find_principal(
             return identity.principal
     if settings.strict:
         raise _unknown_key(service)
+    if _is_from_another_site(request) and not (service.protocol == "rest-xml" and request.method in ("GET", "HEAD")):
+        raise ServiceError(
+            "AccessDenied" if service.protocol in ("query", "rest-xml") else "AccessDeniedException",
+            "A web page of another site sent this request. Developer credentials, which prove nothing, are not enough"
+            " for it: sign with an access key that IAM issued.",
+            status=403,
+        )
     return _root_of(key_id, settings.account)
+
+
+def _is_from_another_site(request: Request) -> bool:
+    # A page may send forms and images anywhere unasked, with a credential in the query string. Browsers tell of it in
+    # Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/), older ones in Origin; no other client sends either.
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "cross-site"
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return True
+    return not (is_loopback(host) or host.endswith(".localhost"))
 
 
 @lru_cache(maxsize=1024)

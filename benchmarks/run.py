@@ -231,7 +231,12 @@ class Bench:
         def request(operation: str, body: dict[str, Any]) -> bytes:
             return signed(port, "dynamodb", f"DynamoDB_20120810.{operation}", "/", {"TableName": "bench", **body})
 
-        puts = [request("PutItem", {"Item": {**ITEM, "sk": {"S": f"{n:04}"}}}) for n in range(20)]
+        # Each item in two versions, in turn: SQLite writes nothing, and syncs nothing, when a value does not change.
+        puts = [
+            request("PutItem", {"Item": {**ITEM, "sk": {"S": f"{n:04}"}, "version": {"N": version}}})
+            for version in ("1", "2")
+            for n in range(20)
+        ]
         for put in puts:
             asyncio.run(load(port, always(put), 1, 0))
         key = {"pk": {"S": "bench"}, "sk": {"S": "0007"}}

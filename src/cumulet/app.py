@@ -79,5 +79,7 @@ async def open_app(
             await dispatcher.service(name)
         yield AsgiApp(front.answer, front.body_limit, front.too_large)
     finally:
-        await dispatcher.stop()
-        await store.close()
+        try:
+            await dispatcher.stop()
+        finally:
+            await store.close()

@@ -5,6 +5,7 @@ The edge's last stages and the calls between services are the same three steps; 
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from cumulet.clock import Clock
@@ -52,7 +53,7 @@ class Dispatcher:
         self._builders = services
         self._check_params = check_params
         self._built: dict[str, Service] = {}
-        self._starting: dict[str, asyncio.Future[None]] = {}
+        self._starting: dict[str, asyncio.Lock] = {}
 
     async def service(self, name: str) -> Service:
         """Return a running service. Raises NotImplementedHere for one that Cumulet does not have."""
@@ -61,15 +62,12 @@ class Dispatcher:
             return built
         return await self._start(name)
 
-    def services_started(self) -> Mapping[str, Service]:
-        """Return the services that someone has called."""
-        return self._built
-
     async def stop(self) -> None:
-        """Stop the services that were started, last first."""
-        for name in reversed(list(self._built)):
-            if (plane := self._built[name].plane) is not None:
-                await plane.stop()
+        """Stop the services that were started, last first; one that cannot be stopped does not keep the others."""
+        async with AsyncExitStack() as stopping:
+            for service in self._built.values():
+                if service.plane is not None:
+                    stopping.push_async_callback(service.plane.stop)
 
     async def find_operation(self, service_name: str, name: str) -> tuple[Service, Operation]:
         """Return an operation and its service. Raises NotImplementedHere for what is modelled but not built."""
@@ -148,22 +146,15 @@ class Dispatcher:
         )
 
     async def _start(self, name: str) -> Service:
-        if (starting := self._starting.get(name)) is not None:
-            await starting
-            return self._built[name]
         builder = self._builders.get(name)
         if builder is None:
             raise NotImplementedHere(f"The service {name}")
-        self._starting[name] = done = asyncio.get_running_loop().create_future()
-        try:
-            service = builder()
-            if service.plane is not None:
-                await service.plane.start()
-            self._built[name] = service
-            done.set_result(None)
-        except BaseException as failure:
-            del self._starting[name]
-            done.set_exception(failure)
-            done.exception()  # seen here, in case nobody else waits
-            raise
+        # A lock, so that who waits for it can go away, and who comes next tries again where the first one failed.
+        async with self._starting.setdefault(name, asyncio.Lock()):
+            service = self._built.get(name)
+            if service is None:
+                service = builder()
+                if service.plane is not None:
+                    await service.plane.start()
+                self._built[name] = service
         return service

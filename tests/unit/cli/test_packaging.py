@@ -1,0 +1,111 @@
+"""From a template's local folders to archives in S3."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from cumulet.cli.client import Connection
+from cumulet.cli.console import CliError
+from cumulet.cli.packaging import package_code
+from cumulet.settings import make_client_settings
+
+
+class FakeS3:
+    """A bucket that remembers what was put into it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get_caller_identity(self) -> dict[str, str]:
+        return {"Account": "000000000000"}
+
+    def create_bucket(self, **request: Any) -> None:
+        assert request["Bucket"] == "cumulet-artifacts-000000000000-us-east-1"
+
+    def head_object(self, **request: Any) -> None:
+        if request["Key"] not in self.objects:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+
+    def put_object(self, **request: Any) -> None:
+        assert request["Key"] not in self.objects, "uploaded again though it was there"
+        self.objects[request["Key"]] = request["Body"]
+
+
+class FakeConnection(Connection):
+    def __init__(self) -> None:
+        self.settings = make_client_settings({})
+        self.s3 = FakeS3()
+        self.client = lambda service: self.s3  # type: ignore[assignment]
+
+
+def template(code: str, kind: str = "AWS::Serverless::Function") -> dict[str, Any]:
+    member = "CodeUri" if kind == "AWS::Serverless::Function" else "Code"
+    return {"Resources": {"Hello": {"Type": kind, "Properties": {member: code, "Handler": "app.handler"}}}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = tmp_path / "src"
+    (source / "inner" / "__pycache__").mkdir(parents=True)
+    (source / "app.py").write_text("def handler(event, context): ...\n")
+    (source / "inner" / "more.py").write_text("")
+    (source / "inner" / "__pycache__" / "more.pyc").write_bytes(b"x")
+    (source / "requirements.txt").write_text("# nothing\n")
+    return tmp_path
+
+
+def test_a_folder_becomes_an_archive_without_what_python_makes_again(folder: Path) -> None:
+    connection = FakeConnection()
+    packaged = package_code(connection, template("src/"), folder)
+    uri = packaged["Resources"]["Hello"]["Properties"]["CodeUri"]
+    bucket, key = uri.removeprefix("s3://").split("/")
+    assert bucket == "cumulet-artifacts-000000000000-us-east-1"
+    with zipfile.ZipFile(io.BytesIO(connection.s3.objects[key])) as archive:
+        assert sorted(archive.namelist()) == ["app.py", "inner/more.py", "requirements.txt"]
+
+
+def test_unchanged_code_has_an_unchanged_key_and_is_not_uploaded_again(folder: Path) -> None:
+    connection = FakeConnection()
+    first = package_code(connection, template("src/"), folder)
+    (folder / "src" / "app.py").touch()
+    assert package_code(connection, template("src/"), folder) == first
+    (folder / "src" / "app.py").write_text("changed = True\n")
+    assert package_code(connection, template("src/"), folder) != first
+
+
+def test_a_plain_function_gets_bucket_and_key(folder: Path) -> None:
+    packaged = package_code(FakeConnection(), template("src/app.py", "AWS::Lambda::Function"), folder)
+    assert set(packaged["Resources"]["Hello"]["Properties"]["Code"]) == {"S3Bucket", "S3Key"}
+
+
+def test_globals_name_the_folder_of_functions_that_do_not(folder: Path) -> None:
+    given = {
+        "Globals": {"Function": {"CodeUri": "src"}},
+        "Resources": {"Hello": {"Type": "AWS::Serverless::Function", "Properties": {"Handler": "app.handler"}}},
+    }
+    packaged = package_code(FakeConnection(), given, folder)
+    assert packaged["Resources"]["Hello"]["Properties"]["CodeUri"].startswith("s3://")
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "s3://bucket/key"}},
+        {"Type": "AWS::Serverless::Function", "Properties": {"InlineCode": "pass"}},
+        {"Type": "AWS::Lambda::Function", "Properties": {"Code": {"ZipFile": "pass"}}},
+        {"Type": "AWS::DynamoDB::Table", "Properties": {}},
+        "not a resource at all",
+    ],
+)
+def test_what_is_not_local_code_stays_as_it_is(resource: Any, folder: Path) -> None:
+    given = {"Resources": {"Hello": resource}}
+    assert package_code(FakeConnection(), given, folder) == given
+
+
+def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(CliError, match=r"the code of Hello should lie in .*nowhere"):
+        package_code(FakeConnection(), template("nowhere/"), folder)

@@ -50,6 +50,17 @@ def load(tx: ReadTx, digest: str) -> bytes:
     return data
 
 
+def load_range(tx: ReadTx, digest: str, start: int, end: int) -> bytes:
+    """Return the bytes from `start` to `end` (exclusive) of a blob; only the chunks that they lie in are read."""
+    first, last = start // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
+    behind = BLOB_CHUNK.range(SYSTEM, digest, last)[1]
+    data = b"".join([chunk for _, chunk in tx.scan(BLOB_CHUNK.key(SYSTEM, digest, first), behind)])
+    offset = first * CHUNK_BYTES
+    if len(data) < end - offset:
+        raise InvariantViolated(f"blob {digest} lacks bytes between {start} and {end}")
+    return data[start - offset : end - offset]
+
+
 def find_size(tx: ReadTx, digest: str) -> int | None:
     """Return how many bytes a blob has, or None if nobody refers to it any more."""
     refs = _REFS.find(tx, SYSTEM, digest)

@@ -1,6 +1,7 @@
 """Large immutable bytes: stored once, counted by reference."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,50 @@ async def test_a_blob_that_nobody_saved_is_a_bug_of_ours() -> None:
         await store.read(lambda tx: blobs.load(tx, "0" * 64))
     with pytest.raises(InvariantViolated):
         await store.write(lambda tx: blobs.release(tx, "0" * 64))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "chunks"),
+    [
+        (0, 1, 1),
+        (5, CHUNK_BYTES, 1),
+        (5, CHUNK_BYTES + 1, 2),
+        (CHUNK_BYTES, 2 * CHUNK_BYTES, 1),
+        (CHUNK_BYTES - 1, 2 * CHUNK_BYTES + 1, 3),
+        (3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 8, 1),
+        (0, 3 * CHUNK_BYTES + 8, 4),
+    ],
+)
+async def test_a_range_reads_the_chunks_that_it_lies_in(start: int, end: int, chunks: int) -> None:
+    store = MemoryStore()
+    data = b"".join(number.to_bytes(8, "big") for number in range(3 * CHUNK_BYTES // 8 + 1))
+    digest = await store.write(lambda tx: blobs.save(tx, data))
+
+    def read(tx: ReadTx) -> tuple[bytes, int]:
+        counting = CountingReads(tx)
+        return blobs.load_range(counting, digest, start, end), counting.pairs
+
+    assert await store.read(read) == (data[start:end], chunks)
+
+
+async def test_a_range_of_a_blob_that_is_gone() -> None:
+    with pytest.raises(InvariantViolated, match="lacks bytes"):
+        await MemoryStore().read(lambda tx: blobs.load_range(tx, "gone", 0, 1))
+
+
+class CountingReads:
+    """A transaction that counts the pairs it gives out."""
+
+    def __init__(self, tx: ReadTx) -> None:
+        self._tx = tx
+        self.pairs = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._tx.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes, *, limit: int | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        for pair in self._tx.scan(start, end, limit=limit, reverse=reverse):
+            self.pairs += 1
+            yield pair

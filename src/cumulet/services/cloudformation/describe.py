@@ -1,6 +1,5 @@
 """What can be asked about stacks: themselves, their events, resources and exports."""
 
-import base64
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +19,7 @@ from cumulet.services.cloudformation.records import (
 from cumulet.services.cloudformation.resolution import template_of
 from cumulet.services.cloudformation.stacks import render_tags, stack_arn
 from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 
 
@@ -29,17 +29,12 @@ def _page(items: Iterable[dict[str, Any]], member: str, params: Params, size: in
     start = _parse_token(params.get("NextToken"))
     output: dict[str, Any] = {member: everything[start : start + size]}
     if start + size < len(everything):
-        output["NextToken"] = base64.urlsafe_b64encode(str(start + size).encode()).decode()
+        output["NextToken"] = encode_token(start + size)
     return output
 
 
 def _parse_token(token: str | None) -> int:
-    if token is None:
-        return 0
-    try:
-        return max(0, int(base64.urlsafe_b64decode(token.encode())))
-    except ValueError:
-        raise validation_error("Invalid NextToken") from None
+    return max(0, decode_token(token, int, lambda: validation_error("Invalid NextToken")) or 0)
 
 
 def get_stack(tx: ReadTx, call: Call, name: str) -> Stack:

@@ -1,6 +1,5 @@
 """IAM's paging: Marker in, IsTruncated and Marker out."""
 
-import base64
 from collections.abc import Callable, Iterable
 from itertools import dropwhile, islice
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 from cumulet.errors import ServiceError
 from cumulet.services.iam.limits import PAGE_ITEMS_DEFAULT
 from cumulet.services.kit import Params
+from cumulet.services.tokens import decode_token, encode_token
 
 T = TypeVar("T")
 
@@ -20,19 +20,13 @@ def page(params: Params, items: Iterable[T], name_of: Callable[[T], str]) -> tup
 
     A marker is the last name that the caller has seen; `items` come in the order of their names.
     """
-    if marker := params.get("Marker"):
-        behind = _read_marker(marker)
+    marker = params.get("Marker")
+    behind = decode_token(marker, str, lambda: ServiceError("ValidationError", f"Invalid Marker: {marker}", status=400))
+    if behind is not None:
         items = dropwhile(lambda item: name_of(item) <= behind, items)
     size = params.get("MaxItems") or PAGE_ITEMS_DEFAULT
     found = list(islice(items, size + 1))
     if len(found) <= size:
         return found, {"IsTruncated": False}
     found.pop()
-    return found, {"IsTruncated": True, "Marker": base64.b64encode(name_of(found[-1]).encode()).decode()}
-
-
-def _read_marker(marker: str) -> str:
-    try:
-        return base64.b64decode(marker, validate=True).decode()
-    except ValueError:
-        raise ServiceError("ValidationError", f"Invalid Marker: {marker}", status=400) from None
+    return found, {"IsTruncated": True, "Marker": encode_token(name_of(found[-1]))}

@@ -26,10 +26,10 @@ from cumulet.services.logs.records import (
     LogGroup,
     get_group,
     get_stream,
+    invalid_token,
     scan_events,
     time_range,
 )
-from cumulet.services.logs.tokens import invalid_token
 from cumulet.store.api import ReadTx, WriteTx
 
 _POSITION = re.compile(r"([fb])/(\d{20})(\d{36})/s")

@@ -6,8 +6,8 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.logs.arns import group_arn, group_resource
 from cumulet.services.logs.limits import DESCRIBE_DEFAULT
-from cumulet.services.logs.records import EVENTS, GROUPS, STREAMS, LogGroup, get_group, scan_named
-from cumulet.services.logs.tokens import decode_token, encode_token
+from cumulet.services.logs.records import EVENTS, GROUPS, STREAMS, LogGroup, get_group, invalid_token, scan_named
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
 
@@ -56,7 +56,7 @@ def describe_log_groups(call: Call, tx: ReadTx, params: Params) -> Output:
         )
     _refuse_other_classes(params)
     limit = params.get("limit") or DESCRIBE_DEFAULT
-    behind = decode_token(params.get("nextToken"), str)
+    behind = decode_token(params.get("nextToken"), str, invalid_token)
     found: list[LogGroup] = []
     for group in scan_named(tx, GROUPS, call.scope, prefix=prefix or "", behind=behind):
         if pattern is not None and pattern not in group.name:

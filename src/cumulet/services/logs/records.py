@@ -87,6 +87,11 @@ def scan_named(
         yield record
 
 
+def invalid_token() -> ServiceError:
+    """Return AWS's answer to a token that it did not give."""
+    return ServiceError("InvalidParameterException", "The specified nextToken is invalid.")
+
+
 def get_group(tx: ReadTx, scope: Scope, name: str) -> LogGroup:
     """Return a group. Raises ResourceNotFoundException."""
     group = GROUPS.find(tx, scope, name)

@@ -23,11 +23,12 @@ from cumulet.services.logs.records import (
     LogStream,
     get_group,
     get_stream,
+    invalid_token,
     scan_events,
     scan_named,
     time_range,
 )
-from cumulet.services.logs.tokens import decode_token, encode_token
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 
 
@@ -57,7 +58,7 @@ def filter_log_events(call: Call, tx: ReadTx, params: Params) -> Output:
     if params.get("unmask"):
         raise NotImplementedHere("Data protection (the parameter unmask of logs:FilterLogEvents)")
     matches = parse_pattern(params.get("filterPattern") or "")
-    behind = decode_token(params.get("nextToken"), Place)
+    behind = decode_token(params.get("nextToken"), Place, invalid_token)
     group = get_group(tx, call.scope, named_group(call, params))
     streams = _select_streams(tx, call.scope, group, params)
     start_ms, end_ms = time_range(call, group, params)

@@ -8,8 +8,17 @@ from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.logs.arns import group_resource, named_group, stream_arn, stream_resource
 from cumulet.services.logs.limits import DESCRIBE_DEFAULT
-from cumulet.services.logs.records import EVENTS, STREAMS, LogGroup, LogStream, get_group, get_stream, scan_named
-from cumulet.services.logs.tokens import decode_token, encode_token
+from cumulet.services.logs.records import (
+    EVENTS,
+    STREAMS,
+    LogGroup,
+    LogStream,
+    get_group,
+    get_stream,
+    invalid_token,
+    scan_named,
+)
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
 
@@ -48,7 +57,7 @@ def describe_log_streams(call: Call, tx: ReadTx, params: Params) -> Output:
         raise ServiceError("InvalidParameterException", "Cannot order by LastEventTime with a logStreamNamePrefix.")
     group = get_group(tx, call.scope, named_group(call, params))
     limit = params.get("limit") or DESCRIBE_DEFAULT
-    behind = decode_token(params.get("nextToken"), tuple[int, str])
+    behind = decode_token(params.get("nextToken"), tuple[int, str], invalid_token)
     descending = bool(params.get("descending"))
 
     def position(stream: LogStream) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """Buckets: their names, where they lie, and their operations."""
 
-import base64
 import hashlib
 import re
 
@@ -11,6 +10,7 @@ from cumulet.services.s3.limits import BUCKETS_MAX
 from cumulet.services.s3.records import BUCKETS, OBJECTS, OWNERS, UPLOADS, Bucket, BucketOwner, bucket_arn, get_bucket
 from cumulet.services.s3.records import home as home_of
 from cumulet.services.s3.uploads import forget_upload
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
@@ -130,11 +130,11 @@ def list_buckets(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return the caller's buckets by name; in pages only if the caller asks for pages."""
     limit = params.get("MaxBuckets", BUCKETS_MAX)
     prefix, region = params.get("Prefix", ""), params.get("BucketRegion")
-    behind = (_parse_token(params["ContinuationToken"]),) if params.get("ContinuationToken") else None
+    behind = decode_token(params.get("ContinuationToken") or None, str, invalid_token)
     paged = bool(params)
     found: list[Bucket] = []
     more = False
-    for bucket in BUCKETS.scan(tx, home_of(call), behind=behind):
+    for bucket in BUCKETS.scan(tx, home_of(call), behind=None if behind is None else (behind,)):
         if bucket.name.startswith(prefix) and region in (None, bucket.region):
             if len(found) == limit:
                 more = True
@@ -151,20 +151,18 @@ def list_buckets(call: Call, tx: ReadTx, params: Params) -> Output:
     if "Prefix" in params:
         output["Prefix"] = prefix
     if more:
-        output["ContinuationToken"] = base64.urlsafe_b64encode(found[-1].name.encode()).decode()
+        output["ContinuationToken"] = encode_token(found[-1].name)
     return output
 
 
-def _parse_token(token: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
-    except ValueError:
-        raise ServiceError(
-            "InvalidArgument",
-            "The continuation token provided is incorrect",
-            status=400,
-            ArgumentName="continuation-token",
-        ) from None
+def invalid_token() -> ServiceError:
+    """Return AWS's answer to a continuation token that it did not give."""
+    return ServiceError(
+        "InvalidArgument",
+        "The continuation token provided is incorrect",
+        status=400,
+        ArgumentName="continuation-token",
+    )
 
 
 @operation("DeleteBucket", resource=bucket_arn, params="Bucket ExpectedBucketOwner")

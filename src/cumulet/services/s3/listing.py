@@ -1,16 +1,16 @@
 """ListObjects in both versions: keys in the order of their UTF-8 bytes, rolled up at a delimiter, page by page."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
-from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
-from cumulet.services.s3.buckets import owner_id
+from cumulet.services.s3.buckets import invalid_token, owner_id
 from cumulet.services.s3.limits import LIST_KEYS_MAX
+from cumulet.services.s3.objects import parse_limit
 from cumulet.services.s3.records import OBJECTS, StoredObject, bucket_arn, get_bucket, home
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 
 _LAST_CHARACTER = "\U0010ffff"
@@ -62,19 +62,6 @@ def _list_page(tx: ReadTx, call: Call, bucket: str, prefix: str, delimiter: str,
         start = skip_to
 
 
-def _limit(params: Params) -> int:
-    limit = int(params.get("MaxKeys", LIST_KEYS_MAX))
-    if limit < 0:
-        raise ServiceError(
-            "InvalidArgument",
-            "Argument maxKeys must be an integer between 0 and 2147483647",
-            status=400,
-            ArgumentName="maxKeys",
-            ArgumentValue=str(limit),
-        )
-    return limit
-
-
 def _encode(params: Params, text: str) -> str:
     return quote_plus(text, safe="/") if params.get("EncodingType") == "url" else text
 
@@ -83,7 +70,7 @@ def _render(call: Call, params: Params, bucket: str, page: _Page, with_owner: bo
     output: dict[str, Any] = {
         "Name": bucket,
         "Prefix": _encode(params, params.get("Prefix", "")),
-        "MaxKeys": _limit(params),
+        "MaxKeys": parse_limit(params, "MaxKeys", "maxKeys"),
         "IsTruncated": page.is_truncated,
         "Contents": [_render_entry(call, params, found, with_owner) for found in page.objects],
         "CommonPrefixes": [{"Prefix": _encode(params, prefix)} for prefix in page.prefixes],
@@ -119,9 +106,11 @@ def _render_entry(call: Call, params: Params, found: StoredObject, with_owner: b
 def list_objects_v2(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of a bucket's objects; NextContinuationToken tells where the next one begins."""
     bucket = get_bucket(tx, call, params)
-    limit = min(_limit(params), LIST_KEYS_MAX)
+    limit = min(parse_limit(params, "MaxKeys", "maxKeys"), LIST_KEYS_MAX)
     token = params.get("ContinuationToken")
-    behind = params.get("StartAfter", "") if token is None else _parse_token(token)
+    behind = decode_token(token, str, invalid_token)
+    if behind is None:
+        behind = params.get("StartAfter", "")
     page = _list_page(tx, call, bucket.name, params.get("Prefix", ""), params.get("Delimiter", ""), behind, limit)
     output = _render(call, params, bucket.name, page, bool(params.get("FetchOwner")))
     output["KeyCount"] = len(page.objects) + len(page.prefixes)
@@ -130,20 +119,8 @@ def list_objects_v2(call: Call, tx: ReadTx, params: Params) -> Output:
     if params.get("StartAfter") is not None:
         output["StartAfter"] = _encode(params, params["StartAfter"])
     if page.is_truncated:
-        output["NextContinuationToken"] = base64.urlsafe_b64encode(page.last.encode()).decode()
+        output["NextContinuationToken"] = encode_token(page.last)
     return output
-
-
-def _parse_token(token: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
-    except ValueError:
-        raise ServiceError(
-            "InvalidArgument",
-            "The continuation token provided is incorrect",
-            status=400,
-            ArgumentName="continuation-token",
-        ) from None
 
 
 @operation(
@@ -155,7 +132,7 @@ def _parse_token(token: str) -> str:
 def list_objects(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of objects; the next one begins behind NextMarker or, without a delimiter, the last key."""
     bucket = get_bucket(tx, call, params)
-    limit = min(_limit(params), LIST_KEYS_MAX)
+    limit = min(parse_limit(params, "MaxKeys", "maxKeys"), LIST_KEYS_MAX)
     delimiter, marker = params.get("Delimiter", ""), params.get("Marker", "")
     page = _list_page(tx, call, bucket.name, params.get("Prefix", ""), delimiter, marker, limit)
     output = _render(call, params, bucket.name, page, with_owner=True)

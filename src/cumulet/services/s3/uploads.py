@@ -23,6 +23,7 @@ from cumulet.services.s3.objects import (
     HEADER_PARAMS,
     check_key,
     parse_headers,
+    parse_limit,
     replace_object,
     save_body,
 )
@@ -275,7 +276,7 @@ def forget_upload(tx: WriteTx, call: Call, bucket: str, upload: Upload) -> None:
 def list_parts(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of an upload's parts."""
     bucket, upload = get_bucket(tx, call, params), get_upload(tx, call, params)
-    limit = min(params.get("MaxParts", LIST_KEYS_MAX), LIST_KEYS_MAX)
+    limit = min(parse_limit(params, "MaxParts", "max-parts"), LIST_KEYS_MAX)
     marker = int(params.get("PartNumberMarker") or 0)
     found = list(PARTS.scan(tx, home(call), upload.upload_id, behind=(upload.upload_id, marker), limit=limit + 1))
     output: dict[str, Any] = {

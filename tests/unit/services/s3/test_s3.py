@@ -287,11 +287,17 @@ async def test_a_multipart_upload_becomes_one_object(bucket: House) -> None:
     listed = await bucket.call("s3", "ListParts", {**key, "MaxParts": 2})
     assert [part["PartNumber"] for part in listed["Parts"]] == [1, 2]
     assert (listed["IsTruncated"], listed["NextPartNumberMarker"]) == (True, 2)
+    assert (await refused(bucket, "ListParts", **key, MaxParts=-1)).code == "InvalidArgument"
     done = await bucket.call("s3", "CompleteMultipartUpload", {**key, "MultipartUpload": {"Parts": parts[:2]}})
     assert done["ETag"].endswith('-2"')
     assert done["ChecksumType"] == "COMPOSITE"
     found = await bucket.call("s3", "GetObject", {"Bucket": "notes", "Key": "big"})
     assert found["Body"] == PART + b"tail"
+    for start, end in ((0, 1), (len(PART) - 2, len(PART) + 1), (len(PART), len(PART) + 3)):
+        ranged = await bucket.call(
+            "s3", "GetObject", {"Bucket": "notes", "Key": "big", "Range": f"bytes={start}-{end}"}
+        )
+        assert ranged["Body"] == (PART + b"tail")[start : end + 1]
     assert found["ContentType"] == "a/b"
     assert (await refused(bucket, "ListParts", **key)).code == "NoSuchUpload"
     await bucket.call("s3", "DeleteObject", {"Bucket": "notes", "Key": "big"})

@@ -25,7 +25,8 @@ from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.control.tags import check_tags
 from cumulet.services.lambda_.names import LATEST, FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
-from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord, VersionRecord
+from cumulet.services.lambda_.records import FUNCTION_CHANGED, FUNCTIONS, FunctionRecord, VersionRecord
+from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store import blobs
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -78,7 +79,9 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
         )
         return version
 
-    return render_configuration(await plane.ground.store.write(create), "creating")
+    version = await plane.ground.store.write(create)
+    plane.execution.prepare(version.runtime)
+    return render_configuration(version, "creating")
 
 
 @operation("GetFunction", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
@@ -176,7 +179,10 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
     def update(tx: WriteTx) -> VersionRecord:
         return _save_changed(tx, call, ref, _load_for_update(tx, ref, params), revision_id, **fields)
 
-    return render_configuration(await plane.ground.store.write(update), "updating")
+    version = await plane.ground.store.write(update)
+    if "runtime" in fields:
+        plane.execution.prepare(version.runtime)
+    return render_configuration(version, "updating")
 
 
 @operation("DeleteFunction", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
@@ -188,6 +194,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
         raise invalid("$LATEST version cannot be deleted without deleting the function.")
     blobs.release(tx, function.latest.code_blob)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
+    tx.hint(FUNCTION_CHANGED)
     return {"StatusCode": 204}
 
 
@@ -219,17 +226,23 @@ def _save_changed(
 ) -> VersionRecord:
     version = msgspec.structs.replace(function.latest, revision_id=revision_id, last_modified_ms=call.now_ms, **fields)
     FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(function, latest=version))
+    tx.hint(FUNCTION_CHANGED)
     return version
 
 
 def _page(tx: ReadTx, scope: Scope, params: Params, *, qualified: bool) -> Output:
     limit = min(params.get("MaxItems") or limits.PAGE_ITEMS_MAX, limits.PAGE_ITEMS_MAX)
-    marker = params.get("Marker")
-    found = list(FUNCTIONS.scan(tx, scope, behind=(marker,) if marker else None, limit=limit + 1))
+    behind = decode_token(params.get("Marker") or None, str, _invalid_marker)
+    found = list(FUNCTIONS.scan(tx, scope, behind=None if behind is None else (behind,), limit=limit + 1))
     page = found[:limit]
     output: dict[str, Any] = {
         "Functions": [render_configuration(function.latest, "listed", qualified=qualified) for function in page]
     }
     if len(found) > limit:
-        output["NextMarker"] = page[-1].latest.function_name
+        output["NextMarker"] = encode_token(page[-1].latest.function_name)
     return output
+
+
+def _invalid_marker() -> ServiceError:
+    # The code is the model's; AWS documents no words.
+    return ServiceError("InvalidParameterValueException", "Invalid marker")

@@ -1,4 +1,4 @@
-"""Pages of the REST control plane: `limit` items behind `position`, which is the key of the last one shown."""
+"""Pages of the REST control plane: `limit` items behind `position`, the token of the last one shown."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.kit import Params
+from cumulet.services.tokens import decode_token, encode_token
 
 R = TypeVar("R")
 
@@ -21,8 +22,14 @@ def page(
     if limit < 1:
         raise ServiceError("BadRequestException", "Limit must be a positive number")
     limit = min(limit, limits.PAGE_ITEMS_MAX)
-    records = list(scan(params.get("position") or None, limit + 1))
+    behind = decode_token(params.get("position") or None, str, _invalid_token)
+    records = list(scan(behind, limit + 1))
     output: dict[str, Any] = {"items": [render(record) for record in records[:limit]]}
     if len(records) > limit:
-        output["position"] = key(records[limit - 1])
+        output["position"] = encode_token(key(records[limit - 1]))
     return output
+
+
+def _invalid_token() -> ServiceError:
+    # The code is the model's; AWS documents no words.
+    return ServiceError("BadRequestException", "Invalid position parameter")

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.kit import Params
+from cumulet.services.tokens import decode_token, encode_token
 
 R = TypeVar("R")
 
@@ -22,8 +23,14 @@ def page(
         if not (str(given).isascii() and str(given).isdigit() and int(given) > 0):
             raise ServiceError("BadRequestException", "Invalid value for maxResults")
         limit = min(int(given), limit)
-    records = list(scan(params.get("NextToken") or None, limit + 1))
+    behind = decode_token(params.get("NextToken") or None, str, _invalid_token)
+    records = list(scan(behind, limit + 1))
     output: dict[str, Any] = {"Items": [render(record) for record in records[:limit]]}
     if len(records) > limit:
-        output["NextToken"] = key(records[limit - 1])
+        output["NextToken"] = encode_token(key(records[limit - 1]))
     return output
+
+
+def _invalid_token() -> ServiceError:
+    # The code is the model's; AWS documents no words.
+    return ServiceError("BadRequestException", "Invalid value for nextToken")

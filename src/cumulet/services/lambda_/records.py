@@ -1,7 +1,8 @@
 """What Lambda's two planes share: the function as the control plane records it, and an invocation and its result.
 
 The execution plane reads a `FunctionRecord` at each invocation and never writes one. An environment belongs to one
-`revision_id`: when a function changes, its environments are stale and are replaced, without anybody telling them.
+`revision_id`: when a function changes, its environments are stale and get no more work. The hint FUNCTION_CHANGED
+makes them go at once; without it they go when they have been idle for long.
 """
 
 from dataclasses import dataclass
@@ -55,6 +56,9 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord, cached=1024)
 """Every invocation reads one, hence the cache."""
+
+FUNCTION_CHANGED = "lambda:function-changed"
+"""The topic of the store's hint about a function that was updated or deleted."""
 
 FunctionErrorKind = Literal["Handled", "Unhandled"]
 

@@ -113,7 +113,7 @@ def _response(status: int, headers: HeaderList, default_type: tuple[str, str], b
 
 
 def _status(given: Any) -> int:
-    if isinstance(given, str) and given.isdigit() and given.isascii():
+    if isinstance(given, str) and len(given) == 3 and given.isdigit() and given.isascii():
         given = int(given)
     if (
         isinstance(given, bool)

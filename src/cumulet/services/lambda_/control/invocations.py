@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import InvariantViolated, NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.json_faults import find_json_fault
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
+from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.names import function_of, resource
 from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.records import Invocation
@@ -44,7 +45,15 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     invocation = Invocation(
         request_id=call.request_id, payload=payload, client_context=client_context, invoked_arn=ref.arn
     )
-    result = await plane.execution.invoke(ref.scope, function.latest, invocation)
+    while True:
+        try:
+            result = await plane.execution.invoke(ref.scope, function.latest, invocation)
+            break
+        except FunctionChanged:
+            tried = function.latest.revision_id
+            function = await plane.ground.store.read(lambda tx: load_function(tx, ref))
+            if function.latest.revision_id == tried:
+                raise InvariantViolated(f"the code of {ref.arn} is not in the store") from None
     output: dict[str, Any] = {
         "StatusCode": 200,
         "ExecutedVersion": result.executed_version,

@@ -1,5 +1,6 @@
 """Code on disk: each archive is unpacked once, into a folder that its digest names, and never changed.
 
+The folders together have a limit; beyond it those go that were needed longest ago, and are in no environment's use.
 An archive comes from outside, so no member is written outside its folder: names are checked, links are made last (so
 nothing is written through one), and what is unpacked is counted as it comes, not as the archive's directory claims.
 """
@@ -11,28 +12,43 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Callable, Container
 from pathlib import Path, PurePosixPath
 
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Ground
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.limits import UNZIPPED_CODE_BYTES_MAX
 from cumulet.store import blobs
+from cumulet.store.api import ReadTx
 
 _CHUNK_BYTES = 1024 * 1024
+_DRAFT, _DOOMED = ".draft", ".doomed"
+"""How the names of folders end that are not yet whole, and no longer."""
 
 
 class CodeCache:
     """The unpacked archives under one folder."""
 
-    def __init__(self, ground: Ground, folder: Path) -> None:
+    def __init__(self, ground: Ground, folder: Path, in_use: Callable[[], Container[str]]) -> None:
+        """`in_use` returns the digests whose folders must stay."""
         self._ground = ground
         self.folder = folder
+        self._in_use = in_use
         self._unpacking: dict[str, asyncio.Future[Path]] = {}
+        self._sizes: dict[str, int] | None = None
+        """Bytes by digest, the one needed longest ago first; None until the folder has been looked through."""
 
     async def ensure(self, digest: str) -> Path:
-        """Return the folder of the archive with this blob digest, unpacking it if it is not there."""
+        """Return the folder of the archive with this blob digest, unpacking it if it is not there.
+
+        Raises FunctionChanged if nobody has that archive any more.
+        """
         target = self.folder / digest
         if target.exists():
+            if self._sizes is not None and digest in self._sizes:
+                self._sizes[digest] = self._sizes.pop(digest)
             return target
         if (waiting := self._unpacking.get(digest)) is None:
             waiting = self._unpacking[digest] = asyncio.ensure_future(self._fetch(digest, target))
@@ -40,14 +56,58 @@ class CodeCache:
         return await asyncio.shield(waiting)
 
     async def _fetch(self, digest: str, target: Path) -> Path:
-        archive = await self._ground.store.read(lambda tx: blobs.load(tx, digest))
+        def load(tx: ReadTx) -> bytes | None:
+            return None if blobs.find_size(tx, digest) is None else blobs.load(tx, digest)
+
+        archive = await self._ground.store.read(load)
+        if archive is None:
+            raise FunctionChanged
+        if self._sizes is None:
+            self._sizes = await asyncio.to_thread(look_through, self.folder)
         await asyncio.to_thread(unpack, archive, target)
+        self._sizes[digest] = await asyncio.to_thread(measure, target)
+        await self._evict(digest)
         return target
+
+    async def _evict(self, newest: str) -> None:
+        assert self._sizes is not None
+        excess = sum(self._sizes.values()) - limits.CODE_CACHE_BYTES_MAX
+        if excess <= 0:
+            return
+        kept, doomed = self._in_use(), []
+        for digest in list(self._sizes):
+            if excess <= 0:
+                break
+            if digest != newest and digest not in kept:
+                # Renamed at once, so that nobody who looks for it from now on finds it half gone.
+                folder = self.folder / digest
+                doomed.append(folder.rename(folder.with_name(digest + _DOOMED)))
+                excess -= self._sizes.pop(digest)
+        for folder in doomed:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def look_through(folder: Path) -> dict[str, int]:
+    """Return the sizes of the unpacked archives, oldest first, and remove what an earlier server left half done."""
+    found: list[tuple[float, str, int]] = []
+    for entry in folder.iterdir() if folder.exists() else ():
+        if entry.name.endswith((_DRAFT, _DOOMED)):
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            found.append((entry.stat().st_mtime, entry.name, measure(entry)))
+    return {name: size for _, name, size in sorted(found)}
+
+
+def measure(folder: Path) -> int:
+    """Return how many bytes the files below a folder take on disk."""
+    return sum(
+        Path(parent, name).lstat().st_blocks * 512 for parent, _, names in os.walk(folder) for name in (*names, ".")
+    )
 
 
 def unpack(archive: bytes, target: Path) -> None:
     """Unpack `archive` into the new folder `target`. Raises ServiceError, and leaves nothing, if it cannot be."""
-    draft = target.with_name(f"{target.name}.{os.getpid()}.draft")
+    draft = target.with_name(f"{target.name}.{os.getpid()}{_DRAFT}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:

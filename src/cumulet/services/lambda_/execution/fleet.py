@@ -42,6 +42,8 @@ class Room:
     idle_expiry_s: float
     idle_elsewhere: Sequence[Member] = ()
     """Idle environments of other functions, oldest use first: they give way when the machine is full."""
+    present_revision_id: str | None = None
+    """The function's revision, if it is known that environments of any other will not be asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,14 @@ def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room,
     return stops + assigns + starts
 
 
+def _is_past(member: Member, room: Room) -> bool:
+    return room.present_revision_id is not None and member.revision_id != room.present_revision_id
+
+
 def _is_spent(member: Member, wanted: set[str], room: Room, now_s: float) -> bool:
     return (
         # A demand tells which revision is the present one. An older one may wait for its own: that is served first.
-        (len(wanted) > 0 and member.revision_id not in wanted)
+        (member.revision_id not in wanted and (len(wanted) > 0 or _is_past(member, room)))
         or now_s >= member.expires_s
         or now_s - member.last_used_s >= room.idle_expiry_s
     )

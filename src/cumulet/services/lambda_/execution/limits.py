@@ -10,7 +10,10 @@ FILE_DESCRIPTORS_MAX = 1_024
 PROCESSES_MAX = 1_024
 
 INIT_TIMEOUT_S = 10.0
-"""An environment that has not asked for its first event by then is ended."""
+"""An environment that has not asked for its first event by then is ended, and another tries inside the invocation.
+
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+"""
 
 LOG_EVENT_BYTES_MAX = 256 * 1024
 LOG_EVENT_OVERHEAD_BYTES = 26
@@ -40,6 +43,9 @@ SWEEP_S = 5.0
 SPARE_SLOTS = 100
 """Users for environments beyond ENVIRONMENTS_MAX: those that are being ended still have theirs."""
 
+CODE_CACHE_BYTES_MAX = 2 * 1024 * 1024 * 1024
+"""Unpacked code on disk; what environments use stays beyond it."""
+
 KILL_GRACE_S = 5.0
 
 CREDENTIALS_MARGIN_S = 15 * 60
@@ -48,7 +54,7 @@ CREDENTIALS_MARGIN_S = 15 * 60
 MEMORY_SAMPLE_S = 0.05
 """How often the memory of busy environments is looked at.
 
-The limit is on what is resident, which a fork shares with its fork server (about 40 MB). A function
+The limit is on what is resident, and a runtime has about 40 MB in common with its fork server. A function
 can pass it by what it touches between two looks; a control group would be exact, and is not available everywhere.
 """
 

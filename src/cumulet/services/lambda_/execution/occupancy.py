@@ -74,17 +74,20 @@ class Environment:
         self,
         number: int,
         slot: int,
-        scope: Scope,
         version: VersionRecord,
-        stream_name: str,
+        stream: LogStream,
         keeper: Keeper,
         shipper: LogShipper,
         clock: Clock,
+        *,
+        inside_invoke: bool = False,
     ) -> None:
+        """`inside_invoke`: it tries an initialisation again that failed; now the invocation's timeout bounds it."""
         self.number = number
         self.slot = slot
         self.version = version
-        self.stream = LogStream(scope, version.log_group or f"/aws/lambda/{version.function_name}", stream_name)
+        self.stream = stream
+        self.inside_invoke = inside_invoke
         self.state = State.STARTING
         self.last_used_s = clock.monotonic_s()
         self.init_failure: InitFailure | None = None
@@ -103,6 +106,8 @@ class Environment:
         self._init_ms: float | None = None
         self._init_error: tuple[bytes, str] | None = None
         self._sampled_kb = 0
+        self._delay_s = 0.0
+        """What of the first invocation's time its initialisation has taken."""
 
     def as_member(self) -> Member:
         """Return what the planner sees of it."""
@@ -134,7 +139,8 @@ class Environment:
         if self.state is State.STOPPING:
             self._sandbox.kill()
         elif self.state is State.STARTING:
-            self._timer = self._loop.call_later(limits.INIT_TIMEOUT_S, self._init_took_too_long)
+            allowed_s = self.version.timeout_s if self.inside_invoke else limits.INIT_TIMEOUT_S
+            self._timer = self._loop.call_later(allowed_s, self._init_took_too_long)
 
     def abandon(self) -> None:
         """Let go of an environment whose start has failed."""
@@ -178,24 +184,26 @@ class Environment:
             self._timer = None
 
     def _fail_init(self, words: str) -> None:
-        init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         if self._init_error is not None:
             body, error_type = self._init_error
-            self.init_failure = InitFailure(lambda request_id: body, "error", error_type, init_ms)
+            self._note_init_failure(lambda request_id: body, "error", error_type)
         else:
-            self.init_failure = InitFailure(
-                lambda request_id: report.exit_error(request_id, words), "error", "Runtime.ExitError", init_ms, words
+            self._note_init_failure(
+                lambda request_id: report.exit_error(request_id, words), "error", "Runtime.ExitError", words
             )
-        self.log(report.init_report_line(init_ms, "error", self.init_failure.error_type))
 
     def _init_took_too_long(self) -> None:
-        init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         timeout_s = self.version.timeout_s
-        self.init_failure = InitFailure(
-            lambda request_id: report.timeout_error(request_id, timeout_s), "timeout", "", init_ms
-        )
-        self.log(report.init_report_line(init_ms, "timeout", ""))
+        self._note_init_failure(lambda request_id: report.timeout_error(request_id, timeout_s), "timeout", "")
         self.stop()
+
+    def _note_init_failure(
+        self, payload: Callable[[str], bytes], status: str, error_type: str, words: str = ""
+    ) -> None:
+        init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
+        self.init_failure = InitFailure(payload, status, error_type, init_ms, words)
+        phase = "invoke" if self.inside_invoke else "init"
+        self.log(report.init_report_line(init_ms, phase, status, error_type))
 
     def report_init_failure(self, job: Job) -> None:
         """Answer the invocation for which this environment was started, and log that."""
@@ -206,6 +214,8 @@ class Environment:
         self.log(report.start_line(request_id, job.version.version))
         if failure.words:
             self.log(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
+        elif failure.status == "timeout":
+            self.log(report.timeout_line(self._clock.now_ms(), request_id, job.version.timeout_s))
         self._log_end(request_id, failure.init_ms, None, failure.status, failure.error_type)
         job.finish(InvocationResult(payload, "Unhandled", self._tail.take(), job.version.version))
 
@@ -220,13 +230,14 @@ class Environment:
             self._sandbox.thaw()
         invocation = job.invocation
         self.log(report.start_line(invocation.request_id, job.version.version))
-        self._began_s = self._clock.monotonic_s()
-        self._timer = self._loop.call_later(job.version.timeout_s, self._took_too_long)
+        delay_s, self._delay_s = self._delay_s, 0.0
+        self._began_s = self._clock.monotonic_s() - delay_s
+        self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
         self._api.deliver(
             Delivery(
                 invocation.request_id,
                 # The bootstrap compares it with its own clock, which nobody moves.
-                self._clock.outside_ms() + job.version.timeout_s * 1000,
+                self._clock.outside_ms() + int((job.version.timeout_s - delay_s) * 1000),
                 invocation.invoked_arn or job.version.arn,
                 job.trace_header,
                 invocation.client_context,
@@ -237,7 +248,11 @@ class Environment:
     def on_poll(self) -> None:
         """The runtime wants its next event."""
         if self.state is State.STARTING:
-            self._init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
+            init_s = self._clock.monotonic_s() - self._began_s
+            if self.inside_invoke:
+                self._delay_s = init_s
+            else:
+                self._init_ms = init_s * 1000
         elif self.state is not State.BUSY:
             return
         self._disarm()
@@ -298,20 +313,17 @@ class Environment:
         """End it if it uses more memory than it may."""
         if self._sandbox is None or self.state not in (State.BUSY, State.STARTING):
             return
-        resident_kb = self._sandbox.resident_kb()
-        self._sampled_kb = max(self._sampled_kb, resident_kb)
-        if resident_kb <= self.version.memory_mb * 1024:
+        used_kb = self._sandbox.used_kb(self.version.memory_mb * 1024)
+        self._sampled_kb = max(self._sampled_kb, used_kb)
+        if used_kb <= self.version.memory_mb * 1024:
             return
         words = report.exit_words(None)
         if self.state is State.STARTING:
-            init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
-            self.init_failure = InitFailure(
+            self._note_init_failure(
                 lambda request_id: report.exit_error(request_id, words, "Runtime.OutOfMemory"),
                 "error",
                 "Runtime.OutOfMemory",
-                init_ms,
             )
-            self.log(report.init_report_line(init_ms, "error", "Runtime.OutOfMemory"))
         elif self._job is not None:
             self._fail(words, "Runtime.OutOfMemory")
         self.stop()

@@ -6,6 +6,10 @@ from cumulet.scope import Scope
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 
 
+class FunctionChanged(Exception):
+    """The function was changed or deleted, and its code with it, before the invocation could begin: look again."""
+
+
 class ExecutionPlane(Protocol):
     """Runs functions. Owns environments, processes and their logs; owns no records."""
 
@@ -25,6 +29,7 @@ class ExecutionPlane(Protocol):
         """Return the invocation's result.
 
         Raises ServiceError for what AWS answers instead of a result: TooManyRequestsException, InvalidZipFileException,
-        CodeArtifactUserFailedException... A failing handler is a result, not an error.
+        CodeArtifactUserFailedException... A failing handler is a result, not an error. Raises FunctionChanged if
+        `version` is no longer there to be run.
         """
         ...

@@ -22,10 +22,10 @@ def init_start_line(runtime: str, region: str, patch: str) -> str:
     return f"INIT_START Runtime Version: {version}\tRuntime Version ARN: arn:aws:lambda:{region}::runtime:{digest}\n"
 
 
-def init_report_line(init_ms: float, status: str, error_type: str) -> str:
-    """Return the line about an initialisation that failed."""
+def init_report_line(init_ms: float, phase: str, status: str, error_type: str) -> str:
+    """Return the line about an initialisation that failed, in the phase "init" or, tried again, "invoke"."""
     error = f"\tError Type: {error_type}" if error_type else ""
-    return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {status}{error}\n"
+    return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: {phase}\tStatus: {status}{error}\n"
 
 
 def start_line(request_id: str, version: str) -> str:

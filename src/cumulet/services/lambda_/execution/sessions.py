@@ -46,6 +46,10 @@ class RoleSessions:
         session = self._kept[key] = await asyncio.shield(asked)
         return session
 
+    def forget(self, version: VersionRecord) -> None:
+        """Let go of the session of a function that is gone."""
+        self._kept.pop((version.arn, version.role), None)
+
     async def _assume(self, scope: Scope, version: VersionRecord) -> RoleSession:
         lambda_service = Principal.service("lambda.amazonaws.com", source_arn=version.arn, source_account=scope.account)
         try:

@@ -22,12 +22,14 @@ from cumulet.services.lambda_.execution.code import CodeCache
 from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
-from cumulet.services.lambda_.execution.logs import LogShipper
+from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import Environment, Job
+from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_interpreter, own_interpreter
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSessions
-from cumulet.services.lambda_.records import VersionRecord
+from cumulet.services.lambda_.records import FUNCTION_CHANGED, FUNCTIONS, FunctionRecord, VersionRecord
+from cumulet.store.api import ReadTx
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ class Fleet:
     key: str
     members: dict[int, Environment] = field(default_factory=dict)
     waiting: deque[Job] = field(default_factory=deque)
+    present_revision_id: str | None = None
+    """As the function's record last had it, empty if it is gone; None until somebody has had reason to look."""
 
 
 class Supervisor:
@@ -48,7 +52,7 @@ class Supervisor:
         self._ground = ground
         folder = Path(ground.settings.data_dir).resolve() / "run" / "lambda"
         self._folder = folder
-        self._code = CodeCache(ground, folder / "code")
+        self._code = CodeCache(ground, folder / "code", self._code_in_use)
         self._sessions = RoleSessions(ground)
         self._shipper = LogShipper(ground)
         self._fleets: dict[str, Fleet] = {}
@@ -63,6 +67,8 @@ class Supervisor:
         self._alive = 0
         self._quiet = asyncio.Event()
         self._stopping = False
+        self._retiring = False
+        self._stop_listening = ground.store.listen(FUNCTION_CHANGED, self._retire_soon)
 
     # Demand
 
@@ -73,6 +79,8 @@ class Supervisor:
         if fleet is None:
             fleet = self._fleets[key] = Fleet(key)
         fleet.waiting.append(job)
+        if fleet.present_revision_id is not None and fleet.present_revision_id != job.version.revision_id:
+            fleet.present_revision_id = None  # one of the two is old, and we do not know which
         self._plan(fleet)
 
     def withdraw(self, job: Job) -> None:
@@ -100,6 +108,7 @@ class Supervisor:
             starts_at_a_time=0 if self._stopping else limits.STARTS_AT_A_TIME,
             idle_expiry_s=limits.IDLE_EXPIRY_S,
             idle_elsewhere=self._idle_elsewhere(fleet) if self._alive >= limits.ENVIRONMENTS_MAX else (),
+            present_revision_id=fleet.present_revision_id,
         )
         jobs = {job.id: job for job in fleet.waiting}
         actions = plan_fleet(
@@ -130,18 +139,22 @@ class Supervisor:
         ]
         return sorted(idle, key=lambda member: member.last_used_s)
 
-    def _start(self, fleet: Fleet, scope: Scope, version: VersionRecord) -> None:
-        now = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
-        stream_name = f"{now:%Y/%m/%d}/[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
+    def _start(self, fleet: Fleet, scope: Scope, version: VersionRecord, retried: Environment | None = None) -> None:
+        if retried is None:
+            now = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
+            name = f"{now:%Y/%m/%d}/[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
+            stream = LogStream(scope, version.log_group or f"/aws/lambda/{version.function_name}", name)
+        else:
+            stream = retried.stream
         environment = Environment(
             next(self._numbers),
             self._free_slots.popleft(),
-            scope,
             version,
-            stream_name,
+            stream,
             self,
             self._shipper,
             self._ground.clock,
+            inside_invoke=retried is not None,
         )
         fleet.members[environment.number] = environment
         self._fleet_of[environment.number] = fleet
@@ -173,13 +186,13 @@ class Supervisor:
                 "processes": limits.PROCESSES_MAX,
             }
             await environment.start(zygote, session, request, environ)
-        except ServiceError as refused:
+        except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
             _log.exception("an environment could not be started: function=%s", version.arn)
             self._give_up(environment, ServiceError("ServiceException", str(failure), status=500))
 
-    def _give_up(self, environment: Environment, refused: ServiceError) -> None:
+    def _give_up(self, environment: Environment, refused: ServiceError | FunctionChanged) -> None:
         job = self._job_for(environment)
         environment.abandon()
         if job is not None:
@@ -246,10 +259,22 @@ class Supervisor:
             self._sweep_later(limits.FREEZE_AFTER_S)
 
     def on_dead(self, environment: Environment) -> None:
-        """It is gone: answer who waited for it, and plan."""
-        if environment.init_failure is not None and (job := self._job_for(environment)) is not None:
-            environment.report_init_failure(job)
+        """It is gone: answer who waited for it, or have its initialisation tried again, and plan."""
+        if environment.init_failure is not None:
+            if environment.inside_invoke or self._stopping:
+                if (job := self._job_for(environment)) is not None:
+                    environment.report_init_failure(job)
+            else:
+                self._retry(environment)
         self._remove(environment)
+
+    def _retry(self, environment: Environment) -> None:
+        """Try an initialisation once more, in the time of an invocation that waits for it, if one still does."""
+        fleet = self._fleet_of[environment.number]
+        for job in fleet.waiting:
+            if job.version.revision_id == environment.version.revision_id:
+                self._start(fleet, job.scope, job.version, environment)
+                return
 
     def _remove(self, environment: Environment) -> None:
         fleet = self._fleet_of.pop(environment.number)
@@ -266,6 +291,30 @@ class Supervisor:
             # Invocations of other functions may have waited for the room.
             for other in [other for other in self._fleets.values() if other.waiting]:
                 self._plan(other)
+
+    # Functions that change
+
+    def _code_in_use(self) -> set[str]:
+        return {member.version.code_blob for fleet in self._fleets.values() for member in fleet.members.values()}
+
+    def _retire_soon(self) -> None:
+        """A function has changed or is gone: see to it that environments which nobody needs any more end."""
+        if not self._retiring and self._alive and not self._stopping:
+            self._retiring = True
+            self._spawn_task(self._retire())
+
+    async def _retire(self) -> None:
+        self._retiring = False
+        live = [(fleet, next(iter(fleet.members.values()))) for fleet in self._fleets.values() if fleet.members]
+
+        def look(tx: ReadTx) -> list[FunctionRecord | None]:
+            return [FUNCTIONS.find(tx, one.stream.scope, one.version.function_name) for _, one in live]
+
+        for (fleet, one), found in zip(live, await self._ground.store.read(look), strict=True):
+            fleet.present_revision_id = "" if found is None else found.latest.revision_id
+            if found is None:
+                self._sessions.forget(one.version)
+            self._plan(fleet)
 
     # Time
 
@@ -312,6 +361,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End every environment and fork server, and send what they logged."""
         self._stopping = True
+        self._stop_listening()
         for fleet in list(self._fleets.values()):
             while fleet.waiting:
                 fleet.waiting.popleft().fail(ServiceError("ServiceException", "The server stops.", status=500))

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +24,9 @@ class FakeExecution:
     def __init__(self) -> None:
         self.result = InvocationResult(payload=b'{"ok": true}', function_error=None, log_tail=b"START\nEND\n")
         self.invocations: list[tuple[Scope, VersionRecord, Invocation]] = []
+        self.prepared: list[str] = []
+        self.before_each: Callable[[], Awaitable[None]] | None = None
+        """What happens between an invocation's look at the function and its run."""
 
     async def start(self) -> None:
         return None
@@ -31,7 +34,12 @@ class FakeExecution:
     async def stop(self) -> None:
         return None
 
+    def prepare(self, runtime: str) -> None:
+        self.prepared.append(runtime)
+
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
+        if self.before_each is not None:
+            await self.before_each()
         self.invocations.append((scope, version, invocation))
         return self.result
 

@@ -299,3 +299,13 @@ async def test_a_role_must_be_passed(lambda_house: Any) -> None:
 async def _blobs(house: Any) -> int:
     count: int = await house.store.read(lambda tx: len(list(tx.scan(*BLOB_REFS.range(SYSTEM)))))
     return count
+
+
+async def test_a_runtime_is_warmed_when_a_function_first_needs_it(house: Any) -> None:
+    await house.create(Runtime="python3.12")
+    assert house.execution.prepared == ["python3.12"]
+    change = {"FunctionName": "notes", "MemorySize": 256}
+    await house.call("lambda", "UpdateFunctionConfiguration", change)
+    assert house.execution.prepared == ["python3.12"]
+    await house.call("lambda", "UpdateFunctionConfiguration", {**change, "Runtime": "python3.13"})
+    assert house.execution.prepared == ["python3.12", "python3.13"]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from cumulet.errors import InvariantViolated
 from cumulet.services.kit import Principal
+from cumulet.services.lambda_.execution.plane import FunctionChanged
 
 
 async def test_the_answer_of_the_handler_comes_back(house: Any) -> None:
@@ -179,3 +181,42 @@ async def test_another_accounts_function_is_reached_by_its_arn(house: Any) -> No
         "lambda", "Invoke", {"FunctionName": ARN}, principal=stranger, scope=Scope("111111111111", "us-east-1")
     )
     assert house.execution.invocations[0][0].account == "000000000000"
+
+
+async def test_a_function_that_changes_before_its_code_is_read_runs_as_it_is_now(house: Any, make_zip: Any) -> None:
+    await house.create()
+
+    async def change() -> None:
+        house.execution.before_each = None
+        await house.call(
+            "lambda", "UpdateFunctionCode", {"FunctionName": "notes", "ZipFile": make_zip({"app.py": b"new"})}
+        )
+        raise FunctionChanged
+
+    house.execution.before_each = change
+    assert (await house.call("lambda", "Invoke", {"FunctionName": "notes"}))["StatusCode"] == 200
+    now = await house.call("lambda", "GetFunctionConfiguration", {"FunctionName": "notes"})
+    assert [version.revision_id for _, version, _ in house.execution.invocations] == [now["RevisionId"]]
+
+
+async def test_a_function_that_is_deleted_before_its_code_is_read_is_not_found(house: Any) -> None:
+    await house.create()
+
+    async def delete() -> None:
+        await house.call("lambda", "DeleteFunction", {"FunctionName": "notes"})
+        raise FunctionChanged
+
+    house.execution.before_each = delete
+    code, _ = await house.refusal("Invoke", {"FunctionName": "notes"})
+    assert code == "ResourceNotFoundException"
+
+
+async def test_code_that_is_missing_is_a_failure_and_not_a_loop(house: Any) -> None:
+    await house.create()
+
+    async def fail() -> None:
+        raise FunctionChanged
+
+    house.execution.before_each = fail
+    with pytest.raises(InvariantViolated):
+        await house.call("lambda", "Invoke", {"FunctionName": "notes"})

@@ -82,6 +82,7 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         clock = SystemClock()
+        self.scope = SCOPE
         self.neighbours = Neighbours(clock)
         self.store = MemoryStore()
         self.ids = RandomIds()

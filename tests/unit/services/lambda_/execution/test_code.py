@@ -4,11 +4,20 @@ import io
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cumulet.clock import SystemClock
 from cumulet.errors import ServiceError
-from cumulet.services.lambda_.execution.code import unpack
+from cumulet.ids import RandomIds
+from cumulet.services.kit import Ground
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.code import CodeCache, unpack
+from cumulet.services.lambda_.execution.plane import FunctionChanged
+from cumulet.settings import Settings
+from cumulet.store import blobs
+from cumulet.store.memory import MemoryStore
 
 
 def archive(*members: tuple[str, str, int]) -> bytes:
@@ -83,3 +92,46 @@ def test_an_archive_that_was_unpacked_meanwhile(tmp_path: Path) -> None:
     unpack(archive(("a", "1", 0o644)), target)
     assert (target / "a").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["code"]
+
+
+class Shelf:
+    """A code cache over a store, with archives of a known size."""
+
+    def __init__(self, folder: Path, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.used: set[str] = set()
+        operations: Any = None
+        ground = Ground(self.store, SystemClock(), RandomIds(), Settings(data_dir=folder), operations)
+        self.cache = CodeCache(ground, folder, lambda: self.used)
+
+    async def add(self, name: str) -> str:
+        """Return the digest of a new archive that takes 100 KB on disk, unpacked."""
+        packed = archive((name, "x" * 100_000, 0o644))
+        digest = await self.store.write(lambda tx: blobs.save(tx, packed))
+        await self.cache.ensure(digest)
+        return digest
+
+
+async def test_the_code_on_disk_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CODE_CACHE_BYTES_MAX", 350_000)
+    (tmp_path / "abc.1.draft").mkdir()
+    shelf = Shelf(tmp_path)
+    used = await shelf.add("used")
+    shelf.used.add(used)
+    old, wanted = await shelf.add("old"), await shelf.add("wanted")
+    await shelf.cache.ensure(wanted)
+    await shelf.cache.ensure(old)
+    assert not (tmp_path / "abc.1.draft").exists()
+    new = await shelf.add("new")
+    assert {path.name for path in tmp_path.iterdir()} == {used, old, new}
+    # What an earlier server left counts too.
+    again = Shelf(tmp_path, shelf.store)
+    newest = await again.add("newest")
+    assert len(list(tmp_path.iterdir())) == 3
+    assert (tmp_path / newest / "newest").exists()
+
+
+async def test_code_that_nobody_has_any_more_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(FunctionChanged):
+        await Shelf(tmp_path).cache.ensure("0" * 64)
+    assert list(tmp_path.iterdir()) == []

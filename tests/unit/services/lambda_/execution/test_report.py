@@ -37,7 +37,7 @@ def test_lines_about_the_initialisation() -> None:
     assert version == "INIT_START Runtime Version: python:3.11.v7"
     assert arn.startswith("Runtime Version ARN: arn:aws:lambda:eu-west-1::runtime:")
     assert (
-        report.init_report_line(1.005, "timeout", "")
+        report.init_report_line(1.005, "init", "timeout", "")
         == "INIT_REPORT Init Duration: 1.00 ms\tPhase: init\tStatus: timeout\n"
     )
 

@@ -4,10 +4,10 @@ A standalone program of one thread (`python -I -S forkserver.py DESCRIPTOR`), in
 package and may be older (3.9). Its parent talks to it over that descriptor, a socket of packets, each one JSON:
 
     it is told  {"runtime": folder, "isolate": bool, ...}
-    it says     {"ready": true, "isolated": bool, "version": "3.11.7"}    or {"failed": why}
+    it says     {"ready": true, "isolated": bool, "version": "3.11.7"}, or {"no_walls": why} or {"failed": why}
     it is told  {"start": key, ...} with the output pipe as a passed descriptor
     it says     {"started": key, "pid": pid of the guard} or {"failed": why, "start": key}
-    a guard     {"exited": key, "status": wait status of the runtime}
+    a guard     {"exited": key, "status": wait status of the runtime, "peak_kb": its largest resident size}
     it says     {"gone": key}                       nothing of that environment is left
 
 Between it and a runtime stands a guard: process 1 of the environment's namespace, which reaps orphans, tells how the
@@ -84,9 +84,13 @@ class ForkServer:
     def run(self) -> None:
         """Serve until the parent is gone."""
         if self._settings["isolate"]:
-            self._isolation = self._walls.Isolation(
-                self._settings["scratch"], self._settings["code_cache"], self._settings["visible"]
-            )
+            try:
+                self._isolation = self._walls.Isolation(
+                    self._settings["scratch"], self._settings["code_cache"], self._settings["visible"]
+                )
+            except OSError as refused:
+                self.say(no_walls=str(refused))
+                return
         import_early()
         sys.path.append(self._settings["python_path"])
         self._sdk.warm_up()
@@ -209,9 +213,9 @@ class ForkServer:
 
     def _watch_isolated(self, key: str, runtime: int) -> None:
         while True:
-            pid, status = os.waitpid(-1, 0)
+            pid, status, usage = os.wait4(-1, 0)
             if pid == runtime:
-                self.say(exited=key, status=status)
+                self.say(exited=key, status=status, peak_kb=usage.ru_maxrss)
                 os._exit(0)  # process 1 ends, and the kernel ends all others of its namespace
 
     def _watch_plain(self, key: str, runtime: int) -> None:
@@ -219,7 +223,8 @@ class ForkServer:
         while signal.sigwait(awaited) != signal.SIGTERM:
             ended = _reap_children()
             if runtime in ended:
-                self.say(exited=key, status=ended[runtime])
+                status, peak_kb = ended[runtime]
+                self.say(exited=key, status=status, peak_kb=peak_kb)
                 break
         while children := _children_of(os.getpid()):
             for pid in children:
@@ -282,14 +287,15 @@ def _kill(pid: int) -> None:
         pass
 
 
-def _reap_children(wait: bool = False) -> dict[int, int]:
-    ended: dict[int, int] = {}
+def _reap_children(wait: bool = False) -> dict[int, tuple[int, int]]:
+    """Return the wait status and the largest resident size (KB) of the children that have ended."""
+    ended: dict[int, tuple[int, int]] = {}
     try:
         while True:
-            pid, status = os.waitpid(-1, 0 if wait and not ended else os.WNOHANG)
+            pid, status, usage = os.wait4(-1, 0 if wait and not ended else os.WNOHANG)
             if pid == 0:
                 return ended
-            ended[pid] = status
+            ended[pid] = status, usage.ru_maxrss
     except ChildProcessError:
         return ended
 

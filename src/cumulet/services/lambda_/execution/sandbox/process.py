@@ -23,15 +23,31 @@ class Sandbox:
         self.on_end: Callable[[], None] = lambda: None
         self._isolated = isolated
         self.has_ended = False
+        self.last_peak_kb = 0
+        """The largest resident size that the runtime had, told when it has ended."""
         self._runtime_status: int | None = None
+        self._frozen: list[int] = []
 
     def freeze(self) -> None:
-        """Stop every process of the group."""
-        self._signal_group(signal.SIGSTOP)
+        """Stop every process, whatever group or session it has made for itself."""
+        if self.has_ended or not self.pid:
+            return
+        # The guard first: from then on nothing is reaped, so no number that we hold becomes another process's.
+        self._frozen = [self.pid]
+        _send(self.pid, signal.SIGSTOP)
+        stopped = {self.pid}
+        while found := [pid for pid in _descendants(self.pid) if pid not in stopped]:
+            for pid in found:  # what was forked while we looked is found by the next look: the stopped do not fork
+                _send(pid, signal.SIGSTOP)
+            stopped.update(found)
+            self._frozen += found
 
     def thaw(self) -> None:
-        """Let the group run on."""
-        self._signal_group(signal.SIGCONT)
+        """Let every process run on."""
+        if not self.has_ended:
+            for pid in self._frozen:
+                _send(pid, signal.SIGCONT)
+        self._frozen = []
 
     def kill(self) -> None:
         """End everything. `on_end` is called when nothing is left."""
@@ -49,34 +65,29 @@ class Sandbox:
             self._forget()
             self.on_end()
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        if not self.has_ended and self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
-
     def peak_kb(self) -> int:
         """Return the largest resident size that the runtime has had, in KB; 0 where the machine does not tell."""
         if self._runtime_status is None and not self._open_status():
-            return 0
+            return self.last_peak_kb
         assert self._runtime_status is not None
         try:
             text = os.pread(self._runtime_status, 4096, 0)
         except ProcessLookupError:
-            return 0
+            return self.last_peak_kb
         at = text.find(b"VmHWM:")
-        return int(text[at + 6 : text.index(b"kB", at)]) if at >= 0 else 0
+        return int(text[at + 6 : text.index(b"kB", at)]) if at >= 0 else self.last_peak_kb
 
-    def resident_kb(self) -> int:
-        """Return the resident size of the runtime and everything below it, in KB; 0 where the machine does not tell."""
-        total, waiting = 0, _children(self.pid)
-        while waiting:
-            pid = waiting.pop()
-            try:
-                total += int(Path(f"/proc/{pid}/statm").read_bytes().split(None, 2)[1]) * PAGE_KB
-            except (OSError, IndexError):
-                continue
-            waiting += _children(pid)
-        return total
+    def used_kb(self, enough_kb: int) -> int:
+        """Return the memory of the runtime and everything below it, in KB; 0 where the machine does not tell.
+
+        A page that processes share counts once, as in a control group. That is dear to find out, so a sum of resident
+        sizes up to `enough_kb` will do: it is never too small.
+        """
+        below = _descendants(self.pid)
+        total = sum(map(_resident_kb, below))
+        if total <= enough_kb or len(below) < 2:
+            return total
+        return _resident_kb(below[0]) + sum(map(_share_kb, below[1:]))
 
     def _open_status(self) -> bool:
         children = _children(self.pid)
@@ -92,6 +103,36 @@ class Sandbox:
         if self._runtime_status is not None:
             os.close(self._runtime_status)
             self._runtime_status = None
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _resident_kb(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split(None, 2)[1]) * PAGE_KB
+    except (OSError, IndexError):
+        return 0
+
+
+def _share_kb(pid: int) -> int:
+    """Return a process's memory in KB, of each shared page only its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
+    except OSError:
+        return 0
+    at = text.find(b"Pss:")
+    return int(text[at + 4 : text.index(b"kB", at)]) if at >= 0 else 0
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return every process below `pid`; its own children come first, in the order in which they were forked."""
+    found = _children(pid)
+    for one in found:  # grows as we go
+        found += _children(one)
+    return found
 
 
 def _children(pid: int) -> list[int]:

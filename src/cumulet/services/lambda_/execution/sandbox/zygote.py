@@ -28,6 +28,10 @@ _isolation_refused = False
 """Whether this machine has refused namespaces; asked once in the life of the server."""
 
 
+class NoWalls(OSError):
+    """The kernel does not permit namespaces: another try would end the same."""
+
+
 class Zygote:
     """One fork server process. Start it, then `spawn`; `close` ends it with every sandbox that it made."""
 
@@ -52,10 +56,12 @@ class Zygote:
         if not _isolation_refused:
             try:
                 if os.geteuid() != 0:
-                    raise OSError("only root may make them")
+                    raise NoWalls("only root may make them")
                 await self._launch(isolate=True)
                 return
-            except OSError as refused:
+            except NoWalls as refused:
+                # Only the kernel's own word counts: an interpreter that fails or is slow must not cost all others
+                # their walls.
                 _isolation_refused = True
                 _log.warning(
                     "Functions run without walls around them, since this machine refuses namespaces (%s): "
@@ -96,7 +102,11 @@ class Zygote:
                 }
             ).encode()
         )
-        told = await asyncio.wait_for(asyncio.shield(self._ready), READY_TIMEOUT_S)
+        try:
+            told = await asyncio.wait_for(asyncio.shield(self._ready), READY_TIMEOUT_S)
+        except OSError:
+            self._end()
+            raise
         self.isolated, self.version = told["isolated"], told["version"]
 
     def _link(self, sdk: dict[str, str]) -> Path:
@@ -113,15 +123,16 @@ class Zygote:
 
         `on_end` is called when nothing is left of it, never before this has returned.
         """
-        assert self._socket is not None
-        started: asyncio.Future[int] = self._loop.create_future()
-        self._starting[key] = started
-        self._sandboxes[key] = sandbox = Sandbox(isolated=self.isolated)
         packet = json.dumps({"start": key, **request}).encode()
         if len(packet) > PACKET_BYTES_MAX:
             raise ServiceError("InvalidParameterValueException", "The environment is too large to be passed on.")
+        started: asyncio.Future[int] = self._loop.create_future()
+        self._starting[key] = started
+        self._sandboxes[key] = sandbox = Sandbox(isolated=self.isolated)
         try:
             while True:
+                if self._socket is None:
+                    raise OSError("the fork server ended")
                 try:
                     socket.send_fds(self._socket, [packet], [output])
                     break
@@ -155,9 +166,10 @@ class Zygote:
 
     def _told(self, packet: dict[str, Any]) -> None:
         if (key := packet.get("exited")) is not None:
-            self._sandboxes[key].status = packet["status"]
+            self._sandboxes[key].status, self._sandboxes[key].last_peak_kb = packet["status"], packet["peak_kb"]
         elif (key := packet.get("gone")) is not None:
-            self._sandboxes.pop(key).end()
+            if (sandbox := self._sandboxes.pop(key, None)) is not None:  # one that failed to start has been told
+                sandbox.end()
         elif (key := packet.get("started")) is not None:
             if not (waiting := self._starting.pop(key)).done():
                 waiting.set_result(packet["pid"])
@@ -167,7 +179,8 @@ class Zygote:
             self._sandboxes.pop(key)
             self._starting.pop(key).set_exception(OSError(packet["failed"]))
         elif not self._ready.done():
-            self._ready.set_exception(OSError(packet["failed"]))
+            refused = packet.get("no_walls")
+            self._ready.set_exception(OSError(packet["failed"]) if refused is None else NoWalls(refused))
 
     def _lost(self) -> None:
         self._end()

@@ -106,6 +106,9 @@ API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kin
 LOG_GROUP = _family(80, "log group", "group_name", "a log group with its retention")
 LOG_STREAM = _family(81, "log stream", "group_id stream_name", "a log stream")
 LOG_EVENT = _family(82, "log event", "group_id stream_id timestamp_ms sequence", "one log event")
+LOG_EXPIRING = _family(
+    83, "expiring log group", "account region group_name", "(system scope) a log group with a retention, to sweep"
+)
 
 # CloudFormation
 CFN_STACK = _family(90, "stack", "stack_id", "a stack with its template, parameters, resources and outputs")

@@ -7,11 +7,15 @@ from cumulet.services.kit import Ground, Service
 
 
 def build(ground: Ground) -> Service:
-    """Return the service. It has no live part: whoever follows a log asks again when the store hints at `logs`."""
+    """Return the service. Its live part sweeps; who follows a log asks again when the store hints at `logs`."""
     from cumulet.services.kit import collect
     from cumulet.services.logs import events, groups, retention, search, streams, tags
 
     # AWS answers a denied caller of this service with status 400.
     return Service(
-        "logs", collect(events, groups, retention, search, streams, tags), iam_prefix="logs", denied_status=400
+        "logs",
+        collect(events, groups, retention, search, streams, tags),
+        iam_prefix="logs",
+        denied_status=400,
+        plane=retention.LogsPlane(ground),
     )

@@ -3,10 +3,20 @@
 from typing import Any
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.scope import SYSTEM
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.logs.arns import group_arn, group_resource
 from cumulet.services.logs.limits import DESCRIBE_DEFAULT
-from cumulet.services.logs.records import EVENTS, GROUPS, STREAMS, LogGroup, get_group, invalid_token, scan_named
+from cumulet.services.logs.records import (
+    EVENTS,
+    EXPIRING,
+    GROUPS,
+    STREAMS,
+    LogGroup,
+    get_group,
+    invalid_token,
+    scan_named,
+)
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -35,6 +45,7 @@ def delete_log_group(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove a group with its streams and events."""
     group = get_group(tx, call.scope, params["logGroupName"])
     GROUPS.delete(tx, call.scope, group.name)
+    EXPIRING.delete(tx, SYSTEM, *call.scope, group.name)
     STREAMS.delete_all(tx, call.scope, group.id)
     EVENTS.delete_all(tx, call.scope, group.id)
     return {}

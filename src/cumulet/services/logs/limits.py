@@ -44,3 +44,10 @@ RETENTION_DAYS = (
     3653,
 )
 DAY_MS = 24 * 60 * 60 * 1000
+
+SWEEP_EVERY_SECONDS = 3600
+"""AWS says that expired events are deleted within 72 hours."""
+
+SWEPT_EVENTS_MAX = 1000
+SWEPT_STREAMS_MAX = 1000
+"""How much one transaction of the sweep removes, and looks at. Ours: some milliseconds of the event loop."""

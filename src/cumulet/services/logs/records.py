@@ -14,7 +14,7 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Call, Params
 from cumulet.services.logs.limits import DAY_MS
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import LOG_EVENT, LOG_GROUP, LOG_STREAM
+from cumulet.store.keyspace import LOG_EVENT, LOG_EXPIRING, LOG_GROUP, LOG_STREAM
 from cumulet.store.records import Records
 from cumulet.store.tuples import Element
 
@@ -58,9 +58,18 @@ class LogEvent(msgspec.Struct, array_like=True):
     message: str
 
 
+class ExpiringGroup(msgspec.Struct, array_like=True):
+    """Where a group with a retention lies, for the sweep."""
+
+    account: str
+    region: str
+    group_name: str
+
+
 GROUPS = Records(LOG_GROUP, LogGroup)
 STREAMS = Records(LOG_STREAM, LogStream)
 EVENTS = Records(LOG_EVENT, LogEvent)
+EXPIRING = Records(LOG_EXPIRING, ExpiringGroup)
 
 
 def time_range(call: Call, group: LogGroup, params: Params) -> tuple[int, int]:

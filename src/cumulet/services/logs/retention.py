@@ -3,23 +3,32 @@
 Expired events are never returned, swept or not: readers start at `LogGroup.kept_since_ms`.
 """
 
-from cumulet.errors import ServiceError
-from cumulet.scope import Scope
-from cumulet.services.kit import Call, Output, Params, operation
+import asyncio
+import logging
+from functools import partial
+from typing import NamedTuple
+
+from cumulet.errors import InvariantViolated, ServiceError
+from cumulet.scope import SYSTEM, Scope
+from cumulet.services.kit import Call, Ground, Output, Params, operation
 from cumulet.services.logs.arns import group_resource
 from cumulet.services.logs.events import event_bytes
-from cumulet.services.logs.limits import RETENTION_DAYS
+from cumulet.services.logs.limits import RETENTION_DAYS, SWEEP_EVERY_SECONDS, SWEPT_EVENTS_MAX, SWEPT_STREAMS_MAX
 from cumulet.services.logs.records import (
     EVENTS,
+    EXPIRING,
     GROUPS,
     STREAMS,
     TIMESTAMP_MS_MAX,
+    ExpiringGroup,
     LogGroup,
     LogStream,
     get_group,
     scan_events,
 )
-from cumulet.store.api import WriteTx
+from cumulet.store.api import Store, StoreError, WriteTx
+
+_log = logging.getLogger(__name__)
 
 
 @operation("PutRetentionPolicy", resource=group_resource, params="logGroupName retentionInDays")
@@ -33,6 +42,7 @@ def put_retention_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     group = get_group(tx, call.scope, params["logGroupName"])
     group.retention_days = days
     GROUPS.save(tx, call.scope, group.name, record=group)
+    EXPIRING.save(tx, SYSTEM, *call.scope, group.name, record=ExpiringGroup(*call.scope, group.name))
     return {}
 
 
@@ -42,20 +52,78 @@ def delete_retention_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     group = get_group(tx, call.scope, params["logGroupName"])
     group.retention_days = None
     GROUPS.save(tx, call.scope, group.name, record=group)
+    EXPIRING.delete(tx, SYSTEM, *call.scope, group.name)
     return {}
 
 
-def sweep(tx: WriteTx, scope: Scope, now_ms: int, limit: int) -> int:
-    """Remove up to `limit` expired events of one scope; return how many. Fewer than `limit` means that all are gone."""
+class LogsPlane:
+    """Removes expired events, now and then."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to sweep."""
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep_for_ever())
+
+    async def stop(self) -> None:
+        """Stop sweeping; what is left is removed the next time."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await sweep(self.ground.store, self.ground.clock.now_ms())
+            except (StoreError, InvariantViolated):
+                _log.exception("expired log events could not be removed")
+            await self.ground.clock.sleep(SWEEP_EVERY_SECONDS)
+
+
+async def sweep(store: Store, now_ms: int) -> int:
+    """Remove every event that has expired, in steps that hold nobody up; return how many there were."""
     removed = 0
-    for group in list(GROUPS.scan(tx, scope)):
-        kept_since_ms = group.kept_since_ms(now_ms)
-        for stream in list(STREAMS.scan(tx, scope, group.id)):
-            if removed == limit:
-                return removed
-            if stream.first_event_ms is not None and stream.first_event_ms < kept_since_ms:
-                removed += _sweep_stream(tx, scope, group, stream, kept_since_ms, limit - removed)
+    for group in await store.read(lambda tx: list(EXPIRING.scan(tx, SYSTEM))):
+        step = Step(0, "")
+        while step.behind is not None:
+            step = await store.write(partial(run_step, group=group, behind=step.behind, now_ms=now_ms))
+            removed += step.removed
     return removed
+
+
+class Step(NamedTuple):
+    """What one transaction of the sweep did: how many events went, and behind which stream the next one begins."""
+
+    removed: int
+    behind: str | None
+    """None at the end of the group."""
+
+
+def run_step(
+    tx: WriteTx,
+    *,
+    group: ExpiringGroup,
+    behind: str,
+    now_ms: int,
+    events_max: int = SWEPT_EVENTS_MAX,
+    streams_max: int = SWEPT_STREAMS_MAX,
+) -> Step:
+    """Remove expired events from the streams of a group whose names come after `behind`, up to a number of either."""
+    scope = Scope(group.account, group.region)
+    found = GROUPS.find(tx, scope, group.group_name)
+    if found is None:
+        return Step(0, None)
+    kept_since_ms, removed = found.kept_since_ms(now_ms), 0
+    streams = list(STREAMS.scan(tx, scope, found.id, behind=(found.id, behind), limit=streams_max))
+    for stream in streams:
+        if stream.first_event_ms is not None and stream.first_event_ms < kept_since_ms:
+            removed += _sweep_stream(tx, scope, found, stream, kept_since_ms, events_max - removed)
+        if removed == events_max:
+            return Step(removed, behind)  # this stream may have more
+        behind = stream.name
+    return Step(removed, behind if len(streams) == streams_max else None)
 
 
 def _sweep_stream(tx: WriteTx, scope: Scope, group: LogGroup, stream: LogStream, kept_since_ms: int, limit: int) -> int:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.logs.retention import sweep
+from cumulet.scope import SYSTEM
+from cumulet.services.logs.records import EXPIRING, ExpiringGroup
+from cumulet.services.logs.retention import run_step, sweep
 from harness import SCOPE, House
 
 HOUR_MS = 3_600_000
@@ -277,13 +279,63 @@ async def test_expired_events_are_gone_and_swept(logs: Logs) -> None:
     assert messages(await logs.get("a", startFromHead=True)) == ["young"]
     assert messages(await logs.filter()) == ["young"]
 
-    removed = [await logs.house.store.write(lambda tx: sweep(tx, SCOPE, logs.now_ms, 1)) for _ in range(3)]
+    removed = [await sweep(logs.house.store, logs.now_ms) for _ in range(2)]
     await logs("DeleteRetentionPolicy", logGroupName=GROUP)
 
-    assert removed == [1, 1, 0]
+    assert removed == [2, 0]
     assert messages(await logs.get("a", startFromHead=True)) == ["young"]
     [group] = (await logs("DescribeLogGroups"))["logGroups"]
     assert group["storedBytes"] == len("young") + 26
+
+
+@pytest.mark.parametrize(
+    ("events_max", "streams_max", "steps"), [(1, 9, [1, 1, 1, 1, 0]), (9, 1, [2, 2, 0]), (2, 1, [2, 0, 2, 0, 0])]
+)
+async def test_a_sweep_goes_in_bounded_steps(logs: Logs, events_max: int, streams_max: int, steps: list[int]) -> None:
+    for stream in ("a", "b"):
+        await logs.put(stream, (0, "old"), (1, "old too"), (HOUR_MS, "young"))
+    await logs("PutRetentionPolicy", logGroupName=GROUP, retentionInDays=1)
+    logs.house.clock.advance(24 * 3600 + 60)
+    group, behind, removed = ExpiringGroup(*SCOPE, GROUP), "", []
+    while behind is not None:
+        step = await logs.house.store.write(
+            lambda tx, behind=behind: run_step(
+                tx, group=group, behind=behind, now_ms=logs.now_ms, events_max=events_max, streams_max=streams_max
+            )
+        )
+        removed.append(step.removed)
+        behind = step.behind
+    assert removed == steps
+    assert messages(await logs.filter()) == ["young", "young"]
+
+
+async def test_the_running_service_sweeps_by_the_clock(logs: Logs) -> None:
+    await logs.put("a", (0, "old"), (HOUR_MS, "young"))
+    await logs("PutRetentionPolicy", logGroupName=GROUP, retentionInDays=1)
+
+    async def stored() -> int:
+        for _ in range(10):
+            await asyncio.sleep(0)  # the sweep's turns
+        [group] = (await logs("DescribeLogGroups"))["logGroups"]
+        return int(group["storedBytes"])
+
+    before = await stored()
+    logs.house.clock.advance(24 * 3600 + 60)
+    after = await stored()
+    await logs.house.dispatcher.stop()
+    logs.house.clock.advance(48 * 3600)
+
+    assert (before, after) == (len("oldyoung") + 52, len("young") + 26)
+    assert await stored() == after
+
+
+async def test_what_is_deleted_or_kept_for_ever_is_not_swept(logs: Logs) -> None:
+    await logs("PutRetentionPolicy", logGroupName=GROUP, retentionInDays=1)
+    await logs("DeleteRetentionPolicy", logGroupName=GROUP)
+    await logs("CreateLogGroup", logGroupName="gone")
+    await logs("PutRetentionPolicy", logGroupName="gone", retentionInDays=1)
+    await logs("DeleteLogGroup", logGroupName="gone")
+    assert await logs.house.store.read(lambda tx: list(EXPIRING.scan(tx, SYSTEM))) == []
 
 
 async def test_groups_are_described_with_aws_members_and_paged(logs: Logs) -> None:

@@ -1,8 +1,8 @@
 """The fleet planner: within its limits, no demand forgotten, and done when it is done."""
 
-import dataclasses
 from collections import Counter
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,13 @@ def situations(draw: st.DrawFn) -> tuple[list[Demand], list[Member], Room]:
         for n in range(draw(st.integers(0, 6)))
     ]
     elsewhere = [Member(1000 + n, "x", State.READY, float(n), NOW_S + 5000) for n in range(draw(st.integers(0, 3)))]
-    room = Room(draw(st.integers(-1, 8)), draw(st.integers(0, 4)), draw(st.sampled_from([300.0, 2000.0])), elsewhere)
+    room = Room(
+        draw(st.integers(-1, 8)),
+        draw(st.integers(0, 4)),
+        draw(st.sampled_from([300.0, 2000.0])),
+        elsewhere,
+        draw(st.sampled_from([None, "", "new"])),
+    )
     return demands, members, room
 
 
@@ -77,11 +83,11 @@ def test_every_demand_is_served_in_order_of_its_revision_if_environments_come_an
     situation: tuple[list[Demand], list[Member], Room],
 ) -> None:
     demands, members, room = situation
-    room = dataclasses.replace(room, starts_at_a_time=max(1, room.starts_at_a_time), idle_elsewhere=())
+    room = msgspec.structs.replace(room, starts_at_a_time=max(1, room.starts_at_a_time), idle_elsewhere=())
     capacity = max(1, len(members) + room.environments)
     waiting, living, number, served = list(demands), list(members), 5000, []
     for _ in range(60):
-        now = dataclasses.replace(room, environments=capacity - len(living))
+        now = msgspec.structs.replace(room, environments=capacity - len(living))
         for action in plan_fleet(waiting, living, now, NOW_S):
             if isinstance(action, Stop):
                 living = [member for member in living if member.id != action.member]
@@ -92,12 +98,12 @@ def test_every_demand_is_served_in_order_of_its_revision_if_environments_come_an
                 served.append(action.demand)
                 waiting = [demand for demand in waiting if demand.id != action.demand]
                 living = [
-                    dataclasses.replace(member, state=State.BUSY) if member.id == action.member else member
+                    msgspec.structs.replace(member, state=State.BUSY) if member.id == action.member else member
                     for member in living
                 ]
         # The world moves on: what starts is ready, what is busy has answered, what stops is gone.
         living = [
-            dataclasses.replace(member, state=State.READY, last_used_s=NOW_S)
+            msgspec.structs.replace(member, state=State.READY, last_used_s=NOW_S)
             for member in living
             if member.state is not State.STOPPING
         ]
@@ -114,3 +120,15 @@ def test_with_nothing_to_do_a_second_plan_is_empty(situation: tuple[list[Demand]
     stopped = {action.member for action in plan_fleet([], members, room, NOW_S) if isinstance(action, Stop)}
     left = [member for member in members if member.id not in stopped]
     assert plan_fleet([], left, room, NOW_S) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(situations())
+def test_without_demand_nothing_of_a_past_revision_stays_idle(
+    situation: tuple[list[Demand], list[Member], Room],
+) -> None:
+    _, members, room = situation
+    stopped = {action.member for action in plan_fleet([], members, room, NOW_S) if isinstance(action, Stop)}
+    for member in members:
+        if member.state in IDLE and room.present_revision_id not in (None, member.revision_id):
+            assert member.id in stopped

@@ -6,14 +6,14 @@ revision than the function's present one gets no work and goes as soon as it is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from cumulet.services.lambda_.execution.environment import IDLE, State
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One environment, as far as the planner cares."""
 
     id: int
@@ -24,16 +24,14 @@ class Member:
     """When its credentials run out; it gets no work from then on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """One invocation that waits, for an environment of this revision."""
 
     id: int
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(msgspec.Struct, frozen=True):
     """What the machine allows beyond this fleet."""
 
     environments: int
@@ -46,23 +44,20 @@ class Room:
     """The function's revision, if it is known that environments of any other will not be asked for again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Start an environment of this revision."""
 
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(msgspec.Struct, frozen=True):
     """Give this demand to this environment."""
 
     demand: int
     member: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """End this environment."""
 
     member: int

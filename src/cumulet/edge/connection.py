@@ -85,6 +85,8 @@ class BoundedConnection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         # A client that has said all may still be listening: what it asked for is answered first.
         self._sender_done = True
+        if self._in_body and not self.pipeline:
+            return False  # the rest of its only request will never come
         return bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:

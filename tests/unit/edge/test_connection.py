@@ -76,6 +76,31 @@ async def test_a_body_that_stops_half_way_is_cut(port: int) -> None:
     assert await say(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345") == b""
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("head_seconds_max", "body_silence_seconds_max"):
+        monkeypatch.setattr(ImpatientConnection, name, 60)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_body_whose_sender_has_gone_is_not_waited_for(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+    writer.write_eof()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    await asyncio.wait_for(ImpatientConnection.lost.wait(), 5)
+    writer.close()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_who_has_said_all_is_answered(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345")
+    writer.write_eof()
+    assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"ok")
+    writer.close()
+
+
 async def test_a_second_request_that_stops_half_way_is_cut(port: int) -> None:
     whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     assert (await say(port, whole, b"GET / HTTP/1.1\r\nHo")).endswith(b"\r\n\r\nok")

@@ -19,6 +19,8 @@ from cumulet.wire.message import Request, Response
 
 CODE_PATH = "lambda/code/"
 ADVANCE_SECONDS_MAX = 10 * 366 * 24 * 3600
+CLOCK_MS_MAX = 32_503_680_000_000
+"""The year 3000. Dates have four digits for their year, and whoever renders a later one fails."""
 
 
 class Control:
@@ -83,6 +85,8 @@ class Control:
         seconds = body.get("advance_seconds") if isinstance(body, dict) else None
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= ADVANCE_SECONDS_MAX:
             return _json(400, {"message": f"advance_seconds is a number from 0 to {ADVANCE_SECONDS_MAX}"})
+        if self._ground.clock.now_ms() + seconds * 1000 > CLOCK_MS_MAX:
+            return _json(400, {"message": "the clock does not go beyond the year 3000"})
         self._ground.clock.advance(seconds)
         return _json(200, {"now_ms": self._ground.clock.now_ms()})
 

@@ -1,5 +1,6 @@
 """/_cumulet: what it tells and does for whom."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -39,3 +40,13 @@ async def test_others_see_only_that_it_is_alive(client_ip: str) -> None:
     assert house.clock.now_ms() == before_ms
     assert body_of(health)["status"] == "ok"
     assert not body_of(health).keys() & {"pid", "data_dir"}
+
+
+async def test_the_clock_stays_where_dates_can_be_written() -> None:
+    house = House()
+    control = Control(house.ground)
+    request = Request("POST", "/_cumulet/clock", "", JSON, b'{"advance_seconds": 300000000}')
+    answers = [(await control.answer(request, "clock")).status for _ in range(200)]
+    assert answers == sorted(answers)
+    assert set(answers) == {200, 400}
+    datetime.fromtimestamp(house.clock.now_ms() / 1000, UTC)

@@ -150,7 +150,6 @@ class ForkServer:
             self._spare[1].close()
         for pid in self._guards:
             os.kill(pid, signal.SIGKILL if self._isolation else signal.SIGTERM)
-            os.kill(pid, signal.SIGCONT)
         while _reap_children(wait=True):
             pass
         os._exit(0)

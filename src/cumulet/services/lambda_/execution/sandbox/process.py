@@ -26,28 +26,23 @@ class Sandbox:
         self.last_peak_kb = 0
         """The largest resident size that the runtime had, told when it has ended."""
         self._runtime_status: int | None = None
-        self._frozen: list[int] = []
 
     def freeze(self) -> None:
         """Stop every process, whatever group or session it has made for itself."""
         if self.has_ended or not self.pid:
             return
-        # The guard first: from then on nothing is reaped, so no number that we hold becomes another process's.
-        self._frozen = [self.pid]
-        _send(self.pid, signal.SIGSTOP)
-        stopped = {self.pid}
+        # All but the guard, which only waits, and must hear when the fork server ends.
+        stopped: set[int] = set()
         while found := [pid for pid in _descendants(self.pid) if pid not in stopped]:
             for pid in found:  # what was forked while we looked is found by the next look: the stopped do not fork
                 _send(pid, signal.SIGSTOP)
             stopped.update(found)
-            self._frozen += found
 
     def thaw(self) -> None:
         """Let every process run on."""
-        if not self.has_ended:
-            for pid in self._frozen:
+        if not self.has_ended and self.pid:
+            for pid in _descendants(self.pid):
                 _send(pid, signal.SIGCONT)
-        self._frozen = []
 
     def kill(self) -> None:
         """End everything. `on_end` is called when nothing is left."""
@@ -56,7 +51,6 @@ class Sandbox:
         with contextlib.suppress(ProcessLookupError):
             # Without namespaces the guard itself hunts its descendants down, so it must be able to run.
             os.kill(self.pid, signal.SIGKILL if self._isolated else signal.SIGTERM)
-            os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> None:
         """Nothing is left: say so, once."""

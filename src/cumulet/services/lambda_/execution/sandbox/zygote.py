@@ -89,20 +89,20 @@ class Zygote:
         scratch = self._folder / "root"
         scratch.mkdir(parents=True, exist_ok=True)
         sdk = find_sdk()
-        ours.send(
-            json.dumps(
-                {
-                    "runtime": str(PYTHON_RUNTIME),
-                    "python_path": RUNTIME_FOLDER if isolate else str(self._link(sdk)),
-                    "isolate": isolate,
-                    "scratch": str(scratch),
-                    "code_cache": str(self._code_cache),
-                    "visible": {self._interpreter.prefix: self._interpreter.prefix}
-                    | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()},
-                }
-            ).encode()
-        )
         try:
+            ours.send(
+                json.dumps(
+                    {
+                        "runtime": str(PYTHON_RUNTIME),
+                        "python_path": RUNTIME_FOLDER if isolate else str(self._link(sdk)),
+                        "isolate": isolate,
+                        "scratch": str(scratch),
+                        "code_cache": str(self._code_cache),
+                        "visible": {self._interpreter.prefix: self._interpreter.prefix}
+                        | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()},
+                    }
+                ).encode()
+            )
             told = await asyncio.wait_for(asyncio.shield(self._ready), READY_TIMEOUT_S)
         except OSError:
             self._end()

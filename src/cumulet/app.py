@@ -80,6 +80,6 @@ async def open_app(
         yield AsgiApp(front.answer, front.body_limit, front.too_large)
     finally:
         try:
-            await dispatcher.stop()
+            await dispatcher.stop(first=ALWAYS_RUNNING)  # they call the others
         finally:
             await store.close()

@@ -4,7 +4,7 @@ The edge's last stages and the calls between services are the same three steps; 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -62,12 +62,15 @@ class Dispatcher:
             return built
         return await self._start(name)
 
-    async def stop(self) -> None:
-        """Stop the services that were started, last first; one that cannot be stopped does not keep the others."""
+    async def stop(self, first: Collection[str] = ()) -> None:
+        """Stop the services that were started, `first` and then the last started first.
+
+        One that cannot be stopped does not keep the others.
+        """
         async with AsyncExitStack() as stopping:
-            for service in self._built.values():
-                if service.plane is not None:
-                    stopping.push_async_callback(service.plane.stop)
+            for name in sorted(self._built, key=lambda name: name in first):
+                if (plane := self._built[name].plane) is not None:
+                    stopping.push_async_callback(plane.stop)
 
     async def find_operation(self, service_name: str, name: str) -> tuple[Service, Operation]:
         """Return an operation and its service. Raises NotImplementedHere for what is modelled but not built."""

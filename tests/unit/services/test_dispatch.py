@@ -75,3 +75,22 @@ async def test_a_service_that_cannot_be_stopped_does_not_keep_the_others() -> No
     with pytest.raises(OSError, match="it will not end"):
         await dispatcher.stop()
     assert [plane.stops for plane in planes.values()] == [1, 1, 1]
+
+
+async def test_services_that_call_others_stop_before_them() -> None:
+    order: list[str] = []
+
+    class Plane(SlowPlane):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.may_start.set()
+            self.name = name
+
+        async def stop(self) -> None:
+            order.append(self.name)
+
+    dispatcher = dispatcher_of(caller=Plane("caller"), one=Plane("one"), two=Plane("two"))
+    for name in ("caller", "one", "two"):
+        await dispatcher.service(name)
+    await dispatcher.stop(first=("caller",))
+    assert order == ["caller", "two", "one"]

@@ -10,11 +10,16 @@ from cumulet.services.kit import Ground
 LINGER_SECONDS_MAX = 3.0
 """In real seconds: a client's patience for one answer, not AWS's time."""
 
+STOP_SECONDS_MAX = 10.0
+"""In real seconds. A step that is cut short may have made a resource that no record names yet."""
+
 _log = logging.getLogger(__name__)
 
 
 class CloudFormationPlane:
     """Runs operations that a transaction has recorded; when it starts, those that were cut short."""
+
+    stop_seconds_max = STOP_SECONDS_MAX
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
@@ -26,7 +31,9 @@ class CloudFormationPlane:
             self.launch(Scope(busy.account, busy.region), busy.stack_id, resumed=True)
 
     async def stop(self) -> None:
-        """Let go of what is under way; its records say where it stopped."""
+        """Let what is under way finish, but not for long; then let go of it, and its records say where it stopped."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.stop_seconds_max)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

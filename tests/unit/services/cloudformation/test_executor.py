@@ -298,6 +298,7 @@ async def interrupt(stacks: Stacks, at: str, step: Any) -> None:
     )
     running = asyncio.ensure_future(step)
     await reached.wait()
+    plane.stop_seconds_max = 0  # as if it had been killed
     await plane.stop()
     await asyncio.gather(running, return_exceptions=True)
     resumed = stacks.plane_with(stacks.house.dispatcher)

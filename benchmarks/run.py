@@ -35,6 +35,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 CONNECTIONS = 16
+WARM_UP_SECONDS = 2.0
 ROUND_SECONDS = 0.6
 ROUNDS = 5
 HANDLER = "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"
@@ -184,7 +185,8 @@ class Bench:
     def measure(self, name: str, requests: Callable[[], bytes], connections: int = CONNECTIONS) -> None:
         """Measure throughput in rounds, each beside a round of the bare echo, and latency with one connection."""
         port = self.server.port
-        asyncio.run(load(port, requests, connections, 0.5))
+        # Python specialises its code as it runs: the first seconds of a path are not its pace.
+        asyncio.run(load(port, requests, connections, WARM_UP_SECONDS))
         rates, ratios = [], []
         for _ in range(ROUNDS):
             # In turn, since the machine's speed drifts: only what was measured side by side is compared.

@@ -36,7 +36,7 @@ async def find_principal(
         if service.protocol == "rest-xml":
             return Principal.anonymous()  # S3 has public buckets: the policy decides
         raise sigv4.missing_authentication(request)
-    if not _REGION.fullmatch(claim.region):
+    if not _is_region(claim.region):
         raise ServiceError(_signature_code(service), "Credential should be scoped to a valid region.", status=403)
     # AWS judges a signature's age before it looks for the key.
     sigv4.check_fresh(claim, ground.clock.outside_ms())
@@ -48,7 +48,7 @@ async def find_principal(
             raise _in_words_of(service, ServiceError("UnrecognizedClientException", _INVALID_TOKEN))
         sigv4.verify(request, claim, settings.root_secret_access_key, ground.clock.outside_ms(), service.signing_name)
         return Principal.root(settings.account, key_id)
-    if _ISSUED_KEY_ID.fullmatch(key_id):
+    if _may_be_issued(key_id):
         now_ms = ground.clock.now_ms()
         try:
             identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.security_token, now_ms))
@@ -67,6 +67,16 @@ async def find_principal(
             status=403,
         )
     return _root_of(key_id, settings.account)
+
+
+@lru_cache(maxsize=256)
+def _is_region(name: str) -> bool:
+    return _REGION.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def _may_be_issued(key_id: str) -> bool:
+    return _ISSUED_KEY_ID.fullmatch(key_id) is not None
 
 
 def _is_from_another_site(request: Request) -> bool:

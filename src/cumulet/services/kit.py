@@ -18,7 +18,7 @@ for services whose wire JSON is their value form (DynamoDB), where they are the 
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias
@@ -276,6 +276,8 @@ def as_list(resources: str | Sequence[str]) -> Sequence[str]:
     return (resources,) if isinstance(resources, str) else resources
 
 
-def unsupported(params: Params, supported: Iterable[str]) -> list[str]:
+def unsupported(params: Params, supported: frozenset[str]) -> list[str]:
     """Return the names of given members that are not supported, sorted. None and absent are the same."""
+    if params.keys() <= supported:
+        return []
     return sorted(name for name, value in params.items() if value is not None and name not in supported)

@@ -16,7 +16,7 @@ from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.kit import Call, Output, Params, operation, unsupported
 from cumulet.store.api import ReadTx
 
-_SUPPORTED = ("Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames")
+_SUPPORTED = frozenset({"Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames"})
 
 
 @operation(

@@ -117,13 +117,19 @@ def delete_cors_configuration(call: Call, tx: WriteTx, params: Params) -> Output
     return {}
 
 
-def operations(port: int) -> list[Operation]:
-    """Return the operations whose output tells where the API answers, which only the server's port says."""
+def make_show(port: int) -> Callable[[HttpApi], dict[str, Any]]:
+    """Return the function that renders an API with where it answers, which only the server's port says."""
 
     def show(api: HttpApi) -> dict[str, Any]:
         shown = render(api)
         shown["ApiEndpoint"] = f"http://{api.api_id}.execute-api.localhost:{port}"
         return shown
+
+    return show
+
+
+def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
+    """Return the operations whose output tells where the API answers."""
 
     @operation(
         "CreateApi",
@@ -178,6 +184,4 @@ def operations(port: int) -> list[Operation]:
         return show(api)
 
     # Imported here, since an import is a way to create an API and shows it the same way.
-    from cumulet.services.apigateway.control.v2 import imports
-
-    return [create_api, get_one_api, get_apis, update_api, *imports.operations(show)]
+    return [create_api, get_one_api, get_apis, update_api]

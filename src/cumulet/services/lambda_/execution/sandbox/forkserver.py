@@ -194,7 +194,10 @@ class ForkServer:
             theirs.close()
             data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, 1)
             if not data:
-                os._exit(0)  # the fork server has ended; the runtime reads the same from us
+                # The fork server ends; the runtime hears the same from us, and is gone before we are.
+                ours.close()
+                os.waitpid(runtime, 0)
+                os._exit(0)
             request = json.loads(data)
             if self._isolation:
                 self._isolation.furnish(request["code"], request["tmp_mb"], request["slot"])
@@ -219,16 +222,16 @@ class ForkServer:
 
     def _watch_plain(self, key: str, runtime: int) -> None:
         awaited = {signal.SIGTERM, signal.SIGCHLD}
-        while signal.sigwait(awaited) != signal.SIGTERM:
-            ended = _reap_children()
-            if runtime in ended:
-                status, peak_kb = ended[runtime]
-                self.say(exited=key, status=status, peak_kb=peak_kb)
-                break
+        end: tuple[int, int] | None = None
+        while end is None and signal.sigwait(awaited) != signal.SIGTERM:
+            end = _reap_children().get(runtime)
         while children := _children_of(os.getpid()):
             for pid in children:
                 _kill(pid)
             _reap_children(wait=True)
+        if end is not None:
+            # Not before: who hears of the end may rely on it that nothing of the environment runs any more.
+            self.say(exited=key, status=end[0], peak_kb=end[1])
         os._exit(0)
 
     def _become_runtime(self, line: socket.socket) -> NoReturn:

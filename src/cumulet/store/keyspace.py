@@ -88,6 +88,12 @@ IAM_ACCESS_KEY = _family(13, "access key", "access_key_id", "a user's access key
 # DynamoDB
 DDB_TABLE = _family(20, "table", "table_name", "a table's description; its table_id names its data")
 DDB_ITEM = _family(21, "item", "table_id hash pk sk", "an item as canonical DynamoDB JSON")
+DDB_INDEX_ENTRY = _family(
+    22, "index entry", "table_id index_number hash keys item_key", "what a secondary index projects of an item"
+)
+DDB_ITEM_COLLECTION = _family(
+    23, "item collection", "table_id hash pk", "bytes of a partition and its local index entries, where there are any"
+)
 
 # Lambda
 LAMBDA_FUNCTION = _family(40, "function", "function_name", "a function's configuration and resource policy")

@@ -35,9 +35,46 @@ def locate(table: OpenTable, key: Mapping[str, Value]) -> bytes:
 def locate_item(table: OpenTable, item: Mapping[str, Value]) -> bytes:
     """Return where this whole item belongs. Raises unless it has the table's key attributes, in their types."""
     hash_value = _key_value(item, table.hash_name, table.hash_kind)
-    if table.range_name is None or table.range_kind is None:
-        return _item_key(table, hash_value, None)
-    return _item_key(table, hash_value, _key_value(item, table.range_name, table.range_kind))
+    range_value = None
+    if table.range_name is not None and table.range_kind is not None:
+        range_value = _key_value(item, table.range_name, table.range_kind)
+    place = _item_key(table, hash_value, range_value)
+    if table.indexes:
+        check_index_keys(table, item)
+    return place
+
+
+def check_index_keys(table: OpenTable, item: Mapping[str, Value], updated: bool = False) -> None:
+    """Raise ValidationException if a key attribute of an index is there and cannot be one.
+
+    Absent ones do not matter: the index then does not have the item. `updated` chooses the words: of an update's
+    outcome, or of an item that was sent.
+    """
+    for index in table.indexes.values():
+        for name, kind in index.keys:
+            value = item.get(name)
+            if value is None:
+                continue
+            if kind not in value:
+                invalid_parameter(
+                    f"Type mismatch for Index Key {name} Expected: {kind} Actual: {kind_of(value)} "
+                    f"IndexName: {index.name}"
+                )
+            if not value[kind]:
+                _empty_index_key(index.name, name, kind, updated)
+
+
+def _empty_index_key(index: str, name: str, kind: str, updated: bool) -> NoReturn:
+    what = f"The AttributeValue for a key attribute cannot contain an empty {_KIND_WORDS[kind]} value."
+    if updated:
+        invalid(
+            "One or more parameter values are not valid. The update expression attempted to update a secondary index "
+            f"key to a value that is not supported. {what}"
+        )
+    invalid(
+        "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
+        f"{what} IndexName: {index}, IndexKey: {name}"
+    )
 
 
 class KeyRange(NamedTuple):

@@ -24,7 +24,7 @@ def item_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     """Return the condition keys of a request for items of one table."""
     found: dict[str, str | list[str]] = {}
     try:
-        table = find_table(tx, call.scope, name_of(call, params["TableName"]))
+        table = find_table(tx, call, name_of(call, params["TableName"]))
         attributes, leading = _mentioned(params, table)
     except ServiceError:
         return found
@@ -44,7 +44,7 @@ def batch_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     leading: list[Value] = []
     try:
         for name, requests in params["RequestItems"].items():
-            table = find_table(tx, call.scope, name_of(call, name))
+            table = find_table(tx, call, name_of(call, name))
             for request in _single_requests(requests):
                 more_attributes, more_leading = _mentioned(request, table)
                 attributes |= more_attributes

@@ -4,6 +4,7 @@ A table's data lies under its id, not its name: a table that is deleted and made
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NoReturn
 
@@ -11,17 +12,31 @@ import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
+from cumulet.services.dynamodb.core.index_diff import IndexKeys, KeyAttribute
 from cumulet.services.dynamodb.core.limits import TABLE_NAME_CHARACTERS_MAX, TABLE_NAME_CHARACTERS_MIN
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import DDB_ITEM, DDB_TABLE
+from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_ITEM, DDB_TABLE
 from cumulet.store.records import Records
 
 _DAY_MS = 24 * 60 * 60 * 1000
 TABLE_NAME_PATTERN = "[a-zA-Z0-9_.-]+"
 _TABLE_NAME = re.compile(TABLE_NAME_PATTERN).fullmatch
 _TABLE_ARN = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]+)").fullmatch
+
+
+class Index(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is recorded about one secondary index."""
+
+    name: str
+    number: int
+    """Its own in the table for ever: where its entries lie."""
+    hash_names: tuple[str, ...]
+    range_names: tuple[str, ...]
+    projection: str
+    """ALL, KEYS_ONLY or INCLUDE."""
+    non_key_attributes: tuple[str, ...] = ()
 
 
 class Table(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,6 +63,10 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     """As the client set it; AWS describes the class only then."""
     table_class_since_ms: int | None = None
     tags: dict[str, str] = {}
+    local_indexes: tuple[Index, ...] = ()
+    global_indexes: tuple[Index, ...] = ()
+    indexes_made: int = 0
+    """How many indexes the table ever had: the last number given."""
 
     def decreases_on(self, now_ms: int) -> int:
         """Return how often the throughput was lowered on this day (UTC)."""
@@ -58,7 +77,18 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
 class OpenTable:
     """A table as item operations see it: its record, its keys, and where its items lie."""
 
-    __slots__ = ("hash_kind", "hash_name", "key_names", "prefix", "range_kind", "range_name", "record", "scope")
+    __slots__ = (
+        "hash_kind",
+        "hash_name",
+        "indexes",
+        "key_names",
+        "prefix",
+        "range_kind",
+        "range_name",
+        "record",
+        "scope",
+        "watched",
+    )
 
     def __init__(self, scope: Scope, record: Table) -> None:
         self.scope = scope
@@ -69,6 +99,13 @@ class OpenTable:
         self.range_kind = record.attributes[record.range_name] if record.range_name is not None else None
         self.key_names = (self.hash_name,) if self.range_name is None else (self.hash_name, self.range_name)
         self.prefix = DDB_ITEM.key(scope, record.table_id)
+        self.indexes: Mapping[str, IndexKeys] = {
+            index.name: _open_index(scope, record, self.key_names, index, is_local)
+            for is_local, indexes in ((True, record.local_indexes), (False, record.global_indexes))
+            for index in indexes
+        }
+        self.watched = bool(self.indexes)
+        """Whether a write changes more than the item: `writes.write_item` then needs the item's old image."""
 
     @property
     def arn(self) -> str:
@@ -132,16 +169,16 @@ def check_name(given: str, characters_min: int) -> None:
 
 def open_table(tx: ReadTx, call: Call, given: str) -> OpenTable:
     """Return the table that an item operation names. Raises ResourceNotFoundException if there is none."""
-    table = find_table(tx, call.scope, name_of(call, given))
+    table = find_table(tx, call, name_of(call, given))
     if table is None:
         missing_item_table()
     return table
 
 
-def find_table(tx: ReadTx, scope: Scope, name: str) -> OpenTable | None:
+def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
     """Return the table of that name, or None."""
-    value = tx.get(_table_key(scope, name))
-    return None if value is None else _open(scope, value)
+    value = tx.get(_table_key(call.scope, name))
+    return None if value is None else _open(call.scope, value)
 
 
 def missing_item_table() -> NoReturn:
@@ -152,6 +189,20 @@ def missing_item_table() -> NoReturn:
 def missing_table(name: str) -> NoReturn:
     """Raise what the control plane says of a table that is not there."""
     raise ServiceError("ResourceNotFoundException", f"Requested resource not found: Table: {name} not found")
+
+
+def _open_index(
+    scope: Scope, record: Table, table_key_names: tuple[str, ...], index: Index, is_local: bool
+) -> IndexKeys:
+    return IndexKeys(
+        index.name,
+        DDB_INDEX_ENTRY.key(scope, record.table_id, index.number),
+        tuple([KeyAttribute(name, record.attributes[name]) for name in index.hash_names]),
+        tuple([KeyAttribute(name, record.attributes[name]) for name in index.range_names]),
+        table_key_names,
+        is_local,
+        None if index.projection == "ALL" else index.non_key_attributes,
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -22,16 +22,64 @@ def write_units(before: int, after: int) -> float:
     return float(max(1, -(-max(before, after) // WRITE_UNIT_BYTES)))
 
 
-def render_capacity(level: str | None, table_name: str, units: float) -> dict[str, Any] | None:
-    """Return ConsumedCapacity as ReturnConsumedCapacity asks for it, or None.
+class Units:
+    """What requests consumed of one table and, by name, of its indexes. Adds up over the requests of a batch."""
+
+    __slots__ = ("global_indexes", "local_indexes", "table")
+
+    def __init__(
+        self,
+        table: float = 0.0,
+        local_indexes: dict[str, float] | None = None,
+        global_indexes: dict[str, float] | None = None,
+    ) -> None:
+        self.table = table
+        self.local_indexes = local_indexes or {}
+        self.global_indexes = global_indexes or {}
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.table + sum(self.local_indexes.values()) + sum(self.global_indexes.values())
+
+    def add(self, more: "Units") -> None:
+        """Add what another request consumed."""
+        self.table += more.table
+        for mine, others in (
+            (self.local_indexes, more.local_indexes),
+            (self.global_indexes, more.global_indexes),
+        ):
+            for name, units in others.items():
+                mine[name] = mine.get(name, 0.0) + units
+
+    def times(self, factor: int) -> "Units":
+        """Return the same, so many times: a transaction pays twice."""
+        return Units(
+            self.table * factor,
+            {name: units * factor for name, units in self.local_indexes.items()},
+            {name: units * factor for name, units in self.global_indexes.items()},
+        )
+
+
+def render_capacity(level: str | None, table_name: str, units: Units | float) -> dict[str, Any] | None:
+    """Return ConsumedCapacity as ReturnConsumedCapacity asks for it, or None. A bare number is the table's units.
 
     `table_name` is as the client gave it: a name or an ARN.
     """
-    if level == "TOTAL":
-        return {"TableName": table_name, "CapacityUnits": units}
+    if level != "TOTAL" and level != "INDEXES":
+        return None
+    if not isinstance(units, Units):
+        units = Units(units)
+    rendered: dict[str, Any] = {"TableName": table_name, "CapacityUnits": units.total}
     if level == "INDEXES":
-        return {"TableName": table_name, "CapacityUnits": units, "Table": {"CapacityUnits": units}}
-    return None
+        rendered["Table"] = {"CapacityUnits": units.table}
+        for member, indexes in (
+            ("LocalSecondaryIndexes", units.local_indexes),
+            ("GlobalSecondaryIndexes", units.global_indexes),
+        ):
+            if indexes:
+                rendered[member] = {name: {"CapacityUnits": consumed} for name, consumed in indexes.items()}
+    return rendered
 
 
 def partition_count(billing_mode: str, read_units_provisioned: int, write_units_provisioned: int) -> int:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
-from cumulet.services.dynamodb.core.item_codec import encode_item, stored_bytes
+from cumulet.services.dynamodb.core.capacity import Units, render_capacity
 from cumulet.services.dynamodb.core.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate, locate_item
 from cumulet.services.dynamodb.permissions import batch_arns, batch_conditions
 from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.dynamodb.writes import read_before, write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
@@ -38,15 +38,10 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
         places = [locate_item(table, item) if puts else locate(table, item) for puts, item, _ in writes]
         if len(set(places)) < len(places):
             invalid("Provided list of item keys contains duplicates")
-        units = 0.0
+        units = Units()
         for place, (puts, item, size) in zip(places, writes, strict=True):
-            if level is not None:
-                old = tx.get(place)
-                units += write_units(0 if old is None else stored_bytes(old), size if puts else 0)
-            if puts:
-                tx.put(place, encode_item(item, size))
-            else:
-                tx.delete(place)
+            old = read_before(tx, table, place, needed=level is not None)
+            units.add(write_item(tx, call, table, place, old, item if puts else None, size).units)
         capacities.append(render_capacity(level, name, units))
     output: dict[str, Any] = {"UnprocessedItems": {}}
     if capacities[0] is not None:

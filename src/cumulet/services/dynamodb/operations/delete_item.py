@@ -1,12 +1,13 @@
 """DeleteItem: one item by its key."""
 
-from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
-from cumulet.services.dynamodb.core.item_codec import stored_bytes, stored_json
+from cumulet.services.dynamodb.core.capacity import render_capacity
+from cumulet.services.dynamodb.core.item_codec import stored_json
 from cumulet.services.dynamodb.core.values import canonical_item
 from cumulet.services.dynamodb.items import check_condition, locate
 from cumulet.services.dynamodb.operations.requests import check_return_values, read_condition, read_placeholders
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
+from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
@@ -29,14 +30,12 @@ def delete_item(call: Call, tx: WriteTx, params: Params) -> Output:
     place = locate(table, key)
     old = tx.get(place)
     check_condition(test, old, params)
-    if old is not None:
-        tx.delete(place)
+    written = write_item(tx, call, table, place, old, None)
 
     output: dict[str, object] = {}
     if old is not None and params.get("ReturnValues") == "ALL_OLD":
         output["Attributes"] = stored_json(old)
-    if (level := params.get("ReturnConsumedCapacity")) is not None:
-        units = write_units(0 if old is None else stored_bytes(old), 0)
-        if (capacity := render_capacity(level, params["TableName"], units)) is not None:
-            output["ConsumedCapacity"] = capacity
+    capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], written.units)
+    if capacity is not None:
+        output["ConsumedCapacity"] = capacity
     return output

@@ -1,13 +1,14 @@
 """PutItem: one whole item, in place of the one with its key."""
 
-from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
-from cumulet.services.dynamodb.core.item_codec import encode_item, stored_bytes, stored_json
+from cumulet.services.dynamodb.core.capacity import render_capacity
+from cumulet.services.dynamodb.core.item_codec import stored_json
 from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import canonical_item, invalid
 from cumulet.services.dynamodb.items import check_condition, locate_item
 from cumulet.services.dynamodb.operations.requests import check_return_values, read_condition, read_placeholders
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
+from cumulet.services.dynamodb.writes import read_before, write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
@@ -29,19 +30,17 @@ def put_item(call: Call, tx: WriteTx, params: Params) -> Output:
     test = read_condition(params, placeholders)
     placeholders.check_all_used()
     table = open_table(tx, call, params["TableName"])
-    key = locate_item(table, item)
+    place = locate_item(table, item)
 
     wants_old = params.get("ReturnValues") == "ALL_OLD"
     level = params.get("ReturnConsumedCapacity")
-    old = tx.get(key) if test is not None or wants_old or level is not None else None
+    old = read_before(tx, table, place, needed=test is not None or wants_old or level is not None)
     check_condition(test, old, params)
-    tx.put(key, encode_item(item, size))
+    written = write_item(tx, call, table, place, old, item, size)
 
     output: dict[str, object] = {}
     if wants_old and old is not None:
         output["Attributes"] = stored_json(old)
-    if level is not None:
-        units = write_units(0 if old is None else stored_bytes(old), size)
-        if (capacity := render_capacity(level, params["TableName"], units)) is not None:
-            output["ConsumedCapacity"] = capacity
+    if (capacity := render_capacity(level, params["TableName"], written.units)) is not None:
+        output["ConsumedCapacity"] = capacity
     return output

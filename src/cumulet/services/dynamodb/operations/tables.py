@@ -55,7 +55,7 @@ def create_table(call: Call, tx: WriteTx, params: Params) -> Output:
     check_billing(mode, throughput)
     hash_name, range_name = check_key_schema(params.get("KeySchema"), kinds)
     tags = read_tags(params.get("Tags") or [])
-    if find_table(tx, call.scope, name) is not None:
+    if find_table(tx, call, name) is not None:
         raise ServiceError("ResourceInUseException", f"Table already exists: {name}")
     record = Table(
         name=name,
@@ -126,7 +126,7 @@ def update_table(call: Call, tx: WriteTx, params: Params) -> Output:
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
             "SSESpecification or ReplicaUpdates is required"
         )
-    table = find_table(tx, call.scope, name)
+    table = find_table(tx, call, name)
     if table is None:
         missing_table(name)
     record = _with_billing(call, table.record, params.get("BillingMode"), params.get("ProvisionedThroughput"))
@@ -180,7 +180,7 @@ def _with_billing(call: Call, record: Table, mode: str | None, throughput: Mappi
 
 def _get(call: Call, tx: ReadTx, params: Params) -> OpenTable:
     name = name_of(call, params["TableName"])
-    table = find_table(tx, call.scope, name)
+    table = find_table(tx, call, name)
     if table is None:
         missing_table(name)
     return table

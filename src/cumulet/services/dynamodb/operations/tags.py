@@ -83,7 +83,7 @@ def _get(call: Call, tx: ReadTx, params: Params) -> OpenTable:
         if error.code != "ValidationException":
             raise
         _not_an_arn(arn)
-    table = find_table(tx, call.scope, name)
+    table = find_table(tx, call, name)
     if table is None:
         # The missing letter is AWS's.
         raise ServiceError("ResourceNotFoundException", f"Requested resource not found: ResourcArn: {arn} not found")

@@ -1,15 +1,16 @@
 """UpdateItem: change an item in place, or bring it into being."""
 
-from cumulet.services.dynamodb.core.capacity import render_capacity, write_units
+from cumulet.services.dynamodb.core.capacity import Units, render_capacity, write_units
 from cumulet.services.dynamodb.core.expressions.projections import make_projector
 from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind_update, touches
-from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes, stored_json
+from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
 from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import canonical_item, invalid, invalid_parameter
-from cumulet.services.dynamodb.items import check_condition, locate
+from cumulet.services.dynamodb.items import check_condition, check_index_keys, locate
 from cumulet.services.dynamodb.operations.requests import read_condition, read_placeholders
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
+from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
@@ -41,6 +42,7 @@ def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
     item = {} if old is None else decode_item(old)
     check_condition(test, old, params, item)
     new: bytes | None = None
+    units = Units(write_units(0, 0))
     if old is not None or update is None or update.creates:
         size = stored_bytes(old) if old is not None else key_size
         item = item or dict(key)
@@ -50,17 +52,17 @@ def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
             size += update.touched_bytes(item)
         if size > ITEM_BYTES_MAX:
             invalid("Item size to update has exceeded the maximum allowed size")
-        new = encode_item(item, size)
-        tx.put(place, new)
+        if table.indexes:
+            check_index_keys(table, item, updated=True)
+        new, units = write_item(tx, call, table, place, old, item, size)
 
     output: dict[str, object] = {}
     attributes = _returned(params.get("ReturnValues"), update, old, new)
     if attributes is not None:
         output["Attributes"] = attributes
-    if (level := params.get("ReturnConsumedCapacity")) is not None:
-        units = write_units(0 if old is None else stored_bytes(old), 0 if new is None else stored_bytes(new))
-        if (capacity := render_capacity(level, params["TableName"], units)) is not None:
-            output["ConsumedCapacity"] = capacity
+    capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], units)
+    if capacity is not None:
+        output["ConsumedCapacity"] = capacity
     return output
 
 

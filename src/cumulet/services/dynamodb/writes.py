@@ -1,0 +1,77 @@
+"""The one way in which an item changes. Every operation that puts, updates or deletes an item ends here.
+
+    table = open_table(tx, call, name)
+    place = locate_item(table, item)                        # or locate(table, key)
+    before = read_before(tx, table, place, needed=...)      # needed: for a condition, ReturnValues, or to bill exactly
+    ...                                                     # the operation's own checks
+    written = write_item(tx, call, table, place, before, item, size)     # None in place of the item deletes it
+
+`write_item` writes the item, its index entries, its stream record and its TTL entry in the caller's transaction, and
+returns the new stored form and what was consumed (`core/capacity.Units`, for the table and for each index; a
+transaction bills `units.times(2)`).
+
+`before` is what `read_before` returned. Tables on which nothing hangs do not need it: `read_before` then reads only if
+`needed`, and the units that come back are exact only if it did. So a put that nobody asks about stays a single put.
+
+What hangs on a table's items is known by `OpenTable.watched`: a new kind (streams, expiry) sets it there, and gets its
+line in `write_item`, which has both images at hand.
+
+Checked before: the table's keys (`locate`, `locate_item`), the index keys of a whole item (`locate_item`) and of an
+updated one (`check_index_keys`), the item's size.
+"""
+
+from typing import NamedTuple
+
+from cumulet.services.dynamodb.core.capacity import Units, write_units
+from cumulet.services.dynamodb.core.index_diff import Image, IndexWrite, plan_index_writes
+from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes
+from cumulet.services.dynamodb.core.values import Item
+from cumulet.services.dynamodb.tables import OpenTable
+from cumulet.services.kit import Call
+from cumulet.store.api import ReadTx, WriteTx
+
+
+class Written(NamedTuple):
+    """What a write came to."""
+
+    stored: bytes | None
+    """The item as it now lies in the store; None if it was deleted."""
+    units: Units
+
+
+def read_before(tx: ReadTx, table: OpenTable, place: bytes, needed: bool) -> bytes | None:
+    """Return the stored item that a write is going to replace, or None if there is none or nobody has to know it."""
+    return tx.get(place) if needed or table.watched else None
+
+
+def write_item(
+    tx: WriteTx,
+    call: Call,
+    table: OpenTable,
+    place: bytes,
+    before: bytes | None,
+    item: Item | None,
+    size: int = 0,
+) -> Written:
+    """Make `item` (canonical, of that size) the item at `place`, with all that hangs on it; None deletes."""
+    stored = None if item is None else encode_item(item, size)
+    if stored is not None:
+        tx.put(place, stored)
+    elif before is not None or not table.watched:
+        tx.delete(place)
+    units = Units(write_units(0 if before is None else stored_bytes(before), size if item is not None else 0))
+    if table.watched:
+        old = None if before is None else Image(decode_item(before), before)
+        new = None if item is None or stored is None else Image(item, stored)
+        for write in plan_index_writes(table.indexes.values(), place[len(table.prefix) :], old, new):
+            _apply(tx, write, units)
+    return Written(stored, units)
+
+
+def _apply(tx: WriteTx, write: IndexWrite, units: Units) -> None:
+    if write.removed is not None:
+        tx.delete(write.removed)
+    if write.put is not None:
+        tx.put(*write.put)
+    consumed = units.local_indexes if write.keys.is_local else units.global_indexes
+    consumed[write.keys.name] = write.units

@@ -17,6 +17,7 @@ def build(ground: Ground) -> Service:
         tags,
         update_item,
     )
+    from cumulet.services.dynamodb.plane import DynamoDbPlane
 
     operations = collect(
         batch_get_item,
@@ -30,4 +31,4 @@ def build(ground: Ground) -> Service:
         tags,
         update_item,
     )
-    return Service("dynamodb", operations, "dynamodb", denied_status=400)
+    return Service("dynamodb", operations, "dynamodb", denied_status=400, plane=DynamoDbPlane(ground))

@@ -31,6 +31,8 @@ class Family:
     name: str
     parts: tuple[str, ...]
     holds: str
+    of_nodes: bool = False
+    """Whether the records tell of running nodes only (who lives, who holds what): a backup leaves them out."""
 
     def key(self, scope: Scope, *parts: Element) -> bytes:
         """Return the key of one record, or the common prefix of all whose first parts are `parts`."""
@@ -61,10 +63,10 @@ OWNERS = {
 """Whose the numbers are."""
 
 
-def _family(number: int, name: str, parts: str, holds: str) -> Family:
+def _family(number: int, name: str, parts: str, holds: str, *, of_nodes: bool = False) -> Family:
     if number in FAMILIES:
         raise ValueError(f"family {number} is {FAMILIES[number].name}; {name} needs a number of its own")
-    FAMILIES[number] = family = Family(number, name, tuple(parts.split()), holds)
+    FAMILIES[number] = family = Family(number, name, tuple(parts.split()), holds, of_nodes)
     return family
 
 
@@ -75,9 +77,18 @@ def scope_range(scope: Scope) -> tuple[bytes, bytes]:
 
 
 # The store (system scope)
-STORE_META = _family(1, "store meta", "name", "store version and the installation's signing secret")
+STORE_META = _family(
+    1, "store meta", "name", "store version, the installation's signing secret, and whether a restore has not ended"
+)
 BLOB_CHUNK = _family(2, "blob chunk", "sha256 index", "up to 1 MiB of a large immutable value")
 BLOB_REFS = _family(3, "blob references", "sha256", "size and how many records refer to the blob")
+LEASE = _family(
+    4, "lease", "name", "which node does a piece of background work, and since which takeover", of_nodes=True
+)
+NODE = _family(
+    5, "node", "node_id", "a running server process: where it is, and how often it has said so", of_nodes=True
+)
+CLOCK = _family(6, "clock", "", "how far all nodes' clocks are moved ahead of the time outside")
 
 # IAM (global scope of an account)
 IAM_ROLE = _family(10, "role", "role_name", "a role with its trust policy, inline and attached policies")

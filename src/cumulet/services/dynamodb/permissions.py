@@ -31,8 +31,8 @@ def item_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     _add_attributes(found, attributes, leading)
     if (returned := params.get("ReturnValues")) is not None:
         found["dynamodb:ReturnValues"] = returned
-    if "Item" not in params and "UpdateExpression" not in params:
-        projected = params.get("ProjectionExpression") is not None
+    if not params.keys() & {"Item", "UpdateExpression", "AttributeUpdates"}:
+        projected = params.get("ProjectionExpression") is not None or params.get("AttributesToGet") is not None
         found["dynamodb:Select"] = params.get("Select") or ("SPECIFIC_ATTRIBUTES" if projected else "ALL_ATTRIBUTES")
     return found
 
@@ -58,6 +58,10 @@ def batch_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
 def batch_arns(call: Call, params: Params) -> list[str]:
     """Return the ARNs of the tables that a batch names."""
     return [name if name.startswith("arn:") else arn_of(call.scope, name) for name in params["RequestItems"]]
+
+
+_LEGACY = ("Expected", "AttributeUpdates", "AttributesToGet", "KeyConditions", "QueryFilter", "ScanFilter")
+"""The parameters that expressions replaced: lists of attribute names, or maps from these."""
 
 
 class _Mentions(Placeholders):
@@ -86,6 +90,10 @@ def _mentioned(request: Mapping[str, Any], table: OpenTable | None) -> tuple[set
     if (text := request.get("KeyConditionExpression")) is not None:
         condition = bind_key_conditions(text, mentions).get(str(hash_name))
         leading += () if condition is None else condition.values
+    for name in _LEGACY:
+        mentions.attributes.update(request.get(name) or ())
+    if (asked := (request.get("KeyConditions") or {}).get(str(hash_name))) is not None:
+        leading += [canonical_value(value)[0] for value in asked.get("AttributeValueList") or ()]
     for name in ("ConditionExpression", "FilterExpression"):
         if (text := request.get(name)) is not None:
             bind_condition(text, name, mentions)

@@ -5,18 +5,20 @@ from typing import Any
 
 from cumulet.errors import NotImplementedHere
 from cumulet.services.dynamodb.core.capacity import read_units, render_capacity
-from cumulet.services.dynamodb.core.expressions.projections import Projector, bind_projection
+from cumulet.services.dynamodb.core.expressions.projections import Projector
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
 from cumulet.services.dynamodb.core.limits import BATCH_GET_BYTES_MAX, BATCH_GET_KEYS_MAX
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate
-from cumulet.services.dynamodb.operations.requests import read_placeholders
+from cumulet.services.dynamodb.operations.requests import read_projection
 from cumulet.services.dynamodb.permissions import batch_arns, batch_conditions
 from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.kit import Call, Output, Params, operation, unsupported
 from cumulet.store.api import ReadTx
 
-_SUPPORTED = frozenset({"Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames"})
+_SUPPORTED = frozenset(
+    {"Keys", "AttributesToGet", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames"}
+)
 
 
 @operation(
@@ -74,7 +76,5 @@ def batch_get_item(call: Call, tx: ReadTx, params: Params) -> Output:
 def _read_request(request: Mapping[str, Any]) -> tuple[list[Item], Projector | None]:
     if more := unsupported(request, _SUPPORTED):
         raise NotImplementedHere(f"The parameter {more[0]} of dynamodb:BatchGetItem")
-    placeholders = read_placeholders(request, "ProjectionExpression")
-    project = bind_projection(request.get("ProjectionExpression"), placeholders)
-    placeholders.check_all_used()
+    project = read_projection(request)
     return [canonical_item(key)[0] for key in request["Keys"]], project

@@ -2,12 +2,9 @@
 
 from cumulet.services.dynamodb.core.capacity import render_capacity
 from cumulet.services.dynamodb.core.item_codec import stored_json
-from cumulet.services.dynamodb.core.values import canonical_item
-from cumulet.services.dynamodb.items import check_condition, locate
-from cumulet.services.dynamodb.operations.requests import check_return_values, read_condition, read_placeholders
+from cumulet.services.dynamodb.operations.item_writes import locate_write, perform_write, read_delete
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
-from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
@@ -16,26 +13,19 @@ from cumulet.store.api import WriteTx
     "DeleteItem",
     resource=table_arn,
     conditions=item_conditions,
-    params="TableName Key ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics ConditionExpression "
-    "ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure",
+    params="TableName Key Expected ConditionalOperator ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics "
+    "ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure",
 )
 def delete_item(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove the item if the condition holds; one that is not there does not matter."""
-    placeholders = read_placeholders(params, "ConditionExpression")
-    key, _ = canonical_item(params["Key"])
-    check_return_values(params)
-    test = read_condition(params, placeholders)
-    placeholders.check_all_used()
+    write = read_delete(params)
     table = open_table(tx, call, params["TableName"])
-    place = locate(table, key)
-    old = tx.get(place)
-    check_condition(test, old, params)
-    written = write_item(tx, call, table, place, old, None)
+    done = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
 
     output: dict[str, object] = {}
-    if old is not None and params.get("ReturnValues") == "ALL_OLD":
-        output["Attributes"] = stored_json(old)
-    capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], written.units)
+    if done.old is not None and params.get("ReturnValues") == "ALL_OLD":
+        output["Attributes"] = stored_json(done.old)
+    capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], done.units)
     if capacity is not None:
         output["ConsumedCapacity"] = capacity
     return output

@@ -1,31 +1,29 @@
 """GetItem: one item by its key."""
 
 from cumulet.services.dynamodb.core.capacity import read_units, render_capacity
-from cumulet.services.dynamodb.core.expressions.projections import bind_projection
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
 from cumulet.services.dynamodb.core.values import canonical_item
 from cumulet.services.dynamodb.items import locate
-from cumulet.services.dynamodb.operations.requests import read_placeholders
+from cumulet.services.dynamodb.operations.requests import read_projection
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx
+
+_PLAIN = frozenset(("TableName", "Key", "ConsistentRead", "ReturnConsumedCapacity"))
 
 
 @operation(
     "GetItem",
     resource=table_arn,
     conditions=item_conditions,
-    params="TableName Key ConsistentRead ReturnConsumedCapacity ProjectionExpression ExpressionAttributeNames",
+    params="TableName Key AttributesToGet ConsistentRead ReturnConsumedCapacity ProjectionExpression "
+    "ExpressionAttributeNames",
 )
 def get_item(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return the item, or no Item if there is none. Without a projection its stored bytes are the answer."""
     key, _ = canonical_item(params["Key"])
-    project = None
-    if "ProjectionExpression" in params or "ExpressionAttributeNames" in params:
-        placeholders = read_placeholders(params, "ProjectionExpression")
-        project = bind_projection(params.get("ProjectionExpression"), placeholders)
-        placeholders.check_all_used()
+    project = read_projection(params) if not params.keys() <= _PLAIN else None
     table = open_table(tx, call, params["TableName"])
     stored = tx.get(locate(table, key))
     output: dict[str, object] = {}

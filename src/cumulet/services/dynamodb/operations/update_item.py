@@ -1,16 +1,12 @@
 """UpdateItem: change an item in place, or bring it into being."""
 
-from cumulet.services.dynamodb.core.capacity import Units, render_capacity, write_units
+from cumulet.services.dynamodb.core.capacity import render_capacity
 from cumulet.services.dynamodb.core.expressions.projections import make_projector
-from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind_update, touches
-from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
-from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
-from cumulet.services.dynamodb.core.values import canonical_item, invalid, invalid_parameter
-from cumulet.services.dynamodb.items import check_condition, check_index_keys, locate
-from cumulet.services.dynamodb.operations.requests import read_condition, read_placeholders
+from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate
+from cumulet.services.dynamodb.core.item_codec import decode_item, stored_json
+from cumulet.services.dynamodb.operations.item_writes import Outcome, locate_write, perform_write, read_update
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
-from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
@@ -19,62 +15,35 @@ from cumulet.store.api import WriteTx
     "UpdateItem",
     resource=table_arn,
     conditions=item_conditions,
-    params="TableName Key ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics UpdateExpression "
-    "ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure",
+    params="TableName Key AttributeUpdates Expected ConditionalOperator ReturnValues ReturnConsumedCapacity "
+    "ReturnItemCollectionMetrics UpdateExpression ConditionExpression ExpressionAttributeNames "
+    "ExpressionAttributeValues ReturnValuesOnConditionCheckFailure",
 )
 def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Apply the update if the condition holds; return what ReturnValues asks for.
-
-    Without an update expression the item comes into being with its key alone.
-    """
-    placeholders = read_placeholders(params, "UpdateExpression", "ConditionExpression")
-    key, key_size = canonical_item(params["Key"])
-    text = params.get("UpdateExpression")
-    update = None if text is None else bind_update(text, placeholders)
-    test = read_condition(params, placeholders)
-    placeholders.check_all_used()
+    """Apply the update if the condition holds; return what ReturnValues asks for."""
+    write = read_update(params)
     table = open_table(tx, call, params["TableName"])
-    place = locate(table, key)
-    if update is not None and (part_of_key := touches(update.paths, table.key_names)) is not None:
-        invalid_parameter(f"Cannot update attribute {part_of_key}. This attribute is part of the key")
-
-    old = tx.get(place)
-    item = {} if old is None else decode_item(old)
-    check_condition(test, old, params, item)
-    new: bytes | None = None
-    units = Units(write_units(0, 0))
-    if old is not None or update is None or update.creates:
-        size = stored_bytes(old) if old is not None else key_size
-        item = item or dict(key)
-        if update is not None:
-            size -= update.touched_bytes(item)
-            update.apply(item)
-            size += update.touched_bytes(item)
-        if size > ITEM_BYTES_MAX:
-            invalid("Item size to update has exceeded the maximum allowed size")
-        if table.indexes:
-            check_index_keys(table, item, updated=True)
-        new, units = write_item(tx, call, table, place, old, item, size)
+    done = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
 
     output: dict[str, object] = {}
-    attributes = _returned(params.get("ReturnValues"), update, old, new)
+    attributes = returned_attributes(params.get("ReturnValues"), write.update, done)
     if attributes is not None:
         output["Attributes"] = attributes
-    capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], units)
+    capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], done.units)
     if capacity is not None:
         output["ConsumedCapacity"] = capacity
     return output
 
 
-def _returned(wanted: str | None, update: BoundUpdate | None, old: bytes | None, new: bytes | None) -> object | None:
+def returned_attributes(wanted: str | None, update: BoundUpdate | None, done: Outcome) -> object | None:
     """Return Attributes, or None. The UPDATED ones are the touched paths that lead somewhere, as AWS has it."""
     if wanted is None or wanted == "NONE":
         return None
     if wanted == "ALL_OLD":
-        return None if old is None else stored_json(old)
+        return None if done.old is None else stored_json(done.old)
     if wanted == "ALL_NEW":
-        return None if new is None else stored_json(new)
+        return None if done.new is None else stored_json(done.new)
     if update is None:
         return None
-    image = new if wanted == "UPDATED_NEW" else old
+    image = done.new if wanted == "UPDATED_NEW" else done.old
     return None if image is None else make_projector(update.paths)(decode_item(image)) or None

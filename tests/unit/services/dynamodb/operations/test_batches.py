@@ -124,7 +124,7 @@ async def test_a_refused_batch_writes_nothing(notes: Any, refused: Any) -> None:
     assert (await notes("Scan", TableName="notes"))["Count"] == 0
 
 
-async def test_legacy_members_of_a_batch_are_refused_by_name(notes: Any, refused: Any) -> None:
-    request = {"notes": {"Keys": [row(1)], "AttributesToGet": ["pk"]}}
+async def test_unknown_members_of_a_batch_are_refused_by_name(notes: Any, refused: Any) -> None:
+    request = {"notes": {"Keys": [row(1)], "NotYetInvented": ["pk"]}}
     code, message = await refused(notes("BatchGetItem", RequestItems=request))
-    assert (code, "AttributesToGet" in message) == ("NotImplementedException", True)
+    assert (code, "NotYetInvented" in message) == ("NotImplementedException", True)

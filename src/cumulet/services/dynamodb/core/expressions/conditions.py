@@ -52,12 +52,17 @@ def bind_condition(text: str, name: str, placeholders: Placeholders) -> Test:
     return _Binder(name, placeholders).condition(parse_condition(text, name))
 
 
+def bind_condition_tree(tree: Condition, name: str, placeholders: Placeholders) -> tuple[Test, set[str]]:
+    """Return a condition that came as a tree as a test, and the top-level attributes that it mentions."""
+    binder = _Binder(name, placeholders)
+    return binder.condition(tree), binder.mentioned
+
+
 def bind_filter(text: str | None, placeholders: Placeholders) -> tuple[Test | None, set[str]]:
     """Return a FilterExpression as a test, or None, and the top-level attributes that it mentions."""
     if text is None:
         return None, set()
-    binder = _Binder("FilterExpression", placeholders)
-    return binder.condition(parse_condition(text, "FilterExpression")), binder.mentioned
+    return bind_condition_tree(parse_condition(text, "FilterExpression"), "FilterExpression", placeholders)
 
 
 def find(item: Mapping[str, Value], elements: Elements) -> Value | None:

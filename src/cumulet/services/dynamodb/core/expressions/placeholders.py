@@ -21,9 +21,16 @@ class Placeholders:
     def __init__(self, names: Mapping[str, str] | None, values: Mapping[str, Any] | None) -> None:
         """Check what the client sent. Raises AWS's errors for bad keys, names and values."""
         self._names = {} if names is None else _checked_names(names)
-        self._values = {} if values is None else _checked_values(values)
+        self._values: Mapping[str, Value] = {} if values is None else _checked_values(values)
         self._used_names: set[str] = set()
         self._used_values: set[str] = set()
+
+    @staticmethod
+    def of_canonical(values: Mapping[str, Value]) -> "Placeholders":
+        """Return placeholders for a tree that was made, not parsed: these values, and no names."""
+        placeholders = Placeholders(None, None)
+        placeholders._values = values
+        return placeholders
 
     def elements(self, path: Path, expression: str) -> Elements:
         """Return a path with its names in place; `expression` is the parameter's name, for the error."""

@@ -94,12 +94,16 @@ class BoundUpdate:
 
 def bind_update(text: str, placeholders: Placeholders) -> BoundUpdate:
     """Return the update of a request. Raises ValidationException for what is wrong whatever the item holds."""
-    tree = parse_update(text)
-    return _bind(tree, placeholders)
+    return bind_update_tree(parse_update(text), placeholders)
 
 
-def _bind(tree: Update, placeholders: Placeholders) -> BoundUpdate:
-    binder = _Binder(placeholders)
+def bind_update_tree(
+    tree: Update,
+    placeholders: Placeholders,
+    mismatch: str = "An operand in the update expression has an incorrect data type",
+) -> BoundUpdate:
+    """Return an update that came as a tree. `mismatch` is what AWS says where the item has a value of another type."""
+    binder = _Binder(placeholders, mismatch)
     computed: list[tuple[Elements, Compute]] = []
     creates = False
     for action in tree.actions:
@@ -121,8 +125,9 @@ def _bind(tree: Update, placeholders: Placeholders) -> BoundUpdate:
 class _Binder:
     """Binds the values of one update."""
 
-    def __init__(self, placeholders: Placeholders) -> None:
+    def __init__(self, placeholders: Placeholders, mismatch: str) -> None:
         self._placeholders = placeholders
+        self._mismatch = mismatch
 
     # --- SET
 
@@ -159,7 +164,7 @@ class _Binder:
         combine = add_numbers if node.operator == "+" else subtract_numbers
 
         def total(item: Item) -> Value:
-            return {"N": combine(_content(left(item), "N"), _content(right(item), "N"))}
+            return {"N": combine(self._content(left(item), "N"), self._content(right(item), "N"))}
 
         return total
 
@@ -180,7 +185,7 @@ class _Binder:
         left, left_fixed = self._operand(node.operands[0])
         right, right_fixed = self._operand(node.operands[1])
         _check_kind("list_append", "L", left_fixed, right_fixed)
-        return lambda item: {"L": _content(left(item), "L") + _content(right(item), "L")}
+        return lambda item: {"L": self._content(left(item), "L") + self._content(right(item), "L")}
 
     # --- ADD and DELETE
 
@@ -194,7 +199,7 @@ class _Binder:
             old = find(item, path)
             if old is None:
                 return value
-            content = _content(old, kind)
+            content = self._content(old, kind)
             if kind == "N":
                 return {"N": add_numbers(content, value["N"])}
             held = set(content)
@@ -213,19 +218,18 @@ class _Binder:
             old = find(item, path)
             if old is None:
                 return None
-            left = [element for element in _content(old, kind) if element not in gone]
+            left = [element for element in self._content(old, kind) if element not in gone]
             return {kind: left} if left else None
 
         return deleted
 
-
-def _content(value: Value | None, kind: str) -> Any:
-    """Return the content of an operand that must be there, and be of this kind."""
-    if value is None:
-        _missing()
-    if kind not in value:
-        invalid("An operand in the update expression has an incorrect data type")
-    return value[kind]
+    def _content(self, value: Value | None, kind: str) -> Any:
+        """Return the content of an operand that must be there, and be of this kind."""
+        if value is None:
+            _missing()
+        if kind not in value:
+            invalid(self._mismatch)
+        return value[kind]
 
 
 def _missing() -> NoReturn:

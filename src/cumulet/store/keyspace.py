@@ -105,6 +105,22 @@ DDB_INDEX_ENTRY = _family(
 DDB_ITEM_COLLECTION = _family(
     23, "item collection", "table_id hash pk", "bytes of a partition and its local index entries, where there are any"
 )
+DDB_STREAM = _family(30, "stream", "table_name stream_label", "a stream of a table's changes, enabled or disabled")
+DDB_STREAM_ARRIVAL = _family(
+    31, "stream arrival", "stream_id shard hash number", "a change that has no sequence number yet"
+)
+DDB_STREAM_RECORD = _family(32, "stream record", "stream_id shard sequence", "a change, in its place in the shard")
+DDB_STREAM_SHARD = _family(33, "stream shard", "stream_id shard", "the last sequence number given, and its time")
+DDB_EXPIRING = _family(34, "expiring item", "table_id expires_s hash pk sk", "nothing: the key tells what expires when")
+DDB_CHORE = _family(
+    35, "DynamoDB chore", "kind account region subject", "(system scope) what background work has to look after"
+)
+DDB_CHANGE = _family(
+    36, "item before a change", "table_id day hash pk sk changed_ms", "an item as it was before it changed"
+)
+DDB_BACKUP = _family(37, "backup", "table_name backup_id", "a backup with the table's definition")
+DDB_BACKUP_ITEM = _family(38, "backed-up item", "backup_id hash pk sk", "an item as it was at the backup's time")
+DDB_RESOURCE_POLICY = _family(39, "DynamoDB resource policy", "resource_arn", "the policy of a table or a stream")
 
 # Lambda
 LAMBDA_FUNCTION = _family(40, "function", "function_name", "a function's configuration and resource policy")

@@ -39,6 +39,16 @@ class Index(msgspec.Struct, frozen=True, omit_defaults=True):
     non_key_attributes: tuple[str, ...] = ()
 
 
+class TableStream(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a table knows of its latest stream."""
+
+    id: str
+    label: str
+    view: str
+    shards: int
+    enabled: bool = True
+
+
 class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is recorded about one table."""
 
@@ -67,6 +77,7 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     global_indexes: tuple[Index, ...] = ()
     indexes_made: int = 0
     """How many indexes the table ever had: the last number given."""
+    stream: TableStream | None = None
 
     def decreases_on(self, now_ms: int) -> int:
         """Return how often the throughput was lowered on this day (UTC)."""
@@ -81,12 +92,15 @@ class OpenTable:
         "hash_kind",
         "hash_name",
         "indexes",
+        "indexes_by_name",
         "key_names",
         "prefix",
         "range_kind",
         "range_name",
         "record",
         "scope",
+        "stream",
+        "stream_arn",
         "watched",
     )
 
@@ -104,7 +118,11 @@ class OpenTable:
             for is_local, indexes in ((True, record.local_indexes), (False, record.global_indexes))
             for index in indexes
         }
-        self.watched = bool(self.indexes)
+        self.indexes_by_name = tuple([self.indexes[name] for name in sorted(self.indexes)])
+        """In the order in which AWS looks for what is wrong with an item."""
+        self.stream = record.stream if record.stream is not None and record.stream.enabled else None
+        self.stream_arn = "" if self.stream is None else f"{self.arn}/stream/{self.stream.label}"
+        self.watched = bool(self.indexes) or self.stream is not None
         """Whether a write changes more than the item: `writes.write_item` then needs the item's old image."""
 
     @property

@@ -17,7 +17,7 @@ What hangs on a table's items is known by `OpenTable.watched`: a new kind (strea
 line in `write_item`, which has both images at hand.
 
 Checked before: the table's keys (`locate`, `locate_item`), the index keys of a whole item (`locate_item`) and of an
-updated one (`check_index_keys`), the item's size.
+updated one (`index_keys.check_index_keys`), the item's size.
 """
 
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from cumulet.services.dynamodb.core.capacity import Units, write_units
 from cumulet.services.dynamodb.core.index_diff import Image, IndexWrite, plan_index_writes
 from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes
 from cumulet.services.dynamodb.core.values import Item
+from cumulet.services.dynamodb.stream_log import record_change
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
@@ -65,6 +66,8 @@ def write_item(
         new = None if item is None or stored is None else Image(item, stored)
         for write in plan_index_writes(table.indexes.values(), place[len(table.prefix) :], old, new):
             _apply(tx, write, units)
+        if table.stream is not None:
+            record_change(tx, call, table, place, old, new)
     return Written(stored, units)
 
 

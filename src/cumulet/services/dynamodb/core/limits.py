@@ -28,5 +28,25 @@ WRITE_UNIT_BYTES = 1024
 
 TABLE_NAME_CHARACTERS_MIN = 3
 TABLE_NAME_CHARACTERS_MAX = 255
+LOCAL_INDEXES_MAX = 5
+GLOBAL_INDEXES_MAX = 20
+INDEX_HASH_ATTRIBUTES_MAX = 4
+INDEX_RANGE_ATTRIBUTES_MAX = 4
+PROJECTED_ATTRIBUTES_MAX = 100
+"""Attributes named by INCLUDE projections, over all indexes of a table; one index names at most 20."""
+ITEM_COLLECTION_BYTES_MAX = 10 * 1024**3
+"""A partition with its entries in local indexes. The setting `dynamodb_item_collection_bytes_max` can lower it."""
+
 LIST_TABLES_MAX = 100
 TAGS_MAX = 50
+
+# "Change data capture for DynamoDB Streams", developer guide; GetShardIterator and GetRecords, API reference.
+STREAM_RETENTION_MS = 24 * 60 * 60 * 1000
+STREAM_ITERATOR_MS = 15 * 60 * 1000
+STREAM_PAGE_RECORDS_MAX = 1000
+STREAM_PAGE_BYTES_MAX = 1024 * 1024
+STREAM_LISTED_MAX = 100
+STREAM_SHARDS_MAX = 100
+"""Ours: as many as DescribeStream describes at once."""
+STREAM_SETTLED_MAX = 1000
+"""Ours: how many changes one transaction puts in order, or trims."""

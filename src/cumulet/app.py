@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from cumulet.clock import Clock, SystemClock
-from cumulet.edge.asgi import AsgiApp
 from cumulet.edge.control import Control
 from cumulet.edge.front import Front
 from cumulet.edge.pipeline import Tools
@@ -62,8 +61,8 @@ def check_params(service: str, operation: str, params: Params) -> None:
 @asynccontextmanager
 async def open_app(
     settings: Settings, *, store: Store | None = None, clock: Clock | None = None, ids: Ids | None = None
-) -> AsyncIterator[AsgiApp]:
-    """Yield the application over an open store; afterwards everything is stopped and the store is closed.
+) -> AsyncIterator[Front]:
+    """Yield what answers requests, over an open store; afterwards everything is stopped and the store is closed.
 
     Raises StoreInUse, StoreTooNew or StoreUnreadable if the data folder cannot be used.
     """
@@ -77,7 +76,7 @@ async def open_app(
     try:
         for name in ALWAYS_RUNNING:
             await dispatcher.service(name)
-        yield AsgiApp(front.answer, front.body_limit, front.too_large)
+        yield front
     finally:
         try:
             await dispatcher.stop(first=ALWAYS_RUNNING)  # they call the others

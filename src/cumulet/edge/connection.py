@@ -1,187 +1,506 @@
-"""uvicorn's HTTP connection with bounds: on the head's size, on slow senders, slow readers and silent connections.
+"""One client connection: bytes -> Requests -> their answers, in order. HTTP/1.1 over httptools' parser, with bounds.
 
-uvicorn bounds only the time between two requests. A client that drips its headers, or never reads its answer, would
-hold its connection (and a task) for ever.
+    HEAD --(headers complete)--> BODY --(message complete)--> HEAD ...      what the parser is in
+    IDLE --(a request is whole)--> ANSWERING --(the last answer is out)--> IDLE
+
+Requests that come while one is answered wait in line, and the socket is not read meanwhile. An answer goes out in one
+write. What breaks a bound is answered after what came before it (400, 413, 431, then nothing more is heard), or cut:
+heads that do not end, bodies that drip or fall silent, answers that nobody reads, connections that say nothing.
+
+Why this and not uvicorn's connection with an ASGI application behind it: docs/decisions/0005-uvicorn-with-bounds.md.
 """
 
 import asyncio
-from typing import Any
+import logging
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
 
 from cumulet.edge import limits
+from cumulet.wire.message import Headers, Request, Response
+
+log = logging.getLogger("cumulet.edge")
+
+BODY_BYTES_ALWAYS_FINE = 1024 * 1024
+"""No limit is lower, so nobody asks which one applies."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = ("connection", "close")
+_BODILESS = (204, 304)
+_SERVER_FULL = Response(503, (("content-type", "text/plain; charset=utf-8"), _CLOSE), b"Service Unavailable")
+_FAILED = Response(500, (("content-type", "text/plain; charset=utf-8"), _CLOSE), b"Internal Server Error")
+
+# Functions choose headers too: a line break in one would let them write headers, or answers, of their own.
+_find_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+_replace_controls = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").sub
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
-class HeldTransport:
-    """A transport that sends an answer's head together with the first piece of its body.
+class Answerer(Protocol):
+    """What stands behind the sockets."""
 
-    uvicorn writes them apart, which costs a second system call and wakes the client twice. Measured: a tenth of what a
-    small answer costs.
-    """
+    async def answer(self, request: Request) -> Response:
+        """Return the answer; never raises."""
+        ...
 
-    __slots__ = ("_at_head", "_head", "_transport")
+    def body_limit(self, head: Request) -> int:
+        """Return how many bytes the body of a request with this head may have."""
+        ...
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-        self._at_head = True
-
-    def write(self, data: bytes) -> None:
-        if self._at_head and not data.startswith(b"HTTP/1.1 100 "):
-            self._head = data
-            self._at_head = False
-            return
-        if self._head:
-            data, self._head = self._head + data, b""
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        """End an answer: send its head if its body had no bytes."""
-        self._at_head = True
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    def too_large(self, head: Request) -> Response:
+        """Return the answer to a request whose body is over its limit."""
+        ...
 
 
-class BoundedConnection(HttpToolsProtocol):
-    """One client connection. Raises nothing: what breaks a bound is answered (431, 400) or cut."""
+class _Unanswerable(Exception):
+    """The parser stops here: `answer` is the last one on this connection."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class _Waiting:
+    """A request in line, or an answer that only waits for those before it."""
+
+    __slots__ = ("answer", "keeps_alive", "request")
+
+    def __init__(self, request: Request | None, answer: Response | None, keeps_alive: bool) -> None:
+        self.request = request
+        self.answer = answer
+        self.keeps_alive = keeps_alive
+
+
+class Connection(asyncio.Protocol):
+    """Made by uvicorn's server, which accepts connections and ends them when it stops (`shutdown`)."""
 
     head_seconds_max = limits.HEAD_SECONDS_MAX
     body_silence_seconds_max = limits.BODY_SILENCE_SECONDS_MAX
     unread_seconds_max = limits.UNREAD_SECONDS_MAX
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, config: Any, server_state: Any, app_state: Any = None, _loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self._answerer: Answerer = config.loaded_app
+        self._server = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._client_ip = "127.0.0.1"
+        self._scheme = "http"
+        # What is being read
         self._in_head = False
         self._in_body = False
         self._heads_begun = 0
         self._unparsed_bytes = 0
-        self._too_large = False
-        self._refused = False
+        self._url = b""
+        self._fields: list[tuple[str, str]] = []
+        self._head_bytes = 0
+        self._head: Request | None = None
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._body_limit = BODY_BYTES_ALWAYS_FINE
+        self._body_ends_at = 0.0
+        # What is being answered
+        self._line: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._reading = True
+        self._heard_all = False
+        """Nothing more is read: the client said that this was its last request, or broke a bound."""
         self._sender_done = False
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._body_timer: asyncio.TimerHandle | None = None
-        self._silence_timer: asyncio.TimerHandle | None = None
+        self._ending = False
+        """The server stops: after the answer under way the connection is closed."""
+        self._drained: asyncio.Event | None = None
+        # When the client must have done what it is waited for
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._held = HeldTransport(transport)
-        super().connection_made(self._held)  # type: ignore[arg-type]
-        self._head_timer = self.loop.call_later(self.head_seconds_max, self._cut)
+    # The socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.connections.add(self)
+        if peer := transport.get_extra_info("peername"):
+            self._client_ip = peer[0]
+        if transport.get_extra_info("sslcontext") is not None:
+            self._scheme = "https"
+        self._expect_within(self.head_seconds_max)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._head_timer, self._body_timer, self._silence_timer, self._unread_timer):
+        self._server.connections.discard(self)
+        for timer in (self._timer, self._unread_timer):
             if timer is not None:
                 timer.cancel()
-        super().connection_lost(exc)
+        if self._drained is not None:
+            self._drained.set()
+        if self._task is None:
+            self._line.clear()
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:
         # A client that has said all may still be listening: what it asked for is answered first.
         self._sender_done = True
-        if self._in_body and not self.pipeline:
-            return False  # the rest of its only request will never come
-        return bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
+        return self._task is not None
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._heard_all:
             return
         head = self._heads_begun if self._in_head else None
-        super().data_received(data)
+        rest = data
+        while rest:
+            try:
+                self._parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                # Nothing is upgraded here, so the request is answered as it stands (Java's client asks for h2c).
+                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(error.__context__ if isinstance(error.__context__, _Unanswerable) else None)
+                return
         if self._in_head:
             # Headers that never end are not reported by the parser, so what it holds back is counted here.
             # Of the read in which a head begins it is not known how much is its own; that is less than one read.
             self._unparsed_bytes = self._unparsed_bytes + len(data) if head == self._heads_begun else 0
             if self._unparsed_bytes > limits.HEAD_BYTES_MAX:
-                self._too_large = True
-                self.send_400_response("")
-            elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(self.head_seconds_max, self._cut)
-        elif self._in_body:
-            if self._body_timer is None:
-                self._body_timer = self.loop.call_later(limits.BODY_SECONDS_MAX, self._cut)
-            if self._silence_timer is not None:
-                self._silence_timer.cancel()
-            self._silence_timer = self.loop.call_later(self.body_silence_seconds_max, self._cut)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head = True
-        self._heads_begun += 1
-        self._unparsed_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._in_body = True
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-        # Each field costs its colon, its space and its line's end too.
-        head_bytes = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
-        if head_bytes > limits.HEAD_BYTES_MAX or len(self.headers) > limits.HEADERS_MAX:
-            self._too_large = True
-            raise ValueError("the head is too large")  # the parser stops and send_400_response follows
-        if self.parser.get_http_version() not in ("1.0", "1.1"):
-            raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        if self._body_timer is not None:
-            self._body_timer.cancel()
-            self._body_timer = None
-        if self._silence_timer is not None:
-            self._silence_timer.cancel()
-            self._silence_timer = None
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        self._held.flush()
-        last = not self.pipeline
-        super().on_response_complete()
-        if last and self._sender_done:
-            self.transport.close()
+                self._refuse(_Unanswerable(_head_too_large()))
+            elif head != self._heads_begun and self._reading:
+                self._expect_within(self.head_seconds_max)
+        elif self._in_body and self._reading:
+            self._expect_within(min(self.body_silence_seconds_max, self._body_ends_at - self._loop.time()))
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        if self._drained is None or self._drained.is_set():
+            self._drained = asyncio.Event()
         if self._unread_timer is None:
-            self._unread_timer = self.loop.call_later(self.unread_seconds_max, self._cut)
+            self._unread_timer = self._loop.call_later(self.unread_seconds_max, self._transport.abort)
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
 
-    def send_400_response(self, msg: str) -> None:
-        if self._refused or self.transport.is_closing():
-            return
-        self._refused = True
-        if self._too_large:
-            reason = f"The request line and headers are larger than {limits.HEAD_BYTES_MAX} bytes or too many."
-            status = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-        else:
-            reason, status = msg, b"HTTP/1.1 400 Bad Request\r\n"
-        body = reason.encode()
-        self.transport.write(
-            status
-            + b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "
-            + str(len(body)).encode()
-            + b"\r\n\r\n"
-            + body
-        )
-        self._held.flush()
-        # Closed at once, with bytes unread, the kernel would take the answer back.
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._body_timer = self.loop.call_later(limits.REFUSAL_SECONDS_MAX, self._cut)
+    def shutdown(self) -> None:
+        """Close the connection, after the answer that is under way."""
+        self._ending = True
+        if self._task is None:
+            self._transport.close()
 
-    def _cut(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.abort()
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._heads_begun += 1
+        self._unparsed_bytes = 0
+        self._url = b""
+        self._fields = []
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._head_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Each field costs its colon, its space and its line's end too.
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > limits.HEAD_BYTES_MAX:
+            raise _Unanswerable(_head_too_large())
+        # What follows a chunked body is no header of the request: it is counted, and dropped with this list.
+        self._fields.append((_field_name(name), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._in_body = True
+        fields = self._fields
+        if len(fields) > limits.HEADERS_MAX:
+            raise _Unanswerable(_head_too_large())
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
+        path, query = _split_url(self._url)
+        headers = Headers.of_lower_case(tuple(fields))
+        self._head = head = Request(
+            self._parser.get_method().decode("ascii"),
+            path,
+            query,
+            headers,
+            b"",
+            self._scheme,
+            self._client_ip,
+            version,
+        )
+        self._body_bytes = 0
+        self._body_limit = BODY_BYTES_ALWAYS_FINE
+        declared = headers.get("content-length")
+        length = int(declared) if declared is not None else 0
+        if length > BODY_BYTES_ALWAYS_FINE or "transfer-encoding" in headers:
+            self._body_limit = self._answerer.body_limit(head)
+            if length > self._body_limit:
+                # Before the body is read, so that a refused upload is not carried through first.
+                raise _Unanswerable(self._answerer.too_large(head))
+        self._body_ends_at = self._loop.time() + limits.BODY_SECONDS_MAX
+        if self._task is None and not self._line and (headers.get("expect") or "").lower() == "100-continue":
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._body_limit:
+            assert self._head is not None
+            raise _Unanswerable(self._answerer.too_large(self._head))
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        request, self._head = self._head, None
+        assert request is not None
+        body = self._body
+        if body:
+            self._body = []
+            request = Request(
+                request.method,
+                request.path,
+                request.query,
+                request.headers,
+                body[0] if len(body) == 1 else b"".join(body),
+                request.scheme,
+                request.client_ip,
+                request.http_version,
+            )
+        keeps_alive = request.http_version == "1.1" and self._parser.should_keep_alive()
+        if not keeps_alive:
+            self._heard_all = True
+        self._line_up(_Waiting(request, None, keeps_alive))
+
+    def _refuse(self, why: _Unanswerable | None) -> None:
+        """Hear nothing more, and say why when what came before is answered."""
+        self._heard_all = True
+        self._in_head = self._in_body = False
+        self._body = []
+        answer = why.answer if why is not None else _refusal(400, "Invalid HTTP request received.")
+        self._line_up(_Waiting(None, answer, False))
+
+    # Answers
+
+    def _line_up(self, waiting: _Waiting) -> None:
+        self._deadline = None
+        self._line.append(waiting)
+        if self._task is None:
+            self._task = task = self._loop.create_task(self._answer_line())
+            self._server.tasks.add(task)
+        elif self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+
+    async def _answer_line(self) -> None:
+        """Answer what waits, in order, until nothing does or the connection is over."""
+        try:
+            while self._line:
+                if self._drained is not None:
+                    await self._drained.wait()
+                if self._transport.is_closing():
+                    break
+                waiting = self._line.popleft()
+                if waiting.request is None:
+                    assert waiting.answer is not None
+                    self._send_refusal(waiting.answer)
+                    return
+                if len(self._server.connections) > limits.CONNECTIONS_MAX:
+                    log.warning("too many connections", extra={"connections": len(self._server.connections)})
+                    response = _SERVER_FULL
+                else:
+                    response = await self._answer(waiting.request)
+                if self._transport.is_closing():
+                    break
+                goes_on = await self._send(waiting.request, response, waiting.keeps_alive and not self._ending)
+                self._server.total_requests += 1
+                if not goes_on:
+                    self._line.clear()
+                    self._transport.close()
+                    return
+            if self._transport.is_closing():
+                self._line.clear()
+                return
+            if self._sender_done or self._ending:
+                self._transport.close()
+                return
+            if not self._reading:
+                # The beginning of a next request may lie here already; its time begins to count now.
+                self._read_on()
+                self._expect_within(self.head_seconds_max)
+            elif not (self._in_head or self._in_body):
+                self._expect_within(limits.IDLE_SECONDS_MAX)
+        finally:
+            task, self._task = self._task, None
+            self._server.tasks.discard(task)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._answerer.answer(request)
+        except Exception:
+            log.exception("a request failed inside Cumulet", extra={"path": request.path})
+            return _FAILED
+
+    async def _send(self, request: Request, response: Response, keeps_alive: bool) -> bool:
+        """Send an answer; return whether the connection can go on."""
+        body = response.body
+        if isinstance(body, bytes):
+            if response.status in _BODILESS:
+                body, length = b"", None
+            elif request.method == "HEAD":
+                # A body that was left out by whoever answers has its length among the headers.
+                body, length = b"", len(body) or None
+            else:
+                length = len(body)
+            head, closes = _render_head(response, self._server.default_headers, length, keeps_alive)
+            self._transport.write(head + body)
+            return keeps_alive and not closes
+        declared = next((int(value) for name, value in response.headers if name.lower() == "content-length"), None)
+        chunked = declared is None and request.http_version == "1.1"
+        if chunked:
+            response = response.with_headers(("transfer-encoding", "chunked"))
+        keeps_alive = keeps_alive and (chunked or declared is not None)
+        head, closes = _render_head(response, self._server.default_headers, None, keeps_alive)
+        self._transport.write(head)
+        if request.method == "HEAD":
+            return keeps_alive and not closes
+        sent = await self._send_stream(body, chunked)
+        if declared is not None and sent is not None and sent != declared:
+            log.error("an answer is not as long as it said", extra={"path": request.path})
+            self._transport.abort()
+        return keeps_alive and not closes and sent is not None
+
+    async def _send_stream(self, chunks: AsyncIterator[bytes], chunked: bool) -> int | None:
+        """Send a body as it is made; return its bytes, or None if it broke off, which cuts the connection."""
+        sent = 0
+        try:
+            async for chunk in chunks:
+                if self._transport.is_closing():
+                    return None
+                if chunk:
+                    sent += len(chunk)
+                    self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                if self._drained is not None:
+                    await self._drained.wait()
+        except Exception:
+            log.exception("an answer broke off")
+            self._transport.abort()
+            return None
+        finally:
+            if (aclose := getattr(chunks, "aclose", None)) is not None:
+                await aclose()
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+        return sent
+
+    def _send_refusal(self, answer: Response) -> None:
+        body = answer.body
+        assert isinstance(body, bytes)
+        head, _ = _render_head(answer, self._server.default_headers, len(body), False)
+        self._transport.write(head + body)
+        # Closed at once, with bytes unread, the kernel would take the answer back.
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._read_on()
+        self._expect_within(limits.REFUSAL_SECONDS_MAX)
+
+    def _read_on(self) -> None:
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
+
+    # Time
+
+    def _expect_within(self, seconds: float) -> None:
+        """Cut the connection unless something is complete, or this is called again, within so many seconds."""
+        # One timer that looks again is cheaper than one that is cancelled and set anew at every request.
+        self._deadline = deadline = self._loop.time() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._look_at_deadline)
+        elif deadline < self._timer.when():
+            self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._look_at_deadline)
+
+    def _look_at_deadline(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self._loop.time() < self._deadline - 0.002:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_deadline)
+        elif not self._transport.is_closing():
+            self._transport.abort()
+
+
+@lru_cache(maxsize=512)
+def _field_name(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=256)
+def _split_url(url: bytes) -> tuple[str, str]:
+    """Return path and query as they were sent. Raises httptools' error for what is no URL."""
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path.decode("latin-1"), query.decode("latin-1")
+    parsed = httptools.parse_url(url)
+    return (parsed.path or b"/").decode("latin-1"), (parsed.query or b"").decode("latin-1")
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return Response(status, (("content-type", "text/plain; charset=utf-8"), _CLOSE), reason.encode())
+
+
+def _head_too_large() -> Response:
+    return _refusal(431, f"The request line and headers are larger than {limits.HEAD_BYTES_MAX} bytes or too many.")
+
+
+def _status_line(status: int) -> str:
+    try:
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    except ValueError:
+        return f"HTTP/1.1 {status} \r\n"
+
+
+_STATUS_LINES = {status: _status_line(status) for status in range(100, 1000)}
+
+
+@lru_cache(maxsize=4)
+def _render_defaults(headers: tuple[tuple[bytes, bytes], ...]) -> str:
+    return "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
+
+
+@lru_cache(maxsize=512)
+def _is_field_name(name: str) -> bool:
+    return _is_token(name) is not None
+
+
+def _render_head(
+    response: Response, defaults: list[tuple[bytes, bytes]], length: int | None, keeps_alive: bool
+) -> tuple[bytes, bool]:
+    """Return an answer's head, and whether its own headers close the connection.
+
+    With a `length` that is the content length, whatever the headers say.
+    """
+    lines = [_STATUS_LINES[response.status], _render_defaults(tuple(defaults))]
+    closes = False
+    for name, value in response.headers:
+        if not _is_field_name(name):
+            log.warning("a header was left out of an answer: its name is not one", extra={"header": name})
+            continue
+        if len(name) == 14 and length is not None and name.lower() == "content-length":
+            continue
+        if len(name) == 10 and name.lower() == "connection":
+            closes = closes or "close" in value.lower()
+        if _find_control(value):
+            value = _replace_controls(" ", value)
+        lines.append(f"{name}: {value}\r\n")
+    if length is not None:
+        lines.append(f"content-length: {length}\r\n")
+    lines.append("\r\n" if keeps_alive or closes else "connection: close\r\n\r\n")
+    return "".join(lines).encode(), closes

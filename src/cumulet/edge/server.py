@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from cumulet.edge import limits
-from cumulet.edge.asgi import AsgiApp
-from cumulet.edge.connection import BoundedConnection
+from cumulet.edge.connection import Answerer, Connection
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -52,15 +51,15 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Callable[[], contextlib.AbstractAsyncContextManager[AsgiApp]],
+    app: Callable[[], contextlib.AbstractAsyncContextManager[Answerer]],
     listener: socket.socket,
     *,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until a signal comes, finish what is in flight (bounded), leave `app`. A second signal cuts it short."""
     loop = asyncio.get_running_loop()
-    async with app() as asgi:
-        server = _Server(_config(asgi), ready)
+    async with app() as answerer:
+        server = _Server(_config(answerer), ready)
 
         def end() -> None:
             if server.should_exit:
@@ -72,10 +71,11 @@ async def serve(
         await server.serve(sockets=[listener])
 
 
-def _config(asgi: AsgiApp) -> uvicorn.Config:
+def _config(answerer: Answerer) -> uvicorn.Config:
     return uvicorn.Config(
-        asgi,
-        http=BoundedConnection,
+        answerer,  # type: ignore[arg-type]  # what `Connection` hands requests to; no ASGI application
+        interface="asgi3",
+        http=Connection,
         ws="none",
         lifespan="off",
         loop="none",
@@ -84,8 +84,6 @@ def _config(asgi: AsgiApp) -> uvicorn.Config:
         server_header=False,
         # Nobody stands before the server whose word about the caller could be taken.
         proxy_headers=False,
-        timeout_keep_alive=int(limits.IDLE_SECONDS_MAX),
         timeout_graceful_shutdown=limits.SHUTDOWN_SECONDS_MAX,
-        limit_concurrency=limits.CONNECTIONS_MAX,
         backlog=2048,
     )

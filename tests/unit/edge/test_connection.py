@@ -1,46 +1,96 @@
-"""Slow and silent clients: real sockets against uvicorn with the bounded connection, less patient than it is."""
+"""Connections over real sockets: slow and silent clients (with less patience than the real one), order, bodies."""
 
 import asyncio
 import contextlib
+import re
 import socket
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
 
-from cumulet.edge.connection import BoundedConnection
+from cumulet.edge.connection import Connection
+from cumulet.wire.message import Request, Response
 
 ANSWER = b"x" * (8 * 1024 * 1024)
 
 
-class ImpatientConnection(BoundedConnection):
+class ImpatientConnection(Connection):
     head_seconds_max = 0.1
     body_silence_seconds_max = 0.1
     unread_seconds_max = 0.1
     lost: asyncio.Event
+    made: list["ImpatientConnection"]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.made.append(self)
+
+    @classmethod
+    def end_all(cls) -> None:
+        for connection in cls.made:
+            connection.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.lost.set()
 
 
-async def app(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-    while (message := await receive()).get("more_body"):
-        pass
-    if message["type"] == "http.disconnect":
-        return
-    body = ANSWER if scope["path"] == "/large" else b"ok"
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class Echo:
+    """Answers at once, with a body by its path; `gate` holds answers back."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.seen: list[Request] = []
+
+    async def answer(self, request: Request) -> Response:
+        self.seen.append(request)
+        if request.path == "/held":
+            await self.gate.wait()
+        if request.path in ("/stream", "/broken"):
+            return Response(200, (), self.pieces(request.path == "/broken"))
+        if request.path == "/injected":
+            return Response(200, (("x-a", "1\r\nx-b: 2"), ("no name", "3"), ("Content-Length", "99")), b"ok")
+        if request.path == "/nothing":
+            return Response(204, ())
+        if request.path == "/fails":
+            raise RuntimeError("broken")
+        return Response(200, (), {"/large": ANSWER, "/echo": request.body}.get(request.path, b"ok"))
+
+    async def pieces(self, breaks: bool) -> AsyncIterator[bytes]:
+        yield b"one"
+        if breaks:
+            raise RuntimeError("broken")
+        yield b""
+        yield b"two"
+
+    def body_limit(self, head: Request) -> int:
+        return 2 * 1024 * 1024
+
+    def too_large(self, head: Request) -> Response:
+        return Response(413, (), b"too large")
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def port(echo: Echo) -> AsyncIterator[int]:
     ImpatientConnection.lost = asyncio.Event()
+    ImpatientConnection.made = []
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=ImpatientConnection, ws="none", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        echo,  # type: ignore[arg-type]
+        interface="asgi3",
+        http=ImpatientConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
+    )
     server = uvicorn.Server(config)
     serving = asyncio.ensure_future(server._serve([listener]))
     try:
@@ -122,3 +172,118 @@ async def test_a_client_that_takes_its_time_within_bounds_is_served(port: int) -
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+def request_line(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+    fields = ["Host: x", *headers, *([f"Content-Length: {len(body)}"] if body else [])]
+    return f"{method} {path} HTTP/1.1\r\n{''.join(field + chr(13) + chr(10) for field in fields)}\r\n".encode() + body
+
+
+LAST = "Connection: close"
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(
+    ("sent", "statuses", "ends_with"),
+    [
+        (request_line("/stream", LAST), [b"200"], b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
+        (request_line("/stream", LAST, method="HEAD"), [b"200"], b"\r\n\r\n"),
+        (b"GET /stream HTTP/1.0\r\nHost: x\r\n\r\n", [b"200"], b"\r\n\r\nonetwo"),
+        (b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", [b"200"], b"\r\n\r\nok"),
+        (request_line("/", LAST, method="HEAD"), [b"200"], b"content-length: 2\r\nconnection: close\r\n\r\n"),
+        (request_line("/nothing", LAST), [b"204"], b"connection: close\r\n\r\n"),
+        (request_line("/fails"), [b"500"], b"Internal Server Error"),
+        (request_line("/", "Upgrade: h2c", "Connection: Upgrade") + request_line("/", LAST), [b"200", b"200"], b"ok"),
+        (request_line("/", LAST) + request_line("/again"), [b"200"], b"ok"),
+        (request_line("http://elsewhere/?a=1#b", LAST), [b"200"], b"ok"),
+        (
+            request_line("/held") + request_line("/", method="POST", body=b"x") + b"!\r\n\r\n",
+            [b"200", b"200", b"400"],
+            b".",
+        ),
+    ],
+)
+async def test_answers(port: int, sent: bytes, statuses: list[bytes], ends_with: bytes) -> None:
+    received = await say(port, sent)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", received) == statuses
+    assert received.endswith(ends_with)
+
+
+async def test_requests_in_line_are_answered_in_order_and_not_read_ahead(port: int, echo: Echo) -> None:
+    echo.gate.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        request_line("/held") + request_line("/echo", method="POST", body=b"second") + b"GET /third HTTP/1.1\r\n"
+    )
+    for _ in range(5):
+        await asyncio.sleep(0.05)  # real time: longer than a head may take, which the third has not yet begun to cost
+    assert [request.path for request in echo.seen] == ["/held"]
+    echo.gate.set()
+    writer.write(b"Host: x\r\nConnection: close\r\n\r\n")
+    received = await asyncio.wait_for(reader.read(), 5)
+    assert re.findall(rb"\r\n\r\n(ok|second)", received) == [b"ok", b"second", b"ok"]
+    assert [request.path for request in echo.seen] == ["/held", "/echo", "/third"]
+    writer.close()
+
+
+async def test_headers_cannot_be_written_through_headers(port: int) -> None:
+    received = await say(port, request_line("/injected", LAST))
+    assert b"\r\nx-a: 1  x-b: 2\r\n" in received
+    assert b"no name" not in received
+    assert received.lower().count(b"content-length") == 1
+    assert received.endswith(b"\r\n\r\nok")
+
+
+async def test_a_stream_that_breaks_off_is_not_ended_properly(port: int) -> None:
+    assert not (await say(port, request_line("/broken"))).endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.usefixtures("patient")
+async def test_who_asks_before_sending_a_body_is_told_to_go_on(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = request_line("/echo", "Expect: 100-continue", "Content-Length: 5", LAST, method="POST")
+    writer.write(head)
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"hello")
+    assert (await reader.read()).endswith(b"\r\n\r\nhello")
+    writer.close()
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("framing", ["Content-Length: 3000000", "Transfer-Encoding: chunked"])
+async def test_a_body_over_its_limit_is_refused_after_what_came_before(port: int, framing: str) -> None:
+    body = b"2dc6c0\r\n" + b"x" * 3_000_000 if "chunked" in framing else b""
+    received = await say(port, request_line("/held") + request_line("/", framing, method="POST") + body)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", received) == [b"200", b"413"]
+
+
+async def test_a_body_that_comes_in_pieces_is_one(port: int, echo: Echo) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_line("/echo?q=%20", "Transfer-Encoding: chunked", LAST, method="POST"))
+    for piece in (b"3\r\nab", b"c\r\n2\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n"):
+        writer.write(piece)
+        await writer.drain()
+    assert (await reader.read()).endswith(b"abcde")
+    request = echo.seen[0]
+    assert (request.path, request.query, request.body) == ("/echo", "q=%20", b"abcde")
+    assert "x-trailer" not in request.headers
+    writer.close()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_server_that_stops_finishes_what_is_under_way(port: int, echo: Echo) -> None:
+    echo.gate.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_line("/held"))
+    while not echo.seen:
+        await asyncio.sleep(0.01)
+    idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", port)
+    idle_writer.write(request_line("/"))
+    await idle_reader.readuntil(b"ok")
+    ImpatientConnection.end_all()
+    assert await idle_reader.read() == b""
+    echo.gate.set()
+    received = await reader.read()
+    assert b"connection: close" in received
+    writer.close()
+    idle_writer.close()

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from cumulet.store.api import ReadTx
-from cumulet.store.sqlite import FILE_NAME, open_sqlite
+from cumulet.store.sqlite import open_sqlite
+from cumulet.store.sqlite_file import FILE_NAME
 
 WORKER = Path(__file__).with_name("store_worker.py")
 ROUNDS = int(os.environ.get("CUMULET_CRASH_ROUNDS", "15"))

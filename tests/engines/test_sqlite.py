@@ -10,8 +10,10 @@ from typing import get_args
 
 import pytest
 
+from cumulet.scope import SYSTEM
 from cumulet.settings import Durability
 from cumulet.store import sqlite as engine
+from cumulet.store import sqlite_views
 from cumulet.store.api import (
     KEY_BYTES_MAX,
     VALUE_BYTES_MAX,
@@ -25,9 +27,10 @@ from cumulet.store.api import (
     StoreWriteFailed,
     WriteTx,
 )
-from cumulet.store.keyspace import STORE_VERSION
+from cumulet.store.keyspace import STORE_META, STORE_VERSION
 from cumulet.store.memory import MemoryStore
-from cumulet.store.sqlite import FILE_NAME, LOCK_NAME, SqliteStore, open_sqlite
+from cumulet.store.sqlite import SqliteStore, open_sqlite
+from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME
 
 
 @pytest.fixture
@@ -190,7 +193,7 @@ async def test_what_was_read_before_is_never_stale_once_a_write_is_acknowledged(
 async def test_no_more_than_so_many_values_are_kept_in_memory(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "HOT_VALUES_MAX", 2)
+    monkeypatch.setattr(sqlite_views, "HOT_VALUES_MAX", 2)
     for number in range(5):
         await put(store, b"%d" % number, b"v%d" % number)
     for _ in range(2):
@@ -373,7 +376,7 @@ async def test_a_folder_has_one_holder(tmp_path: Path) -> None:
 
 async def test_a_newer_store_is_refused(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path)
-    await store.write(lambda tx: tx.put(engine.STORE_META.key(engine.SYSTEM, "version"), b"%d" % (STORE_VERSION + 1)))
+    await store.write(lambda tx: tx.put(STORE_META.key(SYSTEM, "version"), b"%d" % (STORE_VERSION + 1)))
     await store.close()
 
     with pytest.raises(StoreTooNew, match=rf"version {STORE_VERSION + 1}.* up to {STORE_VERSION}\."):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError, out
-from cumulet.store.sqlite import LOCK_NAME
+from cumulet.store.sqlite_file import LOCK_NAME
 
 STOP_SECONDS_MAX = 40
 """A little more than the server gives to what is in flight."""

@@ -1,4 +1,4 @@
-"""The embedded engine: one SQLite file in WAL mode, one writer, group commit.
+"""The embedded engine: one SQLite file in WAL mode, one writer at a time, group commit.
 
 All Python work of transactions runs on the event loop's thread. A read runs at once on the reading connection: a point
 read costs microseconds, a thread hop would cost more. A write runs at once too, over an overlay on the writing
@@ -12,39 +12,37 @@ write that raised, since what it saw may be a batch mate's change.
 While settling, writes wait in line and reads see the last commit. With durability `os` the commit leaves the data with
 the operating system (a crash of Cumulet loses nothing, a crash of the machine may lose the last moments); with `memory`
 nothing is ever synced, and a crash of the machine may lose the whole store. Both commit on the loop's thread.
+
+Several processes may share the file (`held`). Then a process gathers a batch only in its turn (`sqlite_turns`), for
+which it waits, if it must, in the thread; while it waits it is settling too, and a larger batch gathers in line:
+
+    open --(a write comes)--> the turn is free --> gathering ...
+                              it is another's  --> settling --(the turn has come)--> gathering ...
+
+Reads never wait. They read hot values while those are of the last commit of all, and a snapshot where they are not.
+docs/decisions/0011-several-processes-one-file.md has the reasons and the figures.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from cumulet.scope import SYSTEM
 from cumulet.settings import Durability
-from cumulet.store.api import (
-    ReadTx,
-    StoreClosed,
-    StoreInUse,
-    StoreOverloaded,
-    StoreTooNew,
-    StoreUnreadable,
-    StoreWriteFailed,
-    WriteTx,
-)
-from cumulet.store.keyspace import STORE_META, STORE_VERSION
+from cumulet.store.api import ReadTx, StoreClosed, StoreOverloaded, StoreWriteFailed, WriteTx
 from cumulet.store.overlay import OverlayTx
+from cumulet.store.sqlite_file import DELETE, DELETE_RANGE, PAGE_BYTES, PUT, connect, take_lock
+from cumulet.store.sqlite_hints import Hints
+from cumulet.store.sqlite_turns import Turns
+from cumulet.store.sqlite_views import CommittedReads, HotValues, Overtaken, PendingReads, SnapshotReads, View
 
 T = TypeVar("T")
-
-FILE_NAME = "cumulet.db"
-LOCK_NAME = "cumulet.lock"
 
 BATCH_TRANSACTIONS_MAX = 512
 """Bounds how long the last of a batch waits for the first, and how long the loop is busy with bodies alone."""
@@ -58,221 +56,53 @@ WAITING_MAX = 16_384
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 """After about so many bytes the log is written back to the file. Larger logs make reads slower."""
 
-HOT_VALUES_MAX = 4096
-HOT_VALUE_BYTES_MAX = 4096
-"""Together they bound the memory that values read lately may take to 16 MiB, and their keys."""
-
-_PAGE_BYTES = 8192
-"""Why, and why a table without row ids and no memory map: docs/decisions/0006-sqlite-file-layout.md."""
-
-_CACHE_KIB = 16 * 1024
-_GET = "SELECT v FROM kv WHERE k = ?"
-_SCAN = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k LIMIT ?"
-_SCAN_BACK = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?"
-_PUT = "INSERT INTO kv VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
-_DELETE = "DELETE FROM kv WHERE k = ?"
-_DELETE_RANGE = "DELETE FROM kv WHERE k >= ? AND k < ?"
-_SYNCHRONOUS: dict[Durability, str] = {"fsync": "FULL", "os": "NORMAL", "memory": "OFF"}
+LOG_BYTES_MAX = 4 * CHECKPOINT_BYTES
+"""A log that readers have kept from starting anew for so long starts anew once they are through."""
 
 
-def open_sqlite(data_dir: Path, durability: Durability = "fsync") -> "SqliteStore":
+def open_sqlite(data_dir: Path, durability: Durability = "fsync", *, held: int | None = None) -> "SqliteStore":
     """Return the store of `data_dir`, which is made if it is not there and held against other processes.
 
-    Raises StoreInUse, StoreTooNew or StoreUnreadable, with words for the person who chose the folder.
+    With `held`, the descriptor that `hold_folder` gave, the store is one of several of a group over that folder. Raises
+    StoreInUse, StoreTooNew or StoreUnreadable, with words for the person who chose the folder.
     """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold secrets
-        lock = _take_lock(data_dir)
-    except OSError as failure:
-        raise StoreUnreadable(f"The data folder {data_dir} cannot be used: {failure.strerror}.") from failure
-    path = data_dir / FILE_NAME
+    lock = take_lock(data_dir) if held is None else os.dup(held)
     writer: sqlite3.Connection | None = None
     try:
-        writer = _connect(path, durability)
-        _prepare(writer, path)
-        return SqliteStore(durability, lock, writer, _connect(path, durability))
-    except BaseException as failure:
+        writer = connect(data_dir, durability)
+        reader = connect(data_dir, durability)
+    except BaseException:
         if writer is not None:
             writer.close()
         os.close(lock)
-        if isinstance(failure, sqlite3.Error):
-            raise StoreUnreadable(f"{path} is not a store of Cumulet, or is damaged: {failure}.") from failure
         raise
-
-
-def _take_lock(data_dir: Path) -> int:
-    lock = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        # Not a lock file's presence but a lock on it, which the system drops however the process ends.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
-        os.close(lock)
-        raise StoreInUse(
-            f"The data folder {data_dir} is in use by another Cumulet server (process {holder}). "
-            "Stop that server, or choose another folder with --data-dir."
-        ) from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
-    return lock
-
-
-def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
-    # The commit thread and the loop's thread take turns on the writing connection, never both at once.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
-    try:
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # heeded when the file is made
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-        connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # `_settled` says when, so that nobody waits for it
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version_key = STORE_META.key(SYSTEM, "version")
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    if not tables:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("CREATE TABLE kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
-        connection.execute(_PUT, (version_key, b"%d" % STORE_VERSION))
-        connection.execute("COMMIT")
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the file's name must outlive a crash too
-        finally:
-            os.close(folder)
-        return
-    row = connection.execute(_GET, (version_key,)).fetchone() if tables == ["kv"] else None
-    if row is None or not row[0].isdigit():
-        raise StoreUnreadable(f"{path} is an SQLite file, but not a store of Cumulet.")
-    if (found := int(row[0])) > STORE_VERSION:
-        raise StoreTooNew(
-            f"{path} was written by a newer Cumulet: it has store version {found}, "
-            f"this program knows versions up to {STORE_VERSION}."
-        )
-
-
-class _View:
-    """What a connection sees. Scans are lazy; `end_scans` ends those that a body left open."""
-
-    __slots__ = ("_connection", "_point", "open_scans")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._point = connection.cursor()
-        self.open_scans: list[sqlite3.Cursor] = []
-
-    def get(self, key: bytes) -> bytes | None:
-        row = self._point.execute(_GET, (key,)).fetchone()
-        return None if row is None else row[0]
-
-    def scan(
-        self, start: bytes, end: bytes, *, limit: int | None = None, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        rows = self._connection.execute(
-            _SCAN_BACK if reverse else _SCAN, (start, end, -1 if limit is None else max(limit, 0))
-        )
-        self.open_scans.append(rows)
-        return rows
-
-    def end_scans(self) -> None:
-        # An open cursor would pin its snapshot: later reads would be stale, and the log could not be written back.
-        for rows in self.open_scans:
-            rows.close()
-        self.open_scans.clear()
-
-
-class _HotValues:
-    """Values as last committed, of keys that were read lately: a table's description is read at every request.
-
-    One server holds the file, so nobody else changes them. Whoever makes commits calls `forget`; while a commit is
-    under way nobody asks here, since one body would then see some keys before and some after it.
-    """
-
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: dict[bytes, bytes | None] = {}
-
-    def get(self, key: bytes, view: "_View") -> bytes | None:
-        """Return the value of `key`, read through `view` if it is not known."""
-        values = self._values
-        if key in values:
-            return values[key]
-        value = view.get(key)
-        if value is None or len(value) <= HOT_VALUE_BYTES_MAX:
-            if len(values) >= HOT_VALUES_MAX:
-                del values[next(iter(values))]  # the oldest; what is read all the time comes back at once
-            values[key] = value
-        return value
-
-    def forget(self, keys: set[bytes], everything: bool) -> None:
-        """Drop what a commit has changed."""
-        if everything:
-            self._values.clear()
-        else:
-            for key in keys:
-                self._values.pop(key, None)
-
-
-class _CommittedReads:
-    """What reads see while no commit is under way."""
-
-    __slots__ = ("_hot", "_view", "scan")
-
-    def __init__(self, view: _View, hot: _HotValues) -> None:
-        self._view = view
-        self._hot = hot
-        self.scan = view.scan
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._hot.get(key, self._view)
-
-
-class _PendingReads:
-    """What the next write sees: the last commit, and the changes of the batch."""
-
-    __slots__ = ("_hot", "_view", "changed_keys", "ranges_changed", "scan")
-
-    def __init__(self, view: _View, hot: _HotValues) -> None:
-        self._view = view
-        self._hot = hot
-        self.scan = view.scan
-        self.changed_keys: set[bytes] = set()
-        self.ranges_changed = False
-
-    def get(self, key: bytes) -> bytes | None:
-        if key in self.changed_keys or self.ranges_changed:
-            return self._view.get(key)
-        return self._hot.get(key, self._view)
-
-    def end_batch(self) -> None:
-        """Forget what the batch changed: it is committed, or gone."""
-        self._hot.forget(self.changed_keys, self.ranges_changed)
-        self.changed_keys = set()
-        self.ranges_changed = False
+    return SqliteStore(data_dir, durability, lock, writer, reader, shared=held is not None)
 
 
 class SqliteStore:
     """A store in one SQLite file. Made by `open_sqlite`; used from one event loop."""
 
+    engine = "sqlite"
+
     def __init__(
-        self, durability: Durability, lock: int, writer: sqlite3.Connection, reader: sqlite3.Connection
+        self,
+        data_dir: Path,
+        durability: Durability,
+        lock: int,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        *,
+        shared: bool,
     ) -> None:
         self._commits_in_thread = durability == "fsync"
         self._lock = lock
         self._writer = writer
         self._reader = reader
-        self._committed = _View(reader)
-        self._pending = _View(writer)
-        hot = _HotValues()
-        self._committed_reads = _CommittedReads(self._committed, hot)
-        self._pending_reads = _PendingReads(self._pending, hot)
+        self._committed = View(reader)
+        self._pending = View(writer)
+        self._hot = hot = HotValues()
+        self._committed_reads = CommittedReads(self._committed, hot)
+        self._pending_reads = PendingReads(self._pending, hot)
         self._apply_change = writer.cursor().execute
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -284,10 +114,24 @@ class SqliteStore:
         self._disk: _DiskThread | None = None
         self._closing = False
         self._idle: asyncio.Event | None = None
+        # Where other processes share the file
+        self._turns: Turns | None = None
+        self._has_turn = False
+        self._generation_to_be = -1
+        if shared:
+            self._turns = Turns(data_dir)
+            self._snapshot_reads = SnapshotReads(reader, self._committed, hot, self._turns.begun)
+            self._hints = Hints(data_dir / "run" / "hints", self._wake_listeners)
+
+    @property
+    def is_shared(self) -> bool:
+        return self._turns is not None
 
     async def read(self, fn: Callable[[ReadTx], T]) -> T:
         if self._closing:
             raise StoreClosed("The store is closed.")
+        if self._turns is not None:
+            return self._read_shared(self._turns, fn)
         view = self._committed
         if not (self._settling and self._commits_in_thread):
             # Nothing is committed while `fn` has the loop's thread: every statement sees the same.
@@ -306,7 +150,7 @@ class SqliteStore:
     async def write(self, fn: Callable[[WriteTx], T]) -> T:
         if self._closing:
             raise StoreClosed("The store is closed.")
-        while self._settling or self._batch_is_full():
+        while self._settling or self._batch_is_full() or (self._turns is not None and not self._gather(self._turns)):
             await self._wait_in_line()
         tx = OverlayTx(self._pending_reads)
         try:
@@ -320,7 +164,7 @@ class SqliteStore:
         if tx.changes or tx.deleted_ranges:
             self._apply(tx)
         elif not self._batch:
-            self._wake_listeners(tx.hints)
+            self._hint(tx.hints)
             return result
         self._batch_hints |= tx.hints
         await self._join_batch()
@@ -328,6 +172,8 @@ class SqliteStore:
 
     def listen(self, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
         self._listeners.setdefault(topic, []).append(wake)
+        if self._turns is not None:
+            self._hints.listen()
         return lambda: self._listeners[topic].remove(wake)
 
     async def close(self) -> None:
@@ -342,10 +188,88 @@ class SqliteStore:
         if self._disk is not None:
             self._disk.stop()
         self._reader.close()
-        with contextlib.suppress(sqlite3.Error):  # what is not written back now is read from the log next time
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._writer.close()
+        if self._turns is None:
+            with contextlib.suppress(sqlite3.Error):  # what is not written back now is read from the log next time
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            self._hints.close()
+            self._turns.close()
+        self._writer.close()  # the last connection of all writes the log back
         os.close(self._lock)
+
+    # Several processes
+
+    def _read_shared(self, turns: Turns, fn: Callable[[ReadTx], T]) -> T:
+        generation = turns.generation()
+        if generation is not None:
+            if generation != self._hot.generation:
+                self._move_hot_to(generation)
+            reads = self._snapshot_reads
+            try:
+                return fn(reads)
+            except Overtaken:
+                pass
+            finally:
+                reads.end()
+        # A commit is under way, or came between: nothing in memory is known to be true.
+        self._reader.execute("BEGIN")
+        try:
+            return fn(self._committed)
+        finally:
+            self._committed.end_scans()
+            self._reader.execute("COMMIT")
+
+    def _move_hot_to(self, generation: int) -> None:
+        """Keep of the hot values what is true in the generation that the store has now."""
+        if generation == self._generation_to_be == self._hot.generation + 1:
+            self._pending_reads.end_batch()  # nothing but our own batch came between
+        else:
+            self._hot.forget_all()
+        self._hot.generation = generation
+
+    def _gather(self, turns: Turns) -> bool:
+        """Return whether a write may run now: this process has the turn, or has just taken it."""
+        if self._has_turn:
+            return True
+        if self._take_turn(turns):
+            asyncio.get_running_loop().call_soon(self._settle)
+        return self._has_turn
+
+    def _take_turn(self, turns: Turns) -> bool:
+        """Take the turn if it is free; otherwise close the line until it has come. Who takes it sees to `_settle`."""
+        if turns.try_take():
+            self._begin_turn()
+            self._turn_taken(turns)
+            return True
+        self._settling = True
+
+        def wait() -> None:
+            turns.take()
+            self._begin_turn()
+
+        def taken(_: None) -> None:
+            self._settling = False
+            self._turn_taken(turns)
+            self._call_up()
+
+        self._on_disk_thread(wait, taken)
+        return False
+
+    def _begin_turn(self) -> None:
+        # Now and not at the first change, since bodies read. If SQLite refuses, the first change will tell.
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("BEGIN IMMEDIATE")
+
+    def _turn_taken(self, turns: Turns) -> None:
+        self._has_turn = True
+        generation = turns.begun()
+        if generation != self._hot.generation:
+            self._move_hot_to(generation)
+
+    def _release_turn(self) -> None:
+        if self._turns is not None:
+            self._has_turn = False
+            self._turns.release()
 
     # The line of waiting writes
 
@@ -361,11 +285,15 @@ class SqliteStore:
 
     def _call_up(self) -> None:
         """Wake as many waiting writes as fit a batch. They run before the commit that the first of them schedules."""
+        if self._turns is not None and self._waiting and not self._has_turn and not self._take_turn(self._turns):
+            return  # they are called up when the turn has come
         for _ in range(min(BATCH_TRANSACTIONS_MAX, len(self._waiting))):
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-        if self._waiting:
+        if self._has_turn:
+            asyncio.get_running_loop().call_soon(self._settle)
+        elif self._waiting:
             # Behind those just woken: if none of them left anything to commit, nobody else would call up the rest.
             asyncio.get_running_loop().call_soon(self._call_up_if_open)
         elif self._idle is not None:
@@ -376,7 +304,7 @@ class SqliteStore:
             self._call_up()
 
     def _tell_if_idle(self) -> None:
-        if self._idle is not None and not (self._batch or self._settling or self._waiting):
+        if self._idle is not None and not (self._batch or self._settling or self._waiting or self._has_turn):
             self._idle.set()
 
     # The batch
@@ -390,14 +318,14 @@ class SqliteStore:
             if not self._writer.in_transaction:
                 execute("BEGIN IMMEDIATE")
             for start_end in tx.deleted_ranges:
-                size += _PAGE_BYTES * (1 + execute(_DELETE_RANGE, start_end).rowcount)
+                size += PAGE_BYTES * (1 + execute(DELETE_RANGE, start_end).rowcount)
             for key, value in tx.changes.items():
                 if value is None:
-                    execute(_DELETE, (key,))
-                    size += _PAGE_BYTES
+                    execute(DELETE, (key,))
+                    size += PAGE_BYTES
                 else:
-                    execute(_PUT, (key, value))
-                    size += _PAGE_BYTES + len(value)
+                    execute(PUT, (key, value))
+                    size += PAGE_BYTES + len(value)
         except sqlite3.Error as failure:
             self._roll_back()
             self._pending_reads.end_batch()
@@ -410,7 +338,7 @@ class SqliteStore:
     async def _join_batch(self) -> None:
         """Return when the batch is committed. Raises StoreWriteFailed if that fails."""
         loop = asyncio.get_running_loop()
-        if not self._batch:
+        if not self._batch and not self._has_turn:
             loop.call_soon(self._settle)
         committed: asyncio.Future[None] = loop.create_future()
         self._batch.append(committed)
@@ -420,15 +348,29 @@ class SqliteStore:
         if self._settling:
             return  # called for a batch that failed while it gathered; the next one has come before
         if not self._batch:
+            self._roll_back()
+            self._release_turn()
             self._call_up()
             return
         self._settling = True
+        self._generation_to_be = self._hot.generation + 1
         if self._commits_in_thread:
             self._on_disk_thread(self._commit, self._settled)
         else:
             self._settled(self._commit())
 
     def _commit(self) -> sqlite3.Error | None:
+        turns = self._turns
+        if turns is None:
+            return self._commit_batch()
+        turns.begin_commit()
+        failure = self._commit_batch()
+        turns.end_commit(self._batch_bytes)
+        if turns.log_bytes < CHECKPOINT_BYTES:
+            self._release_turn()  # here and not on the loop: others wait for it
+        return failure
+
+    def _commit_batch(self) -> sqlite3.Error | None:
         try:
             self._writer.execute("COMMIT")
         except sqlite3.Error as failure:
@@ -443,14 +385,16 @@ class SqliteStore:
 
     def _settled(self, failure: sqlite3.Error | None) -> None:
         self._pending_reads.end_batch()
+        if self._hot.generation + 1 == self._generation_to_be:
+            self._hot.generation += 1
         batch, self._batch = self._batch, []
         hints, self._batch_hints = self._batch_hints, set()
         self._log_bytes += self._batch_bytes
         self._batch_bytes = 0
         _answer(batch, failure)
         if failure is None:
-            self._wake_listeners(hints)
-        if self._log_bytes >= CHECKPOINT_BYTES:
+            self._hint(hints)
+        if self._has_turn or (self._turns is None and self._log_bytes >= CHECKPOINT_BYTES):
             self._log_bytes = 0
             self._on_disk_thread(self._checkpoint, self._checkpointed)
             return
@@ -459,9 +403,15 @@ class SqliteStore:
 
     def _checkpoint(self) -> sqlite3.Error | None:
         try:
-            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            [(_, log_pages, _)] = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if log_pages * PAGE_BYTES > LOG_BYTES_MAX:
+                self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         except sqlite3.Error as failure:
             return failure
+        finally:
+            if self._turns is not None:
+                self._turns.log_is_written_back()
+                self._release_turn()
         return None
 
     def _checkpointed(self, failure: sqlite3.Error | None) -> None:
@@ -469,17 +419,20 @@ class SqliteStore:
         self._settling = False
         self._call_up()
 
-    def _on_disk_thread(
-        self, work: Callable[[], sqlite3.Error | None], done: Callable[[sqlite3.Error | None], None]
-    ) -> None:
+    def _on_disk_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         if self._disk is None:
             self._disk = _DiskThread(asyncio.get_running_loop())
         self._disk.submit(work, done)
 
-    def _wake_listeners(self, topics: set[str]) -> None:
+    def _hint(self, topics: set[str]) -> None:
         for topic in topics:
-            for wake in self._listeners.get(topic, ()):
-                asyncio.get_running_loop().call_soon(wake)
+            self._wake_listeners(topic)
+        if topics and self._turns is not None:
+            self._hints.tell(topics)
+
+    def _wake_listeners(self, topic: str) -> None:
+        for wake in self._listeners.get(topic, ()):
+            asyncio.get_running_loop().call_soon(wake)
 
 
 def _write_failed(failure: sqlite3.Error) -> StoreWriteFailed:

@@ -1,0 +1,174 @@
+"""What transaction bodies read through: a connection's view, and in front of it the values that were read lately."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+
+from cumulet.store.sqlite_file import GET, SCAN, SCAN_BACK
+
+HOT_VALUES_MAX = 4096
+HOT_VALUE_BYTES_MAX = 4096
+"""Together they bound the memory that values read lately may take to 16 MiB, and their keys."""
+
+
+class View:
+    """What a connection sees. Scans are lazy; `end_scans` ends those that a body left open."""
+
+    __slots__ = ("_connection", "_point", "open_scans")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._point = connection.cursor()
+        self.open_scans: list[sqlite3.Cursor] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        row = self._point.execute(GET, (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def scan(
+        self, start: bytes, end: bytes, *, limit: int | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        rows = self._connection.execute(
+            SCAN_BACK if reverse else SCAN, (start, end, -1 if limit is None else max(limit, 0))
+        )
+        self.open_scans.append(rows)
+        return rows
+
+    def end_scans(self) -> None:
+        # An open cursor would pin its snapshot: later reads would be stale, and the log could not be written back.
+        for rows in self.open_scans:
+            rows.close()
+        self.open_scans.clear()
+
+
+class HotValues:
+    """Values as last committed, of keys that were read lately: a table's description is read at every request.
+
+    Whoever makes commits calls `forget`. While the only process commits nobody asks here, since one body would then see
+    some keys before and some after it; where there are several, `generation` says of which state the values are, and
+    who asks makes sure that it is the one that it reads.
+    """
+
+    __slots__ = ("_values", "generation")
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes | None] = {}
+        self.generation = -1
+
+    def get(self, key: bytes, read: Callable[[bytes], bytes | None]) -> bytes | None:
+        """Return the value of `key`, from `read` if it is not known."""
+        values = self._values
+        if key in values:
+            return values[key]
+        value = read(key)
+        if value is None or len(value) <= HOT_VALUE_BYTES_MAX:
+            if len(values) >= HOT_VALUES_MAX:
+                del values[next(iter(values))]  # the oldest; what is read all the time comes back at once
+            values[key] = value
+        return value
+
+    def forget(self, keys: set[bytes]) -> None:
+        """Drop these values."""
+        for key in keys:
+            self._values.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Drop every value."""
+        self._values.clear()
+
+
+class CommittedReads:
+    """What reads see while no commit is under way, in the only process."""
+
+    __slots__ = ("_hot", "_read", "scan")
+
+    def __init__(self, view: View, hot: HotValues) -> None:
+        self._hot = hot
+        self._read = view.get
+        self.scan = view.scan
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._hot.get(key, self._read)
+
+
+class PendingReads:
+    """What the next write sees: the last commit, and the changes of the batch."""
+
+    __slots__ = ("_hot", "_read", "changed_keys", "ranges_changed", "scan")
+
+    def __init__(self, view: View, hot: HotValues) -> None:
+        self._hot = hot
+        self._read = view.get
+        self.scan = view.scan
+        self.changed_keys: set[bytes] = set()
+        self.ranges_changed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self.changed_keys or self.ranges_changed:
+            return self._read(key)
+        return self._hot.get(key, self._read)
+
+    def end_batch(self) -> None:
+        """Forget what the batch changed: it is committed, or gone."""
+        if self.ranges_changed:
+            self._hot.forget_all()
+        else:
+            self._hot.forget(self.changed_keys)
+        self.changed_keys = set()
+        self.ranges_changed = False
+
+
+class Overtaken(Exception):
+    """Another commit came between what a body read from memory and what it went on to read: it runs again."""
+
+
+class SnapshotReads:
+    """What reads see where several processes commit: hot values and a snapshot of one and the same generation.
+
+    The snapshot is only taken for what is not known, so a body that finds everything hot executes no statement at all.
+    """
+
+    __slots__ = ("_begun", "_connection", "_hot", "_taken", "_view")
+
+    def __init__(self, connection: sqlite3.Connection, view: View, hot: HotValues, begun: Callable[[], int]) -> None:
+        """`begun` returns the generation of the last commit that any process has begun."""
+        self._connection = connection
+        self._view = view
+        self._hot = hot
+        self._begun = begun
+        self._taken = False
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._hot.get(key, self._get_cold)
+
+    def scan(
+        self, start: bytes, end: bytes, *, limit: int | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        if self._taken:
+            return self._view.scan(start, end, limit=limit, reverse=reverse)
+        self._connection.execute("BEGIN")
+        self._taken = True
+        rows = self._view.scan(start, end, limit=limit, reverse=reverse)
+        self._check()
+        return rows
+
+    def end(self) -> None:
+        """End what a body has left open."""
+        if self._taken:
+            self._taken = False
+            self._view.end_scans()
+            self._connection.execute("COMMIT")
+
+    def _get_cold(self, key: bytes) -> bytes | None:
+        if self._taken:
+            return self._view.get(key)
+        self._connection.execute("BEGIN")
+        self._taken = True
+        value = self._view.get(key)  # from here on the snapshot stands
+        self._check()
+        return value
+
+    def _check(self) -> None:
+        # When the body began, the hot values were of the last generation, and its commit was done. If no later one has
+        # begun by now, the snapshot is of that generation too.
+        if self._begun() != self._hot.generation:
+            raise Overtaken

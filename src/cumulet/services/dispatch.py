@@ -98,6 +98,7 @@ class Dispatcher:
             request_id=request_id or new_request_id(service.name, self._ids),
             now_ms=self._clock.now_ms(),
             ids=self._ids,
+            plane=service.plane,
             **facts,
         )
 
@@ -110,8 +111,13 @@ class Dispatcher:
         action = service.action_of(operation)
 
         def decide(tx: ReadTx) -> str | None:
-            conditions = operation.condition_values(tx, call, params)
             policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
+            if operation.demands is not None:
+                for demand in operation.demands(tx, call, params):
+                    if (denial := self._authorizer.denial(tx, call, *demand, policy)) is not None:
+                        return denial
+                return None
+            conditions = operation.condition_values(tx, call, params)
             for resource in operation.resources(tx, call, params):
                 if (denial := self._authorizer.denial(tx, call, action, resource, conditions, policy)) is not None:
                     return denial

@@ -21,7 +21,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -86,6 +86,9 @@ class Call(msgspec.Struct, frozen=True):
     source_ip: str = "127.0.0.1"
     user_agent: str = ""
     secure: bool = False
+    plane: Any = None
+    """The live part of the operation's service, for what bodies ask beside the store: whether capacity is left, which
+    items a transaction holds. Bodies may run twice, and nothing that is told the plane may matter twice."""
 
 
 Resource: TypeAlias = (
@@ -95,6 +98,19 @@ Resource: TypeAlias = (
 Conditions: TypeAlias = Callable[[Call, Params], ConditionValues] | Callable[[ReadTx, Call, Params], ConditionValues]
 """Condition keys of a request. A function with a transaction is for those that only records tell (which attribute is
 the key)."""
+
+
+class Demand(NamedTuple):
+    """One permission that an operation needs."""
+
+    action: str
+    resource: str
+    conditions: ConditionValues
+
+
+Demands: TypeAlias = Callable[[ReadTx, Call, Params], Sequence[Demand]]
+"""The permissions of an operation that needs several: TransactWriteItems needs PutItem on one table and DeleteItem on
+another, and has no action of its own."""
 Body: TypeAlias = Callable[..., Any]
 OperationKind = Literal["read", "write", "plane"]
 
@@ -114,6 +130,8 @@ class Operation:
     """Returns the resource's own policy (JSON), which can allow callers that identity policies do not."""
     conditions: Conditions | None = None
     """Returns the service's own condition keys, e.g. dynamodb:LeadingKeys."""
+    demands: Demands | None = None
+    """Returns the permissions that are needed, in place of one action on the resources."""
     open_to_all: bool = False
     """Needs no permission at all, as AWS has it for sts:GetCallerIdentity."""
     missing: str = ""
@@ -150,6 +168,7 @@ def operation(
     action: str | None = None,
     resource_policy: Callable[[ReadTx, Call, Params], str | None] | None = None,
     conditions: Conditions | None = None,
+    demands: Demands | None = None,
     open_to_all: bool = False,
     missing: str = "",
 ) -> Callable[[Body], Operation]:
@@ -165,6 +184,7 @@ def operation(
             action=action,
             resource_policy=resource_policy,
             conditions=conditions,
+            demands=demands,
             open_to_all=open_to_all,
             missing=missing,
             resource_reads=callable(resource) and len(inspect.signature(resource).parameters) == 3,

@@ -1,0 +1,168 @@
+"""Whole stores: what a copy consists of, and a target that is filled wholly or not served."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cumulet.scope import SYSTEM, Scope
+from cumulet.store.api import Store, StoreTooNew, StoreUnreadable
+from cumulet.store.dump import Block, Pair, Totals, blocks_of
+from cumulet.store.keyspace import DDB_ITEM, LEASE, NODE, STORE_META, STORE_VERSION
+from cumulet.store.memory import MemoryStore
+from cumulet.store.transfer import (
+    UNFINISHED_KEY,
+    VERSION_KEY,
+    CopyDiffers,
+    StoreNotEmpty,
+    StoreUnfinished,
+    blocks_in,
+    check_version,
+    fill,
+    require_copyable,
+    require_whole,
+    tally,
+)
+
+HERE = Scope("000000000000", "us-east-1")
+SECRET = (STORE_META.key(SYSTEM, "signing secret"), b"secret")
+VERSION = (VERSION_KEY, b"%d" % STORE_VERSION)
+OF_NODES = [(LEASE.key(SYSTEM, "streams"), b"n1"), (NODE.key(SYSTEM, "n1"), b"alive")]
+ITEMS = [(DDB_ITEM.key(HERE, "t1", number), b"item %d" % number) for number in range(5)]
+COPIED = [SECRET, *ITEMS]
+
+
+class Held:
+    """A snapshot of these pairs."""
+
+    engine = "memory"
+    where = "the source"
+    size_bytes = 0
+
+    def __init__(self, *pairs: Pair) -> None:
+        self._pairs = dict(sorted(pairs))
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._pairs.get(key)
+
+    def pairs(self) -> Iterator[Pair]:
+        return iter(self._pairs.items())
+
+
+async def store_of(*pairs: Pair) -> MemoryStore:
+    store = MemoryStore()
+    await store.write(lambda tx: [tx.put(key, value) for key, value in pairs])
+    return store
+
+
+async def content(store: Store) -> list[Pair]:
+    return await store.read(lambda tx: list(tx.scan(b"", b"\xff")))
+
+
+def totals_of(pairs: list[Pair]) -> Totals:
+    return tally(blocks_of(pairs))
+
+
+async def fill_with(store: Store, pairs: list[Pair]) -> Totals:
+    return await fill(store, "the target", blocks_of(pairs), lambda: totals_of(pairs))
+
+
+def test_a_copy_leaves_out_the_version_and_what_belongs_to_running_nodes() -> None:
+    assert [pair for block in blocks_in(Held(VERSION, *OF_NODES, *COPIED)) for pair in block] == COPIED
+
+
+@pytest.mark.parametrize(
+    ("pairs", "error", "words"),
+    [
+        ([*COPIED], StoreUnreadable, "the source is not a store of Cumulet."),
+        ([(VERSION_KEY, b"new")], StoreUnreadable, "the source is not a store of Cumulet."),
+        (
+            [(VERSION_KEY, b"%d" % (STORE_VERSION + 1))],
+            StoreTooNew,
+            f"the source comes from a newer Cumulet: its records have version {STORE_VERSION + 1}, this program's have "
+            f"{STORE_VERSION}.",
+        ),
+        (
+            [(VERSION_KEY, b"0")],
+            StoreUnreadable,
+            "the source comes from an older Cumulet, and nothing converts it: its records have version 0, this "
+            f"program's have {STORE_VERSION}.",
+        ),
+        (
+            [VERSION, (UNFINISHED_KEY, b""), *ITEMS],
+            StoreUnfinished,
+            "the source holds a part of a restore or a migration that was interrupted. Run it again: it begins anew.",
+        ),
+    ],
+    ids=["no version", "no number", "newer", "older", "unfinished"],
+)
+def test_what_is_not_copied_is_refused_in_words(pairs: list[Pair], error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as refused:
+        require_copyable(Held(*pairs))
+    assert str(refused.value) == words
+
+
+def test_a_store_of_this_version_is_copied() -> None:
+    require_copyable(Held(VERSION, *COPIED))
+    check_version(STORE_VERSION, "a backup")
+
+
+async def test_a_filled_store_holds_what_was_copied_and_its_own_version() -> None:
+    store = await store_of(VERSION)
+    assert await fill_with(store, COPIED) == totals_of(COPIED)
+    assert await content(store) == sorted([VERSION, *COPIED])
+    await require_whole(store)
+
+
+async def test_a_store_that_was_served_but_never_used_is_filled_and_keeps_nothing_of_its_own() -> None:
+    store = await store_of(VERSION, (SECRET[0], b"its own"), (STORE_META.key(SYSTEM, "more"), b"1"), *OF_NODES)
+    await fill_with(store, COPIED)
+    assert await content(store) == sorted([VERSION, *COPIED])
+
+
+async def test_a_store_that_holds_anything_is_not_touched() -> None:
+    store = await store_of(VERSION, ITEMS[0])
+    with pytest.raises(StoreNotEmpty) as refused:
+        await fill_with(store, COPIED)
+    assert str(refused.value) == (
+        "the target is not empty, and a copy is never written over anything: choose another place, or remove what is "
+        "there yourself."
+    )
+    assert await content(store) == sorted([VERSION, ITEMS[0]])
+
+
+class Interrupted(Exception):
+    """What ends a copy in the middle."""
+
+
+async def test_an_interrupted_copy_is_not_served_and_begins_anew() -> None:
+    store = await store_of(VERSION)
+
+    def interrupted() -> Iterator[Block]:
+        yield [(b"\x02gone", b"by then")]
+        yield ITEMS[:2]
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await fill(store, "the target", interrupted(), lambda: totals_of([]))
+    with pytest.raises(StoreUnfinished, match=r"^The store holds a part of a restore or a migration that was interru"):
+        await require_whole(store)
+    with pytest.raises(StoreUnfinished):
+        require_copyable(Held(*await content(store)))
+    await fill_with(store, COPIED)
+    assert await content(store) == sorted([VERSION, *COPIED])
+
+
+async def test_what_an_interrupted_copy_left_is_cleared_in_bounded_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cumulet.store.transfer._CLEARED_AT_ONCE", 3)
+    store = await store_of(VERSION, (UNFINISHED_KEY, b""), *OF_NODES, *ITEMS, (b"\x02zz", b"last"))
+    await fill_with(store, [SECRET])
+    assert await content(store) == sorted([VERSION, SECRET])
+
+
+async def test_a_store_that_holds_something_else_than_was_written_is_not_served() -> None:
+    store = await store_of(VERSION)
+    with pytest.raises(CopyDiffers) as found:
+        await fill(store, "the target", blocks_of(COPIED), lambda: totals_of(COPIED[1:]))
+    assert str(found.value).startswith("the target holds 5 records of ")
+    with pytest.raises(StoreUnfinished):
+        await require_whole(store)

@@ -18,6 +18,8 @@ app = typer.Typer(
 Endpoint = Annotated[str | None, typer.Option(help="The server [default: http://localhost:4566].", show_default=False)]
 Region = Annotated[str | None, typer.Option(help="The region [default: us-east-1].", show_default=False)]
 
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept [default: .cumulet].")]
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -38,7 +40,7 @@ def _root(
 def up(
     host: Annotated[str | None, typer.Option(help="The address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on [default: 4566; 0: any free one].")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept [default: .cumulet].")] = None,
+    data_dir: DataDir = None,
     durability: Annotated[
         str | None,
         typer.Option(
@@ -141,6 +143,45 @@ def logs(
     from cumulet.cli.functions import print_logs
 
     print_logs(connect(endpoint, region), function, follow=follow, since=since, pattern=filter_pattern)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; an earlier backup there is replaced.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Write a copy of the store to a file, as it is at one moment; a server may be using it."""
+    from cumulet.cli.backup import make_backup
+
+    make_backup(file, _place(data_dir))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `cumulet backup` wrote.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Fill an empty store from a backup."""
+    from cumulet.cli.backup import restore_backup
+
+    restore_backup(file, _place(data_dir))
+
+
+@app.command()
+def migrate(
+    source: Annotated[Path, typer.Option("--from", help="The store to copy; no server may be using it.")],
+    target: Annotated[Path, typer.Option("--to", help="The store to fill; it must be empty.")],
+) -> None:
+    """Copy a store to another place."""
+    from cumulet.cli.backup import migrate
+
+    migrate(source, target)
+
+
+def _place(data_dir: Path | None) -> Path:
+    from cumulet.settings import make_settings
+
+    return make_settings(data_dir=data_dir).data_dir
 
 
 def main() -> None:

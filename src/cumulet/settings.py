@@ -14,6 +14,7 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
 DEFAULT_ACCOUNT = "000000000000"
+WORKERS_MAX = 64
 
 
 class SettingsError(ValueError):
@@ -36,12 +37,26 @@ class Settings:
     """The default account's root, verified like any key: how the first keys of a strict server are made."""
     root_secret_access_key: str = field(default="", repr=False)
     log_level: str = "info"
+    workers: int = 1
+    """How many processes serve together, on one port."""
+    worker: int = 0
+    """Which of them this one is, from 1; 0 for a server of one process. Not for people to set."""
+    dynamodb_delay_ms: int = 0
+    """How long tables and indexes are CREATING, UPDATING and DELETING, by the clock that can be moved."""
+    dynamodb_item_collection_bytes_max: int = 10 * 1024**3
+    """How large a partition of a table with local indexes may grow, these included; tests may lower it."""
 
     @property
     def endpoint(self) -> str:
         """The URL at which this machine reaches the server."""
         host = "localhost" if self.host in ("127.0.0.1", "0.0.0.0", "::", "::1", "localhost") else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder for what this process needs while it runs, and nobody needs for long afterwards."""
+        folder = self.data_dir.resolve() / "run"
+        return folder / f"worker-{self.worker}" if self.worker else folder
 
 
 def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> Settings:
@@ -50,12 +65,15 @@ def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> S
     Raises SettingsError for a value that cannot be used, and for an address beyond loopback without strict mode: there
     developer credentials would let anyone in as root.
     """
-    given = {name: _given(name, flags.get(name), environ) for name in Settings.__dataclass_fields__}
+    names = [name for name in Settings.__dataclass_fields__ if name != "worker"]
+    given = {name: _given(name, flags.get(name), environ) for name in names}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     if settings.durability not in get_args(Durability):
         raise SettingsError(f"durability is fsync, os or memory, not '{settings.durability}'")
     if not 0 <= settings.port <= 65535:
         raise SettingsError(f"a port is a number from 0 to 65535, not {settings.port}")
+    if not 1 <= settings.workers <= WORKERS_MAX:
+        raise SettingsError(f"workers is a number from 1 to {WORKERS_MAX}, not {settings.workers}")
     if not (len(settings.account) == 12 and settings.account.isdigit()):
         raise SettingsError(f"an account is 12 digits, not '{settings.account}'")
     _check_root_key(settings)
@@ -82,15 +100,23 @@ def _check_root_key(settings: Settings) -> None:
         raise SettingsError(f"CUMULET_ROOT_SECRET_ACCESS_KEY has at least {ROOT_SECRET_CHARACTERS_MIN} characters")
 
 
+_NUMBERS = {
+    "port": "a port is a number from 0 to 65535",
+    "workers": "workers is a number from 1 to 64",
+    "dynamodb_delay_ms": "dynamodb_delay_ms is a number of milliseconds",
+    "dynamodb_item_collection_bytes_max": "dynamodb_item_collection_bytes_max is a number of bytes",
+}
+
+
 def _given(name: str, flag: object, environ: Mapping[str, str]) -> object:
     value = flag if flag is not None else environ.get(f"CUMULET_{name.upper()}")
     if value is None:
         return None
-    if name == "port":
+    if name in _NUMBERS:
         try:
             return int(str(value))
         except ValueError:
-            raise SettingsError(f"a port is a number from 0 to 65535, not '{value}'") from None
+            raise SettingsError(f"{_NUMBERS[name]}, not '{value}'") from None
     if name == "data_dir":
         return Path(str(value)).expanduser()
     if name == "strict":

@@ -16,6 +16,7 @@ def build(ground: Ground) -> Service:
         tables,
         tags,
         update_item,
+        update_table,
     )
     from cumulet.services.dynamodb.plane import DynamoDbPlane
 
@@ -30,5 +31,6 @@ def build(ground: Ground) -> Service:
         tables,
         tags,
         update_item,
+        update_table,
     )
     return Service("dynamodb", operations, "dynamodb", denied_status=400, plane=DynamoDbPlane(ground))

@@ -10,6 +10,7 @@ from cumulet.services.dynamodb.core.item_codec import decode_item, stored_json
 from cumulet.services.dynamodb.core.key_codec import encode_key, hash_of
 from cumulet.services.dynamodb.core.limits import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, Value, invalid, invalid_parameter, kind_of
+from cumulet.services.dynamodb.index_keys import check_index_keys
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.kit import Params
 from cumulet.store.tuples import after, pack
@@ -42,39 +43,6 @@ def locate_item(table: OpenTable, item: Mapping[str, Value]) -> bytes:
     if table.indexes:
         check_index_keys(table, item)
     return place
-
-
-def check_index_keys(table: OpenTable, item: Mapping[str, Value], updated: bool = False) -> None:
-    """Raise ValidationException if a key attribute of an index is there and cannot be one.
-
-    Absent ones do not matter: the index then does not have the item. `updated` chooses the words: of an update's
-    outcome, or of an item that was sent.
-    """
-    for index in table.indexes.values():
-        for name, kind in index.keys:
-            value = item.get(name)
-            if value is None:
-                continue
-            if kind not in value:
-                invalid_parameter(
-                    f"Type mismatch for Index Key {name} Expected: {kind} Actual: {kind_of(value)} "
-                    f"IndexName: {index.name}"
-                )
-            if not value[kind]:
-                _empty_index_key(index.name, name, kind, updated)
-
-
-def _empty_index_key(index: str, name: str, kind: str, updated: bool) -> NoReturn:
-    what = f"The AttributeValue for a key attribute cannot contain an empty {_KIND_WORDS[kind]} value."
-    if updated:
-        invalid(
-            "One or more parameter values are not valid. The update expression attempted to update a secondary index "
-            f"key to a value that is not supported. {what}"
-        )
-    invalid(
-        "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
-        f"{what} IndexName: {index}, IndexKey: {name}"
-    )
 
 
 class KeyRange(NamedTuple):

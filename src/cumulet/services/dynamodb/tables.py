@@ -13,14 +13,24 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.dynamodb.core.index_diff import IndexKeys, KeyAttribute
-from cumulet.services.dynamodb.core.limits import TABLE_NAME_CHARACTERS_MAX, TABLE_NAME_CHARACTERS_MIN
+from cumulet.services.dynamodb.core.limits import (
+    ITEM_COLLECTION_BYTES_MAX,
+    TABLE_NAME_CHARACTERS_MAX,
+    TABLE_NAME_CHARACTERS_MIN,
+)
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.kit import Call, Params
-from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_ITEM, DDB_TABLE
+from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.keyspace import (
+    DDB_CHANGE,
+    DDB_EXPIRING,
+    DDB_INDEX_ENTRY,
+    DDB_ITEM,
+    DDB_ITEM_COLLECTION,
+    DDB_TABLE,
+)
 from cumulet.store.records import Records
 
-_DAY_MS = 24 * 60 * 60 * 1000
 TABLE_NAME_PATTERN = "[a-zA-Z0-9_.-]+"
 _TABLE_NAME = re.compile(TABLE_NAME_PATTERN).fullmatch
 _TABLE_ARN = re.compile(r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]+)").fullmatch
@@ -37,6 +47,32 @@ class Index(msgspec.Struct, frozen=True, omit_defaults=True):
     projection: str
     """ALL, KEYS_ONLY or INCLUDE."""
     non_key_attributes: tuple[str, ...] = ()
+    read_units: int = 0
+    write_units: int = 0
+    increased_ms: int | None = None
+    decreased_ms: int | None = None
+    decreases: int = 0
+    read_limit: int | None = None
+    write_limit: int | None = None
+    warm_read: int = 0
+    warm_write: int = 0
+    ready_ms: int = 0
+    """Until when it is CREATING."""
+    filling: bool = False
+    """Whether items that lay in the table before the index was made are still being put into it."""
+    gone_ms: int = 0
+    """Until when it is DELETING; 0 if it stays."""
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The attributes of the index's own key."""
+        return self.hash_names + self.range_names
+
+    def status(self, now_ms: int) -> str:
+        """Return the index's status."""
+        if self.gone_ms:
+            return "DELETING"
+        return "CREATING" if self.filling or self.ready_ms > now_ms else "ACTIVE"
 
 
 class TableStream(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,6 +83,17 @@ class TableStream(msgspec.Struct, frozen=True, omit_defaults=True):
     view: str
     shards: int
     enabled: bool = True
+
+
+class TableRestore(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a restored table comes from."""
+
+    source_table: str
+    source_id: str
+    at_ms: int
+    backup_id: str = ""
+    """Of a backup of the source; empty if the table itself was read as it was at that time."""
+    in_progress: bool = True
 
 
 class Table(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,12 +124,39 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     global_indexes: tuple[Index, ...] = ()
     indexes_made: int = 0
     """How many indexes the table ever had: the last number given."""
+    switches_ms: tuple[int, ...] = ()
+    """When the table was made PAY_PER_REQUEST in the last day."""
+    read_limit: int | None = None
+    """The most that the table takes on demand, in units per second; None is AWS's own limit."""
+    write_limit: int | None = None
+    warm_read: int = 0
+    warm_write: int = 0
+    kms_key_arn: str | None = None
+    """The KMS key with which the table is said to be encrypted; None is AWS's own key, of which nothing is told."""
+    collection_bytes_max: int = ITEM_COLLECTION_BYTES_MAX
+    ready_ms: int = 0
+    """Until when the table is CREATING."""
+    updated_ms: int = 0
+    """Until when it is UPDATING."""
+    gone_ms: int = 0
+    """Until when it is DELETING; 0 if it stays. What lay in it is gone from the beginning."""
     stream: TableStream | None = None
+    expiry_attribute: str | None = None
+    """The attribute with the time at which an item expires (TTL)."""
+    recovery_since_ms: int = 0
+    """Since when every moment of the table can be restored; 0 if none can."""
+    recovery_days: int = 0
+    copies: int = 0
+    """How many copies are being made of the table: backups, and restores of a moment."""
+    restore: TableRestore | None = None
 
-    def decreases_on(self, now_ms: int) -> int:
-        """Return how often the throughput was lowered on this day (UTC)."""
-        same_day = self.decreased_ms is not None and self.decreased_ms // _DAY_MS == now_ms // _DAY_MS
-        return self.decreases if same_day else 0
+    def status(self, now_ms: int) -> str:
+        """Return the table's status."""
+        if self.gone_ms:
+            return "DELETING"
+        if self.ready_ms > now_ms:
+            return "CREATING"
+        return "UPDATING" if self.updated_ms > now_ms else "ACTIVE"
 
 
 class OpenTable:
@@ -94,6 +168,7 @@ class OpenTable:
         "indexes",
         "indexes_by_name",
         "key_names",
+        "logs_changes",
         "prefix",
         "range_kind",
         "range_name",
@@ -117,12 +192,17 @@ class OpenTable:
             index.name: _open_index(scope, record, self.key_names, index, is_local)
             for is_local, indexes in ((True, record.local_indexes), (False, record.global_indexes))
             for index in indexes
+            if not index.gone_ms
         }
         self.indexes_by_name = tuple([self.indexes[name] for name in sorted(self.indexes)])
         """In the order in which AWS looks for what is wrong with an item."""
         self.stream = record.stream if record.stream is not None and record.stream.enabled else None
         self.stream_arn = "" if self.stream is None else f"{self.arn}/stream/{self.stream.label}"
-        self.watched = bool(self.indexes) or self.stream is not None
+        self.logs_changes = record.recovery_since_ms > 0 or record.copies > 0
+        """Whether the images that writes replace are kept."""
+        self.watched = bool(
+            self.indexes or self.stream is not None or record.expiry_attribute is not None or self.logs_changes
+        )
         """Whether a write changes more than the item: `writes.write_item` then needs the item's old image."""
 
     @property
@@ -188,15 +268,34 @@ def check_name(given: str, characters_min: int) -> None:
 def open_table(tx: ReadTx, call: Call, given: str) -> OpenTable:
     """Return the table that an item operation names. Raises ResourceNotFoundException if there is none."""
     table = find_table(tx, call, name_of(call, given))
-    if table is None:
+    if table is None or table.record.gone_ms or table.record.ready_ms > call.now_ms:
         missing_item_table()
     return table
 
 
 def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
-    """Return the table of that name, or None."""
+    """Return the table of that name, whatever its status, or None."""
     value = tx.get(_table_key(call.scope, name))
-    return None if value is None else _open(call.scope, value)
+    if value is None:
+        return None
+    table = _open(call.scope, value)
+    # The record of a deleted table outlives its DELETING, until another takes its name.
+    return None if 0 < table.record.gone_ms <= call.now_ms else table
+
+
+def erase_table_data(tx: WriteTx, table: OpenTable) -> None:
+    """Remove all that lies under a table's id. It goes as ranges: the cost does not grow with the number of items."""
+    for family in (DDB_ITEM, DDB_INDEX_ENTRY, DDB_ITEM_COLLECTION, DDB_EXPIRING, DDB_CHANGE):
+        tx.delete_range(*family.range(table.scope, table.record.table_id))
+
+
+def refuse_in_use(record: Table, now_ms: int) -> NoReturn:
+    """Raise what AWS says of a table that it still works on."""
+    doing = {"CREATING": "created", "DELETING": "deleted"}.get(record.status(now_ms), "updated")
+    raise ServiceError(
+        "ResourceInUseException",
+        f"Attempt to change a resource which is still in use: Table is being {doing}: {record.name}",
+    )
 
 
 def missing_item_table() -> NoReturn:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from cumulet.services.dynamodb.core.capacity import write_units
 from cumulet.services.dynamodb.core.item_codec import encode_item, stored_bytes
 from cumulet.services.dynamodb.core.key_codec import encode_key, hash_of
+from cumulet.services.dynamodb.core.limits import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, Value, item_bytes
 from cumulet.store.tuples import pack
 
@@ -119,28 +120,36 @@ def plan_index_writes(
 
 def make_entry(index: IndexKeys, suffix: bytes, image: Image) -> Entry | None:
     """Return the item's entry in the index, or None if it lacks a key attribute."""
-    item = image.item
+    hash_parts = _key_parts(index.hash_keys, image.item, HASH_KEY_BYTES_MAX)
+    range_parts = _key_parts(index.range_keys, image.item, RANGE_KEY_BYTES_MAX)
+    if hash_parts is None or range_parts is None:
+        return None
+    return Entry(entry_key(index, hash_parts, range_parts, suffix), project(index, image))
+
+
+def _key_parts(keys: tuple[KeyAttribute, ...], item: Mapping[str, Value], bytes_max: int) -> tuple[bytes, ...] | None:
     parts = []
-    for name, kind in index.keys:
+    for name, kind in keys:
         value = item.get(name)
-        if value is None or kind not in value:
-            # A value of another type can only be older than the index: writes refuse it, a backfill passes over it.
+        # What no index key can be is older than the index: writes refuse it, and a backfill passes over it.
+        if value is None or kind not in value or not value[kind]:
             return None
-        part = encode_key(kind, value[kind])
-        if not part:
-            return None
-        parts.append(part)
-    key = index.prefix + partition_head(parts[: len(index.hash_keys)]) + pack(tuple(parts[len(index.hash_keys) :]))
+        parts.append(encode_key(kind, value[kind]))
+    return None if sum(map(len, parts)) > bytes_max else tuple(parts)
+
+
+def entry_key(index: IndexKeys, hash_parts: tuple[bytes, ...], range_parts: tuple[bytes, ...], suffix: bytes) -> bytes:
+    """Return the key of the entry with these key attributes, of the item with this suffix."""
     if len(suffix) > _SUFFIX_BYTES_MAX:
         # Both keys at their longest, zeros escaped, would not fit into a key of the store. The suffix only has to tell
         # items apart.
         suffix = pack((blake2b(suffix, digest_size=_DIGEST_BYTES).digest(),))
-    return Entry(key + suffix, project(index, image))
+    return index.prefix + partition_head(hash_parts) + pack(range_parts) + suffix
 
 
-def partition_head(hash_parts: list[bytes]) -> bytes:
+def partition_head(hash_parts: tuple[bytes, ...]) -> bytes:
     """Return what the keys of one partition begin with: the hash of its key attributes, then these."""
-    hashed = hash_parts[0] if len(hash_parts) == 1 else pack(tuple(hash_parts))
+    hashed = hash_parts[0] if len(hash_parts) == 1 else pack(hash_parts)
     return pack((hash_of(hashed), *hash_parts))
 
 

@@ -23,6 +23,14 @@ BATCH_GET_KEYS_MAX = 100
 BATCH_GET_BYTES_MAX = 16 * 1024 * 1024
 BATCH_WRITE_REQUESTS_MAX = 25
 
+# "Amazon DynamoDB Transactions: how it works", developer guide.
+TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
+TOKEN_MS = 10 * 60 * 1000
+TOKENS_SWEPT_MAX = 1000
+"""Ours: how many transaction tokens one step forgets."""
+TOKENS_SWEEP_S = 60.0
+"""Ours: how often tokens are looked for that no longer count."""
+
 READ_UNIT_BYTES = 4096
 WRITE_UNIT_BYTES = 1024
 
@@ -37,6 +45,14 @@ PROJECTED_ATTRIBUTES_MAX = 100
 ITEM_COLLECTION_BYTES_MAX = 10 * 1024**3
 """A partition with its entries in local indexes. The setting `dynamodb_item_collection_bytes_max` can lower it."""
 
+DECREASES_PER_DAY_MAX = 4
+"""Of provisioned throughput; then one more in each hour without one."""
+BILLING_SWITCHES_PER_DAY_MAX = 4
+"""To on-demand, in 24 hours."""
+ON_DEMAND_READ_UNITS = 12_000
+ON_DEMAND_WRITE_UNITS = 4_000
+"""What a new on-demand table serves at once."""
+
 LIST_TABLES_MAX = 100
 TAGS_MAX = 50
 
@@ -50,3 +66,22 @@ STREAM_SHARDS_MAX = 100
 """Ours: as many as DescribeStream describes at once."""
 STREAM_SETTLED_MAX = 1000
 """Ours: how many changes one transaction puts in order, or trims."""
+
+# "Using time to live (TTL) in DynamoDB", developer guide.
+EXPIRY_YEARS_S = 5 * 366 * 24 * 60 * 60
+"""A time further back than five years expires nothing."""
+EXPIRY_S_MAX = 253_402_300_799
+"""Ours: the end of the year 9999. What expires later does not expire."""
+EXPIRY_STEP_ITEMS_MAX = 500
+"""Ours: how many items one transaction puts into the index, or lets expire."""
+EXPIRY_SWEEP_S = 1.0
+"""Ours: how often expired items are looked for."""
+
+# "Point-in-time recovery for DynamoDB" and "Backup and restore for DynamoDB", developer guide.
+RECOVERY_DAYS_MAX = 35
+BACKUPS_LISTED_MAX = 100
+RECOVERY_SWEEP_S = 3600.0
+"""Ours: how often what lies behind the recovery windows is removed."""
+COPY_STEP_ITEMS_MAX = 500
+COPY_STEP_BYTES_MAX = 2 * 1024 * 1024
+"""Ours: what one transaction of a backup or a restore copies, about."""

@@ -42,6 +42,7 @@ async def test_a_new_table_is_described(ddb: Any) -> None:
             "BillingMode": "PAY_PER_REQUEST",
             "LastUpdateToPayPerRequestDateTime": 1_760_000_000.0,
         },
+        "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
     }
     described = await ddb("DescribeTable", TableName="events")
     assert described == {"Table": {**created, "TableStatus": "ACTIVE"}}
@@ -173,8 +174,8 @@ async def test_create_table_refuses(ddb: Any, refused: Any, changes: dict[str, A
 
 
 async def test_what_is_not_built_is_refused_by_name(ddb: Any, refused: Any) -> None:
-    code, message = await refused(ddb("CreateTable", **request(StreamSpecification={"StreamEnabled": True})))
-    assert (code, "StreamSpecification" in message) == ("NotImplementedException", True)
+    code, message = await refused(ddb("CreateTable", **request(GlobalTableSourceArn=ARN + "other")))
+    assert (code, "GlobalTableSourceArn" in message) == ("NotImplementedException", True)
 
 
 async def test_billing_can_be_switched(ddb: Any, refused: Any) -> None:

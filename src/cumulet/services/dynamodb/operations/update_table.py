@@ -1,0 +1,294 @@
+"""UpdateTable: how a table is billed, its global indexes, its stream, its class and its protection.
+
+The request is checked whole before anything is changed. A change holds at once, unless the setting `dynamodb_delay_ms`
+stretches UPDATING and CREATING; a new index of a large table is filled in the background (`index_filling`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.index_schema import check_projected_total, define_global_index
+from cumulet.services.dynamodb.core.limits import GLOBAL_INDEXES_MAX
+from cumulet.services.dynamodb.core.schema import check_billing, check_definitions
+from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
+from cumulet.services.dynamodb.descriptions import describe_table_record, mark_indexes
+from cumulet.services.dynamodb.encryption import key_arn_of
+from cumulet.services.dynamodb.index_filling import begin_filling, stop_filling
+from cumulet.services.dynamodb.operations.tables import equip_index, make_index
+from cumulet.services.dynamodb.plane import DynamoDbPlane
+from cumulet.services.dynamodb.provisioning import (
+    change_throughput,
+    limit_on_demand,
+    provision,
+    switch_to_on_demand,
+    warm,
+)
+from cumulet.services.dynamodb.streams import read_specification, with_stream, without_stream
+from cumulet.services.dynamodb.tables import (
+    TABLES,
+    Index,
+    OpenTable,
+    Table,
+    find_table,
+    missing_table,
+    name_of,
+    refuse_in_use,
+    table_arn,
+)
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import WriteTx
+from cumulet.store.keyspace import DDB_INDEX_ENTRY
+
+_CHANGES = (
+    "BillingMode",
+    "ProvisionedThroughput",
+    "GlobalSecondaryIndexUpdates",
+    "StreamSpecification",
+    "SSESpecification",
+    "TableClass",
+    "WarmThroughput",
+    "OnDemandThroughput",
+    "DeletionProtectionEnabled",
+)
+_ACTIONS = ("Create", "Update", "Delete")
+
+
+class IndexUpdate(NamedTuple):
+    """One entry of GlobalSecondaryIndexUpdates."""
+
+    action: str
+    name: str
+    given: Mapping[str, Any]
+
+
+@operation("UpdateTable", resource=table_arn, params=" ".join(("TableName", "AttributeDefinitions", *_CHANGES)))
+async def update_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
+    """Change a table; return it as it is then, with the status that AWS shows while it works."""
+    delay_ms = plane.ground.settings.dynamodb_delay_ms
+    return await plane.ground.store.write(lambda tx: _update(call, tx, params, delay_ms))
+
+
+def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
+    name = name_of(call, params["TableName"])
+    if not any(params.get(change) or params.get(change) is False for change in _CHANGES):
+        invalid(
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+            "SSESpecification or ReplicaUpdates is required"
+        )
+    updates = read_index_updates(params.get("GlobalSecondaryIndexUpdates") or ())
+    view = read_specification(params.get("StreamSpecification"))
+    table = find_table(tx, call, name)
+    if table is None:
+        missing_table(name)
+    if table.record.status(call.now_ms) != "ACTIVE":
+        refuse_in_use(table.record, call.now_ms)
+
+    record = _without_gone_indexes(table.record, call.now_ms)
+    record = _change_billing(call, record, params, updates)
+    record = limit_on_demand(record, params.get("OnDemandThroughput"), record.billing_mode)
+    record = warm(record, params.get("WarmThroughput"), record.billing_mode)
+    record = _change_settings(call, record, params)
+    if params.get("StreamSpecification") is not None:
+        record = with_stream(tx, call, record, view) if view is not None else without_stream(tx, call, record)
+    only_protection = not any(params.get(change) for change in _CHANGES[:-1])
+    if not only_protection and delay_ms:
+        record = msgspec.structs.replace(record, updated_ms=call.now_ms + delay_ms)
+    for update in updates:
+        record = _change_index(call, tx, table, record, update, params, delay_ms)
+    TABLES.save(tx, call.scope, name, record=record)
+
+    changed = OpenTable(call.scope, record)
+    description = describe_table_record(tx, changed, call.now_ms, "ACTIVE" if only_protection else "UPDATING")
+    for update in updates:
+        mark_indexes(
+            description, {"Create": "CREATING", "Update": "UPDATING"}.get(update.action, "DELETING"), [update.name]
+        )
+    return {"TableDescription": description}
+
+
+def read_index_updates(given: Sequence[Mapping[str, Any]]) -> list[IndexUpdate]:
+    """Return what a request asks for; at most one index comes or goes at a time."""
+    updates = []
+    for entry in given:
+        actions = [action for action in _ACTIONS if entry.get(action) is not None]
+        if len(actions) != 1:
+            found = "none" if not actions else ", ".join(actions)
+            invalid_parameter(
+                f"A GlobalSecondaryIndexUpdate must have exactly one of Create, Update and Delete, found: {found}"
+            )
+        updates.append(IndexUpdate(actions[0], entry[actions[0]]["IndexName"], entry[actions[0]]))
+    if sum(update.action != "Update" for update in updates) > 1:
+        _one_at_a_time()
+    for number, update in enumerate(updates):
+        if any(update.name == earlier.name for earlier in updates[:number]):
+            invalid_parameter(
+                f"Only one global secondary index update per index is allowed simultaneously. Index: {update.name}"
+            )
+    return updates
+
+
+def _one_at_a_time() -> NoReturn:
+    raise ServiceError(
+        "LimitExceededException",
+        "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
+    )
+
+
+def _without_gone_indexes(record: Table, now_ms: int) -> Table:
+    """Return the record without the indexes whose DELETING is over."""
+    if not any(0 < index.gone_ms <= now_ms for index in record.global_indexes):
+        return record
+    stay = tuple([index for index in record.global_indexes if not 0 < index.gone_ms <= now_ms])
+    return msgspec.structs.replace(record, global_indexes=stay)
+
+
+def _change_billing(call: Call, record: Table, params: Params, updates: Sequence[IndexUpdate]) -> Table:
+    """Return the record with its new billing mode and throughput."""
+    mode, throughput = params.get("BillingMode"), params.get("ProvisionedThroughput")
+    if mode is None and throughput is None:
+        return record
+    target = mode or record.billing_mode
+    if target == "PAY_PER_REQUEST":
+        check_billing(target, throughput)
+        return record if record.billing_mode == target else switch_to_on_demand(record, call.now_ms)
+    if record.billing_mode == target:
+        return record if throughput is None else change_throughput(record, throughput, call.now_ms)
+    check_billing(target, throughput)
+    provisioned = {update.name for update in updates if update.given.get("ProvisionedThroughput") is not None}
+    for index in record.global_indexes:
+        if index.name not in provisioned and not index.gone_ms:
+            _units_missing(index.name)
+    # On-demand limits end with the mode in which they hold.
+    return msgspec.structs.replace(
+        provision(record, throughput),
+        billing_mode=target,
+        read_limit=None,
+        write_limit=None,
+        global_indexes=tuple(
+            [msgspec.structs.replace(index, read_limit=None, write_limit=None) for index in record.global_indexes]
+        ),
+    )
+
+
+def _units_missing(index: str) -> NoReturn:
+    invalid_parameter(f"Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: {index}")
+
+
+def _change_settings(call: Call, record: Table, params: Params) -> Table:
+    if (table_class := params.get("TableClass")) is not None and table_class != record.table_class:
+        record = msgspec.structs.replace(record, table_class=table_class, table_class_since_ms=call.now_ms)
+    if (protected := params.get("DeletionProtectionEnabled")) is not None:
+        record = msgspec.structs.replace(record, deletion_protection=protected)
+    if (encryption := params.get("SSESpecification")) is not None:
+        record = msgspec.structs.replace(record, kms_key_arn=key_arn_of(call.scope, encryption))
+    return record
+
+
+def _change_index(
+    call: Call, tx: WriteTx, table: OpenTable, record: Table, update: IndexUpdate, params: Params, delay_ms: int
+) -> Table:
+    mode = record.billing_mode
+    if update.action == "Create":
+        return _create_index(call, tx, table, record, update, params, delay_ms)
+    index = next((index for index in record.global_indexes if index.name == update.name and not index.gone_ms), None)
+    if index is None:
+        if any(update.name == local.name for local in record.local_indexes):
+            invalid_parameter(f"Index: {update.name} is not a global secondary index")
+        raise ServiceError("ResourceNotFoundException", "Requested resource not found")
+    if update.action == "Update":
+        changed = index
+        if (throughput := update.given.get("ProvisionedThroughput")) is not None:
+            if mode == "PAY_PER_REQUEST":
+                _units_refused(update.name)
+            was_provisioned = table.record.billing_mode == "PROVISIONED"
+            changed = (
+                change_throughput(index, throughput, call.now_ms) if was_provisioned else provision(index, throughput)
+            )
+        changed = limit_on_demand(changed, update.given.get("OnDemandThroughput"), mode)
+        changed = warm(changed, update.given.get("WarmThroughput"), mode)
+        return _with_indexes(record, [changed if one is index else one for one in record.global_indexes])
+    _check_none_under_way(record, call.now_ms)
+    tx.delete_range(*DDB_INDEX_ENTRY.range(call.scope, record.table_id, index.number))
+    stop_filling(tx, call.scope, record, index)
+    gone = [msgspec.structs.replace(index, gone_ms=call.now_ms + delay_ms)] if delay_ms else []
+    rest = [one for one in record.global_indexes if one is not index]
+    return _forget_attributes(_with_indexes(record, [*rest, *gone]))
+
+
+def _create_index(
+    call: Call, tx: WriteTx, table: OpenTable, record: Table, update: IndexUpdate, params: Params, delay_ms: int
+) -> Table:
+    others = (*record.local_indexes, *record.global_indexes)
+    if any(update.name == index.name for index in others):
+        invalid("Attempting to create an index which already exists")
+    mode, throughput = record.billing_mode, update.given.get("ProvisionedThroughput")
+    if mode == "PAY_PER_REQUEST" and throughput is not None:
+        _units_refused(update.name)
+    if mode == "PROVISIONED" and throughput is None:
+        _units_missing(update.name)
+    kinds = check_definitions(params.get("AttributeDefinitions") or ())
+    definition = define_global_index(update.given, kinds)
+    _check_same_kinds(record, definition.key_names, kinds)
+    _check_none_under_way(record, call.now_ms)
+    if len(record.global_indexes) >= GLOBAL_INDEXES_MAX:
+        raise ServiceError(
+            "LimitExceededException",
+            "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of "
+            f"{GLOBAL_INDEXES_MAX}",
+        )
+    check_projected_total([definition.non_key_attributes, *(index.non_key_attributes for index in others)])
+    number = record.indexes_made + 1
+    index = equip_index(make_index(definition, number), update.given, mode)
+    if delay_ms:
+        index = msgspec.structs.replace(index, ready_ms=call.now_ms + delay_ms)
+    attributes = {**record.attributes, **{name: kinds[name] for name in definition.key_names}}
+    record = msgspec.structs.replace(
+        _with_indexes(record, [*record.global_indexes, index]), attributes=attributes, indexes_made=number
+    )
+    if begin_filling(tx, OpenTable(call.scope, record), index):
+        return record
+    filling = msgspec.structs.replace(index, filling=True)
+    return _with_indexes(record, [*record.global_indexes[:-1], filling])
+
+
+def _check_same_kinds(record: Table, key_names: Sequence[str], kinds: Mapping[str, str]) -> None:
+    if any(record.attributes.get(name, kinds[name]) != kinds[name] for name in key_names):
+
+        def shown(types: Mapping[str, str]) -> str:
+            known = [(name, types[name]) for name in key_names if name in types]
+            roles = ["HASH", *["RANGE"] * (len(known) - 1)]
+            return ", ".join(f"key{{{name}:{kind}:{role}}}" for (name, kind), role in zip(known, roles, strict=True))
+
+        invalid_parameter(
+            "Attributes cannot be redefined. Please check that your attribute has the same type as previously defined. "
+            f"Existing schema: Schema:[SchemaElement: {shown(record.attributes)}] "
+            f"New schema: Schema:[SchemaElement: {shown(kinds)}]"
+        )
+
+
+def _check_none_under_way(record: Table, now_ms: int) -> None:
+    if any(index.status(now_ms) != "ACTIVE" for index in record.global_indexes):
+        _one_at_a_time()
+
+
+def _units_refused(index: str) -> NoReturn:
+    invalid_parameter(
+        f"Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: {index} when BillingMode is "
+        "PAY_PER_REQUEST"
+    )
+
+
+def _with_indexes(record: Table, indexes: Sequence[Index]) -> Table:
+    return msgspec.structs.replace(record, global_indexes=tuple(indexes))
+
+
+def _forget_attributes(record: Table) -> Table:
+    """Return the record without the definitions of attributes that are no key any more."""
+    indexes = [*record.local_indexes, *[index for index in record.global_indexes if not index.gone_ms]]
+    used = {record.hash_name, record.range_name, *(name for index in indexes for name in index.key_names)}
+    return msgspec.structs.replace(
+        record, attributes={name: kind for name, kind in record.attributes.items() if name in used}
+    )

@@ -52,6 +52,7 @@ def up(
     strict: Annotated[
         bool | None, typer.Option("--strict", help="Accept only access keys that IAM or STS issued.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="How many processes serve together [default: 1].")] = None,
 ) -> None:
     """Start Cumulet in the foreground; Ctrl-C ends it cleanly."""
     from cumulet.cli.up import run_server
@@ -65,6 +66,7 @@ def up(
             account=account,
             region=region,
             strict=strict,
+            workers=workers,
         )
     )
 

@@ -17,7 +17,7 @@ def show_status(connection: Connection) -> None:
     """Print the server and what it holds in the client's account and region."""
     health = connection.health()
     out.print(f"[bold]Cumulet {health['version']}[/bold] at {connection.settings.endpoint}")
-    process = f" (process {health['pid']})" if "pid" in health else ""
+    process = f" (process {health['server_pid']})" if "server_pid" in health else ""
     out.print(f"  up          {health['uptime_seconds']:.0f} s{process}")
     data_dir = health.get("data_dir", "on its own machine")
     out.print(f"  data        {data_dir} ({health['store']}, durability {health['durability']})")
@@ -65,7 +65,7 @@ def _local_process(connection: Connection) -> int:
         holder = lock.read_text().strip()
     except (OSError, ValueError):
         holder = ""
-    if holder != str(health.get("pid")):
+    if holder != str(health.get("server_pid")):
         raise CliError(f"the server at {connection.settings.endpoint} does not run on this machine; end it there")
     return int(holder)
 

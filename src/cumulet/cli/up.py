@@ -3,8 +3,13 @@
 import asyncio
 import gc
 import logging
+import os
+import socket
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 from cumulet.cli.console import CliError, err, out
@@ -40,13 +45,51 @@ def run_server(**flags: Any) -> int:
         _print_banner(settings, time.perf_counter() - began)
 
     try:
-        _run(serve(lambda: open_app(settings), listener, ready=say_ready))
+        if settings.workers > 1:
+            _run_workers(settings, listener, say_ready)
+        else:
+            _run(serve(lambda: open_app(settings), listener, ready=say_ready))
     except StoreError as error:
         raise CliError(str(error)) from error
     finally:
         listener.close()
     err.print("Cumulet has stopped; everything that it acknowledged is kept.")
     return 0
+
+
+def _run_workers(settings: Settings, listener: socket.socket, say_ready: Callable[[], None]) -> None:
+    """Hold the data folder and the socket for a group of processes, until a signal ends it."""
+    from cumulet.app import open_app
+    from cumulet.clock import SystemClock
+    from cumulet.edge.processes import ProcessGroup, Seat, WorkersFailed
+    from cumulet.edge.server import serve
+    from cumulet.store.api import StoreError
+    from cumulet.store.sqlite import open_sqlite
+    from cumulet.store.sqlite_file import hold_folder
+
+    held = hold_folder(settings.data_dir, settings.durability)
+
+    def work(seat: Seat) -> None:
+        ours = replace(settings, worker=seat.number)
+
+        def ready() -> None:
+            tune_collector()
+            seat.ready()
+
+        def open_ours() -> AbstractAsyncContextManager[Any]:
+            return open_app(ours, store=open_sqlite(ours.data_dir, ours.durability, held=held))
+
+        try:
+            _run(serve(open_ours, listener, ready=ready, seat=seat))
+        except StoreError as error:
+            raise WorkersFailed(str(error)) from error
+
+    try:
+        ProcessGroup(settings.workers, work, SystemClock(), say_ready).run()
+    except WorkersFailed as error:
+        raise CliError(str(error)) from error
+    finally:
+        os.close(held)
 
 
 def tune_collector() -> None:
@@ -71,6 +114,8 @@ def _run(main: Any) -> None:
 def _print_banner(settings: Settings, seconds: float) -> None:
     out.print(f"Ready at [bold]{settings.endpoint}[/bold] after {seconds:.2f} s")
     out.print(f"  data        {settings.data_dir.resolve()} (durability: {settings.durability})")
+    if settings.workers > 1:
+        out.print(f"  workers     {settings.workers} processes; a hangup (kill -HUP {os.getpid()}) replaces each")
     out.print(f"  account     {settings.account}, region {settings.region}")
     if settings.strict:
         out.print(f"  strict      {_who_may_call(settings)}")

@@ -193,6 +193,15 @@ class Connection(asyncio.Protocol):
         if self._task is None:
             self._transport.close()
 
+    def drain(self) -> None:
+        """Close the connection after its next answer. Until then a request may still come: none is turned away."""
+        self._ending = True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has come that is not answered."""
+        return self._task is None and not (self._in_head or self._in_body)
+
     # What the parser finds
 
     def on_message_begin(self) -> None:

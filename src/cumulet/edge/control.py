@@ -7,7 +7,6 @@ GET  /_cumulet/lambda/code/...              a function's code, behind the signed
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -57,7 +56,10 @@ class Control:
     def _health(self, on_this_machine: bool) -> dict[str, Any]:
         settings = self._ground.settings
         # Of no use elsewhere, and nobody's business.
-        local = {"pid": os.getpid(), "data_dir": str(Path(settings.data_dir).resolve())} if on_this_machine else {}
+        local = {}
+        if on_this_machine:
+            server_pid = os.getppid() if settings.worker else os.getpid()
+            local = {"pid": os.getpid(), "server_pid": server_pid, "data_dir": str(settings.data_dir.resolve())}
         return {
             "status": "ok",
             "version": __version__,
@@ -68,6 +70,7 @@ class Control:
             "region": settings.region,
             "account": settings.account,
             "strict": settings.strict,
+            "workers": settings.workers,
             "uptime_seconds": round(self._ground.clock.monotonic_s() - self._started_s, 3),
         }
 

@@ -30,6 +30,12 @@ CONNECTIONS_MAX: Final = 4096
 SHUTDOWN_SECONDS_MAX: Final = 30
 """What is in flight may take this long to finish after a signal."""
 
+DRAIN_IDLE_SECONDS: Final = 10.0
+"""How long a process that is replaced waits for the next request of a connection, to close it with the answer."""
+
+DRAIN_SECONDS_MAX: Final = 930.0
+"""How long a process that is replaced may take: an invocation lasts up to 15 minutes."""
+
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 """DynamoDB's request limit, and more than any other service but the ones below takes."""
 

@@ -50,7 +50,7 @@ class Supervisor:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        folder = Path(ground.settings.data_dir).resolve() / "run" / "lambda"
+        folder = ground.settings.run_dir / "lambda"
         self._folder = folder
         self._code = CodeCache(ground, folder / "code", self._code_in_use)
         self._sessions = RoleSessions(ground)

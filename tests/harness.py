@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from cumulet.app import SERVICES
 from cumulet.clock import ManualClock
 from cumulet.ids import CountingIds
 from cumulet.scope import Scope
@@ -18,9 +19,6 @@ from cumulet.store.api import ReadTx
 from cumulet.store.memory import MemoryStore
 
 SCOPE = Scope("000000000000", "us-east-1")
-
-PACKAGES = {"lambda": "lambda_"}
-
 
 class AllowAll:
     """The authorizer of tests that are not about permissions."""
@@ -55,8 +53,8 @@ class House:
         )
 
     def _builder(self, name: str) -> Any:
-        module = importlib.import_module(f"cumulet.services.{PACKAGES.get(name, name)}")
-        return lambda: module.build(self.ground)
+        module, function = SERVICES[name]
+        return lambda: getattr(importlib.import_module(module), function)(self.ground)
 
     @property
     def ground(self) -> Ground:

@@ -22,6 +22,7 @@ from cumulet.wire.model import load_service
 
 SERVICES: dict[str, tuple[str, str]] = {
     "dynamodb": ("cumulet.services.dynamodb", "build"),
+    "dynamodbstreams": ("cumulet.services.dynamodb", "build_streams"),
     "lambda": ("cumulet.services.lambda_", "build"),
     "apigateway": ("cumulet.services.apigateway", "build_v1"),
     "apigatewayv2": ("cumulet.services.apigateway", "build_v2"),

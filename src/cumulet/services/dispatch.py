@@ -31,7 +31,7 @@ CheckParams = Callable[[str, str, Params], None]
 
 def new_request_id(service: str, ids: Ids) -> str:
     """Return a request id in the form that the service uses: DynamoDB has 52 capitals and digits, others a UUID."""
-    return ids.token(52, REQUEST_ID_ALPHABET) if service == "dynamodb" else ids.uuid()
+    return ids.token(52, REQUEST_ID_ALPHABET) if service.startswith("dynamodb") else ids.uuid()
 
 
 class Dispatcher:

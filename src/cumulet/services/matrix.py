@@ -17,6 +17,7 @@ TITLES: Mapping[str, str] = {
     "apigatewayv2": "API Gateway, HTTP APIs",
     "cloudformation": "CloudFormation",
     "dynamodb": "DynamoDB",
+    "dynamodbstreams": "DynamoDB Streams",
     "iam": "IAM",
     "lambda": "Lambda",
     "logs": "CloudWatch Logs",

@@ -6,31 +6,45 @@ from cumulet.services.kit import Ground, Service, collect
 def build(ground: Ground) -> Service:
     """Return the service."""
     from cumulet.services.dynamodb.operations import (
+        backups,
         batch_get_item,
         batch_write_item,
         delete_item,
         get_item,
         put_item,
         query,
+        recovery,
         scan,
         tables,
         tags,
+        ttl,
         update_item,
         update_table,
     )
     from cumulet.services.dynamodb.plane import DynamoDbPlane
 
     operations = collect(
+        backups,
         batch_get_item,
         batch_write_item,
         delete_item,
         get_item,
         put_item,
         query,
+        recovery,
         scan,
         tables,
         tags,
+        ttl,
         update_item,
         update_table,
     )
     return Service("dynamodb", operations, "dynamodb", denied_status=400, plane=DynamoDbPlane(ground))
+
+
+def build_streams(ground: Ground) -> Service:
+    """Return the service that reads streams: an API of its own, with DynamoDB's IAM actions."""
+    from cumulet.services.dynamodb.operations import streams
+    from cumulet.services.dynamodb.plane import DynamoDbPlane
+
+    return Service("dynamodbstreams", collect(streams), "dynamodb", denied_status=400, plane=DynamoDbPlane(ground))

@@ -7,6 +7,7 @@ from cumulet.services.dynamodb.core.item_codec import stored_bytes
 from cumulet.services.dynamodb.core.key_codec import HASH_BITS
 from cumulet.services.dynamodb.core.schema import render_definitions, render_key_schema
 from cumulet.services.dynamodb.provisioning import render_on_demand, render_throughput, warm_units
+from cumulet.services.dynamodb.restores import render_restore
 from cumulet.services.dynamodb.streams import render_table_stream
 from cumulet.services.dynamodb.tables import Index, OpenTable
 from cumulet.store.api import ReadTx
@@ -54,6 +55,8 @@ def describe_table_record(tx: ReadTx, table: OpenTable, now_ms: int, status: str
             summary["LastUpdateDateTime"] = record.table_class_since_ms / 1000
         description["TableClassSummary"] = summary
     description.update(render_table_stream(table.scope, record))
+    if record.restore is not None:
+        description["RestoreSummary"] = render_restore(table.scope, record.restore)
     if record.local_indexes:
         description["LocalSecondaryIndexes"] = [_describe_index(tx, table, index) for index in record.local_indexes]
     if indexes := [index for index in record.global_indexes if not 0 < index.gone_ms <= now_ms]:

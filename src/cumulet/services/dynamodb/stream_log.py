@@ -184,15 +184,17 @@ def first_number(tx: ReadTx, scope: Scope, stream: Stream, shard: int, since_ms:
     return low
 
 
-def trim(tx: WriteTx, scope: Scope, stream: Stream, shard: int, now_ms: int, limit: int = STREAM_SETTLED_MAX) -> bool:
-    """Remove records older than 24 hours; return whether some may be left."""
-    before_ms, trimmed = now_ms - STREAM_RETENTION_MS, 0
-    for number, change in _scan(tx, scope, stream, shard, 1, limit):
-        if change.at_ms >= before_ms:
-            return False
+def has_trimmable_records(tx: ReadTx, scope: Scope, stream: Stream, shard: int, now_ms: int) -> bool:
+    """Return whether the shard has records older than 24 hours."""
+    return any(change.at_ms < now_ms - STREAM_RETENTION_MS for _, change in _scan(tx, scope, stream, shard, 1, 1))
+
+
+def trim(tx: WriteTx, scope: Scope, stream: Stream, shard: int, now_ms: int, limit: int = STREAM_SETTLED_MAX) -> None:
+    """Remove records older than 24 hours, up to a number."""
+    for number, change in list(_scan(tx, scope, stream, shard, 1, limit)):
+        if change.at_ms >= now_ms - STREAM_RETENTION_MS:
+            break
         RECORDS.delete(tx, scope, stream.id, shard, number)
-        trimmed += 1
-    return trimmed == limit
 
 
 def delete_log(tx: WriteTx, scope: Scope, stream: Stream) -> None:

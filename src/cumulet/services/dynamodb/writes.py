@@ -22,10 +22,12 @@ updated one (`index_keys.check_index_keys`), the item's size.
 
 from typing import NamedTuple
 
+from cumulet.services.dynamodb.change_log import log_change
 from cumulet.services.dynamodb.core.capacity import Units, write_units
 from cumulet.services.dynamodb.core.index_diff import Image, IndexWrite, plan_index_writes
 from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes
 from cumulet.services.dynamodb.core.values import Item
+from cumulet.services.dynamodb.expiry import index_expiry
 from cumulet.services.dynamodb.stream_log import record_change
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.kit import Call
@@ -68,6 +70,10 @@ def write_item(
             _apply(tx, write, units)
         if table.stream is not None:
             record_change(tx, call, table, place, old, new)
+        if (attribute := table.record.expiry_attribute) is not None:
+            index_expiry(tx, table, attribute, place, old, new)
+        if table.logs_changes and before != stored:
+            log_change(tx, call, table, place, before)
     return Written(stored, units)
 
 

@@ -66,6 +66,8 @@ STREAM_SHARDS_MAX = 100
 """Ours: as many as DescribeStream describes at once."""
 STREAM_SETTLED_MAX = 1000
 """Ours: how many changes one transaction puts in order, or trims."""
+STREAM_SWEEP_S = 5.0
+"""Ours: how often streams are tended that nobody reads."""
 
 # "Using time to live (TTL) in DynamoDB", developer guide.
 EXPIRY_YEARS_S = 5 * 366 * 24 * 60 * 60

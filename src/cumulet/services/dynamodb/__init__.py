@@ -7,9 +7,11 @@ def build(ground: Ground) -> Service:
     """Return the service."""
     from cumulet.services.dynamodb.operations import (
         backups,
+        batch_execute_statement,
         batch_get_item,
         batch_write_item,
         delete_item,
+        execute_statement,
         get_item,
         put_item,
         query,
@@ -25,9 +27,11 @@ def build(ground: Ground) -> Service:
 
     operations = collect(
         backups,
+        batch_execute_statement,
         batch_get_item,
         batch_write_item,
         delete_item,
+        execute_statement,
         get_item,
         put_item,
         query,

@@ -48,7 +48,7 @@ def scan(call: Call, tx: ReadTx, params: Params) -> Output:
 
     limit = params.get("Limit")
     level = params.get("ReturnConsumedCapacity")
-    ends = () if level is None else _partition_ends(table, start, end)
+    ends = () if level is None else partition_ends(table, start, end)
     page = read_page(tx.scan(start, end, limit=limit), limit, test, project, counts_only, ends)
     output = render_page(page, table, counts_only)
     if level is not None:
@@ -100,7 +100,7 @@ def _locate_start(table: OpenTable, start: bytes, end: bytes, key: Item, segment
     return place
 
 
-def _partition_ends(table: OpenTable, start: bytes, end: bytes) -> tuple[bytes, ...]:
+def partition_ends(table: OpenTable, start: bytes, end: bytes) -> tuple[bytes, ...]:
     """Return the keys inside a range at which AWS's partitions of the table end. Each one bills for itself."""
     record = table.record
     count = partition_count(record.billing_mode, record.read_units, record.write_units)

@@ -1,0 +1,218 @@
+"""PartiQL statements as item operations: what the three operations that take statements share.
+
+A statement becomes the same `ItemWrite` that PutItem, UpdateItem and DeleteItem make, or a read of some ranges of keys.
+Nothing here evaluates anything of its own: conditions and updates are the trees of expressions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.dynamodb.core.expressions.ast import Condition
+from cumulet.services.dynamodb.core.expressions.ast import Update as Actions
+from cumulet.services.dynamodb.core.expressions.conditions import Test, bind_condition_tree
+from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
+from cumulet.services.dynamodb.core.expressions.updates import bind_update_tree
+from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
+from cumulet.services.dynamodb.core.partiql.ast import Delete, Exists, Insert, Select, Statement, Update
+from cumulet.services.dynamodb.core.partiql.grammar import parse_statement
+from cumulet.services.dynamodb.core.partiql.plan import KeyPlan, plan_key, plan_read
+from cumulet.services.dynamodb.core.partiql.values import bind_values, check_count, resolve
+from cumulet.services.dynamodb.core.values import Value, canonical_item, canonical_value, invalid
+from cumulet.services.dynamodb.operations.item_writes import ItemWrite, Outcome, locate_write, perform_write
+from cumulet.services.dynamodb.operations.update_item import returned_attributes
+from cumulet.services.dynamodb.plane import DynamoDbPlane
+from cumulet.services.dynamodb.tables import OpenTable, find_table, name_of, open_table, table_arn
+from cumulet.services.kit import Call, ConditionValues, Params
+from cumulet.store.api import ReadTx, WriteTx
+
+_RETURN_VALUES = {
+    "ALL OLD": "ALL_OLD",
+    "ALL NEW": "ALL_NEW",
+    "MODIFIED OLD": "UPDATED_OLD",
+    "MODIFIED NEW": "UPDATED_NEW",
+}
+_IGNORED = "WHERE"
+"""What binding calls the clause; statements' errors do not name it."""
+
+Write: TypeAlias = Insert | Update | Delete | Exists
+
+
+class Prepared(NamedTuple):
+    """A statement with its parameters."""
+
+    text: str
+    statement: Statement
+    values: Mapping[str, Value]
+    parameters: Sequence[Value]
+
+    @property
+    def select(self) -> Select | None:
+        """The statement if it reads."""
+        return self.statement if isinstance(self.statement, Select) else None
+
+    @property
+    def table_name(self) -> str:
+        """The table that the statement names."""
+        statement = self.statement
+        return statement.select.table if isinstance(statement, Exists) else statement.table
+
+
+def read_parameters(given: Sequence[Any] | None) -> list[Value]:
+    """Return the parameters of a statement in canonical form. Raises ValidationException for bad values."""
+    return [canonical_value(value)[0] for value in given or ()]
+
+
+def prepare(text: str, parameters: Sequence[Value]) -> Prepared:
+    """Return the statement with its parameters in place. Raises ValidationException for what is none."""
+    statement = parse_statement(text)
+    values = statement.select.values if isinstance(statement, Exists) else statement.values
+    return Prepared(text, statement, bind_values(values, parameters), parameters)
+
+
+# --- permissions
+
+
+class Demand(NamedTuple):
+    """What a caller has to be allowed to do."""
+
+    action: str
+    resource: str
+    conditions: ConditionValues
+
+
+_ACTIONS = {Select: "Select", Exists: "Select", Insert: "Insert", Update: "Update", Delete: "Delete"}
+
+
+def demand_of(tx: ReadTx, call: Call, prepared: Prepared) -> Demand:
+    """Return what a statement asks of its caller (developer guide, "IAM security policies with PartiQL")."""
+    statement = prepared.statement
+    resource = table_arn(call, {"TableName": prepared.table_name})
+    conditions: dict[str, str | list[str]] = {}
+    select = statement.select if isinstance(statement, Exists) else statement
+    if isinstance(select, Select) and select.index is not None:
+        resource += f"/index/{select.index}"
+    try:
+        table = find_table(tx, call, name_of(call, prepared.table_name))
+    except ServiceError:
+        table = None
+    if table is not None:
+        leading = _leading_values(table, select, prepared)
+        if isinstance(select, Select):
+            conditions["dynamodb:FullTableScan"] = "true" if leading is None else "false"
+        if leading:
+            conditions["dynamodb:LeadingKeys"] = leading
+    return Demand(f"dynamodb:PartiQL{_ACTIONS[type(statement)]}", resource, conditions)
+
+
+def _leading_values(
+    table: OpenTable, statement: Select | Insert | Update | Delete, prepared: Prepared
+) -> list[str] | None:
+    """Return the partition key values that a statement is about, or None if it can be about all."""
+    if isinstance(statement, Insert):
+        item = resolve(statement.item, prepared.parameters).get("M", {})
+        value = item.get(table.hash_name)
+        return None if value is None else [str(content) for content in value.values()]
+    hash_name, range_name = table.hash_name, table.range_name
+    if isinstance(statement, Select) and statement.index is not None:
+        index = table.indexes.get(statement.index)
+        if index is None or len(index.hash_keys) != 1:
+            return None
+        hash_name, range_name = index.hash_keys[0].name, None
+    plan = plan_read(statement.where, prepared.values, hash_name, range_name)
+    if plan.accesses is None:
+        return None
+    return [str(content) for access in plan.accesses for content in access.partition.values()]
+
+
+async def authorize(call: Call, plane: DynamoDbPlane, prepared: Prepared) -> None:
+    """Raise AccessDeniedException unless the caller may do what the statement does."""
+    demand = await plane.ground.store.read(lambda tx: demand_of(tx, call, prepared))
+    await plane.ground.operations.authorize(call, *demand, service="dynamodb")
+
+
+# --- conditions and keys
+
+
+def bind_where(where: Condition | None, values: Mapping[str, Value]) -> Test | None:
+    """Return a condition as a test, or None for none. Raises ValidationException where its operands do not fit."""
+    if where is None:
+        return None
+    try:
+        return bind_condition_tree(where, _IGNORED, Placeholders.of_canonical(values))[0]
+    except ServiceError as error:
+        raise ServiceError(error.code, error.message.removeprefix(f"Invalid {_IGNORED}: ")) from None
+
+
+def find_key(table: OpenTable, where: Condition | None, values: Mapping[str, Value]) -> KeyPlan | None:
+    """Return the one item that a clause names, or None. Raises if a value has another type than the key."""
+    plan = plan_key(where, values, table.key_names)
+    if plan is not None:
+        for name, value in plan.key.items():
+            check_kind(table.record.attributes[name], value)
+    return plan
+
+
+def check_kind(kind: str, value: Value) -> None:
+    """Raise ValidationException unless a key has its type."""
+    if kind not in value:
+        invalid("Key attribute's data type should match its data type in table's schema")
+
+
+# --- writes
+
+
+def bind_write(table: OpenTable, prepared: Prepared, params: Params) -> ItemWrite:
+    """Return the write that a statement asks for; `params` are the statement's request."""
+    statement = prepared.statement
+    if isinstance(statement, Insert):
+        check_count(statement.values, prepared.parameters)
+        given = resolve(statement.item, prepared.parameters)
+        if "M" not in given:
+            invalid("Unsupported data type: the item of an INSERT is a map")
+        item, size = canonical_item(given["M"])
+        if size > ITEM_BYTES_MAX:
+            invalid("Item size has exceeded the maximum allowed size")
+        return ItemWrite("Put", params, item, size, lambda stored: not stored)
+    if isinstance(statement, Exists):
+        where, kind = statement.select.where, "ConditionCheck"
+    elif isinstance(statement, (Update, Delete)):
+        where, kind = statement.where, type(statement).__name__
+    else:
+        raise NotImplementedHere("A SELECT among writes")
+    bind_where(where, prepared.values)
+    plan = find_key(table, where, prepared.values)
+    if plan is None:
+        invalid("Where clause does not contain a mandatory equality on all key attributes")
+    key, size = canonical_item(plan.key)
+    rest = bind_where(plan.rest, prepared.values)
+    if isinstance(statement, Delete):
+        # What is not there is no failure, whatever else the clause says of it.
+        return ItemWrite(kind, params, key, size, None if rest is None else lambda item: not item or rest(item))
+    update = None
+    if isinstance(statement, Update):
+        update = bind_update_tree(Actions(statement.actions), Placeholders.of_canonical(prepared.values))
+    return ItemWrite(kind, params, key, size, lambda item: bool(item) and (rest is None or rest(item)), update)
+
+
+class Done(NamedTuple):
+    """A write that was done."""
+
+    outcome: Outcome
+    returned: object | None
+    """What RETURNING asked for, if there is something."""
+
+
+def perform_statement(tx: WriteTx, call: Call, prepared: Prepared, params: Params) -> Done:
+    """Do the write of a statement. Raises DuplicateItemException where an INSERT finds an item."""
+    table = open_table(tx, call, prepared.table_name)
+    write = bind_write(table, prepared, params)
+    try:
+        outcome = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
+    except ServiceError as error:
+        if write.kind == "Put" and error.code == "ConditionalCheckFailedException":
+            raise ServiceError("DuplicateItemException", "Duplicate primary key exists in table") from None
+        raise
+    returning = prepared.statement.returning if isinstance(prepared.statement, (Update, Delete)) else None
+    wanted = None if returning is None else _RETURN_VALUES[returning]
+    return Done(outcome, returned_attributes(wanted, write.update, outcome))

@@ -14,7 +14,7 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
 DEFAULT_ACCOUNT = "000000000000"
-WORKERS_MAX = 64
+WORKERS_MAX = 32
 
 
 class SettingsError(ValueError):
@@ -102,7 +102,7 @@ def _check_root_key(settings: Settings) -> None:
 
 _NUMBERS = {
     "port": "a port is a number from 0 to 65535",
-    "workers": "workers is a number from 1 to 64",
+    "workers": f"workers is a number from 1 to {WORKERS_MAX}",
     "dynamodb_delay_ms": "dynamodb_delay_ms is a number of milliseconds",
     "dynamodb_item_collection_bytes_max": "dynamodb_item_collection_bytes_max is a number of bytes",
 }

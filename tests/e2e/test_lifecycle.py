@@ -1,38 +1,19 @@
 """A server's life: it starts once per folder and port, ends cleanly, and leaves nothing behind however it ends."""
 
-import io
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lifecycle import TRUST, create_sleeper, gone_within, invoke, processes_below, up
 from running import Server, start_server
 
 pytestmark = pytest.mark.slow
-
-SLEEPER = """
-import subprocess, time
-def handler(event, context):
-    if event.get("fork"):
-        subprocess.Popen(["sleep", "600"], start_new_session=True)
-    time.sleep(event.get("seconds", 0))
-    return "done"
-"""
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
-    ],
-}
 
 
 @pytest.fixture
@@ -44,66 +25,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     finally:
         if running.process.poll() is None:
             running.kill()
-
-
-def up(*flags: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "cumulet", "up", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-
-
-def create_sleeper(server: Server) -> None:
-    role = server.client("iam").create_role(RoleName="sleeper", AssumeRolePolicyDocument=json.dumps(TRUST))
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("index.py", SLEEPER)
-    server.client("lambda").create_function(
-        FunctionName="sleeper",
-        Runtime="python3.12",
-        Role=role["Role"]["Arn"],
-        Handler="index.handler",
-        Code={"ZipFile": archive.getvalue()},
-        Timeout=30,
-    )
-
-
-def invoke(server: Server, event: dict[str, Any]) -> Any:
-    answer = server.client("lambda").invoke(FunctionName="sleeper", Payload=json.dumps(event))
-    return json.load(answer["Payload"])
-
-
-def processes_below(pid: int) -> set[int]:
-    """Return the ids of all descendants of a process."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(stat.parent.name)] = int(fields[1])
-    found, frontier = set(), {pid}
-    while frontier:
-        frontier = {child for child, parent in parents.items() if parent in frontier}
-        found |= frontier
-    return found
-
-
-def alive(pids: set[int]) -> set[int]:
-    found = set()
-    for pid in pids:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.add(pid)
-        except OSError:
-            continue
-    return found
-
-
-def gone_within(seconds: float, pids: set[int]) -> set[int]:
-    """Return those of the processes that are still there after at most so long."""
-    deadline = time.monotonic() + seconds
-    while (left := alive(pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return left
 
 
 def test_a_second_server_on_the_same_folder_is_refused_with_the_first_ones_process(server: Server) -> None:

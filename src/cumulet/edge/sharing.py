@@ -1,8 +1,8 @@
 """One queue of new connections for several processes, which take from it in turn.
 
 All processes accept from the same listening socket, so a connection waits for whoever has time, and is not lost when a
-process dies. But who is awake would take all that come at once, and a connection that is kept alive stays where it is, so
-a process leaves a new one for a moment to others that have fewer, and takes it if none of them does.
+process dies. But who is awake would take all that come at once, and a connection that is kept alive stays where it is.
+So a process leaves a new one for a moment to others that have fewer, and takes it if none of them does.
 """
 
 import asyncio

@@ -58,7 +58,12 @@ class Supervisor:
         self._fleets: dict[str, Fleet] = {}
         self._fleet_of: dict[int, Fleet] = {}
         self._numbers = count(1)
-        self._free_slots = deque(range(limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS))
+        settings = ground.settings
+        self._environments_max = limits.ENVIRONMENTS_MAX // settings.workers
+        # A slot stands for a user of the machine, so each process of a group has slots of its own.
+        slots = (limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS) // settings.workers
+        first_slot = max(settings.worker - 1, 0) * slots
+        self._free_slots = deque(range(first_slot, first_slot + slots))
         self._interpreters: dict[str, Interpreter] = {}
         self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,10 +109,10 @@ class Supervisor:
 
     def _plan(self, fleet: Fleet) -> None:
         room = Room(
-            environments=limits.ENVIRONMENTS_MAX - self._alive,
+            environments=self._environments_max - self._alive,
             starts_at_a_time=0 if self._stopping else limits.STARTS_AT_A_TIME,
             idle_expiry_s=limits.IDLE_EXPIRY_S,
-            idle_elsewhere=self._idle_elsewhere(fleet) if self._alive >= limits.ENVIRONMENTS_MAX else (),
+            idle_elsewhere=self._idle_elsewhere(fleet) if self._alive >= self._environments_max else (),
             present_revision_id=fleet.present_revision_id,
         )
         jobs = {job.id: job for job in fleet.waiting}
@@ -287,7 +292,7 @@ class Supervisor:
             self._plan(fleet)
         elif not fleet.members:
             self._fleets.pop(fleet.key, None)
-        if self._alive == limits.ENVIRONMENTS_MAX - 1:
+        if self._alive == self._environments_max - 1:
             # Invocations of other functions may have waited for the room.
             for other in [other for other in self._fleets.values() if other.waiting]:
                 self._plan(other)

@@ -30,7 +30,7 @@ SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 CODE_CACHE = "/var/.code"
 FIRST_UID = 60_001
-UIDS = 1_000
+UIDS = 1_200
 
 
 def _check(result: int, what: str) -> None:

@@ -13,7 +13,7 @@ from cumulet.wire.model import load_service
 # declares "*" has forgotten its resource.
 WITHOUT_RESOURCE = {
     "cloudformation": {"DescribeAccountLimits", "ListExports", "ListImports", "ListStacks", "ValidateTemplate"},
-    "dynamodb": {"DescribeEndpoints", "DescribeLimits", "ListTables"},
+    "dynamodb": {"DescribeEndpoints", "DescribeLimits", "ListBackups", "ListGlobalTables", "ListTables"},
     "iam": {"GetAccountSummary", "ListPolicies", "ListRoles", "ListUsers"},
     "lambda": {"GetAccountSettings", "ListFunctions"},
     "s3": {"ListBuckets"},

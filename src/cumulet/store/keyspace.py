@@ -105,6 +105,10 @@ DDB_INDEX_ENTRY = _family(
 DDB_ITEM_COLLECTION = _family(
     23, "item collection", "table_id hash pk", "bytes of a partition and its local index entries, where there are any"
 )
+DDB_TRANSACTION_TOKEN = _family(27, "transaction token", "token", "a transaction that has happened, for ten minutes")
+DDB_EXPIRING_TOKEN = _family(
+    28, "expiring token", "expires_ms account region token", "(system scope) nothing: the key tells what to forget when"
+)
 DDB_STREAM = _family(30, "stream", "table_name stream_label", "a stream of a table's changes, enabled or disabled")
 DDB_STREAM_ARRIVAL = _family(
     31, "stream arrival", "stream_id shard hash number", "a change that has no sequence number yet"
@@ -120,7 +124,7 @@ DDB_CHANGE = _family(
 )
 DDB_BACKUP = _family(37, "backup", "table_name backup_id", "a backup with the table's definition")
 DDB_BACKUP_ITEM = _family(38, "backed-up item", "backup_id hash pk sk", "an item as it was at the backup's time")
-DDB_RESOURCE_POLICY = _family(39, "DynamoDB resource policy", "resource_arn", "the policy of a table or a stream")
+DDB_RESOURCE_POLICY = _family(39, "DynamoDB resource policy", "resource_id", "the policy of a table or a stream")
 
 # Lambda
 LAMBDA_FUNCTION = _family(40, "function", "function_name", "a function's configuration and resource policy")
@@ -157,6 +161,31 @@ S3_BUCKET = _family(101, "bucket", "bucket", "a bucket")
 S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata and the blobs of its body")
 S3_UPLOAD = _family(103, "multipart upload", "bucket object_key upload_id", "a multipart upload under way")
 S3_PART = _family(104, "multipart part", "upload_id part_number", "one part of an upload and the blob of its body")
+
+_SETTLED = frozenset(
+    family.number
+    for family in (
+        *(STORE_META, CLOCK),
+        *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
+        *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
+        LAMBDA_FUNCTION,
+        *(API_OWNER, REST_API, REST_RESOURCE, API_DEPLOYMENT, HTTP_API, HTTP_ROUTE, HTTP_INTEGRATION, API_STAGE),
+        LOG_GROUP,
+        *(S3_BUCKET_OWNER, S3_BUCKET),
+    )
+)
+"""Families that requests read all the time and only control planes write. An engine to which reading is a journey keeps
+their values in memory; each write to any of them costs every node what it has kept, so nothing else belongs here."""
+
+
+def is_settled(key: bytes) -> bool:
+    """Return whether a key, or the beginning of one, belongs to a family that is read all the time and rarely written.
+
+    What is no key of ours does not.
+    """
+    # Two texts, which hold no zero bytes here, and a positive number: a byte that tells its length comes first.
+    at = key.find(b"\x00", key.find(b"\x00") + 1) + 1
+    return key[at : at + 1] == b"\x15" and key[at + 1] in _SETTLED if 0 < at < len(key) - 1 else False
 
 
 def render_document() -> str:

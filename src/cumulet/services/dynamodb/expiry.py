@@ -3,8 +3,8 @@
 The index of expiring items is written in the item's own transaction; a sweep deletes what is due, a few seconds at the
 latest after its time (AWS: within days). Until then an expired item is an item like any other, as on AWS.
 
-Source: "Using time to live (TTL) in DynamoDB", developer guide. A TTL attribute that is no number is passed over, and so
-is a time more than five years ago.
+Source: "Using time to live (TTL) in DynamoDB", developer guide. A TTL attribute that is no number is passed over, and
+so is a time more than five years ago.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ A table's data lies under its id, not its name: a table that is deleted and made
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,7 @@ from cumulet.store.keyspace import (
     DDB_INDEX_ENTRY,
     DDB_ITEM,
     DDB_ITEM_COLLECTION,
+    DDB_RESOURCE_POLICY,
     DDB_TABLE,
 )
 from cumulet.store.records import Records
@@ -82,6 +83,14 @@ class TableStream(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str
     view: str
     shards: int
+    enabled: bool = True
+
+
+class Insights(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The contributor insights setting of a table or an index."""
+
+    mode: str
+    changed_ms: int
     enabled: bool = True
 
 
@@ -149,6 +158,10 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     copies: int = 0
     """How many copies are being made of the table: backups, and restores of a moment."""
     restore: TableRestore | None = None
+    insights: dict[str, Insights] = {}
+    """Contributor insights, by the index's name; the table's own under the empty name."""
+    policy_revision: str = ""
+    """Of the table's resource policy; empty if it has none."""
 
     def status(self, now_ms: int) -> str:
         """Return the table's status."""
@@ -163,6 +176,7 @@ class OpenTable:
     """A table as item operations see it: its record, its keys, and where its items lie."""
 
     __slots__ = (
+        "hash_keys",
         "hash_kind",
         "hash_name",
         "indexes",
@@ -170,6 +184,7 @@ class OpenTable:
         "key_names",
         "logs_changes",
         "prefix",
+        "range_keys",
         "range_kind",
         "range_name",
         "record",
@@ -187,6 +202,10 @@ class OpenTable:
         self.range_name = record.range_name
         self.range_kind = record.attributes[record.range_name] if record.range_name is not None else None
         self.key_names = (self.hash_name,) if self.range_name is None else (self.hash_name, self.range_name)
+        self.hash_keys = (KeyAttribute(self.hash_name, self.hash_kind),)
+        self.range_keys: tuple[KeyAttribute, ...] = ()
+        if self.range_name is not None and self.range_kind is not None:
+            self.range_keys = (KeyAttribute(self.range_name, self.range_kind),)
         self.prefix = DDB_ITEM.key(scope, record.table_id)
         self.indexes: Mapping[str, IndexKeys] = {
             index.name: _open_index(scope, record, self.key_names, index, is_local)
@@ -211,6 +230,9 @@ class OpenTable:
         return arn_of(self.scope, self.record.name)
 
 
+Source: TypeAlias = OpenTable | IndexKeys
+"""What Query and Scan read: a table, or one of its indexes."""
+
 TABLES = Records(DDB_TABLE, Table)
 
 
@@ -223,6 +245,12 @@ def table_arn(call: Call, params: Params) -> str:
     """Return the ARN of the table that a request is about; it need not exist, nor be well named."""
     given = params["TableName"]
     return given if given.startswith("arn:") else arn_of(call.scope, given)
+
+
+def source_arn(call: Call, params: Params) -> str:
+    """Return the ARN of the index that a request reads, or of the table: indexes have permissions of their own."""
+    index = params.get("IndexName")
+    return table_arn(call, params) if index is None else f"{table_arn(call, params)}/index/{index}"
 
 
 def name_of(call: Call, given: str) -> str:
@@ -285,7 +313,8 @@ def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
 
 def erase_table_data(tx: WriteTx, table: OpenTable) -> None:
     """Remove all that lies under a table's id. It goes as ranges: the cost does not grow with the number of items."""
-    for family in (DDB_ITEM, DDB_INDEX_ENTRY, DDB_ITEM_COLLECTION, DDB_EXPIRING, DDB_CHANGE):
+    families = (DDB_ITEM, DDB_INDEX_ENTRY, DDB_ITEM_COLLECTION, DDB_EXPIRING, DDB_CHANGE, DDB_RESOURCE_POLICY)
+    for family in families:
         tx.delete_range(*family.range(table.scope, table.record.table_id))
 
 

@@ -87,3 +87,11 @@ RECOVERY_SWEEP_S = 3600.0
 COPY_STEP_ITEMS_MAX = 500
 COPY_STEP_BYTES_MAX = 2 * 1024 * 1024
 """Ours: what one transaction of a backup or a restore copies, about."""
+
+# "Quotas in Amazon DynamoDB", developer guide: the default quotas, as DescribeLimits tells them.
+ACCOUNT_UNITS_MAX = 80_000
+TABLE_UNITS_MAX = 40_000
+RESOURCE_POLICY_BYTES_MAX = 20 * 1024
+INSIGHTS_LISTED_MAX = 100
+ENDPOINT_CACHE_MINUTES = 1440
+"""What DescribeEndpoints says on AWS."""

@@ -171,7 +171,7 @@ async def delete_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
 def _delete(call: Call, tx: WriteTx, given: str, delay_ms: int) -> Output:
     table = get_table(call, tx, given)
     record = table.record
-    if record.status(call.now_ms) != "ACTIVE" or any(index.filling for index in record.global_indexes):
+    if record.status(call.now_ms) != "ACTIVE" or record.copies or any(index.filling for index in record.global_indexes):
         refuse_in_use(record, call.now_ms)
     if record.deletion_protection:
         invalid(

@@ -1,0 +1,91 @@
+"""Resource policies of tables and streams: their records, their revisions, and what the dispatcher asks of them.
+
+A table's record tells whether the table has a policy, so that a request to one without looks no further.
+"""
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.policy.documents import parse_document
+from cumulet.policy.evaluate import Policy, Request, evaluate
+from cumulet.policy.principals import Caller
+from cumulet.services.dynamodb.core.limits import RESOURCE_POLICY_BYTES_MAX
+from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.streams import STREAMS, name_of_stream
+from cumulet.services.dynamodb.tables import Table, find_table, name_of
+from cumulet.services.kit import Call, Params
+from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.keyspace import DDB_RESOURCE_POLICY
+from cumulet.store.records import Records
+
+_OWN_POLICY_ACTIONS = ("GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy")
+
+
+class ResourcePolicy(msgspec.Struct, frozen=True):
+    """The policy of one table or stream."""
+
+    text: str
+    revision: str
+
+
+POLICIES = Records(DDB_RESOURCE_POLICY, ResourcePolicy)
+
+
+def table_policy(tx: ReadTx, call: Call, params: Params) -> str | None:
+    """Return the policy of the table that a request names, or None."""
+    try:
+        table = find_table(tx, call, name_of(call, params["TableName"]))
+    except ServiceError:
+        return None  # the operation refuses it in AWS's words
+    if table is None or not table.record.policy_revision:
+        return None
+    found = POLICIES.find(tx, call.scope, table.record.table_id)
+    return None if found is None else found.text
+
+
+def stream_policy(tx: ReadTx, call: Call, arn: str) -> str | None:
+    """Return the policy of a stream, or None."""
+    try:
+        stream = STREAMS.find(tx, call.scope, *name_of_stream(call, arn))
+    except ServiceError:
+        return None
+    found = None if stream is None else POLICIES.find(tx, call.scope, stream.id)
+    return None if found is None else found.text
+
+
+def check_policy(text: str) -> None:
+    """Raise ValidationException for what is no policy of a resource, or too long."""
+    if len(text.encode()) > RESOURCE_POLICY_BYTES_MAX:
+        invalid(f"Resource-based policy size exceeds the limit of {RESOURCE_POLICY_BYTES_MAX} bytes")
+    try:
+        parse_document(text, "resource")
+    except ServiceError as error:
+        invalid(f"Invalid policy document: {error.message}")
+
+
+def check_keeps_access(call: Call, arn: str, text: str) -> None:
+    """Raise ValidationException if the policy would keep its author from changing it again."""
+    principal = call.principal
+    caller = Caller(principal.kind, principal.arn, principal.account)
+    policy = Policy("", parse_document(text, "resource"))
+    for action in _OWN_POLICY_ACTIONS:
+        request = Request(caller, f"dynamodb:{action}", arn, call.scope.account)
+        if evaluate(request, (), (policy,)).explicit:
+            invalid(
+                "The policy would remove your permissions to change the policy of this resource in the future. Set "
+                "ConfirmRemoveSelfResourceAccess to true to confirm that you want this"
+            )
+
+
+def next_revision(call: Call, before: ResourcePolicy | None) -> str:
+    """Return the revision id of a policy that changes now: a text of digits that was none of its ids before."""
+    return str(call.now_ms if before is None else max(call.now_ms, int(before.revision) + 1))
+
+
+def with_policy(tx: WriteTx, call: Call, record: Table, policy: ResourcePolicy | None) -> Table:
+    """Return the record of a table with another policy, or none; the policy is saved."""
+    if policy is None:
+        POLICIES.delete(tx, call.scope, record.table_id)
+    else:
+        POLICIES.save(tx, call.scope, record.table_id, record=policy)
+    return msgspec.structs.replace(record, policy_revision="" if policy is None else policy.revision)

@@ -6,19 +6,24 @@ output = await house.call("dynamodb", "ListTables", {})
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cumulet.app import SERVICES
-from cumulet.clock import ManualClock
-from cumulet.ids import CountingIds
+from cumulet.clock import Clock, ManualClock
+from cumulet.ids import CountingIds, RandomIds
+from cumulet.nodes import Node
 from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher
 from cumulet.services.kit import Call, ConditionValues, Ground, Principal
 from cumulet.settings import Settings
-from cumulet.store.api import ReadTx
+from cumulet.store.api import ReadTx, Store
 from cumulet.store.memory import MemoryStore
+from cumulet.store.nodes import NodeRecord
+from cumulet.workers import Workers
 
 SCOPE = Scope("000000000000", "us-east-1")
+
 
 class AllowAll:
     """The authorizer of tests that are not about permissions."""
@@ -35,12 +40,37 @@ class AllowAll:
         return None
 
 
-class House:
-    """The named services over one memory store, called as the account's root unless told otherwise."""
+def make_node(store: Store, clock: Clock, node_id: str = "node-1") -> Node:
+    """Return a node that has not joined the others yet."""
+    record = NodeRecord(
+        node_id=node_id, host="here", pid=1, address="127.0.0.1:4566", version="0", started_ms=clock.now_ms()
+    )
+    return Node(store, clock, record)
 
-    def __init__(self, *services: str, authorizer: Any = None, settings: Settings | None = None) -> None:
-        self.store = MemoryStore()
-        self.clock = ManualClock()
+
+def make_ground(store: Store, clock: Clock, operations: Any, folder: Path) -> Ground:
+    """Return what a part of a service stands on that is tested without the house."""
+    workers = Workers(store, clock, make_node(store, clock))
+    return Ground(store, clock, RandomIds(), Settings(data_dir=folder), operations, workers)
+
+
+class House:
+    """The named services over one memory store, called as the account's root unless told otherwise.
+
+    Several houses over one store and one clock are several nodes: `House(..., store=other.store, node_id="node-2")`.
+    """
+
+    def __init__(
+        self,
+        *services: str,
+        authorizer: Any = None,
+        settings: Settings | None = None,
+        store: MemoryStore | None = None,
+        clock: ManualClock | None = None,
+        node_id: str = "node-1",
+    ) -> None:
+        self.store = store or MemoryStore()
+        self.clock = clock or ManualClock()
         self.ids = CountingIds()
         self.settings = settings or Settings()
         self.dispatcher = Dispatcher(
@@ -51,6 +81,8 @@ class House:
             {name: self._builder(name) for name in services},
             lambda service, operation, params: None,
         )
+        self.node = make_node(self.store, self.clock, node_id)
+        self.workers = Workers(self.store, self.clock, self.node)
 
     def _builder(self, name: str) -> Any:
         module, function = SERVICES[name]
@@ -58,7 +90,7 @@ class House:
 
     @property
     def ground(self) -> Ground:
-        return Ground(self.store, self.clock, self.ids, self.settings, self.dispatcher)
+        return Ground(self.store, self.clock, self.ids, self.settings, self.dispatcher, self.workers)
 
     async def call(
         self,

@@ -1,24 +1,31 @@
 """The composition root: opens the store, builds the services, and hands them to the edge. The only wiring there is."""
 
 import importlib
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from cumulet import __version__
 from cumulet.clock import Clock, SystemClock
 from cumulet.edge.control import Control
 from cumulet.edge.front import Front
 from cumulet.edge.pipeline import Tools
 from cumulet.errors import InvariantViolated
 from cumulet.ids import Ids, RandomIds
+from cumulet.nodes import Node
 from cumulet.services.apigateway import Gateway
 from cumulet.services.dispatch import Dispatcher
 from cumulet.services.iam import IamAuthorizer, identify
 from cumulet.services.kit import Ground, Params, Service
 from cumulet.settings import Settings
 from cumulet.store.api import Store
+from cumulet.store.nodes import NodeRecord
 from cumulet.store.sqlite import open_sqlite
+from cumulet.store.transfer import require_whole
 from cumulet.wire import constraints
 from cumulet.wire.model import load_service
+from cumulet.workers import Workers
 
 SERVICES: dict[str, tuple[str, str]] = {
     "dynamodb": ("cumulet.services.dynamodb", "build"),
@@ -70,16 +77,32 @@ async def open_app(
     clock = clock or SystemClock()
     ids = ids or RandomIds()
     store = store or open_sqlite(settings.data_dir, settings.durability)
+    node = Node(store, clock, describe_node(settings, clock, ids))
+    workers = Workers(store, clock, node)
     dispatcher = Dispatcher(store, clock, ids, IamAuthorizer(), service_builders(lambda: ground), check_params)
-    ground = Ground(store, clock, ids, settings, dispatcher)
+    ground = Ground(store, clock, ids, settings, dispatcher, workers)
     gateway = Gateway(ground)
-    front = Front(Tools(ground, dispatcher, identify), gateway, Control(ground))
-    try:
+    front = Front(Tools(ground, dispatcher, identify), gateway, Control(ground, node))
+    async with AsyncExitStack() as stopping:  # from the last to the first, whichever of them fails
+        stopping.push_async_callback(store.close)
+        await require_whole(store)
+        await node.start()
+        stopping.push_async_callback(node.leave)
+        stopping.push_async_callback(dispatcher.stop, first=ALWAYS_RUNNING)  # they call the others
+        await workers.start()
+        stopping.push_async_callback(workers.stop)
         for name in ALWAYS_RUNNING:
             await dispatcher.service(name)
         yield front
-    finally:
-        try:
-            await dispatcher.stop(first=ALWAYS_RUNNING)  # they call the others
-        finally:
-            await store.close()
+
+
+def describe_node(settings: Settings, clock: Clock, ids: Ids) -> NodeRecord:
+    """Return what other nodes may know of this process."""
+    return NodeRecord(
+        node_id=ids.token(12),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        address=f"{settings.host}:{settings.port}",
+        version=__version__,
+        started_ms=clock.outside_ms(),
+    )

@@ -74,7 +74,7 @@ def test_the_environment_is_read_by_settings() -> None:
 
 def test_broad_excepts_stand_in_three_places() -> None:
     """`except Exception` hides bugs; only the edge, the worker loop and the supervisor may not fall over one."""
-    may = ("edge", "workers", "services.lambda_.execution", *INSIDE_A_FUNCTION)
+    may = ("edge", "workers", "nodes", "services.lambda_.execution", *INSIDE_A_FUNCTION)
     wrong = [
         f"{module.name} line {node.lineno}"
         for module in modules()

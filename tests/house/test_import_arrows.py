@@ -1,6 +1,6 @@
 """Imports point downwards: docs/ARCHITECTURE.md draws the layers, this holds the code to them.
 
-cli, console  >  app, workers  >  edge  >  services  >  wire, policy  >  store  >  the ground floor
+cli, console  >  app, workers, nodes  >  edge  >  services  >  wire, policy  >  store  >  the ground floor
 """
 
 import pytest
@@ -22,8 +22,9 @@ MAY_IMPORT: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     # It documents the program that is put together, so it asks the composition root for it.
     (("services.matrix",), ("app", "services", "wire", "store", *GROUND)),
     (("edge",), ("edge", "services", "wire", "policy", "store", *GROUND)),
-    (("workers",), ("services.kit", "store", *GROUND)),
-    (("app",), ("edge", "workers", "services", "wire", "policy", "store", *GROUND)),
+    (("nodes",), ("store", *GROUND)),
+    (("workers",), ("nodes", "services.kit", "store", *GROUND)),
+    (("app",), ("edge", "workers", "nodes", "services", "wire", "policy", "store", *GROUND)),
     (("cli", "console", "__main__"), ("",)),
 )
 

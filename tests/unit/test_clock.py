@@ -30,7 +30,7 @@ async def test_moving_the_system_clock_wakes_who_sleeps_past_that_moment() -> No
     before_ms = clock.now_ms()
     sleeping = asyncio.ensure_future(clock.sleep(3600))
     await asyncio.sleep(0)
-    clock.advance(3601)
+    clock.move_to(3_601_000)
     await asyncio.wait_for(sleeping, 1)
     assert clock.now_ms() - before_ms >= 3_601_000
 
@@ -39,7 +39,7 @@ async def test_a_move_that_is_too_short_wakes_nobody() -> None:
     clock = SystemClock()
     sleeping = asyncio.ensure_future(clock.sleep(3600))
     await asyncio.sleep(0)
-    clock.advance(60)
+    clock.move_to(60_000)
     await asyncio.sleep(0.01)
     assert not sleeping.done()
     sleeping.cancel()
@@ -47,5 +47,24 @@ async def test_a_move_that_is_too_short_wakes_nobody() -> None:
 
 @pytest.mark.parametrize("clock", [ManualClock(), SystemClock()])
 def test_no_clock_runs_backwards(clock: ManualClock | SystemClock) -> None:
+    clock.move_to(5)
     with pytest.raises(ValueError, match="forward"):
-        clock.advance(-1)
+        clock.move_to(4)
+
+
+async def test_the_time_outside_is_not_moved() -> None:
+    clock = ManualClock()
+    outside_ms, woken = clock.outside_ms(), []
+
+    async def sleeper() -> None:
+        await clock.sleep_outside(10)
+        woken.append(clock.outside_s())
+
+    sleeping = asyncio.ensure_future(sleeper())
+    await asyncio.sleep(0)
+    clock.move_to(3_600_000)
+    await asyncio.sleep(0)
+    assert (clock.outside_ms(), clock.now_ms(), woken) == (outside_ms, outside_ms + 3_600_000, [])
+    clock.advance(10)
+    await sleeping
+    assert woken == [10]

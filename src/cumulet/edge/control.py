@@ -1,49 +1,66 @@
 """/_cumulet: what an operator asks of the server itself. Everything about AWS goes through AWS's own APIs.
 
 GET  /_cumulet/health                       alive, what it is, where its data lies
-GET  /_cumulet/clock                        the server's time
+GET  /_cumulet/status                       the same, and the nodes over its store with the work that each has
+GET  /_cumulet/clock                        the time of all nodes
 POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow), from this machine
 GET  /_cumulet/lambda/code/...              a function's code, behind the signed URL that GetFunction gives out
 """
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from cumulet import __version__
+from cumulet.scope import SYSTEM
 from cumulet.services.kit import Ground
 from cumulet.settings import is_loopback
+from cumulet.store.api import ReadTx
+from cumulet.store.leases import LEASES, LeaseRecord
+from cumulet.store.nodes import NODES, ClockTooFar, NodeRecord
 from cumulet.wire.message import Request, Response
 
 CODE_PATH = "lambda/code/"
 ADVANCE_SECONDS_MAX = 10 * 366 * 24 * 3600
-CLOCK_MS_MAX = 32_503_680_000_000
-"""The year 3000. Dates have four digits for their year, and whoever renders a later one fails."""
+
+
+class Node(Protocol):
+    """This process, among the others over its store."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    async def advance_clock(self, seconds: float) -> Sequence[NodeRecord]:
+        """Move the time of all nodes forward; return those that have not followed in time. Raises ClockTooFar."""
 
 
 class Control:
     """Answers the control API."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, node: Node) -> None:
         self._ground = ground
-        self._started_s = ground.clock.monotonic_s()
+        self._node = node
+        self._started_s = ground.clock.outside_s()
 
     async def answer(self, request: Request, path: str) -> Response:
         """Return the answer to a request whose path after the prefix is `path`."""
         match request.method, path:
             case ("GET" | "HEAD", "health"):
                 return _json(200, self._health(is_loopback(request.client_ip)))
+            case ("GET", "status"):
+                return _json(200, await self._status(is_loopback(request.client_ip)))
             case ("GET", "clock"):
-                return _json(200, {"now_ms": self._ground.clock.now_ms()})
+                return _json(200, self._clock())
             case ("POST", "clock"):
-                return self._advance(request)
+                return await self._advance(request)
             case ("GET", _) if path.startswith(CODE_PATH):
                 return await self._code(path.removeprefix(CODE_PATH))
-            case (_, "health" | "clock"):
+            case (_, "health" | "status" | "clock"):
                 return _json(405, {"message": f"/_cumulet/{path} does not take {request.method}"})
             case _:
-                return _json(404, {"message": f"there is no /_cumulet/{path}; there are health and clock"})
+                return _json(404, {"message": f"there is no /_cumulet/{path}; there are health, status and clock"})
 
     async def _code(self, path: str) -> Response:
         from cumulet.services.lambda_.control.code_urls import load_code
@@ -65,16 +82,43 @@ class Control:
             "version": __version__,
             "endpoint": settings.endpoint,
             **local,
-            "store": "sqlite",
+            "store": self._ground.store.engine,
             "durability": settings.durability,
             "region": settings.region,
             "account": settings.account,
             "strict": settings.strict,
             "workers": settings.workers,
-            "uptime_seconds": round(self._ground.clock.monotonic_s() - self._started_s, 3),
+            "uptime_seconds": round(self._ground.clock.outside_s() - self._started_s, 3),
         }
 
-    def _advance(self, request: Request) -> Response:
+    async def _status(self, on_this_machine: bool) -> dict[str, Any]:
+        def load(tx: ReadTx) -> tuple[list[NodeRecord], list[LeaseRecord]]:
+            return list(NODES.scan(tx, SYSTEM)), list(LEASES.scan(tx, SYSTEM))
+
+        nodes, leases = await self._ground.store.read(load)
+        now_ms = self._ground.clock.outside_ms()
+        return {
+            **self._health(on_this_machine),
+            "clock": self._clock(),
+            "nodes": [
+                {
+                    "node_id": node.node_id,
+                    "version": node.version,
+                    "up_seconds": max(now_ms - node.started_ms, 0) // 1000,
+                    "answers_this": node.node_id == self._node.node_id,
+                    **({"host": node.host, "pid": node.pid, "address": node.address} if on_this_machine else {}),
+                }
+                for node in sorted(nodes, key=lambda node: node.started_ms)
+            ],
+            # Their names tell of accounts and stacks.
+            **({"leases": [_render_lease(lease) for lease in leases]} if on_this_machine else {}),
+        }
+
+    def _clock(self) -> dict[str, Any]:
+        clock = self._ground.clock
+        return {"now_ms": clock.now_ms(), "ahead_seconds": clock.ahead_ms / 1000}
+
+    async def _advance(self, request: Request) -> Response:
         # Nobody signs here, and moving the clock ends sessions and lets items expire.
         if not is_loopback(request.client_ip):
             return _json(403, {"message": "only this machine may move the clock"})
@@ -88,10 +132,19 @@ class Control:
         seconds = body.get("advance_seconds") if isinstance(body, dict) else None
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= ADVANCE_SECONDS_MAX:
             return _json(400, {"message": f"advance_seconds is a number from 0 to {ADVANCE_SECONDS_MAX}"})
-        if self._ground.clock.now_ms() + seconds * 1000 > CLOCK_MS_MAX:
+        try:
+            behind = await self._node.advance_clock(seconds)
+        except ClockTooFar:
             return _json(400, {"message": "the clock does not go beyond the year 3000"})
-        self._ground.clock.advance(seconds)
-        return _json(200, {"now_ms": self._ground.clock.now_ms()})
+        if behind:
+            names = ", ".join(f"{node.node_id} ({node.host}, process {node.pid})" for node in behind)
+            message = f"the clock is moved, but these nodes have not followed yet: {names}"
+            return _json(503, {"message": message, **self._clock()})
+        return _json(200, self._clock())
+
+
+def _render_lease(lease: LeaseRecord) -> dict[str, Any]:
+    return {"name": lease.name, "node_id": lease.holder, "epoch": lease.epoch}
 
 
 def _json(status: int, body: Any) -> Response:

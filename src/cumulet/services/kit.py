@@ -18,10 +18,10 @@ for services whose wire JSON is their value form (DynamoDB), where they are the 
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -29,8 +29,10 @@ from cumulet.clock import Clock
 from cumulet.ids import Ids
 from cumulet.scope import Scope
 from cumulet.settings import Settings
-from cumulet.store.api import ReadTx, Store
+from cumulet.store.api import ReadTx, Store, WriteTx
+from cumulet.store.leases import Lease, LeaseRecord
 
+T = TypeVar("T")
 Params: TypeAlias = Mapping[str, Any]
 Output: TypeAlias = Mapping[str, Any]
 ConditionValues: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -278,6 +280,44 @@ class Authorizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """Background work that one node at a time does, round after round. `workers.py` says how."""
+
+    name: str
+    """Of its lease, the same on every node; `cumulet status` shows it."""
+    round: Callable[[Lease], Awaitable[float | None]]
+    """Does what there is to do and returns in how many seconds to come again, or None for `every_s`."""
+    every_s: float
+    """By the clock that can be moved."""
+    topic: str | None = None
+    """What hints at work. A hint may be lost, so rounds come anyway."""
+
+
+class Workers(Protocol):
+    """How services run what no request waits for. `workers.py` says how; it is also the one implementation."""
+
+    def run(self, loop: Loop) -> None:
+        """Do a loop's work whenever this node holds its lease, until the server stops."""
+        ...
+
+    async def take(self, name: str) -> Lease | None:
+        """Return a lease that was free, or None."""
+        ...
+
+    def take_within(self, tx: WriteTx, name: str) -> LeaseRecord | None:
+        """Take a free lease as a part of a transaction; None if it is not free. `adopt` what comes of it."""
+        ...
+
+    def adopt(self, record: LeaseRecord) -> Lease:
+        """Return the lease that a committed transaction has taken."""
+        ...
+
+    async def perform(self, lease: Lease, body: Callable[[Lease], Awaitable[T]]) -> T:
+        """Return what `body(lease)` returns, and give the lease back. Raises LeaseLost if it is lost meanwhile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What a service stands on. Each service package has `build(ground) -> Service`; `app.py` calls it."""
 
@@ -286,6 +326,7 @@ class Ground:
     ids: Ids
     settings: Settings
     operations: Operations
+    workers: Workers
 
 
 Build: TypeAlias = Callable[[Ground], Service]

@@ -7,7 +7,7 @@ refused when there is no such operation here: such calls get NotImplementedExcep
 import importlib.metadata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from cumulet.services.kit import Operation, Service
 from cumulet.wire.model import OperationModel, load_service
@@ -120,14 +120,15 @@ def build_services() -> list[Service]:
     from cumulet.ids import CountingIds
     from cumulet.services.dispatch import Dispatcher
     from cumulet.services.iam import IamAuthorizer
-    from cumulet.services.kit import Ground
+    from cumulet.services.kit import Ground, Workers
     from cumulet.settings import Settings
     from cumulet.store.memory import MemoryStore
 
     store, clock, ids = MemoryStore(), ManualClock(), CountingIds()
     builders = service_builders(lambda: ground)
     dispatcher = Dispatcher(store, clock, ids, IamAuthorizer(), builders, lambda service, operation, params: None)
-    ground = Ground(store, clock, ids, Settings(), dispatcher)
+    # Declaring needs nobody who works.
+    ground = Ground(store, clock, ids, Settings(), dispatcher, cast(Workers, None))
     return [build() for build in builders.values()]
 
 

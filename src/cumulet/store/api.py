@@ -41,6 +41,14 @@ class StoreOverloaded(StoreError):
     """Too many transactions wait for their turn; this one was not begun."""
 
 
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, or did not do its work in time. Nothing of this transaction was kept."""
+
+
+class StoreOutcomeUnknown(StoreError):
+    """The connection was lost during the commit: this transaction was kept as a whole, or not at all."""
+
+
 class StoreClosed(StoreError):
     """The store has been closed; this transaction was not begun."""
 
@@ -84,6 +92,16 @@ class WriteTx(ReadTx, Protocol):
 
 class Store(Protocol):
     """An open store."""
+
+    @property
+    def engine(self) -> str:
+        """Its kind, for people: sqlite, postgres, memory."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may have the same store open. If not, nobody need be told that this one lives."""
+        ...
 
     async def read(self, fn: Callable[[ReadTx], T]) -> T:
         """Return `fn(tx)` over a consistent view. May run `fn` more than once."""

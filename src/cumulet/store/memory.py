@@ -34,7 +34,11 @@ class _Snapshot:
 class MemoryStore:
     """A store that is gone with the process. One transaction at a time, since the event loop has one thread."""
 
-    def __init__(self) -> None:
+    engine = "memory"
+
+    def __init__(self, *, is_shared: bool = False) -> None:
+        """`is_shared` is for tests in which several nodes of one process use it."""
+        self.is_shared = is_shared
         self._keys: list[bytes] = []
         self._values: dict[bytes, bytes] = {}
         self._listeners: dict[str, list[Callable[[], None]]] = {}

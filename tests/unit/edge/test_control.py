@@ -22,7 +22,7 @@ def body_of(response: Response) -> Any:
 @pytest.mark.parametrize("client_ip", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
 async def test_this_machine_moves_the_clock_and_learns_where_the_server_is(client_ip: str) -> None:
     house = House()
-    control, before_ms = Control(house.ground), house.clock.now_ms()
+    control, before_ms = Control(house.ground, house.node), house.clock.now_ms()
     moved = await control.answer(Request("POST", "/_cumulet/clock", "", JSON, ADVANCE, client_ip=client_ip), "clock")
     health = await control.answer(Request("GET", "/_cumulet/health", "", JSON, client_ip=client_ip), "health")
     assert moved.status == 200
@@ -33,7 +33,7 @@ async def test_this_machine_moves_the_clock_and_learns_where_the_server_is(clien
 @pytest.mark.parametrize("client_ip", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1", "nobody"])
 async def test_others_see_only_that_it_is_alive(client_ip: str) -> None:
     house = House()
-    control, before_ms = Control(house.ground), house.clock.now_ms()
+    control, before_ms = Control(house.ground, house.node), house.clock.now_ms()
     moved = await control.answer(Request("POST", "/_cumulet/clock", "", JSON, ADVANCE, client_ip=client_ip), "clock")
     health = await control.answer(Request("GET", "/_cumulet/health", "", JSON, client_ip=client_ip), "health")
     assert moved.status == 403
@@ -44,7 +44,7 @@ async def test_others_see_only_that_it_is_alive(client_ip: str) -> None:
 
 async def test_the_clock_stays_where_dates_can_be_written() -> None:
     house = House()
-    control = Control(house.ground)
+    control = Control(house.ground, house.node)
     request = Request("POST", "/_cumulet/clock", "", JSON, b'{"advance_seconds": 300000000}')
     answers = [(await control.answer(request, "clock")).status for _ in range(200)]
     assert answers == sorted(answers)

@@ -1,6 +1,7 @@
 """Stack operations over real services: events in order, rollback, replacement, cleanup, and what a kill leaves."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -293,9 +294,7 @@ async def interrupt(stacks: Stacks, at: str, step: Any) -> None:
             await never.wait()
 
     plane = await stacks.plane()
-    plane.ground = type(plane.ground)(
-        plane.ground.store, plane.ground.clock, plane.ground.ids, plane.ground.settings, Interfering(stacks.house, meet)
-    )
+    plane.ground = replace(plane.ground, operations=Interfering(stacks.house, meet))
     running = asyncio.ensure_future(step)
     await reached.wait()
     plane.stop_seconds_max = 0  # as if it had been killed
@@ -343,8 +342,7 @@ async def test_resources_are_made_as_the_caller(stacks: Stacks) -> None:
         return None
 
     plane = await stacks.plane()
-    ground = plane.ground
-    plane.ground = type(ground)(ground.store, ground.clock, ground.ids, ground.settings, Watching(stacks.house, meet))
+    plane.ground = replace(plane.ground, operations=Watching(stacks.house, meet))
     user = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/dev", "AIDA1", "dev")
     request = stacks.request("s", None, {"Logs": log_group()})
     await stacks.house.call("cloudformation", "CreateStack", request, principal=user)

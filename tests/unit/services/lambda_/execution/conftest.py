@@ -13,13 +13,13 @@ from cumulet.clock import Clock, SystemClock
 from cumulet.errors import ServiceError
 from cumulet.ids import RandomIds
 from cumulet.scope import Scope
-from cumulet.services.kit import Ground, Principal
+from cumulet.services.kit import Principal
 from cumulet.services.lambda_.execution.invoke import ProcessPlane, make_execution_plane
 from cumulet.services.lambda_.execution.logs import LogShipper
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
-from cumulet.settings import Settings
 from cumulet.store import blobs
 from cumulet.store.memory import MemoryStore
+from harness import make_ground
 
 SCOPE = Scope("123456789012", "eu-west-1")
 
@@ -81,18 +81,12 @@ class Rig:
     """A plane, and functions made of a few lines."""
 
     def __init__(self, folder: Path) -> None:
-        clock = SystemClock()
         self.scope = SCOPE
+        clock = SystemClock()
         self.neighbours = Neighbours(clock)
         self.store = MemoryStore()
         self.ids = RandomIds()
-        self.ground = Ground(
-            self.store,
-            clock,
-            self.ids,
-            Settings(data_dir=folder),
-            self.neighbours,  # type: ignore[arg-type]
-        )
+        self.ground = make_ground(self.store, clock, self.neighbours, folder)
         self.plane: ProcessPlane = make_execution_plane(self.ground)
 
     async def function(self, code: str, **configuration: Any) -> VersionRecord:
@@ -137,6 +131,4 @@ def neighbours() -> Neighbours:
 @pytest.fixture
 def shipper(neighbours: Neighbours, tmp_path: Path) -> LogShipper:
     """A log shipper over `neighbours`."""
-    return LogShipper(
-        Ground(MemoryStore(), SystemClock(), RandomIds(), Settings(data_dir=tmp_path), neighbours)  # type: ignore[arg-type]
-    )
+    return LogShipper(make_ground(MemoryStore(), SystemClock(), neighbours, tmp_path))

@@ -4,20 +4,17 @@ import io
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cumulet.clock import SystemClock
 from cumulet.errors import ServiceError
-from cumulet.ids import RandomIds
-from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.code import CodeCache, unpack
 from cumulet.services.lambda_.execution.plane import FunctionChanged
-from cumulet.settings import Settings
 from cumulet.store import blobs
 from cumulet.store.memory import MemoryStore
+from harness import make_ground
 
 
 def archive(*members: tuple[str, str, int]) -> bytes:
@@ -100,9 +97,7 @@ class Shelf:
     def __init__(self, folder: Path, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()
         self.used: set[str] = set()
-        operations: Any = None
-        ground = Ground(self.store, SystemClock(), RandomIds(), Settings(data_dir=folder), operations)
-        self.cache = CodeCache(ground, folder, lambda: self.used)
+        self.cache = CodeCache(make_ground(self.store, SystemClock(), None, folder), folder, lambda: self.used)
 
     async def add(self, name: str) -> str:
         """Return the digest of a new archive that takes 100 KB on disk, unpacked."""

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").e
 HOST = """
 import asyncio, os, sys
 from pathlib import Path
-sys.path.insert(0, {folder!r})
+sys.path[:0] = [{folder!r}, {tests!r}]
 import conftest
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.sandbox import zygote
@@ -76,7 +76,8 @@ def identity(pid: int) -> str:
 @pytest.mark.parametrize("plain", [False, True], ids=["namespaces", "without namespaces"])
 @pytest.mark.parametrize("end", ["killed", "stopped"])
 def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
-    script = HOST.format(folder=str(Path(__file__).parent), data=str(tmp_path), mark="613.7", plain=plain)
+    here = Path(__file__).parent
+    script = HOST.format(folder=str(here), tests=str(here.parents[3]), data=str(tmp_path), mark="613.7", plain=plain)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as host:

@@ -15,8 +15,8 @@ from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
 from cumulet.services.dynamodb.core.expressions.projections import bind_projection
 from cumulet.services.dynamodb.core.expressions.updates import bind_update
 from cumulet.services.dynamodb.core.values import Value, canonical_value
-from cumulet.services.dynamodb.tables import OpenTable, arn_of, find_table, name_of
-from cumulet.services.kit import Call, ConditionValues, Params
+from cumulet.services.dynamodb.tables import OpenTable, arn_of, find_table, name_of, table_arn
+from cumulet.services.kit import Call, ConditionValues, Demand, Params
 from cumulet.store.api import ReadTx
 
 
@@ -62,6 +62,43 @@ def batch_arns(call: Call, params: Params) -> list[str]:
 
 _LEGACY = ("Expected", "AttributeUpdates", "AttributesToGet", "KeyConditions", "QueryFilter", "ScanFilter")
 """The parameters that expressions replaced: lists of attribute names, or maps from these."""
+
+
+def transaction_arns(call: Call, params: Params) -> list[str]:
+    """Return the ARNs of the tables that a transaction names, each once."""
+    return list(dict.fromkeys(table_arn(call, request) for _, request in _transacted(params)))
+
+
+def transaction_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
+    """Return what a transaction needs: for each of its actions the permission to do that alone.
+
+    Source: "Amazon DynamoDB Transactions: how it works", "Using IAM with DynamoDB transactions", developer guide.
+    """
+    enclosing = "TransactGetItems" if any(kind == "Get" for kind, _ in _transacted(params)) else "TransactWriteItems"
+    return [
+        Demand(
+            _TRANSACTED_ACTIONS[kind],
+            table_arn(call, request),
+            {**item_conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing},
+        )
+        for kind, request in _transacted(params)
+    ]
+
+
+_TRANSACTED_ACTIONS = {
+    "Get": "dynamodb:GetItem",
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+    "Delete": "dynamodb:DeleteItem",
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+}
+
+
+def _transacted(params: Params) -> Iterator[tuple[str, Params]]:
+    for action in params["TransactItems"]:
+        for kind, request in (action or {}).items():
+            if request is not None and kind in _TRANSACTED_ACTIONS:
+                yield kind, request
 
 
 class _Mentions(Placeholders):

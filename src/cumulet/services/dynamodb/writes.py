@@ -56,7 +56,12 @@ def write_item(
     item: Item | None,
     size: int = 0,
 ) -> Written:
-    """Make `item` (canonical, of that size) the item at `place`, with all that hangs on it; None deletes."""
+    """Make `item` (canonical, of that size) the item at `place`, with all that hangs on it; None deletes.
+
+    Raises TransactionConflictException if another request's transaction holds the item.
+    """
+    if call.plane is not None:
+        call.plane.transactions.check_free(place, call.request_id)
     stored = None if item is None else encode_item(item, size)
     if stored is not None:
         tx.put(place, stored)

@@ -105,6 +105,15 @@ def read_delete(params: Params) -> ItemWrite:
     return ItemWrite("Delete", params, key, size, test)
 
 
+def read_check(params: Params) -> ItemWrite:
+    """Return the check of a condition, which writes nothing, that these parameters ask for."""
+    placeholders = read_placeholders(params, "ConditionExpression")
+    key, size = canonical_item(params["Key"])
+    test = read_condition(params, placeholders)
+    placeholders.check_all_used()
+    return ItemWrite("ConditionCheck", params, key, size, test)
+
+
 def locate_write(table: OpenTable, write: ItemWrite) -> bytes:
     """Return where the item of a write lies. Raises where the write does not fit the table's keys."""
     if write.kind == "Put":

@@ -7,6 +7,7 @@ Load comes from this process over raw sockets, on the same machine, so both side
 
 import argparse
 import asyncio
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -163,6 +164,110 @@ def zipped(source: str) -> bytes:
     return buffer.getvalue()
 
 
+def connect(server: Any, service: str) -> Any:
+    """Return a boto3 client of a server."""
+    return boto3.client(
+        service,
+        endpoint_url=server.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"max_attempts": 0}, read_timeout=60),
+    )
+
+
+def make_table(server: Any) -> dict[str, Callable[[], bytes]]:
+    """Make the table with its items, and return the requests of each path over it."""
+    connect(server, "dynamodb").create_table(
+        TableName="bench",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+    def request(operation: str, body: dict[str, Any]) -> bytes:
+        return signed(server.port, "dynamodb", f"DynamoDB_20120810.{operation}", "/", {"TableName": "bench", **body})
+
+    # Each item in two versions, in turn: SQLite writes nothing, and syncs nothing, when a value does not change.
+    puts = [
+        request("PutItem", {"Item": {**ITEM, "sk": {"S": f"{n:04}"}, "version": {"N": version}}})
+        for version in ("1", "2")
+        for n in range(20)
+    ]
+    for put in puts:
+        asyncio.run(load(server.port, always(put), 1, 0))
+    key = {"pk": {"S": "bench"}, "sk": {"S": "0007"}}
+    numbers = iter(range(10**9))
+    update = request(
+        "UpdateItem",
+        {
+            "Key": key,
+            "UpdateExpression": "SET version = version + :one",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        },
+    )
+    query = request(
+        "Query",
+        {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "bench"}}},
+    )
+    return {
+        "GetItem": always(request("GetItem", {"Key": key})),
+        "PutItem": lambda: puts[next(numbers) % len(puts)],
+        "UpdateItem with condition": always(update),
+        "Query of 20": always(query),
+    }
+
+
+STORES: dict[str, tuple[str, ...]] = {
+    "SQLite, 1 process": (),
+    "SQLite, 2 processes": ("--workers", "2"),
+}
+"""Each kind of server that is compared with the first, and how it is started."""
+
+STORE_PATHS = ("GetItem", "PutItem", "UpdateItem with condition")
+STORE_ROUNDS = 9
+
+
+def compare_stores(durability: str) -> Table:
+    """Return each path on each kind of server as a share of the first kind's requests per second, measured in turn."""
+    from running import start_server
+
+    table = Table("path", "store", "requests/s", f"of {next(iter(STORES))}", "p50 ms", "p99 ms")
+    with tempfile.TemporaryDirectory(prefix="cumulet-bench-") as folder, contextlib.ExitStack() as running:
+        requests, ports = {}, {}
+        for number, (name, flags) in enumerate(STORES.items()):
+            server = start_server(Path(folder) / f"data-{number}", "--durability", durability, *flags)
+            running.callback(server.stop)
+            requests[name], ports[name] = make_table(server), server.port
+        for path in STORE_PATHS:
+            rates: dict[str, list[float]] = {name: [] for name in STORES}
+            times: dict[str, list[float]] = {name: [] for name in STORES}
+            for name in STORES:
+                asyncio.run(load(ports[name], requests[name][path], CONNECTIONS, WARM_UP_SECONDS))
+            for _ in range(STORE_ROUNDS):
+                for name in STORES:
+                    rate, latencies = asyncio.run(load(ports[name], requests[name][path], CONNECTIONS, ROUND_SECONDS))
+                    rates[name].append(rate)
+                    times[name] += latencies
+            first = rates[next(iter(STORES))]
+            for name in STORES:
+                share = statistics.median(rate / base for rate, base in zip(rates[name], first, strict=True))
+                ordered = sorted(times[name])
+                table.add_row(
+                    path,
+                    name,
+                    f"{statistics.median(rates[name]):,.0f}",
+                    f"{share:.2f}",
+                    f"{ordered[len(ordered) // 2]:.2f}",
+                    f"{ordered[int(len(ordered) * 0.99)]:.2f}",
+                )
+    return table
+
+
 class Bench:
     """One run: a bare echo server and a Cumulet, side by side."""
 
@@ -173,14 +278,7 @@ class Bench:
         self.echo_request = always(http_bytes("POST", "/", {"Host": "x"}, b'{"a":1}'))
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.server.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"max_attempts": 0}, read_timeout=60),
-        )
+        return connect(self.server, service)
 
     def measure(self, name: str, requests: Callable[[], bytes], connections: int = CONNECTIONS) -> None:
         """Measure throughput in rounds, each beside a round of the bare echo, and latency with one connection."""
@@ -219,47 +317,8 @@ class Bench:
                 echo.wait()
 
     def dynamodb(self) -> None:
-        self.client("dynamodb").create_table(
-            TableName="bench",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        port = self.server.port
-
-        def request(operation: str, body: dict[str, Any]) -> bytes:
-            return signed(port, "dynamodb", f"DynamoDB_20120810.{operation}", "/", {"TableName": "bench", **body})
-
-        # Each item in two versions, in turn: SQLite writes nothing, and syncs nothing, when a value does not change.
-        puts = [
-            request("PutItem", {"Item": {**ITEM, "sk": {"S": f"{n:04}"}, "version": {"N": version}}})
-            for version in ("1", "2")
-            for n in range(20)
-        ]
-        for put in puts:
-            asyncio.run(load(port, always(put), 1, 0))
-        key = {"pk": {"S": "bench"}, "sk": {"S": "0007"}}
-        self.measure("GetItem", always(request("GetItem", {"Key": key})))
-        numbers = iter(range(10**9))
-        self.measure("PutItem", lambda: puts[next(numbers) % len(puts)])
-        update = request(
-            "UpdateItem",
-            {
-                "Key": key,
-                "UpdateExpression": "SET version = version + :one",
-                "ConditionExpression": "attribute_exists(pk)",
-                "ExpressionAttributeValues": {":one": {"N": "1"}},
-            },
-        )
-        self.measure("UpdateItem with condition", always(update))
-        query = request(
-            "Query",
-            {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "bench"}}},
-        )
-        self.measure("Query of 20", always(query))
+        for name, requests in make_table(self.server).items():
+            self.measure(name, requests)
 
     def functions(self) -> None:
         port = self.server.port
@@ -370,14 +429,23 @@ def resident_mb(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--durability", default="fsync", choices=("fsync", "os", "memory"))
+    parser.add_argument("--only", choices=("paths", "stores"), help="a part of the whole")
     options = parser.parse_args()
-    bench = Bench(options.durability)
-    bench.run()
     console = Console(width=110)
     console.print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
         f"uvicorn {importlib.metadata.version('uvicorn')}; durability {options.durability}; load from the same machine"
     )
+    if options.only != "stores":
+        show_paths(console, options.durability)
+    if options.only != "paths":
+        console.print(compare_stores(options.durability))
+
+
+def show_paths(console: Console, durability: str) -> None:
+    """Measure each path beside the bare echo, and print the table."""
+    bench = Bench(durability)
+    bench.run()
     table = Table("path", "requests/s", "of the bare echo", "p50 ms (1 conn.)", "p99 ms")
     table.add_row("bare echo", f"{statistics.median(bench.echo_rates):,.0f}", "1.00", "", "")
     for measured in bench.results:

@@ -16,8 +16,8 @@ log = logging.getLogger("cumulet.edge")
 LEAVE_TO_OTHERS_S = 0.002
 """How long a connection is left to those that have fewer."""
 
-ALONE_S = 0.1
-"""When none of them came, they are not waited for again for so long."""
+ALONE_MAX = 64
+"""When none of them comes one is taken, two the next time, up to so many, before they are waited for again."""
 
 FULL_S = 0.1
 """How long to wait when this process can open no more files."""
@@ -41,9 +41,9 @@ class Load:
         """Return whether a process that accepts has fewer connections than this one."""
         return min(self._counts) < self._counts[self._mine]
 
-    def as_bytes(self) -> bytes:
-        """Return something that changes when a process has taken a connection, or lost one."""
-        return self._counts.tobytes()
+    def others(self) -> bytes:
+        """Return something that changes when another process has taken a connection, or lost one."""
+        return self._counts[: self._mine].tobytes() + self._counts[self._mine + 1 :].tobytes()
 
 
 class CountedConnections(set[Any]):
@@ -87,9 +87,10 @@ class AcceptQueue:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._left_at = -1.0
-        self._load_then = b""
-        self._alone_until = 0.0
+        self._left_at = 0.0
+        self._others_then = b""
+        self._alone = 1
+        self._alone_for = 0
         self._connections.tell()
         self._loop.add_reader(listener, self._come)
 
@@ -124,14 +125,21 @@ class AcceptQueue:
         self._spawn(self._connect(connected))
 
     def _leave_it(self) -> bool:
-        now = self._loop.time()
-        if now < self._alone_until or not self._load.others_have_fewer():
+        if not self._load.others_have_fewer():
             return False
-        load = self._load.as_bytes()
-        if load == self._load_then and now - self._left_at < 5 * LEAVE_TO_OTHERS_S:
-            self._alone_until = now + ALONE_S  # we have just left it to them, and none of them moved
+        if self._alone_for > 0:
+            self._alone_for -= 1
             return False
-        self._left_at, self._load_then = now, load
+        others, now = self._load.others(), self._loop.time()
+        if others == self._others_then and now - self._left_at < 5 * LEAVE_TO_OTHERS_S:
+            # We have just left it to them, and none of them moved: they are busy, or hang.
+            self._others_then = b""
+            self._alone_for = self._alone - 1
+            self._alone = min(2 * self._alone, ALONE_MAX)
+            return False
+        if self._others_then:
+            self._alone = 1
+        self._others_then, self._left_at = others, now
         return True
 
     async def _connect(self, connected: socket.socket) -> None:

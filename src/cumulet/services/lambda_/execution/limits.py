@@ -26,7 +26,10 @@ ROLE_SESSION_S = 12 * 3600
 # What follows is ours: AWS has fleets where one machine must do.
 
 ENVIRONMENTS_MAX = 500
-"""Environments alive on this machine, shared out among the server's processes. Beyond it idle ones of other functions give way, then invocations wait."""
+"""Environments alive on this machine, shared out among the server's processes.
+
+Beyond it idle ones of other functions give way, then invocations wait.
+"""
 
 STARTS_AT_A_TIME = 8
 """Environments of one function that start at once; a burst takes them in turn, or whatever becomes free first."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from postgres import Cluster
 from running import Server, start_server
 
 
@@ -21,6 +22,13 @@ def server() -> Iterator[Server]:
             yield running
         finally:
             assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One PostgreSQL for all tests of a run; each test makes databases of its own in it."""
+    with Cluster.started() as cluster:
+        yield cluster
 
 
 @pytest.fixture

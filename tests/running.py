@@ -70,8 +70,13 @@ class Server:
         return status
 
 
-def start_server(data_dir: Path, *flags: str, port: int = 0, environ: Mapping[str, str] | None = None) -> Server:
-    """Start `cumulet up` on a free port; return when it answers. Raises RuntimeError with its output if it does not."""
+def start_server(
+    data_dir: Path, *flags: str, port: int = 0, environ: Mapping[str, str] | None = None, store: str | None = None
+) -> Server:
+    """Start `cumulet up` on a free port; return when it answers. Raises RuntimeError with its output if it does not.
+
+    `store` is the URL of a database, in place of a file in `data_dir`.
+    """
     command = [sys.executable, "-m", "cumulet", "up", "--port", str(port), "--data-dir", str(data_dir), *flags]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CUMULET_"))}
     log = (data_dir.parent / f"{data_dir.name}.log").open("a")
@@ -80,7 +85,7 @@ def start_server(data_dir: Path, *flags: str, port: int = 0, environ: Mapping[st
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env={**inherited, **(environ or {})},
+        env={**inherited, **({"CUMULET_STORE": store} if store else {}), **(environ or {})},
         cwd=data_dir.parent,
         start_new_session=True,
     )

@@ -19,7 +19,7 @@ from cumulet.services.dispatch import Dispatcher
 from cumulet.services.iam import IamAuthorizer, identify
 from cumulet.services.kit import Ground, Params, Service
 from cumulet.settings import Settings
-from cumulet.store.api import Store
+from cumulet.store.api import Store, StoreUnreadable
 from cumulet.store.nodes import NodeRecord
 from cumulet.store.sqlite import open_sqlite
 from cumulet.store.transfer import require_whole
@@ -72,11 +72,11 @@ async def open_app(
 ) -> AsyncIterator[Front]:
     """Yield what answers requests, over an open store; afterwards everything is stopped and the store is closed.
 
-    Raises StoreInUse, StoreTooNew or StoreUnreadable if the data folder cannot be used.
+    Raises StoreError if the store cannot be used.
     """
     clock = clock or SystemClock()
     ids = ids or RandomIds()
-    store = store or open_sqlite(settings.data_dir, settings.durability)
+    store = store or open_store(settings)
     node = Node(store, clock, describe_node(settings, clock, ids))
     workers = Workers(store, clock, node)
     dispatcher = Dispatcher(store, clock, ids, IamAuthorizer(), service_builders(lambda: ground), check_params)
@@ -94,6 +94,19 @@ async def open_app(
         for name in ALWAYS_RUNNING:
             await dispatcher.service(name)
         yield front
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name. Raises StoreError if it cannot be used."""
+    if not settings.store:
+        return open_sqlite(settings.data_dir, settings.durability)
+    try:
+        from cumulet.store.postgres import open_postgres
+    except ModuleNotFoundError as missing:
+        raise StoreUnreadable(
+            f"A store in PostgreSQL needs the package {missing.name}: pip install 'cumulet[postgres]'"
+        ) from None
+    return open_postgres(settings.store)
 
 
 def describe_node(settings: Settings, clock: Clock, ids: Ids) -> NodeRecord:

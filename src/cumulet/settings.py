@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 Durability = Literal["fsync", "os", "memory"]
 
+STORE_SCHEMES = ("postgresql://", "postgres://")
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
@@ -29,6 +30,8 @@ class Settings:
     port: int = DEFAULT_PORT
     data_dir: Path = Path(".cumulet")
     durability: Durability = "fsync"
+    store: str = field(default="", repr=False)
+    """The postgresql:// URL of a database that several nodes share; without it, everything is kept in `data_dir`."""
     region: str = DEFAULT_REGION
     account: str = DEFAULT_ACCOUNT
     strict: bool = False
@@ -70,6 +73,9 @@ def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> S
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     if settings.durability not in get_args(Durability):
         raise SettingsError(f"durability is fsync, os or memory, not '{settings.durability}'")
+    if settings.store and not settings.store.startswith(STORE_SCHEMES):
+        # Not its text: it may hold a password.
+        raise SettingsError("a store is a URL that begins with postgresql://; without one, --data-dir says where")
     if not 0 <= settings.port <= 65535:
         raise SettingsError(f"a port is a number from 0 to 65535, not {settings.port}")
     if not 1 <= settings.workers <= WORKERS_MAX:

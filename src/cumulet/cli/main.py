@@ -47,6 +47,12 @@ def up(
             help="fsync (survives power loss), os (survives kill -9), memory (never waits for a disk) [default: fsync]"
         ),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="A database for several nodes, as postgresql://user@host/name [default: a file in --data-dir]."
+        ),
+    ] = None,
     account: Annotated[str | None, typer.Option(help="The default account [default: 000000000000].")] = None,
     region: Annotated[str | None, typer.Option(help="The default region [default: us-east-1].")] = None,
     strict: Annotated[
@@ -63,6 +69,7 @@ def up(
             port=port,
             data_dir=data_dir,
             durability=durability,
+            store=store,
             account=account,
             region=region,
             strict=strict,

@@ -23,7 +23,8 @@ def run_server(**flags: Any) -> int:
         settings = make_settings(**flags)
     except SettingsError as error:
         raise CliError(str(error)) from error
-    out.print(f"[bold]Cumulet[/bold] opens its store in {settings.data_dir.resolve()} ...")
+    place = "PostgreSQL" if settings.store else settings.data_dir.resolve()
+    out.print(f"[bold]Cumulet[/bold] opens its store in {place} ...")
     _log_to_stderr(settings)
 
     # Imported after the first line is out, so that the terminal answers at once.
@@ -39,6 +40,7 @@ def run_server(**flags: Any) -> int:
 
     from cumulet.app import open_app
     from cumulet.store.api import StoreError
+    from cumulet.store.sqlite_file import take_lock
 
     def say_ready() -> None:
         tune_collector()
@@ -48,7 +50,11 @@ def run_server(**flags: Any) -> int:
         if settings.workers > 1:
             _run_workers(settings, listener, say_ready)
         else:
+            # The folder is held by one server, whatever it keeps there: functions run in it.
+            held = take_lock(settings.data_dir) if settings.store else None
             _run(serve(lambda: open_app(settings), listener, ready=say_ready))
+            if held is not None:
+                os.close(held)
     except StoreError as error:
         raise CliError(str(error)) from error
     finally:
@@ -65,9 +71,12 @@ def _run_workers(settings: Settings, listener: socket.socket, say_ready: Callabl
     from cumulet.edge.server import serve
     from cumulet.store.api import StoreError
     from cumulet.store.sqlite import open_sqlite
-    from cumulet.store.sqlite_file import hold_folder
+    from cumulet.store.sqlite_file import hold_folder, take_lock
 
-    held = hold_folder(settings.data_dir, settings.durability)
+    if settings.store:
+        held = take_lock(settings.data_dir)
+    else:
+        held = hold_folder(settings.data_dir, settings.durability)
 
     def work(seat: Seat) -> None:
         ours = replace(settings, worker=seat.number)
@@ -77,6 +86,8 @@ def _run_workers(settings: Settings, listener: socket.socket, say_ready: Callabl
             seat.ready()
 
         def open_ours() -> AbstractAsyncContextManager[Any]:
+            if ours.store:
+                return open_app(ours)
             return open_app(ours, store=open_sqlite(ours.data_dir, ours.durability, held=held))
 
         try:
@@ -113,7 +124,10 @@ def _run(main: Any) -> None:
 
 def _print_banner(settings: Settings, seconds: float) -> None:
     out.print(f"Ready at [bold]{settings.endpoint}[/bold] after {seconds:.2f} s")
-    out.print(f"  data        {settings.data_dir.resolve()} (durability: {settings.durability})")
+    if settings.store:
+        out.print(f"  data        in PostgreSQL; what runs here, in {settings.data_dir.resolve()}")
+    else:
+        out.print(f"  data        {settings.data_dir.resolve()} (durability: {settings.durability})")
     if settings.workers > 1:
         out.print(f"  workers     {settings.workers} processes; a hangup (kill -HUP {os.getpid()}) replaces each")
     out.print(f"  account     {settings.account}, region {settings.region}")

@@ -28,7 +28,7 @@ def build(ground: Ground) -> Service:
         update_item,
         update_table,
     )
-    from cumulet.services.dynamodb.plane import DynamoDbPlane
+    from cumulet.services.dynamodb.sweeps import SweepingPlane
 
     operations = collect(
         backups,
@@ -53,7 +53,7 @@ def build(ground: Ground) -> Service:
         update_item,
         update_table,
     )
-    return Service("dynamodb", operations, "dynamodb", denied_status=400, plane=DynamoDbPlane(ground))
+    return Service("dynamodb", operations, "dynamodb", denied_status=400, plane=SweepingPlane(ground))
 
 
 def build_streams(ground: Ground) -> Service:

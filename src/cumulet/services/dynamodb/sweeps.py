@@ -1,0 +1,177 @@
+"""DynamoDB's background work: expired items, streams that nobody reads, copies and indexes under way, old changes.
+
+What there is to do stands in `chores`. Everything goes in bounded steps, each a transaction of its own under the lease
+of its loop, and each finds out anew what is left: so a step may be lost or done twice.
+"""
+
+from functools import partial
+
+from cumulet.scope import Scope
+from cumulet.services.dynamodb import index_filling
+from cumulet.services.dynamodb.change_log import has_trimmable, trim_log
+from cumulet.services.dynamodb.chores import delete_chore, find_chore, scan_chores
+from cumulet.services.dynamodb.copies import COPIES_TOPIC, copy_step
+from cumulet.services.dynamodb.core.limits import (
+    EXPIRY_STEP_ITEMS_MAX,
+    EXPIRY_SWEEP_S,
+    RECOVERY_SWEEP_S,
+    STREAM_SWEEP_S,
+)
+from cumulet.services.dynamodb.expiry import INDEXED, find_expired, has_expired, index_step, open_expiring
+from cumulet.services.dynamodb.operations.recovery import earliest_ms
+from cumulet.services.dynamodb.plane import DynamoDbPlane
+from cumulet.services.dynamodb.resource_policies import POLICIES
+from cumulet.services.dynamodb.stream_log import (
+    EXPIRY_PRINCIPAL,
+    delete_log,
+    has_arrivals,
+    has_trimmable_records,
+    settle,
+    trim,
+)
+from cumulet.services.dynamodb.streams import STREAMS, Stream
+from cumulet.services.dynamodb.tables import OpenTable, find_table
+from cumulet.services.dynamodb.writes import write_item
+from cumulet.services.kit import Call, Ground, Loop, Principal
+from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.leases import Lease
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+class SweepingPlane(DynamoDbPlane):
+    """The plane of a service that also does what no request waits for."""
+
+    async def start(self) -> None:
+        """Begin the loops; they end with the server."""
+        sweeps = Sweeps(self.ground)
+        for loop in (
+            Loop("dynamodb: expired items", sweeps.expire, EXPIRY_SWEEP_S),
+            Loop("dynamodb: streams", sweeps.tend_streams, STREAM_SWEEP_S),
+            Loop("dynamodb: copies", sweeps.copy, RECOVERY_SWEEP_S, COPIES_TOPIC),
+            Loop("dynamodb: indexes", sweeps.fill_indexes, RECOVERY_SWEEP_S, index_filling.HINT),
+            Loop("dynamodb: old changes", sweeps.trim_changes, RECOVERY_SWEEP_S),
+        ):
+            self.ground.workers.run(loop)
+
+
+class Sweeps:
+    """The rounds of the loops."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._store = ground.store
+
+    async def expire(self, lease: Lease) -> None:
+        """Delete the items that are due, and look for expiring ones in tables whose TTL is new."""
+        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "expiry"))):
+            call = self._call(chore.scope)
+            while await self._store.read(partial(_has_expiry_work, call, chore.subject)):
+                await lease.write(partial(_expire_step, call, chore.subject))
+
+    async def tend_streams(self, lease: Lease) -> None:
+        """Put arrivals in order, remove records older than 24 hours and streams that have ended that long ago."""
+        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "stream"))):
+            call = self._call(chore.scope)
+            stream = await self._store.read(partial(_find_stream, call.scope, chore.subject))
+            if stream is None or stream.is_gone(call.now_ms):
+                await lease.write(partial(_drop_stream, call, chore.subject))
+                continue
+            for shard in range(stream.shards):
+                while await self._store.read(partial(_has_stream_work, call, stream, shard)):
+                    await lease.write(partial(_stream_step, call, stream, shard))
+
+    async def copy(self, lease: Lease) -> None:
+        """Go on with backups and restores."""
+        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "copy"))):
+            call = self._call(chore.scope)
+            while await lease.write(partial(_copy_step, call, chore.subject)):
+                pass
+
+    async def fill_indexes(self, lease: Lease) -> None:
+        """Put items into indexes that are younger than they."""
+        await index_filling.fill_indexes(self._store, lease.write)
+
+    async def trim_changes(self, lease: Lease) -> None:
+        """Remove what no moment of a recovery window needs."""
+        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "change log"))):
+            call = self._call(chore.scope)
+            if await self._store.read(partial(_has_old_changes, call, chore.subject)):
+                await lease.write(partial(_trim_changes, call, chore.subject))
+
+    def _call(self, scope: Scope) -> Call:
+        return Call(
+            scope=scope,
+            principal=Principal.service(EXPIRY_PRINCIPAL),
+            request_id="",
+            now_ms=self._ground.clock.now_ms(),
+            ids=self._ground.ids,
+        )
+
+
+def _has_expiry_work(call: Call, name: str, tx: ReadTx) -> bool:
+    chore, table = find_chore(tx, "expiry", call.scope, name), open_expiring(tx, call, name)
+    return chore is not None and (table is None or chore.position != INDEXED or has_expired(tx, table, call.now_ms))
+
+
+def _expire_step(call: Call, name: str, tx: WriteTx) -> None:
+    chore, table = find_chore(tx, "expiry", call.scope, name), open_expiring(tx, call, name)
+    if chore is None or table is None:
+        delete_chore(tx, "expiry", call.scope, name)
+        return
+    if chore.position != INDEXED:
+        index_step(tx, table, chore.position)
+    for place in find_expired(tx, table, call.now_ms, EXPIRY_STEP_ITEMS_MAX):
+        write_item(tx, call, table, place, tx.get(place), None)
+
+
+def _find_stream(scope: Scope, subject: str, tx: ReadTx) -> Stream | None:
+    return STREAMS.find(tx, scope, *subject.split("/"))
+
+
+def _drop_stream(call: Call, subject: str, tx: WriteTx) -> None:
+    stream = _find_stream(call.scope, subject, tx)
+    delete_chore(tx, "stream", call.scope, subject)
+    if stream is not None:
+        delete_log(tx, call.scope, stream)
+        POLICIES.delete(tx, call.scope, stream.id)
+        STREAMS.delete(tx, call.scope, stream.table_name, stream.label)
+
+
+def _has_stream_work(call: Call, stream: Stream, shard: int, tx: ReadTx) -> bool:
+    return has_arrivals(tx, call.scope, stream, shard) or has_trimmable_records(
+        tx, call.scope, stream, shard, call.now_ms
+    )
+
+
+def _stream_step(call: Call, stream: Stream, shard: int, tx: WriteTx) -> None:
+    settle(tx, call.scope, stream, shard)
+    trim(tx, call.scope, stream, shard, call.now_ms)
+
+
+def _copy_step(call: Call, subject: str, tx: WriteTx) -> bool:
+    chore = find_chore(tx, "copy", call.scope, subject)
+    return chore is not None and copy_step(tx, call, chore)
+
+
+def _recovering(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
+    table = find_table(tx, call, name)
+    return table if table is not None and table.record.recovery_since_ms else None
+
+
+def _has_old_changes(call: Call, name: str, tx: ReadTx) -> bool:
+    table = _recovering(tx, call, name)
+    return table is None or has_trimmable(tx, table, _kept_since_ms(call, table))
+
+
+def _trim_changes(call: Call, name: str, tx: WriteTx) -> None:
+    table = _recovering(tx, call, name)
+    if table is None:
+        delete_chore(tx, "change log", call.scope, name)
+        return
+    trim_log(tx, table, _kept_since_ms(call, table))
+
+
+def _kept_since_ms(call: Call, table: OpenTable) -> int:
+    # A day more, for restores that are under way.
+    return earliest_ms(table.record, call.now_ms) - _DAY_MS

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from cumulet import __version__
 from cumulet.cli.console import CliError, err, out
 from cumulet.clock import SystemClock
-from cumulet.store.api import Store, StoreError
+from cumulet.settings import SettingsError, make_settings
+from cumulet.store.api import StoreError, StoreInUse
 from cumulet.store.dump import (
     FORMAT_VERSION,
     MAGIC,
@@ -25,16 +26,24 @@ from cumulet.store.dump import (
     write_dump,
 )
 from cumulet.store.keyspace import STORE_VERSION
-from cumulet.store.sqlite import open_sqlite
-from cumulet.store.sqlite_snapshot import SqliteSnapshot, open_sqlite_snapshot
-from cumulet.store.transfer import blocks_in, check_version, fill, require_copyable, tally
+from cumulet.store.places import Place, open_alone, open_snapshot, where
+from cumulet.store.transfer import blocks_in, check_version, fill, require_copyable, require_unserved, tally
 
 
-def make_backup(file: Path, place: Path) -> None:
+def find_place(data_dir: Path | None, store: str | None) -> Place:
+    """Return where `cumulet up` would find its store. Raises CliError for settings that it would refuse."""
+    try:
+        settings = make_settings(data_dir=data_dir, store=store)
+    except SettingsError as error:
+        raise CliError(str(error)) from error
+    return settings.store or settings.data_dir
+
+
+def make_backup(file: Path, place: Place) -> None:
     """Write a copy of the store to `file`, which appears there when it is complete and has been read again."""
     with _in_words(), _bars() as bars:
         _require_no_other_file(file)
-        with _open_snapshot(place) as snapshot, _new_file(file) as (written, path):
+        with open_snapshot(place) as snapshot, _new_file(file) as (written, path):
             require_copyable(snapshot)
             header = Header(FORMAT_VERSION, STORE_VERSION, SystemClock().now_ms(), snapshot.engine, __version__)
             totals = write_dump(written, header, bars.through("Copying", blocks_in(snapshot), snapshot.size_bytes))
@@ -46,12 +55,12 @@ def make_backup(file: Path, place: Path) -> None:
                     raise BackupUnreadable("does not hold what was written to it")
             size = path.stat().st_size
     out.print(
-        f"Backed up {_words(totals)} of {place} to {file} ({_size(size)}); it was read again and is whole.",
+        f"Backed up {_words(totals)} of {where(place)} to {file} ({_size(size)}); it was read again and is whole.",
         markup=False,
     )
 
 
-def restore_backup(file: Path, place: Path) -> None:
+def restore_backup(file: Path, place: Place) -> None:
     """Fill an empty store from a backup, which is read through first: what is damaged leaves no trace."""
     with _in_words(), _bars() as bars, file.open("rb") as opened:
         try:
@@ -62,53 +71,47 @@ def restore_backup(file: Path, place: Path) -> None:
             asyncio.run(_fill(place, bars.through("Restoring", read_blocks(opened), totals.bytes), bars))
         except BackupUnreadable as error:
             raise CliError(f"{file} {error}") from error
-    out.print(f"Restored {_words(totals)} to {place}; they were read back and are the same.", markup=False)
-    out.print(f"Start it with: cumulet up --data-dir {place}", markup=False)
+    out.print(f"Restored {_words(totals)} to {where(place)}; they were read back and are the same.", markup=False)
+    out.print(f"Start it with: cumulet up {_flag(place)}", markup=False)
 
 
-def migrate(source: Path, target: Path) -> None:
+def migrate(source: Place, target: Place) -> None:
     """Copy a store that nobody serves to an empty one, of the same engine or another."""
-    if source.resolve() == target.resolve():
-        raise CliError(f"{source} and {target} are the same place")
     with _in_words(), _bars() as bars:
+        if where(source) == where(target):
+            raise CliError(f"{where(source)} is both the old place and the new one")
         totals = asyncio.run(_migrate(source, target, bars))
-    out.print(f"Copied {_words(totals)} of {source} to {target}; they were read back and are the same.", markup=False)
-    out.print(f"Start it with: cumulet up --data-dir {target}", markup=False)
-    out.print(f"What lies in {source} is as it was. Do not serve both.", markup=False)
+    out.print(
+        f"Copied {_words(totals)} of {where(source)} to {where(target)}; they were read back and are the same.",
+        markup=False,
+    )
+    out.print(f"Start it with: cumulet up {_flag(target)}", markup=False)
+    out.print(f"What lies in {where(source)} is as it was. Do not serve both.", markup=False)
 
 
-async def _migrate(source: Path, target: Path, bars: "_Bars") -> Totals:
-    with _open_snapshot(source) as snapshot:
+async def _migrate(source: Place, target: Place, bars: "_Bars") -> Totals:
+    with open_snapshot(source) as snapshot:
         require_copyable(snapshot)  # before the source is opened as a server would open it
-    async with _open_alone(source):
-        with _open_snapshot(source) as snapshot:
-            return await _fill(target, bars.through("Copying", blocks_in(snapshot), snapshot.size_bytes), bars)
+    async with open_alone(source) as store:
+        with open_snapshot(source) as snapshot:
+            totals = await _fill(target, bars.through("Copying", blocks_in(snapshot), snapshot.size_bytes), bars)
+        try:
+            await require_unserved(store, where(source), SystemClock())
+        except StoreInUse as error:
+            raise CliError(
+                f"{error} It began while this copied: what it has written is not in the new place."
+            ) from error
+    return totals
 
 
-async def _fill(place: Path, blocks: Iterable[Block], bars: "_Bars") -> Totals:
-    async with _open_alone(place) as store:
+async def _fill(place: Place, blocks: Iterable[Block], bars: "_Bars") -> Totals:
+    async with open_alone(place) as store:
 
         def read_back() -> Totals:
-            with _open_snapshot(place) as snapshot:
+            with open_snapshot(place) as snapshot:
                 return tally(bars.through("Checking", blocks_in(snapshot), snapshot.size_bytes))
 
-        return await fill(store, str(place), blocks, read_back)
-
-
-@contextmanager
-def _open_snapshot(place: Path) -> Iterator[SqliteSnapshot]:
-    with open_sqlite_snapshot(place) as snapshot:
-        yield snapshot
-
-
-@asynccontextmanager
-async def _open_alone(place: Path) -> AsyncIterator[Store]:
-    """Yield the store there, which nobody else serves until it is let go of."""
-    store = open_sqlite(place)
-    try:
-        yield store
-    finally:
-        await store.close()
+        return await fill(store, where(place), blocks, read_back)
 
 
 def _require_no_other_file(file: Path) -> None:
@@ -170,6 +173,10 @@ def _in_words() -> Iterator[None]:
         raise CliError(str(error)) from error
     except OSError as error:
         raise CliError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+
+
+def _flag(place: Place) -> str:
+    return f"--data-dir {place}" if isinstance(place, Path) else "--store URL (the same as here)"
 
 
 def _words(totals: Totals) -> str:

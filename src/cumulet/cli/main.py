@@ -19,6 +19,10 @@ Endpoint = Annotated[str | None, typer.Option(help="The server [default: http://
 Region = Annotated[str | None, typer.Option(help="The region [default: us-east-1].", show_default=False)]
 
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept [default: .cumulet].")]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(help="A database for several nodes, as postgresql://user@host/name [default: a file in --data-dir]."),
+]
 
 
 def _show_version(wanted: bool) -> None:
@@ -47,12 +51,7 @@ def up(
             help="fsync (survives power loss), os (survives kill -9), memory (never waits for a disk) [default: fsync]"
         ),
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="A database for several nodes, as postgresql://user@host/name [default: a file in --data-dir]."
-        ),
-    ] = None,
+    store: StoreUrl = None,
     account: Annotated[str | None, typer.Option(help="The default account [default: 000000000000].")] = None,
     region: Annotated[str | None, typer.Option(help="The default region [default: us-east-1].")] = None,
     strict: Annotated[
@@ -158,39 +157,38 @@ def logs(
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; an earlier backup there is replaced.")],
     data_dir: DataDir = None,
+    store: StoreUrl = None,
 ) -> None:
-    """Write a copy of the store to a file, as it is at one moment; a server may be using it."""
-    from cumulet.cli.backup import make_backup
+    """Write a copy of the store to a file, as it is at one moment; servers may be using it."""
+    from cumulet.cli.backup import find_place, make_backup
 
-    make_backup(file, _place(data_dir))
+    make_backup(file, find_place(data_dir, store))
 
 
 @app.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `cumulet backup` wrote.")],
     data_dir: DataDir = None,
+    store: StoreUrl = None,
 ) -> None:
     """Fill an empty store from a backup."""
-    from cumulet.cli.backup import restore_backup
+    from cumulet.cli.backup import find_place, restore_backup
 
-    restore_backup(file, _place(data_dir))
+    restore_backup(file, find_place(data_dir, store))
 
 
 @app.command()
 def migrate(
-    source: Annotated[Path, typer.Option("--from", help="The store to copy; no server may be using it.")],
-    target: Annotated[Path, typer.Option("--to", help="The store to fill; it must be empty.")],
+    source: Annotated[
+        str, typer.Option("--from", help="A data folder or a postgresql:// URL; nobody may be using it.")
+    ],
+    target: Annotated[str, typer.Option("--to", help="The same, of an empty store.")],
 ) -> None:
-    """Copy a store to another place."""
+    """Copy a store to another place: from a file to PostgreSQL, or back."""
     from cumulet.cli.backup import migrate
+    from cumulet.store.places import parse_place
 
-    migrate(source, target)
-
-
-def _place(data_dir: Path | None) -> Path:
-    from cumulet.settings import make_settings
-
-    return make_settings(data_dir=data_dir).data_dir
+    migrate(parse_place(source), parse_place(target))
 
 
 def main() -> None:

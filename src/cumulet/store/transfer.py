@@ -8,10 +8,12 @@ away after the last has been read back: who opens it to serve asks `require_whol
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from cumulet.clock import Clock
 from cumulet.scope import SYSTEM
-from cumulet.store.api import ReadTx, Store, StoreError, StoreTooNew, StoreUnreadable, WriteTx
+from cumulet.store.api import ReadTx, Store, StoreError, StoreInUse, StoreTooNew, StoreUnreadable, WriteTx
 from cumulet.store.dump import Block, Pair, Tally, Totals, blocks_of
 from cumulet.store.keyspace import CLOCK, FAMILIES, STORE_META, STORE_VERSION
+from cumulet.store.nodes import BEAT_S, NODES, SILENCE_S, NodeRecord
 
 VERSION_KEY = STORE_META.key(SYSTEM, "version")
 UNFINISHED_KEY = STORE_META.key(SYSTEM, "restoring")
@@ -53,8 +55,8 @@ class Snapshot(Protocol):
         ...
 
     @property
-    def size_bytes(self) -> int:
-        """About how large it is: for a bar of progress."""
+    def size_bytes(self) -> int | None:
+        """About how large it is, if that is known: for a bar of progress."""
         ...
 
     def get(self, key: bytes) -> bytes | None:
@@ -126,6 +128,22 @@ async def fill(store: Store, where: str, blocks: Iterable[Block], read_back: Cal
     return totals
 
 
+async def require_unserved(store: Store, where: str, clock: Clock) -> None:
+    """Raise StoreInUse if any node lives. Takes some seconds if one may: its record is watched for a beat."""
+    if not store.is_shared:
+        return  # whoever has it open holds it
+    seen = await store.read(_find_beats)
+    if not seen:
+        return
+    await clock.sleep(SILENCE_S + BEAT_S)
+    for node in (await store.read(_find_beats)).values():
+        before = seen.get(node.node_id)
+        if before is None or before.beats != node.beats:
+            raise StoreInUse(
+                f"{where} is in use by a Cumulet server (process {node.pid} at {node.host}). Stop it first."
+            )
+
+
 async def require_whole(store: Store) -> None:
     """Raise StoreUnfinished if the store holds a part of a copy only."""
     if await store.read(lambda tx: tx.get(UNFINISHED_KEY)) is not None:
@@ -135,6 +153,10 @@ async def require_whole(store: Store) -> None:
 def is_unused(tx: ReadTx) -> bool:
     """Return whether nothing has been kept in the store yet."""
     return all(key.startswith(_WITHOUT_USE) for key, _ in tx.scan(b"", _END))
+
+
+def _find_beats(tx: ReadTx) -> dict[str, NodeRecord]:
+    return {node.node_id: node for node in NODES.scan(tx, SYSTEM)}
 
 
 def _unfinished(where: str) -> StoreUnfinished:

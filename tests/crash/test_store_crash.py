@@ -1,4 +1,4 @@
-"""A store whose process is killed with -9 has every acknowledged transaction, and no half one.
+"""A store whose process, or one of whose processes, is killed with -9 has all that was acknowledged, and nothing half.
 
 CUMULET_CRASH_ROUNDS sets how many times (the long form), CUMULET_CRASH_SEED repeats a run.
 """
@@ -11,13 +11,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from cumulet.store.api import ReadTx
 from cumulet.store.sqlite import open_sqlite
-from cumulet.store.sqlite_file import FILE_NAME
+from cumulet.store.sqlite_file import FILE_NAME, hold_folder
 
 WORKER = Path(__file__).with_name("store_worker.py")
 ROUNDS = int(os.environ.get("CUMULET_CRASH_ROUNDS", "15"))
@@ -47,7 +49,8 @@ def run_and_kill(data_dir: Path, after_lines: int) -> dict[int, int]:
 
 
 def check(tx: ReadTx, acknowledged: dict[int, int]) -> None:
-    for writer in range(worker.WRITERS):
+    assert worker.is_whole(tx)
+    for writer in range(max([worker.WRITERS, *[one + 1 for one in acknowledged]])):
         counter = int(tx.get(worker.counter_key(writer)) or b"0")
         assert counter >= acknowledged.get(writer, 0), f"writer {writer} lost what was acknowledged"
         newest_removal = counter - counter % 10
@@ -71,6 +74,66 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
     for _ in range(ROUNDS):
         acknowledged |= run_and_kill(tmp_path, chance.randrange(1, 600))
         asyncio.run(reopen_and_check(tmp_path, acknowledged))
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+class Member:
+    """One of several processes over a folder, with writers of its own; what it was told is read as it comes."""
+
+    def __init__(self, data_dir: Path, held: int, number: int) -> None:
+        self.acknowledged: dict[int, int] = {}
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKER), str(data_dir), str(held), str(number * worker.WRITERS)],
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=(held,),
+        )
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.endswith("\n"):
+                writer, number = map(int, line.split())
+                self.acknowledged[writer] = number
+
+    def kill(self) -> dict[int, int]:
+        """Return the last number that each of its writers was told is written."""
+        assert self.process.poll() is None, "a process saw a total that is not the sum of the counters, or failed"
+        self.process.kill()
+        self.process.wait()
+        self._reading.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.acknowledged
+
+
+@pytest.mark.slow
+def test_kill_one_of_four_processes_at_any_moment(tmp_path: Path) -> None:
+    print(f"CUMULET_CRASH_SEED={SEED}")
+    chance = random.Random(SEED)
+    held = hold_folder(tmp_path, "fsync")
+    acknowledged: dict[int, int] = {}
+    members = [Member(tmp_path, held, number) for number in range(4)]
+    for _ in range(ROUNDS):
+        victim = chance.randrange(4)
+        before = dict(members[victim].acknowledged)
+        time.sleep(chance.uniform(0.05, 0.3))  # real time: the others must be well into their turns
+        acknowledged |= members[victim].kill()
+        assert all(acknowledged[writer] >= number for writer, number in before.items())
+        members[victim] = Member(tmp_path, held, victim)
+    deadline = time.monotonic() + 20
+    while any(len(member.acknowledged) < worker.WRITERS for member in members):  # nobody is kept from its turn
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for member in members:
+        acknowledged |= member.kill()
+    os.close(held)
+
+    asyncio.run(reopen_and_check(tmp_path, acknowledged))
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()

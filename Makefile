@@ -49,8 +49,8 @@ docs: setup ## Write the generated documents anew
 bench: setup ## Measure, as ratios in one run
 	@$(BIN)/python benchmarks/run.py
 
-crash: setup ## Kill the server under load, again and again
-	@CUMULET_CRASH_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash
+crash: setup ## Kill processes, nodes and the database under load, two hundred times (takes a quarter of an hour)
+	@CUMULET_CRASH_ROUNDS=200 $(BIN)/python -m pytest -q tests/crash
 
 clean: ## Remove what was set up or built
 	rm -rf $(VENV) node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,16 +1,17 @@
 """A house with CloudFormation and the services whose resources its templates declare."""
 
+import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from cumulet.scope import Scope
-from cumulet.services.cloudformation import build
+from cumulet.scope import SYSTEM, Scope
 from cumulet.services.cloudformation.plane import CloudFormationPlane
-from cumulet.services.kit import Operations, Output, Principal
+from cumulet.services.cloudformation.records import BUSY
+from cumulet.services.kit import Output, Principal
 from harness import House
 
+SERVICES = ("cloudformation", "dynamodb", "iam", "logs", "s3")
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -42,7 +43,7 @@ class Stacks:
     """Stacks in a house, brought to rest after every step."""
 
     def __init__(self) -> None:
-        self.house = House("cloudformation", "dynamodb", "iam", "logs", "s3")
+        self.house = House(*SERVICES)
 
     async def call(self, operation: str, **params: Any) -> Any:
         output = await self.house.call("cloudformation", operation, params)
@@ -98,10 +99,15 @@ class Stacks:
     async def tables(self) -> list[str]:
         return list((await self.house.call("dynamodb", "ListTables", {}))["TableNames"])
 
-    def plane_with(self, operations: Operations) -> CloudFormationPlane:
-        """Return a plane over the same store whose calls to other services go elsewhere."""
-        plane: CloudFormationPlane = build(replace(self.house.ground, operations=operations)).plane
-        return plane
+    async def next_server(self) -> None:
+        """Start another server over the same store, and return when it has brought every stack to rest."""
+        house = House(*SERVICES, store=self.house.store, clock=self.house.clock, node_id="node-2")
+        await house.dispatcher.service("cloudformation")
+        for _ in range(10_000):
+            await asyncio.sleep(0)
+            if not await house.store.read(lambda tx: list(BUSY.scan(tx, SYSTEM))):
+                break
+        await house.workers.stop()
 
 
 class Interfering:

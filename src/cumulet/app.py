@@ -1,5 +1,6 @@
 """The composition root: opens the store, builds the services, and hands them to the edge. The only wiring there is."""
 
+import asyncio
 import importlib
 import os
 import socket
@@ -41,8 +42,14 @@ SERVICES: dict[str, tuple[str, str]] = {
 }
 """Each service by the name of botocore's model, with the module and function that build it (imported at first use)."""
 
-ALWAYS_RUNNING = ("cloudformation",)
-"""Services with work to resume when the server starts: a stack operation that a kill cut short."""
+CALLERS = ("cloudformation",)
+"""Services whose background work calls the others: they are stopped before these."""
+
+WITH_BACKGROUND_WORK = ("cloudformation", "logs", "dynamodb")
+"""Services with work that no request brings. Every node has them, so that each can take over what another left."""
+
+BACKGROUND_AFTER_S = 1.0
+"""When they are imported: the first requests, which import what they need themselves, should not wait for that."""
 
 
 def service_builders(ground: Callable[[], Ground]) -> dict[str, Callable[[], Service]]:
@@ -88,12 +95,19 @@ async def open_app(
         await require_whole(store)
         await node.start()
         stopping.push_async_callback(node.leave)
-        stopping.push_async_callback(dispatcher.stop, first=ALWAYS_RUNNING)  # they call the others
+        stopping.push_async_callback(dispatcher.stop, first=CALLERS)
         await workers.start()
         stopping.push_async_callback(workers.stop)
-        for name in ALWAYS_RUNNING:
-            await dispatcher.service(name)
+        beginning = asyncio.get_running_loop().create_task(begin_background_work(dispatcher, clock))
+        stopping.callback(beginning.cancel)
         yield front
+
+
+async def begin_background_work(dispatcher: Dispatcher, clock: Clock) -> None:
+    """Start the services that have work of their own, once the server answers."""
+    await clock.sleep_outside(BACKGROUND_AFTER_S)
+    for name in WITH_BACKGROUND_WORK:
+        await dispatcher.service(name)
 
 
 def open_store(settings: Settings) -> Store:

@@ -170,7 +170,7 @@ class Workers:
 
     def take_within(self, tx: WriteTx, name: str) -> LeaseRecord | None:
         """Take a free lease as a part of a transaction; None if it is not free. `adopt` what comes of it."""
-        if name in self._held:
+        if (held := self._held.get(name)) is not None and leases.is_held(tx, held.record):
             return None
         return leases.take(tx, name, self._node.node_id, epoch_min=self._epoch + 1, now_ms=self._clock.now_ms())
 

@@ -25,6 +25,7 @@ from cumulet.services.cloudformation.stacks import (
 )
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.leases import LeaseRecord
 
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -260,7 +261,7 @@ def _wrong_status(change_set: ChangeSet, verb: str, status: str) -> ServiceError
 async def execute_change_set(call: Call, plane: CloudFormationPlane, params: Params) -> Output:
     """Begin to carry out a change set; the others of its stack are dropped."""
 
-    def write(tx: WriteTx) -> str:
+    def write(tx: WriteTx) -> tuple[str, LeaseRecord]:
         change_set, stack = _get(tx, call, params)
         status = _execution_status(change_set, stack)
         if status != "AVAILABLE" or change_set.desired is None:
@@ -278,8 +279,7 @@ async def execute_change_set(call: Call, plane: CloudFormationPlane, params: Par
         else:
             check_updatable(stack)
             begin(tx, call, stack, "update", change_set.desired, "UPDATE_IN_PROGRESS", on_failure, params)
-        return stack.stack_id
+        return stack.stack_id, plane.claim(tx, stack.stack_id)
 
-    stack_id = await plane.ground.store.write(write)
-    await plane.begin(call.scope, stack_id)
+    await plane.begin(call.scope, *await plane.ground.store.write(write))
     return {}

@@ -4,7 +4,7 @@
     update  forward -> cleanup -> done | rollback -> cleanup -> UPDATE_ROLLBACK_COMPLETE
     delete  delete -> done
 
-Every step is recorded before and after it is taken, so that a server that starts finds each interrupted operation: a
+Every step is recorded before and after it is taken, so that who finds an interrupted operation can take it up: a
 forward phase is rolled back then, every other phase goes on where it stopped, since deleting twice does no harm.
 
 Resources are made one after the other, each behind those that it refers to, and deleted in the reverse order.
@@ -45,6 +45,7 @@ from cumulet.services.cloudformation.resources.kit import (
 )
 from cumulet.services.kit import Ground
 from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.leases import Lease
 
 _EXISTS = {
     "AlreadyExistsException",
@@ -78,11 +79,11 @@ def reason_of(failure: Exception) -> str:
 class Execution:
     """One operation on one stack."""
 
-    def __init__(self, ground: Ground, scope: Scope, stack_id: str) -> None:
+    def __init__(self, ground: Ground, lease: Lease, scope: Scope, stack_id: str) -> None:
         self._ground = ground
         self._scope = scope
         self._stack_id = stack_id
-        self._journal = Journal(ground.store, ground.clock, ground.ids, scope, stack_id)
+        self._journal = Journal(ground.store, lease, ground.clock, ground.ids, scope, stack_id)
 
     async def run(self, *, resumed: bool = False) -> None:
         """Return when the stack has come to rest."""

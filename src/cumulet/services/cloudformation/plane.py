@@ -3,9 +3,13 @@
 import asyncio
 import logging
 
+from cumulet.errors import InvariantViolated
 from cumulet.scope import SYSTEM, Scope
-from cumulet.services.cloudformation.records import BUSY
-from cumulet.services.kit import Ground
+from cumulet.services.cloudformation.records import BUSY, Busy
+from cumulet.services.kit import Ground, Loop
+from cumulet.store.api import ReadTx, StoreError, WriteTx
+from cumulet.store.leases import Lease, LeaseLost, LeaseRecord, find_holder
+from cumulet.store.nodes import NODES_CHANGED
 
 LINGER_SECONDS_MAX = 3.0
 """In real seconds: a client's patience for one answer, not AWS's time."""
@@ -13,11 +17,17 @@ LINGER_SECONDS_MAX = 3.0
 STOP_SECONDS_MAX = 10.0
 """In real seconds. A step that is cut short may have made a resource that no record names yet."""
 
+ORPHANS_EVERY_S = 5.0
+
 _log = logging.getLogger(__name__)
 
 
 class CloudFormationPlane:
-    """Runs operations that a transaction has recorded; when it starts, those that were cut short."""
+    """Runs operations that a transaction has recorded, and those whose node died or stopped before they were done.
+
+    Whoever records an operation takes the stack's lease in the same transaction; the operation's last transaction gives
+    it back. So a stack that is busy and whose lease is free has been left behind.
+    """
 
     stop_seconds_max = STOP_SECONDS_MAX
 
@@ -26,9 +36,9 @@ class CloudFormationPlane:
         self._running: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Take up every stack that was busy when the last server ended."""
-        for busy in await self.ground.store.read(lambda tx: list(BUSY.scan(tx, SYSTEM))):
-            self.launch(Scope(busy.account, busy.region), busy.stack_id, resumed=True)
+        """Look after stacks that were left behind, from now on."""
+        loop = Loop("cloudformation: stacks left behind", self._take_up, ORPHANS_EVERY_S, topic=NODES_CHANGED)
+        self.ground.workers.run(loop)
 
     async def stop(self) -> None:
         """Let what is under way finish, but not for long; then let go of it, and its records say where it stopped."""
@@ -38,37 +48,65 @@ class CloudFormationPlane:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def begin(self, scope: Scope, stack_id: str) -> None:
+    def claim(self, tx: WriteTx, stack_id: str) -> LeaseRecord:
+        """Take the lease of a stack whose operation this transaction records; `begin` wants it."""
+        record = self.ground.workers.take_within(tx, _lease_name(stack_id))
+        if record is None:
+            raise InvariantViolated(f"stack {stack_id} is at rest, and somebody holds its lease")
+        return record
+
+    async def begin(self, scope: Scope, stack_id: str, claimed: LeaseRecord) -> None:
         """Begin to perform the operation that is recorded with a stack; return when it is done, or goes on for long.
 
         Most stacks are done in a second here. Clients that wait ask at once and then not for half a minute (botocore's
         waiters, `aws cloudformation deploy`); so the answer to the request that began it comes after the result.
         """
-        await asyncio.wait({self.launch(scope, stack_id)}, timeout=LINGER_SECONDS_MAX)
-
-    def launch(self, scope: Scope, stack_id: str, *, resumed: bool = False) -> asyncio.Task[None]:
-        """Begin to perform the operation that is recorded with a stack."""
-        task = asyncio.get_running_loop().create_task(self._run(scope, stack_id, resumed))
-        self._running.add(task)
-        task.add_done_callback(self._done)
-        return task
+        lease = self.ground.workers.adopt(claimed)
+        await asyncio.wait({self._launch(scope, stack_id, lease)}, timeout=LINGER_SECONDS_MAX)
 
     async def idle(self) -> None:
         """Return when no operation is under way."""
         while self._running:
             await asyncio.wait(self._running)
 
-    async def _run(self, scope: Scope, stack_id: str, resumed: bool) -> None:
-        from cumulet.services.cloudformation.executor import Execution
+    async def _take_up(self, lease: Lease) -> None:
+        """Take up every stack that is busy while nobody works on it."""
 
-        execution = Execution(self.ground, scope, stack_id)
-        try:
-            await execution.run(resumed=resumed)
-        except Exception:
-            await execution.give_up()
-            raise
+        def find_left_behind(tx: ReadTx) -> list[Busy]:
+            return [busy for busy in BUSY.scan(tx, SYSTEM) if find_holder(tx, _lease_name(busy.stack_id)) is None]
+
+        for busy in await self.ground.store.read(find_left_behind):
+            stack_lease = await self.ground.workers.take(_lease_name(busy.stack_id))
+            if stack_lease is not None:
+                self._launch(Scope(busy.account, busy.region), busy.stack_id, stack_lease, resumed=True)
+
+    def _launch(self, scope: Scope, stack_id: str, lease: Lease, *, resumed: bool = False) -> asyncio.Task[None]:
+        async def run(lease: Lease) -> None:
+            from cumulet.services.cloudformation.executor import Execution
+
+            execution = Execution(self.ground, lease, scope, stack_id)
+            try:
+                await execution.run(resumed=resumed)
+            except (LeaseLost, StoreError):
+                raise  # it is taken up again where it stopped, here or elsewhere
+            except Exception:
+                await execution.give_up()
+                raise
+
+        task = asyncio.get_running_loop().create_task(self.ground.workers.perform(lease, run))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (failure := task.exception()) is not None:
+        if task.cancelled() or (failure := task.exception()) is None:
+            return
+        if isinstance(failure, LeaseLost):
+            _log.warning("another node may perform this stack operation now", extra={"lease": str(failure)})
+        else:
             _log.error("stack operation failed", exc_info=failure)
+
+
+def _lease_name(stack_id: str) -> str:
+    return f"cloudformation: {stack_id}"

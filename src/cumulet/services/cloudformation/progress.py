@@ -21,6 +21,7 @@ from cumulet.services.cloudformation.records import (
     save_stack,
 )
 from cumulet.store.api import Store, WriteTx
+from cumulet.store.leases import Lease, give_back
 
 STACK_TYPE = "AWS::CloudFormation::Stack"
 
@@ -47,10 +48,14 @@ def record_stack(tx: WriteTx, scope: Scope, stack: Stack, now_ms: int, event_id:
 
 
 class Journal:
-    """The records of one stack, for its executor: the only one who changes them while an operation is under way."""
+    """The records of one stack, for its executor: the only one who changes them while an operation is under way.
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, scope: Scope, stack_id: str) -> None:
+    Every change is made under the stack's lease. Raises LeaseLost when another node performs the operation.
+    """
+
+    def __init__(self, store: Store, lease: Lease, clock: Clock, ids: Ids, scope: Scope, stack_id: str) -> None:
         self._store = store
+        self._lease = lease
         self._clock = clock
         self._ids = ids
         self._scope = scope
@@ -75,7 +80,7 @@ class Journal:
             save_stack(tx, self._scope, stack)
             return stack
 
-        return await self._store.write(body)
+        return await self._lease.write(body)
 
     async def stack_is(
         self, status: str, reason: str = "", also: Callable[[Stack, WriteTx], None] | None = None
@@ -89,9 +94,12 @@ class Journal:
             if also is not None:
                 also(stack, tx)
             record_stack(tx, self._scope, stack, now_ms, event_id)
+            if stack.operation is None:
+                # Here and not later: who sees the stack at rest may begin the next operation, on any node.
+                give_back(tx, self._lease.record)
             return stack
 
-        return await self._store.write(body)
+        return await self._lease.write(body)
 
     async def resource_is(
         self, resource: StackResource, status: str, reason: str = "", *, kept: bool = True, touch: bool = False
@@ -120,7 +128,7 @@ class Journal:
             save_event(tx, self._scope, stack, event)
             save_stack(tx, self._scope, stack)
 
-        await self._store.write(body)
+        await self._lease.write(body)
 
     async def publish(self, outputs: list[Output], imports: list[str]) -> str | None:
         """Make these the stack's outputs and exports; return why that is not possible, if it is not."""
@@ -139,7 +147,7 @@ class Journal:
             save_stack(tx, self._scope, stack)
             return None
 
-        return await self._store.write(body)
+        return await self._lease.write(body)
 
     def _export_problem(self, tx: WriteTx, stack: Stack, wanted: Mapping[str, Output]) -> str | None:
         for name in wanted:

@@ -21,6 +21,7 @@ from cumulet.services.cloudformation.records import (
 )
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.leases import LeaseRecord
 
 _STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]*")
 _UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
@@ -119,7 +120,7 @@ async def create_stack(call: Call, plane: CloudFormationPlane, params: Params) -
     _check_free(existing, name)
     prepared = await prepare(call, plane, params, None, stack_id, is_change_set=False)
 
-    def write(tx: WriteTx) -> None:
+    def write(tx: WriteTx) -> LeaseRecord:
         _check_free(find_stack(tx, call.scope, name), name)
         stack = Stack(
             stack_id=stack_id,
@@ -131,9 +132,9 @@ async def create_stack(call: Call, plane: CloudFormationPlane, params: Params) -
         )
         add_stack_name(tx, call, stack)
         begin(tx, call, stack, "create", prepared.desired, "CREATE_IN_PROGRESS", on_failure, params)
+        return plane.claim(tx, stack_id)
 
-    await plane.ground.store.write(write)
-    await plane.begin(call.scope, stack_id)
+    await plane.begin(call.scope, stack_id, await plane.ground.store.write(write))
     return {"StackId": stack_id}
 
 
@@ -160,13 +161,13 @@ async def update_stack(call: Call, plane: CloudFormationPlane, params: Params) -
     if prepared.plan.is_empty:
         raise validation_error("No updates are to be performed.")
 
-    def write(tx: WriteTx) -> None:
+    def write(tx: WriteTx) -> LeaseRecord:
         current = get_live(tx, call, stack.stack_id)
         check_updatable(current)
         begin(tx, call, current, "update", prepared.desired, "UPDATE_IN_PROGRESS", on_failure, params)
+        return plane.claim(tx, stack.stack_id)
 
-    await plane.ground.store.write(write)
-    await plane.begin(call.scope, stack.stack_id)
+    await plane.begin(call.scope, stack.stack_id, await plane.ground.store.write(write))
     return {"StackId": stack.stack_id}
 
 
@@ -182,7 +183,7 @@ def get_live(tx: ReadTx, call: Call, name_or_id: str) -> Stack:
 async def delete_stack(call: Call, plane: CloudFormationPlane, params: Params) -> Output:
     """Begin to delete a stack; deleting one that is not there succeeds."""
 
-    def write(tx: WriteTx) -> str | None:
+    def write(tx: WriteTx) -> tuple[str, LeaseRecord] | None:
         stack = find_stack(tx, call.scope, params["StackName"])
         if stack is None or stack.deleted_ms is not None:
             return None
@@ -203,11 +204,11 @@ async def delete_stack(call: Call, plane: CloudFormationPlane, params: Params) -
             raise validation_error(f"Resources to retain [{', '.join(unknown)}] do not exist in stack [{stack.name}]")
         CHANGE_SETS.delete_all(tx, call.scope, stack.stack_id)
         begin(tx, call, stack, "delete", stack.desired, "DELETE_IN_PROGRESS", "ROLLBACK", params)
-        return stack.stack_id
+        return stack.stack_id, plane.claim(tx, stack.stack_id)
 
-    stack_id = await plane.ground.store.write(write)
-    if stack_id is not None:
-        await plane.begin(call.scope, stack_id)
+    begun = await plane.ground.store.write(write)
+    if begun is not None:
+        await plane.begin(call.scope, *begun)
     return {}
 
 

@@ -3,14 +3,13 @@
 Expired events are never returned, swept or not: readers start at `LogGroup.kept_since_ms`.
 """
 
-import asyncio
-import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from cumulet.errors import InvariantViolated, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM, Scope
-from cumulet.services.kit import Call, Ground, Output, Params, operation
+from cumulet.services.kit import Call, Ground, Loop, Output, Params, operation
 from cumulet.services.logs.arns import group_resource
 from cumulet.services.logs.events import event_bytes
 from cumulet.services.logs.limits import RETENTION_DAYS, SWEEP_EVERY_SECONDS, SWEPT_EVENTS_MAX, SWEPT_STREAMS_MAX
@@ -26,9 +25,8 @@ from cumulet.services.logs.records import (
     get_group,
     scan_events,
 )
-from cumulet.store.api import Store, StoreError, WriteTx
-
-_log = logging.getLogger(__name__)
+from cumulet.store.api import Store, WriteTx
+from cumulet.store.leases import Lease
 
 
 @operation("PutRetentionPolicy", resource=group_resource, params="logGroupName retentionInDays")
@@ -56,49 +54,40 @@ def delete_retention_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-class LogsPlane:
-    """Removes expired events, now and then."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self._sweeping: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin to sweep."""
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep_for_ever())
-
-    async def stop(self) -> None:
-        """Stop sweeping; what is left is removed the next time."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait({self._sweeping})
-
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            try:
-                await sweep(self.ground.store, self.ground.clock.now_ms())
-            except (StoreError, InvariantViolated):
-                _log.exception("expired log events could not be removed")
-            await self.ground.clock.sleep(SWEEP_EVERY_SECONDS)
-
-
-async def sweep(store: Store, now_ms: int) -> int:
-    """Remove every event that has expired, in steps that hold nobody up; return how many there were."""
-    removed = 0
-    for group in await store.read(lambda tx: list(EXPIRING.scan(tx, SYSTEM))):
-        step = Step(0, "")
-        while step.behind is not None:
-            step = await store.write(partial(run_step, group=group, behind=step.behind, now_ms=now_ms))
-            removed += step.removed
-    return removed
-
-
 class Step(NamedTuple):
     """What one transaction of the sweep did: how many events went, and behind which stream the next one begins."""
 
     removed: int
     behind: str | None
     """None at the end of the group."""
+
+
+class LogsPlane:
+    """Removes expired events, now and then."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+
+    async def start(self) -> None:
+        """Begin to sweep."""
+        self.ground.workers.run(Loop("logs: expired events", self._sweep, SWEEP_EVERY_SECONDS))
+
+    async def stop(self) -> None:
+        """Nothing is under way here: who runs the loop stops it."""
+
+    async def _sweep(self, lease: Lease) -> None:
+        await sweep(self.ground.store, lease.write, self.ground.clock.now_ms())
+
+
+async def sweep(store: Store, write: Callable[[Callable[[WriteTx], Step]], Awaitable[Step]], now_ms: int) -> int:
+    """Remove every event that has expired, in steps that hold nobody up; return how many there were."""
+    removed = 0
+    for group in await store.read(lambda tx: list(EXPIRING.scan(tx, SYSTEM))):
+        step = Step(0, "")
+        while step.behind is not None:
+            step = await write(partial(run_step, group=group, behind=step.behind, now_ms=now_ms))
+            removed += step.removed
+    return removed
 
 
 def run_step(

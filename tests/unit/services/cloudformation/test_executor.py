@@ -300,9 +300,7 @@ async def interrupt(stacks: Stacks, at: str, step: Any) -> None:
     plane.stop_seconds_max = 0  # as if it had been killed
     await plane.stop()
     await asyncio.gather(running, return_exceptions=True)
-    resumed = stacks.plane_with(stacks.house.dispatcher)
-    await resumed.start()
-    await resumed.idle()
+    await stacks.next_server()
 
 
 async def test_an_interrupted_creation_is_rolled_back_at_the_next_start(stacks: Stacks) -> None:

@@ -279,7 +279,7 @@ async def test_expired_events_are_gone_and_swept(logs: Logs) -> None:
     assert messages(await logs.get("a", startFromHead=True)) == ["young"]
     assert messages(await logs.filter()) == ["young"]
 
-    removed = [await sweep(logs.house.store, logs.now_ms) for _ in range(2)]
+    removed = [await sweep(logs.house.store, logs.house.store.write, logs.now_ms) for _ in range(2)]
     await logs("DeleteRetentionPolicy", logGroupName=GROUP)
 
     assert removed == [2, 0]
@@ -322,7 +322,7 @@ async def test_the_running_service_sweeps_by_the_clock(logs: Logs) -> None:
     before = await stored()
     logs.house.clock.advance(24 * 3600 + 60)
     after = await stored()
-    await logs.house.dispatcher.stop()
+    await logs.house.workers.stop()
     logs.house.clock.advance(48 * 3600)
 
     assert (before, after) == (len("oldyoung") + 52, len("young") + 26)

@@ -1,0 +1,292 @@
+"""On-demand backups: made, told of, restored and removed; large ones in steps while writes go on."""
+
+from typing import Any
+
+import pytest
+
+from cumulet.services.dynamodb.core.limits import COPY_STEP_ITEMS_MAX
+from cumulet.services.dynamodb.sweeps import Sweeps
+from streaming import Tables, refused
+
+NOW_S = 1_760_000_000
+LARGE = COPY_STEP_ITEMS_MAX + 50
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+async def fill(tables: Tables, name: str, count: int) -> None:
+    for first in range(0, count, 25):
+        puts = [{"PutRequest": {"Item": item(place, "old")}} for place in range(first, min(first + 25, count))]
+        await tables("BatchWriteItem", RequestItems={name: puts})
+
+
+def item(place: int, value: str) -> dict[str, Any]:
+    return {"pk": {"S": f"{place:04d}"}, "value": {"S": value}}
+
+
+async def back_up(tables: Tables, name: str = "tab", backup_name: str = "bak") -> str:
+    answer = await tables("CreateBackup", TableName=name, BackupName=backup_name)
+    return str(answer["BackupDetails"]["BackupArn"])
+
+
+async def copy(tables: Tables) -> None:
+    """Do one round of the loop that goes on with copies."""
+    lease = await tables.house.workers.take("test")
+    assert lease is not None
+    await tables.house.workers.perform(lease, Sweeps(tables.house.ground).copy)
+
+
+async def test_a_backup_is_told_of(tables: Tables) -> None:
+    await tables.create("tab", "KEYS_ONLY", sort_key=True)
+    await tables("PutItem", TableName="tab", Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
+    created = (await tables("CreateBackup", TableName="tab", BackupName="bak"))["BackupDetails"]
+    arn = created["BackupArn"]
+    details = {
+        "BackupArn": arn,
+        "BackupName": "bak",
+        "BackupSizeBytes": 6,
+        "BackupStatus": "CREATING",
+        "BackupType": "USER",
+        "BackupCreationDateTime": NOW_S,
+    }
+    assert created == details
+    assert arn.startswith(f"arn:aws:dynamodb:us-east-1:000000000000:table/tab/backup/0{NOW_S}000-")
+    described = (await tables("DescribeBackup", BackupArn=arn))["BackupDescription"]
+    assert described["BackupDetails"] == {**details, "BackupStatus": "AVAILABLE"}
+    source = described["SourceTableDetails"]
+    assert source.pop("TableId")
+    assert source == {
+        "TableName": "tab",
+        "TableArn": "arn:aws:dynamodb:us-east-1:000000000000:table/tab",
+        "TableSizeBytes": 6,
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        "TableCreationDateTime": NOW_S,
+        "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+        "ItemCount": 1,
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+    assert described["SourceTableFeatureDetails"] == {"StreamDescription": stream}
+
+
+async def test_a_restored_table_is_as_the_one_that_was(tables: Tables) -> None:
+    index = {
+        "IndexName": "by-value",
+        "KeySchema": [{"AttributeName": "value", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["more"]},
+    }
+    definitions = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "value")]
+    tags = [{"Key": "a", "Value": "b"}]
+    defined = {"AttributeDefinitions": definitions, "GlobalSecondaryIndexes": [index], "Tags": tags}
+    await tables.create("tab", "KEYS_ONLY", **defined)
+    await fill(tables, "tab", 3)
+    arn = await back_up(tables)
+    await tables("PutItem", TableName="tab", Item=item(0, "new"))
+    await tables("DeleteItem", TableName="tab", Key={"pk": {"S": "0001"}})
+    tables.clock.advance(5)
+    answer = await tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-again")
+    description = answer["TableDescription"]
+    summary = {
+        "SourceTableArn": "arn:aws:dynamodb:us-east-1:000000000000:table/tab",
+        "SourceBackupArn": arn,
+        "RestoreDateTime": NOW_S,
+        "RestoreInProgress": True,
+    }
+    assert (description["TableStatus"], description["ItemCount"]) == ("CREATING", 0)
+    assert description["RestoreSummary"] == summary
+    described = (await tables("DescribeTable", TableName="tab-again"))["Table"]
+    assert described["TableStatus"] == "ACTIVE"
+    assert described["RestoreSummary"] == {**summary, "RestoreInProgress": False}
+    assert "StreamSpecification" not in described
+    assert await tables("ListTagsOfResource", ResourceArn=described["TableArn"]) == {"Tags": []}
+    original = (await tables("DescribeTable", TableName="tab"))["Table"]
+    for member in ("KeySchema", "AttributeDefinitions"):
+        assert described[member] == original[member]
+    for member in ("IndexName", "KeySchema", "Projection", "IndexStatus"):
+        assert described["GlobalSecondaryIndexes"][0][member] == original["GlobalSecondaryIndexes"][0][member]
+    assert await tables.items("tab-again") == {f"{place:04d}": item(place, "old") for place in range(3)}
+    assert (await tables("Scan", TableName="tab-again", IndexName="by-value"))["Count"] == 3
+
+
+async def test_a_backup_outlives_its_table(tables: Tables) -> None:
+    await tables.create("tab")
+    await fill(tables, "tab", 2)
+    arn = await back_up(tables)
+    await tables("DeleteTable", TableName="tab")
+    await tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab")
+    assert len(await tables.items("tab")) == 2
+
+
+async def test_overrides(tables: Tables) -> None:
+    index = {
+        "IndexName": "by-value",
+        "KeySchema": [{"AttributeName": "value", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    definitions = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "value")]
+    await tables.create("tab", AttributeDefinitions=definitions, GlobalSecondaryIndexes=[index])
+    arn = await back_up(tables)
+    answer = await tables(
+        "RestoreTableFromBackup",
+        BackupArn=arn,
+        TargetTableName="tab-2",
+        BillingModeOverride="PROVISIONED",
+        ProvisionedThroughputOverride={"ReadCapacityUnits": 3, "WriteCapacityUnits": 4},
+        GlobalSecondaryIndexOverride=[],
+    )
+    description = answer["TableDescription"]
+    assert description["ProvisionedThroughput"]["ReadCapacityUnits"] == 3
+    assert "GlobalSecondaryIndexes" not in description
+    assert description["AttributeDefinitions"] == [{"AttributeName": "pk", "AttributeType": "S"}]
+    units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
+    answer = await tables(
+        "RestoreTableFromBackup",
+        BackupArn=arn,
+        TargetTableName="tab-3",
+        BillingModeOverride="PROVISIONED",
+        ProvisionedThroughputOverride=units,
+        GlobalSecondaryIndexOverride=[{**index, "ProvisionedThroughput": units}],
+    )
+    (restored,) = answer["TableDescription"]["GlobalSecondaryIndexes"]
+    assert restored["ProvisionedThroughput"]["WriteCapacityUnits"] == 6
+    other = {**index, "IndexName": "by-other"}
+    call = tables(
+        "RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-4", GlobalSecondaryIndexOverride=[other]
+    )
+    assert await refused(call) == (
+        "ValidationException",
+        "One or more parameter values were invalid: GlobalSecondaryIndexOverride does not match an index of the source "
+        "table: by-other",
+    )
+    call = tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-4", BillingModeOverride="PROVISIONED")
+    assert (await refused(call))[0] == "ValidationException"
+    assert await tables("ListTables") == {"TableNames": ["tab", "tab-2", "tab-3"]}
+
+
+async def test_a_removed_backup_is_gone(tables: Tables) -> None:
+    await tables.create("tab")
+    arn = await back_up(tables)
+    answer = await tables("DeleteBackup", BackupArn=arn)
+    assert answer["BackupDescription"]["BackupDetails"]["BackupStatus"] == "DELETED"
+    gone = ("BackupNotFoundException", f"Backup not found: {arn}")
+    for operation in ("DescribeBackup", "DeleteBackup"):
+        assert await refused(tables(operation, BackupArn=arn)) == gone
+    assert await refused(tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-2")) == gone
+
+
+async def test_list_backups(tables: Tables) -> None:
+    arns = []
+    for name in ("tab-a", "tab-b"):
+        await tables.create(name)
+        for backup_name in ("one", "two"):
+            arns.append(await back_up(tables, name, backup_name))
+            tables.clock.advance(1)
+
+    async def listed(**params: Any) -> list[str]:
+        return [one["BackupArn"] for one in (await tables("ListBackups", **params))["BackupSummaries"]]
+
+    assert await listed() == arns
+    assert await listed(TableName="tab-b") == arns[2:]
+    assert await listed(TimeRangeLowerBound=NOW_S + 1, TimeRangeUpperBound=NOW_S + 3) == arns[1:3]
+    assert await listed(BackupType="ALL") == arns
+    assert await listed(BackupType="SYSTEM") == []
+    page = await tables("ListBackups", Limit=3)
+    assert page["LastEvaluatedBackupArn"] == arns[2]
+    assert await listed(ExclusiveStartBackupArn=arns[2]) == arns[3:]
+    (summary,) = (await tables("ListBackups", TableName="tab-a", Limit=1))["BackupSummaries"]
+    assert summary.pop("TableId")
+    assert summary == {
+        "TableName": "tab-a",
+        "TableArn": "arn:aws:dynamodb:us-east-1:000000000000:table/tab-a",
+        "BackupArn": arns[0],
+        "BackupName": "one",
+        "BackupSizeBytes": 0,
+        "BackupStatus": "AVAILABLE",
+        "BackupType": "USER",
+        "BackupCreationDateTime": NOW_S,
+    }
+
+
+MISSING = "arn:aws:dynamodb:us-east-1:000000000000:table/tab/backup/01760000000000-00000000"
+BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "no table": (
+        "CreateBackup",
+        {"TableName": "none", "BackupName": "bak"},
+        "TableNotFoundException",
+        "Table not found: none",
+    ),
+    "no ARN": ("DescribeBackup", {"BackupArn": "x" * 40}, "ValidationException", f"Invalid BackupArn: {'x' * 40}"),
+    "no backup": ("DescribeBackup", {"BackupArn": MISSING}, "BackupNotFoundException", f"Backup not found: {MISSING}"),
+    "another region's": (
+        "DescribeBackup",
+        {"BackupArn": MISSING.replace("us-east-1", "eu-west-1")},
+        "BackupNotFoundException",
+        f"Backup not found: {MISSING.replace('us-east-1', 'eu-west-1')}",
+    ),
+    "a range that runs backwards": (
+        "ListBackups",
+        {"TimeRangeLowerBound": 2, "TimeRangeUpperBound": 1},
+        "ValidationException",
+        "TimeRangeLowerBound must be earlier than TimeRangeUpperBound",
+    ),
+    "another table's backup to begin behind": (
+        "ListBackups",
+        {"TableName": "other", "ExclusiveStartBackupArn": MISSING},
+        "ValidationException",
+        f"Invalid BackupArn: {MISSING} is not a backup of the table other",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD_REQUESTS)
+async def test_bad_requests_are_refused(tables: Tables, what: str) -> None:
+    operation, params, code, message = BAD_REQUESTS[what]
+    assert await refused(tables(operation, **params)) == (code, message)
+
+
+async def test_a_table_that_is_there_is_not_replaced(tables: Tables) -> None:
+    await tables.create("tab")
+    arn = await back_up(tables)
+    call = tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab")
+    assert await refused(call) == ("TableAlreadyExistsException", "Table already exists: tab")
+
+
+async def test_a_large_backup_is_of_one_moment(tables: Tables) -> None:
+    await tables.create("tab")
+    await fill(tables, "tab", LARGE)
+    arn = await back_up(tables)
+    assert (await tables("DescribeBackup", BackupArn=arn))["BackupDescription"]["BackupDetails"]["BackupStatus"] == (
+        "CREATING"
+    )
+    assert await refused(tables("DeleteBackup", BackupArn=arn)) == (
+        "BackupInUseException",
+        f"Backup is being used: {arn}",
+    )
+    assert (await refused(tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-2")))[0] == (
+        "BackupInUseException"
+    )
+    assert (await refused(tables("DeleteTable", TableName="tab")))[0] == "ResourceInUseException"
+    tables.clock.advance(1)
+    for place in range(0, LARGE, 2):
+        await tables("PutItem", TableName="tab", Item=item(place, "new"))
+    for place in range(0, LARGE, 3):
+        await tables("DeleteItem", TableName="tab", Key={"pk": {"S": f"{place:04d}"}})
+    await tables("PutItem", TableName="tab", Item=item(LARGE, "new"))
+    await copy(tables)
+    details = (await tables("DescribeBackup", BackupArn=arn))["BackupDescription"]
+    assert details["BackupDetails"]["BackupStatus"] == "AVAILABLE"
+    assert details["SourceTableDetails"]["ItemCount"] == LARGE
+
+    await tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-2")
+    assert (await tables("DescribeTable", TableName="tab-2"))["Table"]["TableStatus"] == "CREATING"
+    assert (await refused(tables("DeleteBackup", BackupArn=arn)))[0] == "BackupInUseException"
+    call = tables("GetItem", TableName="tab-2", Key={"pk": {"S": "0000"}})
+    assert await refused(call) == ("ResourceNotFoundException", "Requested resource not found")
+    await copy(tables)
+    assert (await tables("DescribeTable", TableName="tab-2"))["Table"]["TableStatus"] == "ACTIVE"
+    assert await tables.items("tab-2") == {f"{place:04d}": item(place, "old") for place in range(LARGE)}
+    await tables("DeleteBackup", BackupArn=arn)
+    await tables("DeleteTable", TableName="tab")

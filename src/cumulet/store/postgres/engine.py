@@ -88,8 +88,12 @@ def open_postgres(url: str) -> "PostgresStore":
     ids = RandomIds()
     try:
         conninfo = complete(url)
-    except psycopg.ProgrammingError as failure:
-        raise StoreUnreadable(f"The store's URL cannot be read: {str(failure).strip()}.") from None
+    except psycopg.ProgrammingError:
+        # Not what it says: it quotes the part that it cannot read, which may be the password.
+        raise StoreUnreadable(
+            "The store's URL cannot be read; it looks like postgresql://user:password@host:5432/database, with"
+            " percent-encoding where a part has other characters than letters and digits."
+        ) from None
     where = schema.describe(conninfo)
     try:
         with connect(conninfo) as connection:

@@ -46,6 +46,8 @@ class Settings:
     """Which of them this one is, from 1; 0 for a server of one process. Not for people to set."""
     dynamodb_delay_ms: int = 0
     """How long tables and indexes are CREATING, UPDATING and DELETING, by the clock that can be moved."""
+    dynamodb_throttling: bool = True
+    """Whether tables with provisioned capacity, or an on-demand maximum, refuse what goes beyond it."""
     dynamodb_item_collection_bytes_max: int = 10 * 1024**3
     """How large a partition of a table with local indexes may grow, these included; tests may lower it."""
 
@@ -113,6 +115,8 @@ _NUMBERS = {
     "dynamodb_item_collection_bytes_max": "dynamodb_item_collection_bytes_max is a number of bytes",
 }
 
+_SWITCHES = frozenset(("strict", "dynamodb_throttling"))
+
 
 def _given(name: str, flag: object, environ: Mapping[str, str]) -> object:
     value = flag if flag is not None else environ.get(f"CUMULET_{name.upper()}")
@@ -125,7 +129,7 @@ def _given(name: str, flag: object, environ: Mapping[str, str]) -> object:
             raise SettingsError(f"{_NUMBERS[name]}, not '{value}'") from None
     if name == "data_dir":
         return Path(str(value)).expanduser()
-    if name == "strict":
+    if name in _SWITCHES:
         return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
     return value
 

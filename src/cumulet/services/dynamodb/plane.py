@@ -1,5 +1,6 @@
 """DynamoDB's live part: what its async operations and its background work stand on."""
 
+from cumulet.services.dynamodb.throttle import Throttle
 from cumulet.services.dynamodb.transactions import TransactionsUnderWay
 from cumulet.services.kit import Ground
 
@@ -10,6 +11,7 @@ class DynamoDbPlane:
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.transactions = TransactionsUnderWay()
+        self.throttle = Throttle(ground.settings.dynamodb_throttling)
 
     async def start(self) -> None:
         """Begin background work."""

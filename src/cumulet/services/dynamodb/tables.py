@@ -183,6 +183,7 @@ class OpenTable:
         "indexes_by_name",
         "key_names",
         "logs_changes",
+        "metered",
         "prefix",
         "range_keys",
         "range_kind",
@@ -223,6 +224,11 @@ class OpenTable:
             self.indexes or self.stream is not None or record.expiry_attribute is not None or self.logs_changes
         )
         """Whether a write changes more than the item: `writes.write_item` then needs the item's old image."""
+        limited: tuple[Table | Index, ...] = (record, *record.global_indexes)
+        self.metered = record.billing_mode == "PROVISIONED" or any(
+            one.read_limit is not None or one.write_limit is not None for one in limited
+        )
+        """Whether anything limits what may be consumed: `throttle.charge` then has to know it."""
 
     @property
     def arn(self) -> str:

@@ -30,6 +30,7 @@ from cumulet.services.dynamodb.core.values import Item
 from cumulet.services.dynamodb.expiry import index_expiry
 from cumulet.services.dynamodb.stream_log import record_change
 from cumulet.services.dynamodb.tables import OpenTable
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -44,7 +45,7 @@ class Written(NamedTuple):
 
 def read_before(tx: ReadTx, table: OpenTable, place: bytes, needed: bool) -> bytes | None:
     """Return the stored item that a write is going to replace, or None if there is none or nobody has to know it."""
-    return tx.get(place) if needed or table.watched else None
+    return tx.get(place) if needed or table.watched or table.metered else None
 
 
 def write_item(
@@ -58,21 +59,31 @@ def write_item(
 ) -> Written:
     """Make `item` (canonical, of that size) the item at `place`, with all that hangs on it; None deletes.
 
-    Raises TransactionConflictException if another request's transaction holds the item.
+    Raises TransactionConflictException if another request's transaction holds the item, and what `throttle.charge`
+    raises. Then nothing is written, and a batch may go on with the next item.
     """
     if call.plane is not None:
         call.plane.transactions.check_free(place, call.request_id)
     stored = None if item is None else encode_item(item, size)
+    units = Units(write_units(0 if before is None else stored_bytes(before), size if item is not None else 0))
+    old = new = None
+    index_writes: list[IndexWrite] = []
+    if table.watched:
+        old = None if before is None else Image(decode_item(before), before)
+        new = None if item is None or stored is None else Image(item, stored)
+        index_writes = plan_index_writes(table.indexes.values(), place[len(table.prefix) :], old, new)
+        for write in index_writes:
+            consumed = units.local_indexes if write.keys.is_local else units.global_indexes
+            consumed[write.keys.name] = write.units
+    charge(call, table, units, writes=True)
+
     if stored is not None:
         tx.put(place, stored)
     elif before is not None or not table.watched:
         tx.delete(place)
-    units = Units(write_units(0 if before is None else stored_bytes(before), size if item is not None else 0))
     if table.watched:
-        old = None if before is None else Image(decode_item(before), before)
-        new = None if item is None or stored is None else Image(item, stored)
-        for write in plan_index_writes(table.indexes.values(), place[len(table.prefix) :], old, new):
-            _apply(tx, write, units)
+        for write in index_writes:
+            _apply(tx, write)
         if table.stream is not None:
             record_change(tx, call, table, place, old, new)
         if (attribute := table.record.expiry_attribute) is not None:
@@ -82,10 +93,8 @@ def write_item(
     return Written(stored, units)
 
 
-def _apply(tx: WriteTx, write: IndexWrite, units: Units) -> None:
+def _apply(tx: WriteTx, write: IndexWrite) -> None:
     if write.removed is not None:
         tx.delete(write.removed)
     if write.put is not None:
         tx.put(*write.put)
-    consumed = units.local_indexes if write.keys.is_local else units.global_indexes
-    consumed[write.keys.name] = write.units

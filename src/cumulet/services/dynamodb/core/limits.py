@@ -32,6 +32,8 @@ TOKENS_SWEEP_S = 60.0
 """Ours: how often tokens are looked for that no longer count."""
 
 READ_UNIT_BYTES = 4096
+BURST_S = 300
+"""So many seconds of unused capacity are kept for bursts ("Burst and adaptive capacity", developer guide)."""
 WRITE_UNIT_BYTES = 1024
 
 TABLE_NAME_CHARACTERS_MIN = 3

@@ -1,8 +1,13 @@
-"""BatchWriteItem: up to 25 puts and deletes, in any tables. Here they all happen, or none does."""
+"""BatchWriteItem: up to 25 puts and deletes, in any tables.
+
+Here they happen together, but for those that find no capacity left, or their item in a transaction: these come back as
+unprocessed.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, render_capacity
 from cumulet.services.dynamodb.core.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
@@ -13,6 +18,10 @@ from cumulet.services.dynamodb.writes import read_before, write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
+_COME_AGAIN = frozenset(
+    ("ProvisionedThroughputExceededException", "ThrottlingException", "TransactionConflictException")
+)
+
 
 @operation(
     "BatchWriteItem",
@@ -21,7 +30,7 @@ from cumulet.store.api import WriteTx
     params="RequestItems ReturnConsumedCapacity ReturnItemCollectionMetrics",
 )
 def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Put and delete the items. Nothing is ever left unprocessed."""
+    """Put and delete the items; return as UnprocessedItems what has to be asked for again."""
     requests: Mapping[str, Sequence[Mapping[str, Any]]] = params["RequestItems"]
     if not requests:
         invalid("The requestItems parameter is required for BatchWriteItem")
@@ -31,19 +40,38 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
     if sum(map(len, requests.values())) > BATCH_WRITE_REQUESTS_MAX:
         invalid("Too many items requested for the BatchWriteItem call")
     read = {name: [_read_request(request) for request in writes] for name, writes in requests.items()}
+    tables = {name: open_table(tx, call, name) for name in read}
+    placed = {
+        name: [locate_item(tables[name], item) if puts else locate(tables[name], item) for puts, item, _ in writes]
+        for name, writes in read.items()
+    }
+    # A table can be named twice, by its name and by its ARN.
+    if len({place for places in placed.values() for place in places}) < sum(map(len, placed.values())):
+        invalid("Provided list of item keys contains duplicates")
+
     level = params.get("ReturnConsumedCapacity")
     capacities = []
+    unprocessed: dict[str, list[Mapping[str, Any]]] = {}
+    done = 0
+    refusal: ServiceError | None = None
     for name, writes in read.items():
-        table = open_table(tx, call, name)
-        places = [locate_item(table, item) if puts else locate(table, item) for puts, item, _ in writes]
-        if len(set(places)) < len(places):
-            invalid("Provided list of item keys contains duplicates")
+        table = tables[name]
         units = Units()
-        for place, (puts, item, size) in zip(places, writes, strict=True):
+        for request, place, (puts, item, size) in zip(requests[name], placed[name], writes, strict=True):
             old = read_before(tx, table, place, needed=level is not None)
-            units.add(write_item(tx, call, table, place, old, item if puts else None, size).units)
+            try:
+                units.add(write_item(tx, call, table, place, old, item if puts else None, size).units)
+                done += 1
+            except ServiceError as error:
+                if error.code not in _COME_AGAIN:
+                    raise
+                unprocessed.setdefault(name, []).append(request)
+                refusal = error
         capacities.append(render_capacity(level, name, units))
-    output: dict[str, Any] = {"UnprocessedItems": {}}
+    if refusal is not None and not done and refusal.code != "TransactionConflictException":
+        # Only if nothing at all could be done is throttling an error (API reference, BatchWriteItem).
+        raise refusal
+    output: dict[str, Any] = {"UnprocessedItems": unprocessed}
     if capacities[0] is not None:
         output["ConsumedCapacity"] = capacities
     return output

@@ -1,12 +1,13 @@
 """GetItem: one item by its key."""
 
-from cumulet.services.dynamodb.core.capacity import read_units, render_capacity
+from cumulet.services.dynamodb.core.capacity import Units, read_units, render_capacity
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
 from cumulet.services.dynamodb.core.values import canonical_item
 from cumulet.services.dynamodb.items import locate
 from cumulet.services.dynamodb.operations.requests import read_projection
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx
 
@@ -26,11 +27,14 @@ def get_item(call: Call, tx: ReadTx, params: Params) -> Output:
     project = read_projection(params) if not params.keys() <= _PLAIN else None
     table = open_table(tx, call, params["TableName"])
     stored = tx.get(locate(table, key))
+    level = params.get("ReturnConsumedCapacity")
+    units = 0.0
+    if level is not None or table.metered:
+        units = read_units(0 if stored is None else stored_bytes(stored), bool(params.get("ConsistentRead")))
+        charge(call, table, Units(units), writes=False)
     output: dict[str, object] = {}
     if stored is not None:
         output["Item"] = stored_json(stored) if project is None else project(decode_item(stored))
-    if (level := params.get("ReturnConsumedCapacity")) is not None:
-        units = read_units(0 if stored is None else stored_bytes(stored), bool(params.get("ConsistentRead")))
-        if (capacity := render_capacity(level, params["TableName"], units)) is not None:
-            output["ConsumedCapacity"] = capacity
+    if (capacity := render_capacity(level, params["TableName"], units)) is not None:
+        output["ConsumedCapacity"] = capacity
     return output

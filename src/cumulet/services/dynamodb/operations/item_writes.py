@@ -22,6 +22,7 @@ from cumulet.services.dynamodb.operations.requests import (
     read_placeholders,
 )
 from cumulet.services.dynamodb.tables import OpenTable
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.dynamodb.writes import read_before, write_item
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import WriteTx
@@ -151,7 +152,9 @@ def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite,
     item = {} if old is None else decode_item(old)
     check_condition(write.test, old, write.params, item)
     if old is None and not write.creates:
-        return Outcome(None, None, Units(write_units(0, 0)))
+        units = Units(write_units(0, 0))
+        charge(call, table, units, writes=True)
+        return Outcome(None, None, units)
     size = stored_bytes(old) if old is not None else write.size
     item = item or dict(write.item)
     if (update := write.update) is not None:

@@ -20,6 +20,7 @@ from cumulet.services.dynamodb.operations.transact_write_items import (
 )
 from cumulet.services.dynamodb.permissions import transaction_arns, transaction_demands
 from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx
 
@@ -49,7 +50,8 @@ def transact_get_items(call: Call, tx: ReadTx, params: Params) -> Output:
     responses: list[dict[str, Any]] = []
     consumed: dict[str, Units] = {}
     total = 0
-    for get, place, (_, project) in zip(gets, places, read, strict=True):
+    reasons: list[Mapping[str, Any]] = []
+    for get, table, place, (_, project) in zip(gets, tables, places, read, strict=True):
         stored = tx.get(place)
         size = 0 if stored is None else stored_bytes(stored)
         total += size
@@ -57,10 +59,18 @@ def transact_get_items(call: Call, tx: ReadTx, params: Params) -> Output:
             invalid("Transaction payload size cannot exceed 4 MB")
         units = Units(read_units(size, consistent=True) * TRANSACTION_FACTOR)
         consumed.setdefault(get["TableName"], Units()).add(units)
+        try:
+            charge(call, table, units, writes=False)
+        except ServiceError as error:
+            reasons.append(reason_of(error))
+            continue
+        reasons.append(NO_REASON)
         if stored is None:
             responses.append({})
         else:
             responses.append({"Item": stored_json(stored) if project is None else project(decode_item(stored))})
+    if any(reason is not NO_REASON for reason in reasons):
+        cancel_transaction(reasons, len(gets))
     output: dict[str, Any] = {"Responses": responses}
     if capacities := render_transaction_capacity(params.get("ReturnConsumedCapacity"), consumed, writes=False):
         output["ConsumedCapacity"] = capacities

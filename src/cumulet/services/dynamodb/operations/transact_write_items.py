@@ -27,6 +27,7 @@ from cumulet.services.dynamodb.operations.item_writes import (
 from cumulet.services.dynamodb.permissions import transaction_arns, transaction_demands
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.dynamodb.transactions import find_done, save_done
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
@@ -108,6 +109,10 @@ def _write_all(tx: WriteTx, call: Call, plane: DynamoDbPlane, writes: Sequence[I
     for table, write, place in zip(tables, writes, places, strict=True):
         try:
             units = perform_write(tx, call, table, write, place, wants_old=True).units
+            # The other half: a write has charged its own already, a check nothing.
+            charge(
+                call, table, units.times(TRANSACTION_FACTOR) if write.kind == "ConditionCheck" else units, writes=True
+            )
         except ServiceError as error:
             reasons.append(reason_of(error))
             continue

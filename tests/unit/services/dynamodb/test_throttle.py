@@ -1,0 +1,172 @@
+"""Throttling: bursts, refills, debts, indexes, and what each operation makes of it."""
+
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.limits import BURST_S
+from cumulet.settings import Settings
+from harness import House
+
+TABLE_WORDS = (
+    "The level of configured provisioned throughput for the table was exceeded. "
+    "Consider increasing your provisioning level with the UpdateTable API."
+)
+INDEX_WORDS = (
+    "The level of configured provisioned throughput for one or more global secondary indexes of the table was "
+    "exceeded. Consider increasing your provisioning level for the under-provisioned global secondary indexes with "
+    "the UpdateTable API"
+)
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/metered"
+
+
+def units(read: int, write: int) -> dict[str, int]:
+    return {"ReadCapacityUnits": read, "WriteCapacityUnits": write}
+
+
+async def table(house: House, **more: Any) -> None:
+    await house.call(
+        "dynamodb",
+        "CreateTable",
+        {
+            "TableName": "metered",
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            **more,
+        },
+    )
+
+
+@pytest.fixture
+async def metered() -> House:
+    """Return a house with a table of one unit per second, reading and writing: 300 units of each at once."""
+    house = House("dynamodb")
+    await table(house, ProvisionedThroughput=units(1, 1))
+    return house
+
+
+async def put(house: House, kilobytes: float = 0.1, **more: Any) -> Any:
+    item = {"pk": {"S": "a"}, "s": {"S": "x" * int(kilobytes * 1024 - 10)}, **more}
+    return await house.call("dynamodb", "PutItem", {"TableName": "metered", "Item": item})
+
+
+async def get(house: House) -> Any:
+    params = {"TableName": "metered", "Key": {"pk": {"S": "a"}}, "ConsistentRead": True}
+    return await house.call("dynamodb", "GetItem", params)
+
+
+async def throttled(call: Any) -> ServiceError:
+    with pytest.raises(ServiceError) as error:
+        await call
+    return error.value
+
+
+async def test_a_burst_and_then_so_many_a_second(metered: House) -> None:
+    await put(metered, BURST_S - 0.5)
+    error = await throttled(put(metered))
+    assert (error.code, error.message) == ("ProvisionedThroughputExceededException", TABLE_WORDS)
+    assert error.fields["ThrottlingReasons"] == [{"reason": "TableWriteProvisionedThroughputExceeded", "resource": ARN}]
+    metered.clock.advance(BURST_S)
+    await put(metered)
+
+
+async def test_a_refill_is_a_unit_a_second(metered: House) -> None:
+    await put(metered, BURST_S - 0.5)
+    # Replacing the large item by a small one costs the large one.
+    metered.clock.advance(1)
+    await put(metered)
+    assert (await throttled(put(metered))).message == TABLE_WORDS
+    metered.clock.advance(BURST_S - 2)
+    assert (await throttled(put(metered))).message == TABLE_WORDS, "the debt is not paid back yet"
+    metered.clock.advance(2)
+    await put(metered)
+    assert (await get(metered))["Item"] is not None
+
+
+async def test_what_was_refused_did_not_happen(metered: House) -> None:
+    await put(metered, BURST_S - 0.5)
+    await throttled(put(metered, changed={"BOOL": True}))
+    assert b"changed" not in bytes((await get(metered))["Item"])
+
+
+async def test_reading_has_a_bucket_of_its_own(metered: House) -> None:
+    await put(metered, BURST_S - 0.5)
+    for _ in range(BURST_S // 75):
+        await get(metered)
+    error = await throttled(get(metered))
+    assert (error.code, error.message) == ("ProvisionedThroughputExceededException", TABLE_WORDS)
+    assert error.fields["ThrottlingReasons"][0]["reason"] == "TableReadProvisionedThroughputExceeded"
+
+
+async def test_an_index_throttles_its_table() -> None:
+    house = House("dynamodb")
+    index = {
+        "IndexName": "by_g",
+        "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+        "ProvisionedThroughput": units(1, 1),
+    }
+    attributes = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "g")]
+    more = {"GlobalSecondaryIndexes": [index], "AttributeDefinitions": attributes}
+    await table(house, ProvisionedThroughput=units(1000, 1000), **more)
+    await put(house, BURST_S - 0.5, g={"S": "g"})
+    error = await throttled(put(house, g={"S": "h"}))
+    assert (error.code, error.message) == ("ProvisionedThroughputExceededException", INDEX_WORDS)
+    assert error.fields["ThrottlingReasons"] == [
+        {"reason": "IndexWriteProvisionedThroughputExceeded", "resource": f"{ARN}/index/by_g"}
+    ]
+    await house.call("dynamodb", "PutItem", {"TableName": "metered", "Item": {"pk": {"S": "beside the index"}}})
+
+
+async def test_batches_give_back_what_they_could_not_do(metered: House) -> None:
+    await put(metered, BURST_S - 1.5)
+    puts = [{"PutRequest": {"Item": {"pk": {"S": str(number)}}}} for number in range(4)]
+    output = await metered.call("dynamodb", "BatchWriteItem", {"RequestItems": {"metered": puts}})
+    assert output["UnprocessedItems"] == {"metered": puts[1:]}
+    again = metered.call("dynamodb", "BatchWriteItem", {"RequestItems": {"metered": puts[1:]}})
+    assert (await throttled(again)).code == "ProvisionedThroughputExceededException"
+
+    for _ in range(3):
+        await get(metered)
+    keys = [{"pk": {"S": "a"}}, {"pk": {"S": "0"}}]
+    request = {"RequestItems": {"metered": {"Keys": keys, "ConsistentRead": True}}}
+    output = await metered.call("dynamodb", "BatchGetItem", request)
+    assert len(output["Responses"]["metered"]) == 1, "75 units were left, and the first item costs as many"
+    assert output["UnprocessedKeys"] == {"metered": {"Keys": keys[1:], "ConsistentRead": True}}
+    again = metered.call("dynamodb", "BatchGetItem", request)
+    assert (await throttled(again)).code == "ProvisionedThroughputExceededException"
+
+
+async def test_a_transaction_pays_twice_and_is_cancelled(metered: House) -> None:
+    def transaction(name: str) -> Any:
+        action = {"Put": {"TableName": "metered", "Item": {"pk": {"S": name}, "s": {"S": "x" * 76_000}}}}
+        return metered.call("dynamodb", "TransactWriteItems", {"TransactItems": [action]})
+
+    await transaction("a")
+    await transaction("b")
+    error = await throttled(transaction("c"))
+    assert error.code == "TransactionCanceledException"
+    assert error.fields["CancellationReasons"] == [{"Code": "ProvisionedThroughputExceeded", "Message": TABLE_WORDS}]
+
+
+async def test_an_on_demand_maximum() -> None:
+    house = House("dynamodb")
+    maximum = {"MaxReadRequestUnits": 1, "MaxWriteRequestUnits": 1}
+    await table(house, BillingMode="PAY_PER_REQUEST", OnDemandThroughput=maximum)
+    await put(house, BURST_S - 0.5)
+    error = await throttled(put(house))
+    assert (error.code, error.message) == (
+        "ThrottlingException",
+        "Throughput exceeds the maximum OnDemandThroughput configured on table or index",
+    )
+    assert error.fields["throttlingReasons"][0]["reason"] == "TableWriteMaxOnDemandThroughputExceeded"
+
+
+@pytest.mark.parametrize("free", ["on demand", "switched off"])
+async def test_who_is_not_throttled(free: str) -> None:
+    house = House("dynamodb", settings=Settings(dynamodb_throttling=free != "switched off"))
+    billing = {"BillingMode": "PAY_PER_REQUEST"} if free == "on demand" else {"ProvisionedThroughput": units(1, 1)}
+    await table(house, **billing)
+    for _ in range(3):
+        await put(house, BURST_S)

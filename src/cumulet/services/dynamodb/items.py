@@ -1,17 +1,18 @@
 """Items in the store: their keys, and the checks that make a key fit its table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.conditions import Test
 from cumulet.services.dynamodb.core.expressions.key_conditions import KeyCondition
+from cumulet.services.dynamodb.core.index_diff import IndexKeys, KeyAttribute, entry_key, partition_head
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_json
 from cumulet.services.dynamodb.core.key_codec import encode_key, hash_of
 from cumulet.services.dynamodb.core.limits import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, Value, invalid, invalid_parameter, kind_of
 from cumulet.services.dynamodb.index_keys import check_index_keys
-from cumulet.services.dynamodb.tables import OpenTable
+from cumulet.services.dynamodb.tables import OpenTable, Source
 from cumulet.services.kit import Params
 from cumulet.store.tuples import after, pack
 
@@ -54,46 +55,85 @@ class KeyRange(NamedTuple):
     end: bytes
 
 
-def key_range(table: OpenTable, partition: Value, sort: KeyCondition | None) -> KeyRange:
+def key_range(source: Source, partition: Value, sort: KeyCondition | None) -> KeyRange:
     """Return the range of stored keys that a key condition selects. Raises if its values do not fit the key schema."""
-    head = _item_key(table, _condition_value(table.hash_kind, partition), None)
-    if sort is None:
+    return key_range_of(source, (partition,), () if sort is None else (sort,))
+
+
+def key_range_of(source: Source, partition: Sequence[Value], sorts: Sequence[KeyCondition]) -> KeyRange:
+    """Return the range for a value of each partition key attribute, and conditions on the sort key's first ones.
+
+    All conditions but the last are equalities.
+    """
+    is_index = isinstance(source, IndexKeys)
+    hash_parts = tuple(
+        [_condition_bytes(source, key, value) for key, value in zip(source.hash_keys, partition, strict=True)]
+    )
+    if sum(map(len, hash_parts)) > HASH_KEY_BYTES_MAX:
+        _long_hash()
+    head = source.prefix + partition_head(hash_parts)
+    if not sorts:
         # In a table without a sort key the partition is one item, and its key the head itself.
-        return KeyRange(head, head, head + b"\x00" if table.range_name is None else after(head))
+        is_item = not is_index and not source.range_keys
+        return KeyRange(head, head, head + b"\x00" if is_item else after(head))
     bounds = [
-        head + pack((key_bytes(table.range_name, table.range_kind, _condition_value(table.range_kind, value)),))
-        for value in sort.values
+        [_condition_bytes(source, source.range_keys[at], value) for value in sort.values]
+        for at, sort in enumerate(sorts)
     ]
-    start, end = head, after(head)
-    bound = bounds[0]
-    match sort.operator:
+    if sum(max(map(len, parts)) for parts in bounds) > RANGE_KEY_BYTES_MAX:
+        _long_range()
+    prefix = head + pack(tuple([parts[0] for parts in bounds[:-1]]))
+    low, high = prefix + pack((bounds[-1][0],)), prefix + pack((bounds[-1][-1],))
+    # Behind the last attribute a table's key ends; an index's goes on.
+    behind_low, behind_high = (after(low), after(high)) if is_index else (low + b"\x00", high + b"\x00")
+    start, end = prefix, after(prefix)
+    match sorts[-1].operator:
         case "=":
-            start, end = bound, bound + b"\x00"
+            start, end = low, behind_low
         case "<":
-            end = bound
+            end = low
         case "<=":
-            end = bound + b"\x00"
+            end = behind_low
         case ">":
-            start = bound + b"\x00"
+            start = behind_low
         case ">=":
-            start = bound
+            start = low
         case "BETWEEN":
-            start, end = bound, bounds[1] + b"\x00"
+            start, end = low, behind_high
         case "begins_with":
             # Without its terminator a packed text is the prefix of all that begin with it.
-            start, end = bound[:-1], after(bound[:-1])
+            start, end = low[:-1], after(low[:-1])
     return KeyRange(head, start, end)
 
 
-def _condition_value(kind: str | None, value: Value) -> Value:
-    if kind not in value:
+def _condition_bytes(source: Source, key: KeyAttribute, value: Value) -> bytes:
+    if key.kind not in value:
         invalid_parameter("Condition parameter type does not match schema type")
-    return value
+    if isinstance(source, IndexKeys) and not value[key.kind]:
+        invalid(
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+            f"empty {_KIND_WORDS[key.kind]} value. IndexName: {source.name}, IndexKey: {key.name}"
+        )
+    return key_bytes(key.name, key.kind, value)
 
 
-def key_attributes(table: OpenTable, item: Mapping[str, Value]) -> dict[str, Value]:
-    """Return an item's key, as LastEvaluatedKey shows it."""
-    return {name: item[name] for name in table.key_names}
+def locate_entry(table: OpenTable, index: IndexKeys, key: Mapping[str, Value]) -> bytes:
+    """Return where the entry with this key lies in an index: the index's key attributes and the table's, no others."""
+    if key.keys() != set(index.key_names) or any(kind not in key[name] for name, kind in index.keys):
+        _mismatch()
+    place = locate(table, {name: key[name] for name in table.key_names})
+    hash_parts = tuple([key_bytes(name, kind, key[name]) for name, kind in index.hash_keys])
+    range_parts = tuple([key_bytes(name, kind, key[name]) for name, kind in index.range_keys])
+    if sum(map(len, hash_parts)) > HASH_KEY_BYTES_MAX:
+        _long_hash()
+    if sum(map(len, range_parts)) > RANGE_KEY_BYTES_MAX:
+        _long_range()
+    return entry_key(index, hash_parts, range_parts, place[len(table.prefix) :])
+
+
+def key_attributes(source: Source, item: Mapping[str, Value]) -> dict[str, Value]:
+    """Return an item's key, as LastEvaluatedKey shows it: in an index also the index's."""
+    return {name: item[name] for name in source.key_names}
 
 
 def check_condition(test: Test | None, stored: bytes | None, params: Params, decoded: Item | None = None) -> None:
@@ -117,15 +157,12 @@ def check_condition(test: Test | None, stored: bytes | None, params: Params, dec
 def _item_key(table: OpenTable, hash_value: Value, range_value: Value | None) -> bytes:
     partition = key_bytes(table.hash_name, table.hash_kind, hash_value)
     if len(partition) > HASH_KEY_BYTES_MAX:
-        # The missing space is AWS's.
-        invalid_parameter(f"Size of hashkey has exceeded the maximum size limit of{HASH_KEY_BYTES_MAX} bytes")
+        _long_hash()
     if range_value is None:
         return table.prefix + pack((hash_of(partition), partition))
     sort = key_bytes(table.range_name, table.range_kind, range_value)
     if len(sort) > RANGE_KEY_BYTES_MAX:
-        invalid_parameter(
-            f"Aggregated size of all range keys has exceeded the size limit of {RANGE_KEY_BYTES_MAX} bytes"
-        )
+        _long_range()
     return table.prefix + pack((hash_of(partition), partition, sort))
 
 
@@ -151,3 +188,12 @@ def _key_value(item: Mapping[str, Value], name: str, kind: str) -> Value:
 
 def _mismatch() -> NoReturn:
     invalid("The provided key element does not match the schema")
+
+
+def _long_hash() -> NoReturn:
+    # The missing space is AWS's.
+    invalid_parameter(f"Size of hashkey has exceeded the maximum size limit of{HASH_KEY_BYTES_MAX} bytes")
+
+
+def _long_range() -> NoReturn:
+    invalid_parameter(f"Aggregated size of all range keys has exceeded the size limit of {RANGE_KEY_BYTES_MAX} bytes")

@@ -69,6 +69,30 @@ class IndexKeys:
         """The attributes of a LastEvaluatedKey of this index."""
         self.kept = None if projected is None else frozenset((*self.key_names, *projected))
 
+    @property
+    def hash_name(self) -> str:
+        """The partition key's first attribute."""
+        return self.hash_keys[0].name
+
+    @property
+    def hash_kind(self) -> str:
+        """Its type."""
+        return self.hash_keys[0].kind
+
+    @property
+    def range_name(self) -> str | None:
+        """The sort key's first attribute, if there is one."""
+        return self.range_keys[0].name if self.range_keys else None
+
+    @property
+    def range_kind(self) -> str | None:
+        """Its type."""
+        return self.range_keys[0].kind if self.range_keys else None
+
+    def misses(self, attributes: Iterable[str]) -> list[str]:
+        """Return those of the attributes that the index does not project."""
+        return [] if self.kept is None else [name for name in attributes if name not in self.kept]
+
 
 class Image(NamedTuple):
     """An item at one moment."""

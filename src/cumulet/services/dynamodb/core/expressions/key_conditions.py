@@ -3,7 +3,7 @@
 `partition = value`, and at most one condition on the sort key: a comparison, BETWEEN or begins_with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from cumulet.errors import InvariantViolated
@@ -66,6 +66,32 @@ def match_keys(
     if sort is None:
         invalid(f"Query condition missed key schema element: {range_name}")
     return partition.values[0], sort
+
+
+def match_index_keys(
+    conditions: Mapping[str, KeyCondition], hash_names: Sequence[str], range_names: Sequence[str]
+) -> tuple[tuple[Value, ...], tuple[KeyCondition, ...]]:
+    """Return a value for each partition key attribute, and the conditions on the sort key's first attributes.
+
+    Every partition key attribute needs an equality. The sort key's are used from the left without gaps, and all but the
+    last of those used with an equality ("Querying multi-attribute keys", developer guide; the words are ours).
+    """
+    if len(hash_names) == 1 and len(range_names) <= 1:
+        partition, sort = match_keys(conditions, hash_names[0], range_names[0] if range_names else None)
+        return (partition,), () if sort is None else (sort,)
+    hashes = [conditions.get(name) for name in hash_names]
+    if any(condition is None or condition.operator != "=" for condition in hashes):
+        invalid(f"Query must have all HASH key attributes with equality conditions: [{', '.join(hash_names)}]")
+    if unknown := [name for name in conditions if name not in hash_names and name not in range_names]:
+        invalid(f"Query key condition not supported: {unknown[0]} is no key attribute of the index")
+    used = [name for name in range_names if name in conditions]
+    sorts = tuple([conditions[name] for name in used])
+    if used != list(range_names[: len(used)]) or any(sort.operator != "=" for sort in sorts[:-1]):
+        invalid(
+            "Query must use the RANGE key attributes from the left without gaps, all but the last one with equality "
+            f"conditions: [{', '.join(range_names)}]"
+        )
+    return tuple([condition.values[0] for condition in hashes if condition is not None]), sorts
 
 
 def _flatten(tree: Condition) -> list[Condition]:

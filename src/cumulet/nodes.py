@@ -126,6 +126,7 @@ class Node:
                     self._tell_if_standing_changed()
             finally:
                 beating.cancel()
+                await asyncio.wait({beating})
             self._tell_if_standing_changed()
             await first_of(
                 self._beat_now.wait(),

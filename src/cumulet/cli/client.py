@@ -34,16 +34,23 @@ class Connection:
 
     def health(self) -> dict[str, Any]:
         """Return what /_cumulet/health says. Raises CliError if no Cumulet answers."""
-        url = f"{self.settings.endpoint}/_cumulet/health"
+        return self._ask("health")
+
+    def status(self) -> dict[str, Any]:
+        """Return what /_cumulet/status says: the health, and the nodes with their work. Raises CliError likewise."""
+        return self._ask("status")
+
+    def _ask(self, what: str) -> dict[str, Any]:
+        url = f"{self.settings.endpoint}/_cumulet/{what}"
         try:
             with urllib.request.urlopen(url, timeout=5) as response:
-                health: dict[str, Any] = json.load(response)
+                answer: dict[str, Any] = json.load(response)
         except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
             raise CliError(
                 f"no Cumulet answers at {self.settings.endpoint} ({getattr(error, 'reason', error)}). "
                 "Start one with `cumulet up`, or name another with --endpoint."
             ) from error
-        return health
+        return answer
 
 
 def connect(endpoint: str | None, region: str | None) -> Connection:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError, out
@@ -15,12 +16,20 @@ STOP_SECONDS_MAX = 40
 
 def show_status(connection: Connection) -> None:
     """Print the server and what it holds in the client's account and region."""
-    health = connection.health()
-    out.print(f"[bold]Cumulet {health['version']}[/bold] at {connection.settings.endpoint}")
-    process = f" (process {health['server_pid']})" if "server_pid" in health else ""
-    out.print(f"  up          {health['uptime_seconds']:.0f} s{process}")
-    data_dir = health.get("data_dir", "on its own machine")
-    out.print(f"  data        {data_dir} ({health['store']}, durability {health['durability']})")
+    status = connection.status()
+    out.print(f"[bold]Cumulet {status['version']}[/bold] at {connection.settings.endpoint}")
+    process = f" (process {status['server_pid']})" if "server_pid" in status else ""
+    out.print(f"  up          {status['uptime_seconds']:.0f} s{process}")
+    if status["store"] == "sqlite":
+        data_dir = status.get("data_dir", "on its own machine")
+        out.print(f"  data        {data_dir} (sqlite, durability {status['durability']})")
+    else:
+        out.print(f"  data        in {status['store']}")
+    if ahead_s := status["clock"]["ahead_seconds"]:
+        out.print(f"  clock       {ahead_s:g} s ahead")
+    _print_rows("nodes", [_describe_node(node) for node in status["nodes"]])
+    if "leases" in status:
+        _print_rows("work", [f"{lease['name']}  on {lease['node_id']}" for lease in status["leases"]])
     identity = connection.client("sts").get_caller_identity()
     out.print(f"  account     {identity['Account']}, region {connection.settings.region}, as {identity['Arn']}")
     stacks = connection.client("cloudformation").describe_stacks()["Stacks"]
@@ -36,6 +45,12 @@ def show_status(connection: Connection) -> None:
         [f"{api['name']}  REST  {api['id']}" for api in rest_apis]
         + [f"{api['Name']}  {api['ProtocolType']}  {api['ApiId']}" for api in http_apis],
     )
+
+
+def _describe_node(node: dict[str, Any]) -> str:
+    where = f"  {node['host']} {node['address']}, process {node['pid']}" if "host" in node else ""
+    this = "  (answers this)" if node["answers_this"] else ""
+    return f"{node['node_id']}{where}  version {node['version']}, up {node['up_seconds']} s{this}"
 
 
 def stop_server(connection: Connection) -> None:

@@ -1,14 +1,17 @@
 """Whole stores: what a copy consists of, and a target that is filled wholly or not served."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from cumulet.clock import ManualClock
 from cumulet.scope import SYSTEM, Scope
-from cumulet.store.api import Store, StoreTooNew, StoreUnreadable
+from cumulet.store.api import Store, StoreInUse, StoreTooNew, StoreUnreadable
 from cumulet.store.dump import Block, Pair, Totals, blocks_of
 from cumulet.store.keyspace import DDB_ITEM, LEASE, NODE, STORE_META, STORE_VERSION
 from cumulet.store.memory import MemoryStore
+from cumulet.store.nodes import BEAT_S, SILENCE_S, NodeRecord, save_node
 from cumulet.store.transfer import (
     UNFINISHED_KEY,
     VERSION_KEY,
@@ -19,6 +22,7 @@ from cumulet.store.transfer import (
     check_version,
     fill,
     require_copyable,
+    require_unserved,
     require_whole,
     tally,
 )
@@ -166,3 +170,44 @@ async def test_a_store_that_holds_something_else_than_was_written_is_not_served(
     assert str(found.value).startswith("the target holds 5 records of ")
     with pytest.raises(StoreUnfinished):
         await require_whole(store)
+
+
+def node(node_id: str, beats: int) -> NodeRecord:
+    return NodeRecord(
+        node_id=node_id, host="here", pid=12, address="127.0.0.1:4566", version="0.1.0", started_ms=0, beats=beats
+    )
+
+
+async def watch(store: MemoryStore, meanwhile: dict[str, int]) -> None:
+    """Ask whether a store is served, and have nodes beat so often before the answer."""
+    clock = ManualClock()
+    asked = asyncio.ensure_future(require_unserved(store, "the source", clock))
+    await asyncio.sleep(0)
+    await store.write(lambda tx: [save_node(tx, node(node_id, beats)) for node_id, beats in meanwhile.items()])
+    clock.advance(SILENCE_S + BEAT_S)
+    await asked
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"a": 4}, {"a": 5}), ({"a": 4}, {"a": 4, "b": 0}), ({"a": 4, "b": 7}, {"a": 4, "b": 8})],
+    ids=["it beats", "another comes", "one of two beats"],
+)
+async def test_a_store_with_a_live_node_is_in_use(before: dict[str, int], after: dict[str, int]) -> None:
+    store = MemoryStore(is_shared=True)
+    await store.write(lambda tx: [save_node(tx, node(node_id, beats)) for node_id, beats in before.items()])
+    with pytest.raises(StoreInUse) as refused:
+        await watch(store, after)
+    assert str(refused.value) == "the source is in use by a Cumulet server (process 12 at here). Stop it first."
+
+
+async def test_nodes_that_died_hold_nobody_up() -> None:
+    store = MemoryStore(is_shared=True)
+    await store.write(lambda tx: save_node(tx, node("a", 4)))
+    await watch(store, {})
+
+
+async def test_a_store_that_nobody_shares_and_one_without_nodes_are_not_watched() -> None:
+    alone = await store_of((NODE.key(SYSTEM, "n1"), b"whatever is written there"))
+    await require_unserved(alone, "the source", ManualClock())
+    await require_unserved(MemoryStore(is_shared=True), "the source", ManualClock())

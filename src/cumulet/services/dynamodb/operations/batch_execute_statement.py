@@ -8,10 +8,10 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, render_capacity
 from cumulet.services.dynamodb.core.partiql.ast import Exists
 from cumulet.services.dynamodb.core.values import invalid
-from cumulet.services.dynamodb.operations.selects import read_select
+from cumulet.services.dynamodb.operations.selects import find_source, read_select
 from cumulet.services.dynamodb.operations.statements import (
     Prepared,
-    authorize,
+    demand_of,
     find_key,
     perform_statement,
     prepare,
@@ -45,7 +45,7 @@ _Slot = tuple[dict[str, Any], Units | None]
 
 @operation(
     "BatchExecuteStatement",
-    # Each statement is authorised by itself, and a denied one does not keep the others: `authorize` asks.
+    # Each statement is authorised by itself in `_run`: a denied one does not keep the others.
     resource="*",
     open_to_all=True,
     params="Statements ReturnConsumedCapacity",
@@ -94,7 +94,8 @@ async def _run(
         return _failed(prepared, None), None
     one = prepared
     try:
-        await authorize(call, plane, one)
+        demand = await plane.ground.store.read(lambda tx: demand_of(tx, call, one))
+        await plane.ground.operations.authorize(call, *demand, service="dynamodb")
         if one.select is None:
             return await plane.ground.store.write(lambda tx: _write(tx, call, one))
         return await plane.ground.store.read(lambda tx: _read(tx, call, one, bool(request.get("ConsistentRead"))))
@@ -124,9 +125,11 @@ def _write(tx: WriteTx, call: Call, prepared: Prepared) -> _Slot:
 def _read(tx: ReadTx, call: Call, prepared: Prepared, consistent: bool) -> _Slot:
     select = prepared.select
     table = open_table(tx, call, prepared.table_name)
+    if select is not None and select.index is not None:
+        find_source(table, call, select, consistent)
     if select is None or select.index is not None or find_key(table, select.where, prepared.values) is None:
         invalid("Select statements within BatchExecuteStatement must specify the primary key in the where clause.")
-    page = read_select(tx, table, prepared, consistent=consistent, limit=None, token=None)
+    page = read_select(tx, call, prepared, consistent=consistent, limit=None, token=None)
     response: dict[str, Any] = {"TableName": prepared.table_name}
     if page.items:
         response["Item"] = page.items[0]

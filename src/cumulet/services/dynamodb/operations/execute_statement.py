@@ -9,22 +9,21 @@ from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.operations.selects import read_select
 from cumulet.services.dynamodb.operations.statements import (
     Prepared,
-    authorize,
     perform_statement,
     prepare,
     read_parameters,
+    statement_arns,
+    statement_demands,
 )
 from cumulet.services.dynamodb.plane import DynamoDbPlane
-from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 
 @operation(
     "ExecuteStatement",
-    # The statement says what it needs: dynamodb:PartiQLSelect on an index, PartiQLInsert on a table. `authorize` asks.
-    resource="*",
-    open_to_all=True,
+    resource=statement_arns,
+    demands=statement_demands,
     params="Statement Parameters ConsistentRead NextToken ReturnConsumedCapacity Limit "
     "ReturnValuesOnConditionCheckFailure",
 )
@@ -35,7 +34,6 @@ async def execute_statement(call: Call, plane: DynamoDbPlane, params: Params) ->
         invalid("Unsupported operation: EXISTS")
     if prepared.select is None and params.get("NextToken") is not None:
         raise ServiceError("ValidationException", "Invalid NextToken")
-    await authorize(call, plane, prepared)
     if prepared.select is None:
         return await plane.ground.store.write(lambda tx: _write(tx, call, prepared, params))
     return await plane.ground.store.read(lambda tx: _select(tx, call, prepared, params))
@@ -51,10 +49,9 @@ def _write(tx: WriteTx, call: Call, prepared: Prepared, params: Params) -> Outpu
 
 
 def _select(tx: ReadTx, call: Call, prepared: Prepared, params: Params) -> Output:
-    table = open_table(tx, call, prepared.table_name)
     page = read_select(
         tx,
-        table,
+        call,
         prepared,
         consistent=bool(params.get("ConsistentRead")),
         limit=params.get("Limit"),

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cumulet.errors import InvariantViolated, ServiceError
-from cumulet.services.dynamodb.core.capacity import Units, read_units
+from cumulet.services.dynamodb.core.capacity import Units
 from cumulet.services.dynamodb.core.expressions.conditions import find
+from cumulet.services.dynamodb.core.index_diff import IndexKeys
 from cumulet.services.dynamodb.core.item_codec import decode_item
 from cumulet.services.dynamodb.core.limits import PAGE_BYTES_MAX
 from cumulet.services.dynamodb.core.partiql.ast import Select
@@ -21,10 +22,12 @@ from cumulet.services.dynamodb.core.partiql.grammar import result_name
 from cumulet.services.dynamodb.core.partiql.plan import Access, ReadPlan, plan_read
 from cumulet.services.dynamodb.core.values import Item, Value, comparable, invalid
 from cumulet.services.dynamodb.items import key_attributes, key_range
-from cumulet.services.dynamodb.operations.paging import read_page
+from cumulet.services.dynamodb.operations.paging import Wanted, find_index, make_fetch, read_page, units_of
 from cumulet.services.dynamodb.operations.scan import partition_ends, segment_range
 from cumulet.services.dynamodb.operations.statements import Prepared, bind_where, check_kind
-from cumulet.services.dynamodb.tables import OpenTable
+from cumulet.services.dynamodb.tables import OpenTable, Source, open_table
+from cumulet.services.dynamodb.throttle import charge
+from cumulet.services.kit import Call
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 
@@ -37,6 +40,8 @@ class SelectPage(NamedTuple):
     """The key of the last item read, if the page ended before the statement was answered."""
     token: str | None
     units: Units
+    size: int
+    """Bytes that were read."""
 
 
 class _Span(NamedTuple):
@@ -53,39 +58,59 @@ class _Span(NamedTuple):
         return self.end == self.start + b"\x00"
 
 
+def find_source(table: OpenTable, call: Call, select: Select, consistent: bool) -> IndexKeys | None:
+    """Return the index that a SELECT reads, or None for the table. Raises if it cannot be read."""
+    index = find_index(table, call, {"IndexName": select.index, "ConsistentRead": consistent})
+    if index is not None and (len(index.hash_keys) > 1 or len(index.range_keys) > 1):
+        invalid(
+            "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE "
+            "keys."
+        )
+    return index
+
+
 def read_select(
-    tx: ReadTx, table: OpenTable, prepared: Prepared, *, consistent: bool, limit: int | None, token: str | None
+    tx: ReadTx, call: Call, prepared: Prepared, *, consistent: bool, limit: int | None, token: str | None
 ) -> SelectPage:
     """Return a page of what a SELECT asks for."""
     select = prepared.select
     if select is None:
         raise InvariantViolated("a SELECT that is none")
-    test = bind_where(select.where, prepared.values)
-    plan = plan_read(select.where, prepared.values, table.hash_name, table.range_name)
-    descending = _check_order(select, plan, table.hash_name, table.range_name)
-    spans = _spans(table, plan, *descending)
+    table = open_table(tx, call, select.table)
+    index = find_source(table, call, select, consistent)
+    source: Source = table if index is None else index
+    test, mentioned = bind_where(select.where, prepared.values)
+    plan = plan_read(select.where, prepared.values, source.hash_name, source.range_name)
+    descending = _check_order(select, plan, source.hash_name, source.range_name)
+    spans = _spans(table, index, plan, *descending)
     first, behind = _read_token(token, prepared, spans)
     project = None if select.paths is None else make_selector(select)
+    attributes = [str(path.elements[0]) for path in select.paths or ()]
+    fetch = make_fetch(tx, table, index, Wanted(project, attributes, False, False), sorted(mentioned))
     items: list[Any] = []
     units = Units()
     scanned = size = 0
     reverse = descending[1]
     for number in range(first, len(spans)):
         span = _narrow(spans[number], behind if number == first else None, reverse)
-        places = _Places(_pairs(tx, span, reverse, None if limit is None else limit - scanned))
         left = None if limit is None else limit - scanned
-        page = read_page(places, left, test if plan.filtered else None, project, False, span.ends)
+        places = _Places(_pairs(tx, span, reverse, left))
+        page = read_page(places, left, test if plan.filtered else None, project, False, span.ends, fetch=fetch)
         items += page.items
         scanned += page.scanned
         size += sum(page.sizes)
-        units.table += sum(read_units(part, consistent) for part in page.sizes)
+        units.add(units_of(page, index, consistent))
         is_last = number == len(spans) - 1
         if page.last is not None or (not is_last and (scanned == limit or size > PAGE_BYTES_MAX)):
             if places.value is None or (is_last and span.is_one_key):
                 continue
             position = (_digest(prepared), number, places.place)
-            return SelectPage(items, key_attributes(table, decode_item(places.value)), encode_token(position), units)
-    return SelectPage(items, None, None, units)
+            charge(call, table, units, writes=False)
+            return SelectPage(
+                items, key_attributes(source, decode_item(places.value)), encode_token(position), units, size
+            )
+    charge(call, table, units, writes=False)
+    return SelectPage(items, None, None, units, size)
 
 
 def make_selector(select: Select) -> Callable[[Mapping[str, Value]], Item]:
@@ -119,12 +144,15 @@ def _pairs(tx: ReadTx, span: _Span, reverse: bool, limit: int | None) -> Iterabl
     return tx.scan(span.start, span.end, limit=limit, reverse=reverse) if span.start < span.end else ()
 
 
-def _spans(table: OpenTable, plan: ReadPlan, hash_descending: bool, range_descending: bool) -> list[_Span]:
+def _spans(
+    table: OpenTable, index: IndexKeys | None, plan: ReadPlan, hash_descending: bool, range_descending: bool
+) -> list[_Span]:
     """Return the ranges to read, in the order of the partition keys, then of the sort keys."""
+    source: Source = table if index is None else index
     if plan.accesses is None:
-        start, end = segment_range(table, 0, 1)
-        return [_Span(start, end, partition_ends(table, start, end))]
-    spans = [_span(table, access) for access in plan.accesses]
+        start, end = segment_range(source, 0, 1)
+        return [_Span(start, end, partition_ends(table, start, end, index))]
+    spans = [_span(source, access) for access in plan.accesses]
     by_partition: dict[bytes, tuple[Any, list[_Span]]] = {}
     for access, (partition, span) in zip(plan.accesses, spans, strict=True):
         by_partition.setdefault(partition, (comparable(access.partition), []))[1].append(span)
@@ -138,15 +166,15 @@ def _spans(table: OpenTable, plan: ReadPlan, hash_descending: bool, range_descen
     return [span for _, same in ordered for span in same]
 
 
-def _span(table: OpenTable, access: Access) -> tuple[bytes, _Span]:
+def _span(source: Source, access: Access) -> tuple[bytes, _Span]:
     """Return where a partition begins, and the range of it that meets all conditions on the sort key."""
-    check_kind(table.hash_kind, access.partition)
-    found = key_range(table, access.partition, None)
+    check_kind(source.hash_kind, access.partition)
+    found = key_range(source, access.partition, None)
     start, end = found.start, found.end
     for sort in access.sorts:
         for value in sort.values:
-            check_kind(table.range_kind or "", value)
-        more = key_range(table, access.partition, sort)
+            check_kind(source.range_kind or "", value)
+        more = key_range(source, access.partition, sort)
         start, end = max(start, more.start), min(end, more.end)
     return found.partition, _Span(start, max(start, end))
 

@@ -21,9 +21,8 @@ from cumulet.services.dynamodb.core.partiql.values import bind_values, check_cou
 from cumulet.services.dynamodb.core.values import Value, canonical_item, canonical_value, invalid
 from cumulet.services.dynamodb.operations.item_writes import ItemWrite, Outcome, locate_write, perform_write
 from cumulet.services.dynamodb.operations.update_item import returned_attributes
-from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.tables import OpenTable, find_table, name_of, open_table, table_arn
-from cumulet.services.kit import Call, ConditionValues, Params
+from cumulet.services.kit import Call, Demand, Params
 from cumulet.store.api import ReadTx, WriteTx
 
 _RETURN_VALUES = {
@@ -54,8 +53,12 @@ class Prepared(NamedTuple):
     @property
     def table_name(self) -> str:
         """The table that the statement names."""
-        statement = self.statement
-        return statement.select.table if isinstance(statement, Exists) else statement.table
+        return table_of(self.statement)
+
+
+def table_of(statement: Statement) -> str:
+    """Return the table that a statement names."""
+    return statement.select.table if isinstance(statement, Exists) else statement.table
 
 
 def read_parameters(given: Sequence[Any] | None) -> list[Value]:
@@ -71,14 +74,6 @@ def prepare(text: str, parameters: Sequence[Value]) -> Prepared:
 
 
 # --- permissions
-
-
-class Demand(NamedTuple):
-    """What a caller has to be allowed to do."""
-
-    action: str
-    resource: str
-    conditions: ConditionValues
 
 
 _ACTIONS = {Select: "Select", Exists: "Select", Insert: "Insert", Update: "Update", Delete: "Delete"}
@@ -125,21 +120,42 @@ def _leading_values(
     return [str(content) for access in plan.accesses for content in access.partition.values()]
 
 
-async def authorize(call: Call, plane: DynamoDbPlane, prepared: Prepared) -> None:
-    """Raise AccessDeniedException unless the caller may do what the statement does."""
-    demand = await plane.ground.store.read(lambda tx: demand_of(tx, call, prepared))
-    await plane.ground.operations.authorize(call, *demand, service="dynamodb")
+def statement_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
+    """Return the permissions of a request's statements. What is no statement is refused by the operation."""
+    demands = []
+    for request in params.get("TransactStatements") or [params]:
+        try:
+            prepared = prepare(request["Statement"], read_parameters(request.get("Parameters")))
+        except ServiceError:
+            continue
+        demands.append(demand_of(tx, call, prepared))
+    return demands
+
+
+def statement_arns(call: Call, params: Params) -> list[str]:
+    """Return the ARNs of the tables that a request's statements name."""
+    arns = []
+    for request in params.get("TransactStatements") or [params]:
+        try:
+            statement = parse_statement(request["Statement"])
+        except ServiceError:
+            continue
+        arns.append(table_arn(call, {"TableName": table_of(statement)}))
+    return arns
 
 
 # --- conditions and keys
 
 
-def bind_where(where: Condition | None, values: Mapping[str, Value]) -> Test | None:
-    """Return a condition as a test, or None for none. Raises ValidationException where its operands do not fit."""
+def bind_where(where: Condition | None, values: Mapping[str, Value]) -> tuple[Test | None, set[str]]:
+    """Return a condition as a test, or None for none, and the attributes that it mentions.
+
+    Raises ValidationException where its operands do not fit.
+    """
     if where is None:
-        return None
+        return None, set()
     try:
-        return bind_condition_tree(where, _IGNORED, Placeholders.of_canonical(values))[0]
+        return bind_condition_tree(where, _IGNORED, Placeholders.of_canonical(values))
     except ServiceError as error:
         raise ServiceError(error.code, error.message.removeprefix(f"Invalid {_IGNORED}: ")) from None
 
@@ -173,7 +189,7 @@ def bind_write(table: OpenTable, prepared: Prepared, params: Params) -> ItemWrit
         item, size = canonical_item(given["M"])
         if size > ITEM_BYTES_MAX:
             invalid("Item size has exceeded the maximum allowed size")
-        return ItemWrite("Put", params, item, size, lambda stored: not stored)
+        return ItemWrite("Put", params, item, size, _is_new)
     if isinstance(statement, Exists):
         where, kind = statement.select.where, "ConditionCheck"
     elif isinstance(statement, (Update, Delete)):
@@ -185,7 +201,7 @@ def bind_write(table: OpenTable, prepared: Prepared, params: Params) -> ItemWrit
     if plan is None:
         invalid("Where clause does not contain a mandatory equality on all key attributes")
     key, size = canonical_item(plan.key)
-    rest = bind_where(plan.rest, prepared.values)
+    rest, _ = bind_where(plan.rest, prepared.values)
     if isinstance(statement, Delete):
         # What is not there is no failure, whatever else the clause says of it.
         return ItemWrite(kind, params, key, size, None if rest is None else lambda item: not item or rest(item))
@@ -193,6 +209,12 @@ def bind_write(table: OpenTable, prepared: Prepared, params: Params) -> ItemWrit
     if isinstance(statement, Update):
         update = bind_update_tree(Actions(statement.actions), Placeholders.of_canonical(prepared.values))
     return ItemWrite(kind, params, key, size, lambda item: bool(item) and (rest is None or rest(item)), update)
+
+
+def _is_new(stored: Mapping[str, Value]) -> bool:
+    if stored:
+        raise ServiceError("DuplicateItemException", "Duplicate primary key exists in table")
+    return True
 
 
 class Done(NamedTuple):
@@ -207,12 +229,7 @@ def perform_statement(tx: WriteTx, call: Call, prepared: Prepared, params: Param
     """Do the write of a statement. Raises DuplicateItemException where an INSERT finds an item."""
     table = open_table(tx, call, prepared.table_name)
     write = bind_write(table, prepared, params)
-    try:
-        outcome = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
-    except ServiceError as error:
-        if write.kind == "Put" and error.code == "ConditionalCheckFailedException":
-            raise ServiceError("DuplicateItemException", "Duplicate primary key exists in table") from None
-        raise
+    outcome = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
     returning = prepared.statement.returning if isinstance(prepared.statement, (Update, Delete)) else None
     wanted = None if returning is None else _RETURN_VALUES[returning]
     return Done(outcome, returned_attributes(wanted, write.update, outcome))

@@ -326,3 +326,29 @@ async def test_a_batch_reads_or_writes(notes: Any, run: Any, refused: Any) -> No
         "ValidationException",
         "BatchExecuteStatement API does not support both read and write operations in the same request.",
     )
+
+
+async def test_a_table_without_capacity_left_refuses_statements(ddb: Any, refused: Any) -> None:
+    await ddb(
+        "CreateTable",
+        TableName="small",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 300},
+    )
+    value = {"S": "x" * 300_000}
+    await ddb("ExecuteStatement", Statement="INSERT INTO small VALUE {'pk': 'a', 'v': ?}", Parameters=[value])
+    statement = "SELECT * FROM small WHERE pk = 'a'"
+    code = ""
+    for _ in range(12):
+        if (
+            code := (await ddb("BatchExecuteStatement", Statements=[{"Statement": statement, "ConsistentRead": True}]))[
+                "Responses"
+            ][0]
+            .get("Error", {})
+            .get("Code", "")
+        ):
+            break
+    assert code == "ProvisionedThroughputExceeded"
+    code, _ = await refused(ddb("ExecuteStatement", Statement=statement))
+    assert code == "ProvisionedThroughputExceededException"

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cumulet.wire.content_coding import decode_body
 from cumulet.wire.json_values import compile_decoder, compile_encoder
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import OperationModel, ServiceModel
@@ -18,7 +19,14 @@ def compile_parser(operation: OperationModel) -> Callable[[Request, Mapping[str,
     if shape is None:
         return lambda request, labels: {}
     decode = compile_decoder(operation.service, shape)
+    if operation.service.raw_values:
+        return lambda request, labels: decode(_plain_body(request))
     return lambda request, labels: decode(request.body)
+
+
+def _plain_body(request: Request) -> bytes:
+    coding = request.headers.get("content-encoding")
+    return request.body if coding is None else decode_body(request.body, coding)
 
 
 def compile_serialiser(operation: OperationModel) -> Callable[[Mapping[str, Any], str], Response]:

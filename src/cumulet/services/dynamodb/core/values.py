@@ -65,13 +65,18 @@ def canonical_item(item: object) -> tuple[Item, int]:
     for name, value in item.items():
         checked, size = canonical_value(value)
         canonical[name] = checked
-        if not name:
-            invalid_parameter("Empty attribute name")
-        name_bytes = text_bytes(name)
-        if name_bytes > ATTRIBUTE_NAME_BYTES_MAX:
-            invalid_parameter("Attribute name is too large, must be less than 65536 bytes")
-        total += name_bytes + size
+        total += check_name(name) + size
     return canonical, total
+
+
+def check_name(name: str) -> int:
+    """Return how many bytes an attribute's name has. Raises ValidationException for one that cannot be."""
+    if not name:
+        invalid_parameter("Empty attribute name")
+    size = text_bytes(name)
+    if size > ATTRIBUTE_NAME_BYTES_MAX:
+        invalid_parameter("Attribute name is too large, must be less than 65536 bytes")
+    return size
 
 
 def canonical_value(value: object, depth: int = 0) -> tuple[Value, int]:

@@ -36,6 +36,7 @@ from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind
 from cumulet.services.dynamodb.core.values import (
     Value,
     canonical_value,
+    check_name,
     comparable,
     invalid,
     invalid_parameter,
@@ -117,6 +118,7 @@ def bind_attributes_to_get(names: Sequence[str]) -> Projector:
     """Return AttributesToGet as a projection. A name is one attribute, whatever characters it has."""
     seen: set[str] = set()
     for name in names:
+        check_name(name)
         if name in seen:
             invalid_parameter(f"Duplicate value in attribute name: {name}")
         seen.add(name)
@@ -253,4 +255,5 @@ def _action(name: str, given: Mapping[str, Any], values: _Values) -> Action:
 
 
 def _path(name: str) -> Path:
+    check_name(name)
     return Path((name,))

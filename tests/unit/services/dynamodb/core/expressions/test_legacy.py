@@ -279,3 +279,19 @@ def test_both_kinds_do_not_mix() -> None:
 def test_an_operator_needs_something_to_join(params: Any) -> None:
     with pytest.raises(ServiceError, match="ConditionalOperator can only be used when Filter or Expected"):
         check_operator_used(params, "Expected")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("", "Empty attribute name"), ("x" * 65_536, "Attribute name is too large, must be less than 65536 bytes")],
+)
+def test_names_that_cannot_be(name: str, message: str) -> None:
+    for bind in (
+        lambda: bind_attributes_to_get([name]),
+        lambda: bind_attribute_updates({name: {"Value": ONE}}),
+        lambda: bind_expected({name: {"Value": ONE}}, None),
+        lambda: bind_legacy_filter({name: asks("NULL")}, None),
+    ):
+        with pytest.raises(ServiceError) as error:
+            bind()
+        assert error.value.message == P + message

@@ -18,6 +18,7 @@ from cumulet.services.apigateway.model import (
     OWNERS,
     STAGES,
     ApiOwner,
+    Deployment,
     Stage,
 )
 from cumulet.services.apigateway.pipeline import cors, faults
@@ -44,20 +45,24 @@ class Gateway:
     async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
         """Return the answer of an API. `path_after_api` is percent-encoded, and begins with the stage if it has one."""
 
-        def look_up(tx: ReadTx) -> tuple[ApiOwner, Stage | None, str, Compiled | None] | None:
+        def look_up(tx: ReadTx) -> tuple[ApiOwner, Stage | None, str, Compiled | Deployment | None] | None:
             owner = OWNERS.find(tx, SYSTEM, api_id)
             if owner is None:
                 return None
             stage, path = find_stage(tx, owner, api_id, path_after_api, via)
-            compiled = None
-            if stage is not None and stage.deployment_id is not None:
-                compiled = self._compiled_deployment(tx, owner, api_id, stage.deployment_id)
-            return owner, stage, path, compiled
+            deployed: Compiled | Deployment | None = None
+            if stage is not None and (deployment_id := stage.deployment_id) is not None:
+                # Which deployment it is, is read for each request; what a deployment is, never changes.
+                deployed = self._compiled.get((api_id, deployment_id))
+                if deployed is None:
+                    deployed = DEPLOYMENTS.find(tx, owner.scope, api_id, deployment_id)
+            return owner, stage, path, deployed
 
         found = await self._ground.store.read(look_up)
         if found is None:
             return faults.unknown_api()
-        owner, stage, path, compiled = found
+        owner, stage, path, deployed = found
+        compiled = None if deployed is None else self._keep_compiled(owner, api_id, deployed)
         arrival = self._arrival(api_id, owner, request, path, via)
         if stage is None or compiled is None:
             return faults.render(arrival, "no_stage")
@@ -97,18 +102,15 @@ class Gateway:
             port=self._ground.settings.port,
         )
 
-    def _compiled_deployment(self, tx: ReadTx, owner: ApiOwner, api_id: str, deployment_id: str) -> Compiled | None:
-        key = (api_id, deployment_id)
-        if (compiled := self._compiled.get(key)) is not None:
-            self._compiled.move_to_end(key)
-            return compiled
-        deployment = DEPLOYMENTS.find(tx, owner.scope, api_id, deployment_id)
-        if deployment is None:
-            return None
-        self._compiled[key] = compiled = compile_deployment(deployment, is_rest=owner.kind == "REST")
+    def _keep_compiled(self, owner: ApiOwner, api_id: str, deployed: Compiled | Deployment) -> Compiled:
+        if isinstance(deployed, Deployment):
+            deployed = compile_deployment(deployed, is_rest=owner.kind == "REST")
+        key = (api_id, deployed.deployment.deployment_id)
+        self._compiled[key] = deployed
+        self._compiled.move_to_end(key)
         if len(self._compiled) > limits.COMPILED_MAX:
             self._compiled.popitem(last=False)
-        return compiled
+        return deployed
 
 
 def find_stage(

@@ -10,6 +10,7 @@ from cumulet.edge.hosts import ApiDoor, ControlDoor, find_door
 from cumulet.edge.pipeline import Arrived, Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import Gateway
+from cumulet.store.api import StoreError
 from cumulet.wire import faults
 from cumulet.wire.message import Request, Response
 from cumulet.wire.resolve import resolve
@@ -32,7 +33,7 @@ class Front:
         door = find_door(request.host, request.path)
         try:
             if isinstance(door, ControlDoor):
-                return await self._control.answer(request, door.path)
+                return await self._answer_control(request, door.path)
             if isinstance(door, ApiDoor):
                 return await self._gateway.serve(door.api_id, request, door.path, door.via)
             return await answer_service_request(self._tools, Arrived(request, door.path))
@@ -40,6 +41,14 @@ class Front:
             request_id = self._tools.ground.ids.uuid()
             log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": request.path})
             return faults.render(None, internal_failure(request_id), request_id)
+
+    async def _answer_control(self, request: Request, path: str) -> Response:
+        try:
+            return await self._control.answer(request, path)
+        except StoreError as error:
+            log.error("the store refused a request", extra={"path": request.path}, exc_info=error)
+            body = b'{"message":"the store is not available"}\n'
+            return Response(503, (("content-type", "application/json"),), body)
 
     def body_limit(self, head: Request) -> int:
         """Return how many bytes the body of a request with this head may have."""

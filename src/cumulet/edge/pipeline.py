@@ -18,7 +18,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher, new_request_id
 from cumulet.services.iam import Identify
-from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service
+from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service, Unavailable
 from cumulet.store.api import StoreError
 from cumulet.wire import constraints, faults, protocols, sigv4
 from cumulet.wire.content_coding import compress_answer
@@ -159,7 +159,7 @@ async def answer_service_request(tools: Tools, arrived: Arrived) -> Response:
         return _render(tools, arrived, value, error)
     except StoreError as error:
         log.error("the store refused a request", extra={"path": arrived.request.path}, exc_info=error)
-        return _render(tools, arrived, value, ServiceError("ServiceUnavailable", str(error), status=503))
+        return _render(tools, arrived, value, _unavailable(value))
     except Exception:
         request_id = _request_id(tools, value)
         log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": arrived.request.path})
@@ -174,6 +174,13 @@ def internal_failure(request_id: str) -> ServiceError:
         f"The server's log has the details under request id {request_id}.",
         status=500,
     )
+
+
+def _unavailable(value: Any) -> ServiceError:
+    # Not what the store said: it names the database.
+    resolved = _resolved(value)
+    words = resolved.service.unavailable if resolved else Unavailable()
+    return ServiceError(words.code, words.message, status=words.status)
 
 
 def _render(tools: Tools, arrived: Arrived, value: Any, error: ServiceError) -> Response:

@@ -221,6 +221,19 @@ class Plane(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The error with which a service asks its clients to try again, for when the store cannot be reached.
+
+    The default is what AWS has for services without one of their own.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+    """
+
+    code: str = "ServiceUnavailable"
+    status: int = 503
+    message: str = "The request has failed due to a temporary failure of the server."
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One AWS service: its name as botocore's model folder has it, and its operations."""
 
@@ -230,6 +243,7 @@ class Service:
     denied_code: str = "AccessDeniedException"
     """The error that a denied caller gets; the Query and S3 protocols say AccessDenied."""
     denied_status: int = 403
+    unavailable: Unavailable = Unavailable()
     is_global: bool = False
     """Its records lie in the account's global scope, whatever region the request names (IAM)."""
     plane: Any = None
@@ -252,8 +266,19 @@ def collect(*modules: ModuleType) -> dict[str, Operation]:
 class Operations(Protocol):
     """How one service calls another: as an operation under a principal, so that IAM sees it."""
 
-    async def call(self, principal: Principal, scope: Scope, service: str, operation: str, params: Params) -> Output:
-        """Return the operation's output. Raises the ServiceError that a client would get, AccessDenied included."""
+    async def call(
+        self,
+        principal: Principal,
+        scope: Scope,
+        service: str,
+        operation: str,
+        params: Params,
+        lease: Lease | None = None,
+    ) -> Output:
+        """Return the operation's output. Raises the ServiceError that a client would get, AccessDenied included.
+
+        Background work gives the lease that it holds: once that is lost it raises LeaseLost, and nothing happens.
+        """
         ...
 
     async def authorize(

@@ -6,6 +6,7 @@ Each stage takes what the one before it returned; a stage that has its own answe
 between match and validate, mapping templates are other transforms, other backends other integrations.
 """
 
+import logging
 from collections import OrderedDict
 from typing import Literal
 
@@ -30,8 +31,10 @@ from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
 from cumulet.services.kit import Ground
-from cumulet.store.api import ReadTx
+from cumulet.store.api import ReadTx, StoreError
 from cumulet.wire.message import Request, Response
+
+log = logging.getLogger("cumulet.apigateway")
 
 
 class Gateway:
@@ -58,7 +61,11 @@ class Gateway:
                     deployed = DEPLOYMENTS.find(tx, owner.scope, api_id, deployment_id)
             return owner, stage, path, deployed
 
-        found = await self._ground.store.read(look_up)
+        try:
+            found = await self._ground.store.read(look_up)
+        except StoreError as error:
+            log.error("the store refused a request", extra={"api_id": api_id}, exc_info=error)
+            return faults.unavailable()
         if found is None:
             return faults.unknown_api()
         owner, stage, path, deployed = found
@@ -81,6 +88,9 @@ class Gateway:
             return respond(matched, result)
         except Refused as refused:
             return faults.render(arrival, refused.fault)
+        except StoreError as error:
+            log.error("the store refused a request", extra={"api_id": arrival.api_id}, exc_info=error)
+            return faults.render(arrival, "unavailable")
         except NotImplementedHere as missing:
             return faults.render_not_implemented(arrival, missing)
 

@@ -1,6 +1,8 @@
 """DynamoDB: tables of items, and the expression language over them."""
 
-from cumulet.services.kit import Ground, Service, collect
+from cumulet.services.kit import Ground, Service, Unavailable, collect
+
+_UNAVAILABLE = Unavailable("InternalServerError", 500, "Internal server error")
 
 
 def build(ground: Ground) -> Service:
@@ -14,7 +16,9 @@ def build(ground: Ground) -> Service:
         delete_item,
         execute_statement,
         execute_transaction,
+        exports,
         get_item,
+        imports,
         put_item,
         query,
         recovery,
@@ -40,7 +44,9 @@ def build(ground: Ground) -> Service:
         delete_item,
         execute_statement,
         execute_transaction,
+        exports,
         get_item,
+        imports,
         put_item,
         query,
         recovery,
@@ -55,7 +61,9 @@ def build(ground: Ground) -> Service:
         update_item,
         update_table,
     )
-    return Service("dynamodb", operations, "dynamodb", denied_status=400, plane=SweepingPlane(ground))
+    return Service(
+        "dynamodb", operations, "dynamodb", denied_status=400, unavailable=_UNAVAILABLE, plane=SweepingPlane(ground)
+    )
 
 
 def build_streams(ground: Ground) -> Service:
@@ -63,4 +71,11 @@ def build_streams(ground: Ground) -> Service:
     from cumulet.services.dynamodb.operations import streams
     from cumulet.services.dynamodb.plane import DynamoDbPlane
 
-    return Service("dynamodbstreams", collect(streams), "dynamodb", denied_status=400, plane=DynamoDbPlane(ground))
+    return Service(
+        "dynamodbstreams",
+        collect(streams),
+        "dynamodb",
+        denied_status=400,
+        unavailable=_UNAVAILABLE,
+        plane=DynamoDbPlane(ground),
+    )

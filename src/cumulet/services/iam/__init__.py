@@ -5,7 +5,7 @@ For the edge and the dispatcher: `identify` turns an access key into a principal
 
 from cumulet.services.iam.authorizer import IamAuthorizer
 from cumulet.services.iam.identities import Identify, Identity, identify
-from cumulet.services.kit import Ground, Service, collect
+from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 __all__ = ["IamAuthorizer", "Identify", "Identity", "build", "build_sts", "identify"]
 
@@ -23,7 +23,18 @@ def build(ground: Ground) -> Service:
     )
 
     operations = collect(roles, role_policies, users, user_policies, access_keys, policies, policy_versions)
-    return Service("iam", operations, "iam", denied_code="AccessDenied", is_global=True)
+    return Service(
+        "iam",
+        operations,
+        "iam",
+        denied_code="AccessDenied",
+        unavailable=Unavailable(
+            "ServiceFailure",
+            500,
+            "The request processing has failed because of an unknown error, exception or failure.",
+        ),
+        is_global=True,
+    )
 
 
 def build_sts(ground: Ground) -> Service:

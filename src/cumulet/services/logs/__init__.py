@@ -3,7 +3,7 @@
 Not here: subscriptions, metric filters, Insights queries and Live Tail.
 """
 
-from cumulet.services.kit import Ground, Service
+from cumulet.services.kit import Ground, Service, Unavailable
 
 
 def build(ground: Ground) -> Service:
@@ -17,5 +17,6 @@ def build(ground: Ground) -> Service:
         collect(events, groups, retention, search, streams, tags),
         iam_prefix="logs",
         denied_status=400,
+        unavailable=Unavailable("ServiceUnavailableException", 500, "The service cannot complete the request."),
         plane=retention.LogsPlane(ground),
     )

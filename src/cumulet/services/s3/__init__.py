@@ -1,6 +1,6 @@
 """S3, as far as code artifacts and small files need it: buckets, objects, listings, multipart uploads."""
 
-from cumulet.services.kit import Ground, Service, collect
+from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 
 def build(ground: Ground) -> Service:
@@ -12,5 +12,6 @@ def build(ground: Ground) -> Service:
         operations=collect(buckets, objects, listing, uploads),
         iam_prefix="s3",
         denied_code="AccessDenied",
+        unavailable=Unavailable(message="Service is unable to handle request."),
         plane=objects.S3Plane(ground),
     )

@@ -12,7 +12,9 @@ from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.pipeline.exchange import Arrival
 from cumulet.wire.message import Response
 
-Fault = Literal["no_stage", "no_route", "too_long", "misconfigured", "bad_answer", "timeout", "throttled"]
+Fault = Literal[
+    "no_stage", "no_route", "too_long", "misconfigured", "bad_answer", "timeout", "throttled", "unavailable"
+]
 
 _JSON = ("content-type", "application/json")
 
@@ -23,6 +25,7 @@ _REST: dict[Fault, tuple[int, bytes, str]] = {
     "misconfigured": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "throttled": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "bad_answer": (502, b'{"message": "Internal server error"}', "InternalServerErrorException"),
+    "unavailable": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "timeout": (504, b'{"message": "Endpoint request timed out"}', "InternalServerErrorException"),
 }
 
@@ -33,6 +36,7 @@ _HTTP: dict[Fault, tuple[int, bytes]] = {
     "misconfigured": (500, b'{"message":"Internal Server Error"}'),
     "throttled": (503, b'{"message":"Service Unavailable"}'),
     "bad_answer": (500, b'{"message":"Internal Server Error"}'),
+    "unavailable": (503, b'{"message":"Service Unavailable"}'),
     "timeout": (503, b'{"message":"Service Unavailable"}'),
 }
 
@@ -48,6 +52,11 @@ class Refused(Exception):
 def unknown_api() -> Response:
     """Return the answer of AWS's front door for an API id that nobody has."""
     return Response(403, (("x-amzn-ErrorType", "ForbiddenException"), _JSON), b'{"message":"Forbidden"}')
+
+
+def unavailable() -> Response:
+    """Return the answer when not even the API's dialect can be found out."""
+    return Response(503, (_JSON,), b'{"message":"Service Unavailable"}')
 
 
 def render(arrival: Arrival, fault: Fault) -> Response:

@@ -10,10 +10,11 @@ from cumulet.services.apigateway.control.v1 import (
     stages,
     tags,
 )
-from cumulet.services.kit import Ground, Service, collect
+from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 
 def build(ground: Ground) -> Service:
     """Return the service `apigateway`; it has no background work."""
     operations = collect(apis, deployments, imports, integrations, methods, resources, stages, tags)
-    return Service("apigateway", operations, iam_prefix="apigateway")
+    unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
+    return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable)

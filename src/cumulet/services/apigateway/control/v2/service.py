@@ -1,7 +1,7 @@
 """The HTTP control plane as a service."""
 
 from cumulet.services.apigateway.control.v2 import apis, imports, integrations, routes, stages, tags
-from cumulet.services.kit import Ground, Service, collect
+from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 
 def build(ground: Ground) -> Service:
@@ -10,4 +10,5 @@ def build(ground: Ground) -> Service:
     show = apis.make_show(ground.settings.port)
     for declared in [*apis.operations(show), *imports.operations(show)]:
         operations[declared.name] = declared
-    return Service("apigatewayv2", operations, iam_prefix="apigateway")
+    unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
+    return Service("apigatewayv2", operations, iam_prefix="apigateway", unavailable=unavailable)

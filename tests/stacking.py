@@ -9,6 +9,8 @@ from cumulet.scope import SYSTEM, Scope
 from cumulet.services.cloudformation.plane import CloudFormationPlane
 from cumulet.services.cloudformation.records import BUSY
 from cumulet.services.kit import Output, Principal
+from cumulet.store.leases import Lease
+from cumulet.store.memory import MemoryStore
 from harness import House
 
 SERVICES = ("cloudformation", "dynamodb", "iam", "logs", "s3")
@@ -42,8 +44,8 @@ def log_group(name: Any = None, days: int = 7, **attributes: Any) -> dict[str, A
 class Stacks:
     """Stacks in a house, brought to rest after every step."""
 
-    def __init__(self) -> None:
-        self.house = House(*SERVICES)
+    def __init__(self, *, store: MemoryStore | None = None, node_id: str = "node-1") -> None:
+        self.house = House(*SERVICES, store=store, node_id=node_id)
 
     async def call(self, operation: str, **params: Any) -> Any:
         output = await self.house.call("cloudformation", operation, params)
@@ -119,11 +121,17 @@ class Interfering:
         self.calls: list[str] = []
 
     async def call(
-        self, principal: Principal, scope: Scope, service: str, operation: str, params: Mapping[str, Any]
+        self,
+        principal: Principal,
+        scope: Scope,
+        service: str,
+        operation: str,
+        params: Mapping[str, Any],
+        lease: Lease | None = None,
     ) -> Output:
         self.calls.append(f"{service}:{operation}")
         await self._meet(f"{service}:{operation}", params)
-        return await self._house.dispatcher.call(principal, scope, service, operation, params)
+        return await self._house.dispatcher.call(principal, scope, service, operation, params, lease)
 
     async def authorize(self, *args: Any, **kwargs: Any) -> None:
         await self._house.dispatcher.authorize(*args, **kwargs)

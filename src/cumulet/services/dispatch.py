@@ -24,6 +24,7 @@ from cumulet.services.kit import (
     unsupported,
 )
 from cumulet.store.api import ReadTx, Store
+from cumulet.store.leases import Lease
 
 CheckParams = Callable[[str, str, Params], None]
 """(service, operation, params): raises the ServiceError that the service's model demands."""
@@ -80,13 +81,24 @@ class Dispatcher:
             raise NotImplementedHere(f"{service.iam_prefix}:{name}")
         return service, operation
 
-    async def call(self, principal: Principal, scope: Scope, service: str, operation: str, params: Params) -> Output:
-        """Return the output of an operation that another service asks for, checked and authorised as a client's."""
+    async def call(
+        self,
+        principal: Principal,
+        scope: Scope,
+        service: str,
+        operation: str,
+        params: Params,
+        lease: Lease | None = None,
+    ) -> Output:
+        """Return the output of an operation that another service asks for, checked and authorised as a client's.
+
+        With a lease, nothing of it happens once the lease is lost: raises LeaseLost.
+        """
         found, declared = await self.find_operation(service, operation)
         self._check_params(service, operation, params)
         call = self.new_call(found, principal, scope)
         await self.authorize_operation(call, found, declared, params)
-        return await self.perform(call, found, declared, params)
+        return await self.perform(call, found, declared, params, lease)
 
     def new_call(
         self, service: Service, principal: Principal, scope: Scope, request_id: str = "", **facts: Any
@@ -137,13 +149,18 @@ class Dispatcher:
             refusing = await self.service(service)
             raise ServiceError(refusing.denied_code, denial, status=refusing.denied_status)
 
-    async def perform(self, call: Call, service: Service, operation: Operation, params: Params) -> Output:
+    async def perform(
+        self, call: Call, service: Service, operation: Operation, params: Params, lease: Lease | None = None
+    ) -> Output:
         """Run the operation's body: in a read or write transaction, or beside the store with the service's plane."""
         body = operation.body
         if operation.kind == "read":
             return cast(Output, await self._store.read(lambda tx: body(call, tx, params)))
         if operation.kind == "write":
-            return cast(Output, await self._store.write(lambda tx: body(call, tx, params)))
+            write = self._store.write if lease is None else lease.write
+            return cast(Output, await write(lambda tx: body(call, tx, params)))
+        if lease is not None:
+            await self._store.read(lease.fence)  # it makes transactions of its own, so this is as near as it gets
         return cast(Output, await body(call, service.plane, params))
 
     @staticmethod

@@ -81,6 +81,7 @@ class Execution:
 
     def __init__(self, ground: Ground, lease: Lease, scope: Scope, stack_id: str) -> None:
         self._ground = ground
+        self._lease = lease
         self._scope = scope
         self._stack_id = stack_id
         self._journal = Journal(ground.store, lease, ground.clock, ground.ids, scope, stack_id)
@@ -224,6 +225,7 @@ class Execution:
     def _desk(self, operation: Operation, resource: StackResource, name: str = "") -> Desk:
         return Desk(
             operations=self._ground.operations,
+            lease=self._lease,
             clock=self._ground.clock,
             principal=operation.caller,
             scope=self._scope,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.store.memory import MemoryStore
 from stacking import BAD_ROLE, TABLE, Interfering, Stacks, log_group, role
 
 
@@ -347,3 +348,41 @@ async def test_resources_are_made_as_the_caller(stacks: Stacks) -> None:
     await plane.idle()
     assert seen
     assert all(principal == user for principal in seen)
+
+
+async def test_a_stack_whose_node_dies_is_taken_up_by_another_within_seconds_and_by_no_third_hand() -> None:
+    """The first node is paused, not dead: it goes on after the other has finished, and changes nothing."""
+    store = MemoryStore(is_shared=True)
+    first, second = Stacks(store=store, node_id="node-1"), Stacks(store=store, node_id="node-2")
+    for stacks in (first, second):
+        await stacks.house.node.start()
+        await stacks.house.workers.start()
+        await stacks.plane()
+    reached, woken = asyncio.Event(), asyncio.Event()
+
+    async def meet(call: str, params: Any) -> None:
+        if call == "iam:CreateRole":
+            reached.set()
+            await woken.wait()
+
+    plane = await first.plane()
+    plane.ground = replace(plane.ground, operations=Interfering(first.house, meet))
+    running = asyncio.ensure_future(first.create(Logs=log_group("/a"), Role=role(Description={"Ref": "Logs"})))
+    await reached.wait()
+    await first.house.workers.stop()  # nothing tells it any more what has happened to its leases
+    assert await second.status() == "CREATE_IN_PROGRESS"
+    for _ in range(8):  # seconds, which pass for the second node only
+        second.house.clock.advance(1)
+        for _ in range(300):
+            await asyncio.sleep(0)
+    assert await second.status() == "ROLLBACK_COMPLETE"
+    before = await second.events()
+    woken.set()
+    await plane.idle()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (await second.status(), await second.events()) == ("ROLLBACK_COMPLETE", before)
+    assert (await second.log_groups(), await second.roles()) == ({}, [])
+    await second.house.workers.stop()
+    for stacks in (first, second):
+        await stacks.house.node.leave()

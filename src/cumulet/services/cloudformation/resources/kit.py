@@ -13,6 +13,7 @@ from cumulet.clock import Clock
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Operations, Output, Principal
+from cumulet.store.leases import Lease
 
 Properties: TypeAlias = Mapping[str, Any]
 
@@ -37,6 +38,8 @@ class Desk:
     """Where one resource of one stack is worked on: who calls, under which names and tags."""
 
     operations: Operations
+    lease: Lease
+    """The stack's: nothing is changed for it by a node that is not to work on it any more."""
     clock: Clock
     principal: Principal
     scope: Scope
@@ -52,7 +55,7 @@ class Desk:
         """Return an operation's output; params that are None are left out, scalars get the model's types."""
         given = {name: value for name, value in params.items() if value is not None}
         output = await self.operations.call(
-            self.principal, self.scope, service, operation, conform(service, operation, given)
+            self.principal, self.scope, service, operation, conform(service, operation, given), self.lease
         )
         self.done.append(operation)
         return output

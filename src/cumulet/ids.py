@@ -1,6 +1,7 @@
 """The only source of chance: identifiers, tokens and secrets, with a twin that counts."""
 
 import secrets
+import threading
 import uuid
 from functools import lru_cache
 from typing import Protocol
@@ -32,11 +33,17 @@ class Ids(Protocol):
         ...
 
 
+class _Drawn(threading.local):
+    """What this thread has drawn ahead: two threads that shared it could be given the same bytes."""
+
+    rest = b""
+
+
 class RandomIds:
-    """Identifiers from the machine's entropy."""
+    """Identifiers from the machine's entropy. Used by several threads."""
 
     def __init__(self) -> None:
-        self._drawn = b""
+        self._drawn = _Drawn()
 
     def uuid(self) -> str:
         return str(uuid.UUID(bytes=self._draw(16), version=4))
@@ -50,10 +57,12 @@ class RandomIds:
 
     def _draw(self, length: int) -> bytes:
         # Every request needs some bytes, and asking the kernel for them each time cost it 5 to 20 us.
-        if len(self._drawn) < length:
-            self._drawn = secrets.token_bytes(max(DRAW_BYTES, length))
-        drawn, self._drawn = self._drawn[:length], self._drawn[length:]
-        return drawn
+        own = self._drawn
+        rest = own.rest
+        if len(rest) < length:
+            rest = secrets.token_bytes(max(DRAW_BYTES, length))
+        own.rest = rest[length:]
+        return rest[:length]
 
 
 class CountingIds:

@@ -1,6 +1,8 @@
 """Identifiers: their form, and that none comes twice."""
 
+import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +14,19 @@ def test_no_identifier_comes_twice(ids: Ids) -> None:
     assert len({ids.uuid() for _ in range(500)}) == 500
     assert len({ids.token(20) for _ in range(500)}) == 500
     assert len({ids.secret(16) for _ in range(500)}) == 500
+
+
+def test_no_identifier_comes_twice_though_threads_draw_at_once() -> None:
+    ids = RandomIds()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            drawn = list(threads.map(lambda _: [ids.token(52, UPPER_ALPHANUMERIC) for _ in range(4000)], range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert len({token for tokens in drawn for token in tokens}) == 16_000
 
 
 @pytest.mark.parametrize("ids", [RandomIds(), CountingIds()])

@@ -146,11 +146,14 @@ def stop_callers(callers: list[Caller]) -> list[str]:
 
 
 def test_connections_spread_over_the_processes_and_health_names_them(server: Server) -> None:
+    assert server.process.stdout is not None
+    banner = [server.process.stdout.readline() for _ in range(2)]
     connections = [connect(server) for _ in range(12)]
     told = [health(connection) for connection in connections]
     for connection in connections:
         connection.close()
 
+    assert f"workers     {WORKERS} processes" in banner[1]
     assert {one["workers"] for one in told} == {WORKERS}
     assert {one["server_pid"] for one in told} == {server.process.pid}
     spread = Counter(one["pid"] for one in told)

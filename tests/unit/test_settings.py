@@ -1,5 +1,6 @@
 """Settings: which source wins, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
         ({"durability": "sometimes"}, "durability is fsync, os or memory"),
         ({"port": 70000}, "a port is a number from 0 to 65535"),
         ({"port": "http"}, "a port is a number from 0 to 65535"),
+        ({"workers": 0}, "workers is a number from 1 to 32"),
+        ({"workers": 33}, "workers is a number from 1 to 32"),
+        ({"workers": "all"}, "workers is a number from 1 to 32"),
         ({"account": "12"}, "an account is 12 digits"),
         ({"host": "0.0.0.0"}, "add --strict"),
         ({"root_access_key_id": "ROOT"}, "set both or neither"),
@@ -68,3 +72,12 @@ def test_the_roots_key_comes_from_the_environment_and_is_not_shown() -> None:
     settings = make_settings(environ, host="0.0.0.0", strict=True)
     assert (settings.root_access_key_id, settings.root_secret_access_key) == ("ROOT", "0123456789abcdef")
     assert "0123456789abcdef" not in repr(settings)
+
+
+def test_each_process_of_a_group_has_a_folder_of_its_own() -> None:
+    alone = make_settings({"CUMULET_WORKERS": "4", "CUMULET_WORKER": "7"}, data_dir="data")
+    ours = replace(alone, worker=2)
+
+    assert (alone.workers, alone.worker) == (4, 0)
+    assert alone.run_dir == Path("data").resolve() / "run"
+    assert ours.run_dir == Path("data").resolve() / "run" / "worker-2"

@@ -159,7 +159,8 @@ class ProcessGroup:
             elif number == signal.SIGHUP:
                 self._renew()
         self._reap()
-        if self._ending and now >= self._kill_at_s:
+        if self._ending and self._clock.outside_s() >= self._kill_at_s:
+            self._kill_at_s = self._clock.outside_s() + END_SECONDS_MAX
             for worker in self._workers:
                 log.error("a worker process does not end, and is killed", extra={"worker_pid": worker.pid})
                 self._send(worker, signal.SIGKILL)

@@ -1,0 +1,138 @@
+"""The parent of a group, with real processes that serve nothing. tests/e2e/test_workers.py has those that do."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("group.py")
+
+Start = Callable[[int, str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts groups, and ends what is left of them."""
+    started: list[subprocess.Popen[str]] = []
+
+    def group(workers: int, behaviour: str) -> "subprocess.Popen[str]":
+        started.append(
+            subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(workers), behaviour],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield group
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
+    """Return what the group says up to a line that begins so."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        if line.startswith(last):
+            return lines
+    raise AssertionError(f"the group ended: {lines}")
+
+
+def serving(lines: list[str]) -> list[int]:
+    return sorted(int(line.split()[1]) for line in lines if line.startswith("serves"))
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_all_serve_before_the_group_is_ready_and_a_signal_ends_it(start: Start) -> None:
+    group = start(3, "serves")
+    assert serving(lines_until(group, "ready")) == [1, 2, 3]
+
+    group.terminate()
+
+    assert group.communicate(timeout=10)[0] == "over\n"
+    assert group.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ("refuses", "there is no store"),
+        ("ends", "A worker process ended with status 3 before all of them were ready"),
+        ("raises", "A worker process ended with status 1 before all of them were ready"),
+    ],
+)
+def test_a_group_whose_workers_cannot_start_says_why(start: Start, behaviour: str, reason: str) -> None:
+    group = start(2, behaviour)
+    said, errors = group.communicate(timeout=10)
+
+    assert said == f"failed {reason}\n"
+    assert group.returncode == 1
+    assert ("LookupError: a bug" in errors) == (behaviour == "raises")
+
+
+def test_workers_that_end_early_again_and_again_are_started_later_and_later(start: Start) -> None:
+    group = start(1, "ends early")
+    lines_until(group, "ready")
+    began = time.monotonic()
+    for _ in range(4):  # at once, then after 0.2, 0.4 and 0.8 s
+        lines_until(group, "serves")
+    took = time.monotonic() - began
+    group.terminate()
+    _, errors = group.communicate(timeout=10)
+
+    assert took > 1.3
+    assert errors.count("another takes its place") >= 4
+    assert group.returncode == 0
+
+
+def test_a_hangup_replaces_each_worker_by_one_that_serves_first(start: Start) -> None:
+    group = start(2, "serves")
+    before = {line.split()[2] for line in lines_until(group, "ready") if line.startswith("serves")}
+
+    group.send_signal(signal.SIGHUP)
+    after = [lines_until(group, "serves")[-1].split()[2] for _ in before]
+    group.terminate()
+
+    assert group.communicate(timeout=10)[0] == "over\n"
+    assert not before & set(after)
+
+
+def test_a_worker_that_cannot_be_replaced_stays(start: Start) -> None:
+    group = start(2, "ends once renewed")
+    lines_until(group, "ready")
+    time.sleep(0.6)  # real time: from then on new ones end
+    group.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    group.terminate()
+    said, errors = group.communicate(timeout=10)
+
+    assert said == "over\n"
+    assert errors.count("another takes its place") == 1
+
+
+def test_a_third_signal_kills_what_does_not_end(start: Start) -> None:
+    group = start(2, "stubborn")
+    lines_until(group, "ready")
+    for _ in range(2):
+        time.sleep(0.1)  # real time: signals that come together count once
+        group.terminate()
+    time.sleep(0.1)
+    assert group.poll() is None
+
+    group.terminate()
+    said, errors = group.communicate(timeout=10)
+
+    assert said.endswith("over\n")
+    assert errors.count("a worker process does not end, and is killed") == 2
+    assert group.returncode == 0

@@ -124,6 +124,10 @@ def _mentioned(request: Mapping[str, Any], table: OpenTable | None) -> tuple[set
             mentions.attributes.update(given)
             if hash_name in given:
                 leading.append(canonical_value(given[hash_name])[0])
+    index = None if table is None else table.indexes.get(request.get("IndexName", ""))
+    if index is not None:
+        # What an index is read by is its own partition key.
+        hash_name = index.hash_name
     if (text := request.get("KeyConditionExpression")) is not None:
         condition = bind_key_conditions(text, mentions).get(str(hash_name))
         leading += () if condition is None else condition.values

@@ -28,6 +28,7 @@ from cumulet.services.dynamodb.core.index_diff import Image, IndexWrite, plan_in
 from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes
 from cumulet.services.dynamodb.core.values import Item
 from cumulet.services.dynamodb.expiry import index_expiry
+from cumulet.services.dynamodb.item_collections import grown_collection, save_collection
 from cumulet.services.dynamodb.stream_log import record_change
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.dynamodb.throttle import charge
@@ -75,6 +76,8 @@ def write_item(
         for write in index_writes:
             consumed = units.local_indexes if write.keys.is_local else units.global_indexes
             consumed[write.keys.name] = write.units
+    grown = (0 if item is None else size) - (0 if before is None else stored_bytes(before))
+    collection = grown_collection(tx, table, place, grown, index_writes) if table.watched else None
     charge(call, table, units, writes=True)
 
     if stored is not None:
@@ -84,6 +87,8 @@ def write_item(
     if table.watched:
         for write in index_writes:
             _apply(tx, write)
+        if collection is not None:
+            save_collection(tx, *collection)
         if table.stream is not None:
             record_change(tx, call, table, place, old, new)
         if (attribute := table.record.expiry_attribute) is not None:

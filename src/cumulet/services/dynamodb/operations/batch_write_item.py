@@ -11,9 +11,10 @@ from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, render_capacity
 from cumulet.services.dynamodb.core.limits import BATCH_WRITE_REQUESTS_MAX, ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
+from cumulet.services.dynamodb.item_collections import render_collection
 from cumulet.services.dynamodb.items import locate, locate_item
 from cumulet.services.dynamodb.permissions import batch_arns, batch_conditions
-from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.dynamodb.tables import OpenTable, open_table
 from cumulet.services.dynamodb.writes import read_before, write_item
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
@@ -51,6 +52,7 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
 
     level = params.get("ReturnConsumedCapacity")
     capacities = []
+    metrics: dict[str, list[dict[str, Any]]] = {}
     unprocessed: dict[str, list[Mapping[str, Any]]] = {}
     done = 0
     refusal: ServiceError | None = None
@@ -68,13 +70,29 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
                 unprocessed.setdefault(name, []).append(request)
                 refusal = error
         capacities.append(render_capacity(level, name, units))
+        if collections := _collections(tx, table, writes, params.get("ReturnItemCollectionMetrics")):
+            metrics[name] = collections
     if refusal is not None and not done and refusal.code != "TransactionConflictException":
         # Only if nothing at all could be done is throttling an error (API reference, BatchWriteItem).
         raise refusal
     output: dict[str, Any] = {"UnprocessedItems": unprocessed}
     if capacities[0] is not None:
         output["ConsumedCapacity"] = capacities
+    if metrics:
+        output["ItemCollectionMetrics"] = metrics
     return output
+
+
+def _collections(
+    tx: WriteTx, table: OpenTable, writes: Sequence[tuple[bool, Item, int]], wanted: str | None
+) -> list[dict[str, Any]]:
+    """Return ItemCollectionMetrics of the collections that were written to, each once."""
+    found: list[dict[str, Any]] = []
+    for _, item, _ in writes:
+        metrics = render_collection(tx, table, item, wanted)
+        if metrics is not None and metrics not in found:
+            found.append(metrics)
+    return found
 
 
 def _read_request(request: Mapping[str, Any]) -> tuple[bool, Item, int]:

@@ -2,6 +2,7 @@
 
 from cumulet.services.dynamodb.core.capacity import render_capacity
 from cumulet.services.dynamodb.core.item_codec import stored_json
+from cumulet.services.dynamodb.item_collections import render_collection
 from cumulet.services.dynamodb.operations.item_writes import locate_write, perform_write, read_delete
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
@@ -28,4 +29,7 @@ def delete_item(call: Call, tx: WriteTx, params: Params) -> Output:
     capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], done.units)
     if capacity is not None:
         output["ConsumedCapacity"] = capacity
+    metrics = render_collection(tx, table, write.item, params.get("ReturnItemCollectionMetrics"))
+    if metrics is not None:
+        output["ItemCollectionMetrics"] = metrics
     return output

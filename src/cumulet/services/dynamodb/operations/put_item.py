@@ -2,6 +2,7 @@
 
 from cumulet.services.dynamodb.core.capacity import render_capacity
 from cumulet.services.dynamodb.core.item_codec import stored_json
+from cumulet.services.dynamodb.item_collections import render_collection
 from cumulet.services.dynamodb.operations.item_writes import locate_write, perform_write, read_put
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
@@ -30,4 +31,7 @@ def put_item(call: Call, tx: WriteTx, params: Params) -> Output:
         output["Attributes"] = stored_json(done.old)
     if (capacity := render_capacity(level, params["TableName"], done.units)) is not None:
         output["ConsumedCapacity"] = capacity
+    metrics = render_collection(tx, table, write.item, params.get("ReturnItemCollectionMetrics"))
+    if metrics is not None:
+        output["ItemCollectionMetrics"] = metrics
     return output

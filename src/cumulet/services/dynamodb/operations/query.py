@@ -31,6 +31,7 @@ from cumulet.services.dynamodb.operations.paging import (
 from cumulet.services.dynamodb.operations.requests import read_placeholders
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import OpenTable, Source, open_table, source_arn
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx
 
@@ -82,8 +83,10 @@ def query(call: Call, tx: ReadTx, params: Params) -> Output:
         # A partition of one item is read to its end, and no key may start behind it.
         page = page._replace(last=None)
     output = render_page(page, source, wanted.counts_only)
-    if (level := params.get("ReturnConsumedCapacity")) is not None:
+    level = params.get("ReturnConsumedCapacity")
+    if level is not None or table.metered:
         units = units_of(page, index, bool(params.get("ConsistentRead")))
+        charge(call, table, units, writes=False)
         if (capacity := render_capacity(level, params["TableName"], units)) is not None:
             output["ConsumedCapacity"] = capacity
     return output

@@ -20,6 +20,7 @@ from cumulet.services.dynamodb.operations.paging import (
 from cumulet.services.dynamodb.operations.requests import read_placeholders
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import OpenTable, Source, open_table, source_arn
+from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx
 from cumulet.store.tuples import after, pack
@@ -61,13 +62,15 @@ def scan(call: Call, tx: ReadTx, params: Params) -> Output:
 
     limit = params.get("Limit")
     level = params.get("ReturnConsumedCapacity")
-    ends = () if level is None else partition_ends(table, start, end, index)
+    billed = level is not None or table.metered
+    ends = partition_ends(table, start, end, index) if billed else ()
     page = read_page(
         tx.scan(start, end, limit=limit), limit, test, wanted.project, wanted.counts_only, ends, fetch=fetch
     )
     output = render_page(page, source, wanted.counts_only)
-    if level is not None:
+    if billed:
         units = units_of(page, index, bool(params.get("ConsistentRead")))
+        charge(call, table, units, writes=False)
         if (capacity := render_capacity(level, params["TableName"], units)) is not None:
             output["ConsumedCapacity"] = capacity
     return output

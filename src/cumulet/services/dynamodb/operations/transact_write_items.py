@@ -15,6 +15,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units
 from cumulet.services.dynamodb.core.limits import TRANSACTION_BYTES_MAX
 from cumulet.services.dynamodb.core.values import canonical_value, invalid
+from cumulet.services.dynamodb.item_collections import render_collection
 from cumulet.services.dynamodb.operations.item_writes import (
     ItemWrite,
     locate_write,
@@ -30,7 +31,7 @@ from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.dynamodb.transactions import find_done, save_done
 from cumulet.services.kit import Call, Output, Params, operation
-from cumulet.store.api import WriteTx
+from cumulet.store.api import ReadTx, WriteTx
 
 _READERS = {"ConditionCheck": read_check, "Put": read_put, "Delete": read_delete, "Update": read_update}
 
@@ -66,7 +67,23 @@ async def transact_write_items(call: Call, plane: DynamoDbPlane, params: Params)
     digest = b"" if token is None else hashlib.sha256(msgspec.json.encode(given, order="deterministic")).digest()
     units, was_done = await perform_transaction(call, plane, writes, token, digest)
     capacities = render_transaction_capacity(params.get("ReturnConsumedCapacity"), units, writes=not was_done)
-    return {"ConsumedCapacity": capacities} if capacities else {}
+    output: dict[str, Any] = {"ConsumedCapacity": capacities} if capacities else {}
+    if (wanted := params.get("ReturnItemCollectionMetrics")) == "SIZE":
+        metrics = await plane.ground.store.read(lambda tx: _collections(tx, call, writes, wanted))
+        if metrics:
+            output["ItemCollectionMetrics"] = metrics
+    return output
+
+
+def _collections(tx: ReadTx, call: Call, writes: Sequence[ItemWrite], wanted: str) -> dict[str, list[dict[str, Any]]]:
+    """Return ItemCollectionMetrics of the collections that were written to, each once, by table."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for write in writes:
+        name = write.params["TableName"]
+        metrics = render_collection(tx, open_table(tx, call, name), write.item, wanted)
+        if metrics is not None and write.kind != "ConditionCheck" and metrics not in found.get(name, ()):
+            found.setdefault(name, []).append(metrics)
+    return found
 
 
 async def perform_transaction(

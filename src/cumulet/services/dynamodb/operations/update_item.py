@@ -4,6 +4,7 @@ from cumulet.services.dynamodb.core.capacity import render_capacity
 from cumulet.services.dynamodb.core.expressions.projections import make_projector
 from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_json
+from cumulet.services.dynamodb.item_collections import render_collection
 from cumulet.services.dynamodb.operations.item_writes import Outcome, locate_write, perform_write, read_update
 from cumulet.services.dynamodb.permissions import item_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
@@ -32,6 +33,9 @@ def update_item(call: Call, tx: WriteTx, params: Params) -> Output:
     capacity = render_capacity(params.get("ReturnConsumedCapacity"), params["TableName"], done.units)
     if capacity is not None:
         output["ConsumedCapacity"] = capacity
+    metrics = render_collection(tx, table, write.item, params.get("ReturnItemCollectionMetrics"))
+    if metrics is not None:
+        output["ItemCollectionMetrics"] = metrics
     return output
 
 

@@ -16,6 +16,7 @@ from cumulet.services.dynamodb.core.limits import (
     EXPIRY_SWEEP_S,
     RECOVERY_SWEEP_S,
     STREAM_SWEEP_S,
+    TOKENS_SWEEP_S,
 )
 from cumulet.services.dynamodb.expiry import INDEXED, find_expired, has_expired, index_step, open_expiring
 from cumulet.services.dynamodb.operations.recovery import earliest_ms
@@ -31,6 +32,7 @@ from cumulet.services.dynamodb.stream_log import (
 )
 from cumulet.services.dynamodb.streams import STREAMS, Stream
 from cumulet.services.dynamodb.tables import OpenTable, find_table
+from cumulet.services.dynamodb.transactions import has_old_tokens, sweep_tokens
 from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Ground, Loop, Principal
 from cumulet.store.api import ReadTx, WriteTx
@@ -51,6 +53,7 @@ class SweepingPlane(DynamoDbPlane):
             Loop("dynamodb: copies", sweeps.copy, RECOVERY_SWEEP_S, COPIES_TOPIC),
             Loop("dynamodb: indexes", sweeps.fill_indexes, RECOVERY_SWEEP_S, index_filling.HINT),
             Loop("dynamodb: old changes", sweeps.trim_changes, RECOVERY_SWEEP_S),
+            Loop("dynamodb: transaction tokens", sweeps.forget_tokens, TOKENS_SWEEP_S),
         ):
             self.ground.workers.run(loop)
 
@@ -98,6 +101,12 @@ class Sweeps:
             call = self._call(chore.scope)
             if await self._store.read(partial(_has_old_changes, call, chore.subject)):
                 await lease.write(partial(_trim_changes, call, chore.subject))
+
+    async def forget_tokens(self, lease: Lease) -> None:
+        """Forget the tokens of transactions that no longer count."""
+        now_ms = self._ground.clock.now_ms()
+        while await self._store.read(partial(has_old_tokens, now_ms=now_ms)):
+            await lease.write(partial(sweep_tokens, now_ms=now_ms))
 
     def _call(self, scope: Scope) -> Call:
         return Call(

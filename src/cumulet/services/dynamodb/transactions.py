@@ -98,11 +98,14 @@ def save_done(tx: WriteTx, scope: Scope, token: str, digest: bytes, now_ms: int,
     tx.put(DDB_EXPIRING_TOKEN.key(SYSTEM, now_ms + TOKEN_MS, *scope, token), b"")
 
 
-def sweep_tokens(tx: WriteTx, now_ms: int) -> bool:
-    """Forget tokens that no longer count, so many at a time; return whether there may be more."""
-    start, _ = DDB_EXPIRING_TOKEN.range(SYSTEM)
-    swept = list(tx.scan(start, DDB_EXPIRING_TOKEN.key(SYSTEM, now_ms + 1), limit=TOKENS_SWEPT_MAX))
-    for key, _ in swept:
+def has_old_tokens(tx: ReadTx, now_ms: int) -> bool:
+    """Return whether there are tokens that no longer count."""
+    return next(iter(_old_tokens(tx, now_ms, limit=1)), None) is not None
+
+
+def sweep_tokens(tx: WriteTx, now_ms: int) -> None:
+    """Forget tokens that no longer count, so many at a time."""
+    for key in _old_tokens(tx, now_ms, limit=TOKENS_SWEPT_MAX):
         _, account, region, token = DDB_EXPIRING_TOKEN.parts_of(key)
         scope = Scope(account, region)
         done = _TOKENS.find(tx, scope, token)
@@ -110,7 +113,11 @@ def sweep_tokens(tx: WriteTx, now_ms: int) -> bool:
         if done is not None and now_ms - done.at_ms >= TOKEN_MS:
             _TOKENS.delete(tx, scope, token)
         tx.delete(key)
-    return len(swept) == TOKENS_SWEPT_MAX
+
+
+def _old_tokens(tx: ReadTx, now_ms: int, limit: int) -> list[bytes]:
+    start, _ = DDB_EXPIRING_TOKEN.range(SYSTEM)
+    return [key for key, _ in tx.scan(start, DDB_EXPIRING_TOKEN.key(SYSTEM, now_ms + 1), limit=limit)]
 
 
 def _mismatch() -> NoReturn:

@@ -9,7 +9,13 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units
 from cumulet.services.dynamodb.core.limits import TOKEN_MS
-from cumulet.services.dynamodb.transactions import TransactionsUnderWay, find_done, save_done, sweep_tokens
+from cumulet.services.dynamodb.transactions import (
+    TransactionsUnderWay,
+    find_done,
+    has_old_tokens,
+    save_done,
+    sweep_tokens,
+)
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import DDB_EXPIRING_TOKEN, DDB_TRANSACTION_TOKEN
 from cumulet.store.memory import MemoryStore
@@ -256,10 +262,13 @@ async def test_tokens_are_forgotten() -> None:
         )
 
     await store.write(save)
-    assert await store.write(lambda tx: sweep_tokens(tx, TOKEN_MS - 1)) is False
+    assert not await store.read(lambda tx: has_old_tokens(tx, TOKEN_MS - 1))
+    await store.write(lambda tx: sweep_tokens(tx, TOKEN_MS - 1))
     assert await store.read(left) == (True, True, 3)
-    assert await store.write(lambda tx: sweep_tokens(tx, TOKEN_MS)) is False
+    assert await store.read(lambda tx: has_old_tokens(tx, TOKEN_MS))
+    await store.write(lambda tx: sweep_tokens(tx, TOKEN_MS))
     assert await store.read(left) == (False, True, 1)
+    assert not await store.read(lambda tx: has_old_tokens(tx, TOKEN_MS))
 
 
 def test_who_holds_what() -> None:

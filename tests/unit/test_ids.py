@@ -27,6 +27,7 @@ def test_no_identifier_comes_twice_though_threads_draw_at_once() -> None:
         sys.setswitchinterval(interval)
 
     assert len({token for tokens in drawn for token in tokens}) == 16_000
+    assert {len(token) for tokens in drawn for token in tokens} == {52}
 
 
 @pytest.mark.parametrize("ids", [RandomIds(), CountingIds()])

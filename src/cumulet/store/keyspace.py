@@ -105,6 +105,8 @@ DDB_INDEX_ENTRY = _family(
 DDB_ITEM_COLLECTION = _family(
     23, "item collection", "table_id hash pk", "bytes of a partition and its local index entries, where there are any"
 )
+DDB_EXPORT = _family(24, "export", "table_name export_id", "an export to S3, and how far it has come")
+DDB_IMPORT = _family(25, "import", "table_name import_id", "an import from S3, and how far it has come")
 DDB_TRANSACTION_TOKEN = _family(27, "transaction token", "token", "a transaction that has happened, for ten minutes")
 DDB_EXPIRING_TOKEN = _family(
     28, "expiring token", "expires_ms account region token", "(system scope) nothing: the key tells what to forget when"

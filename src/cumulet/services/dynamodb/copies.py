@@ -30,7 +30,7 @@ RESTORING_MS = 1 << 62
 
 def begin_backup(tx: WriteTx, call: Call, table: OpenTable, backup: Backup) -> Backup:
     """Record a backup of a table as it is now, and make as much of it as one step does."""
-    _count_copies(tx, call, table, 1)
+    count_copies(tx, call, table, 1)
     BACKUPS.save(tx, call.scope, backup.table.name, backup.id, record=backup)
     back_up_step(tx, call, Chore(*call.scope, f"backup/{backup.table.name}/{backup.id}"))
     return BACKUPS.find(tx, call.scope, backup.table.name, backup.id) or backup
@@ -43,7 +43,7 @@ def begin_restore(tx: WriteTx, call: Call, record: Table, source: TableRestore) 
     if source.backup_id:
         _count_restores(tx, call, source, 1)
     elif (table := _find_source(tx, call, source)) is not None:
-        _count_copies(tx, call, table, 1)
+        count_copies(tx, call, table, 1)
     restore_step(tx, call, Chore(*call.scope, f"table/{record.name}"))
     return TABLES.find(tx, call.scope, record.name) or record
 
@@ -74,7 +74,7 @@ def back_up_step(tx: WriteTx, call: Call, chore: Chore) -> bool:
     )
     BACKUPS.save(tx, call.scope, table_name, backup_id, record=backup)
     if piece.behind is None:
-        _count_copies(tx, call, table, -1)
+        count_copies(tx, call, table, -1)
     return _leave(tx, call, chore, piece)
 
 
@@ -97,7 +97,7 @@ def restore_step(tx: WriteTx, call: Call, chore: Chore) -> bool:
         if source.backup_id:
             _count_restores(tx, call, source, -1)
         elif (table := _find_source(tx, call, source)) is not None:
-            _count_copies(tx, call, table, -1)
+            count_copies(tx, call, table, -1)
     return _leave(tx, call, chore, piece)
 
 
@@ -136,7 +136,8 @@ def _find_source(tx: ReadTx, call: Call, source: TableRestore) -> OpenTable | No
     return table if table is not None and table.record.table_id == source.source_id else None
 
 
-def _count_copies(tx: WriteTx, call: Call, table: OpenTable, change: int) -> None:
+def count_copies(tx: WriteTx, call: Call, table: OpenTable, change: int) -> None:
+    """Count the copies of a table that are under way; with the last one the log that only they needed goes."""
     record = msgspec.structs.replace(table.record, copies=table.record.copies + change)
     TABLES.save(tx, call.scope, record.name, record=record)
     if not (record.copies or record.recovery_since_ms):

@@ -17,8 +17,10 @@ from cumulet.services.dynamodb.core.limits import (
     RECOVERY_SWEEP_S,
     STREAM_SWEEP_S,
     TOKENS_SWEEP_S,
+    TRANSFER_S,
 )
 from cumulet.services.dynamodb.expiry import INDEXED, find_expired, has_expired, index_step, open_expiring
+from cumulet.services.dynamodb.exports import TRANSFERS_TOPIC
 from cumulet.services.dynamodb.operations.recovery import earliest_ms
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.resource_policies import POLICIES
@@ -33,6 +35,7 @@ from cumulet.services.dynamodb.stream_log import (
 from cumulet.services.dynamodb.streams import STREAMS, Stream
 from cumulet.services.dynamodb.tables import OpenTable, find_table
 from cumulet.services.dynamodb.transactions import has_old_tokens, sweep_tokens
+from cumulet.services.dynamodb.transfers import Transfers
 from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Ground, Loop, Principal
 from cumulet.store.api import ReadTx, WriteTx
@@ -54,6 +57,7 @@ class SweepingPlane(DynamoDbPlane):
             Loop("dynamodb: indexes", sweeps.fill_indexes, RECOVERY_SWEEP_S, index_filling.HINT),
             Loop("dynamodb: old changes", sweeps.trim_changes, RECOVERY_SWEEP_S),
             Loop("dynamodb: transaction tokens", sweeps.forget_tokens, TOKENS_SWEEP_S),
+            Loop("dynamodb: exports and imports", Transfers(self.ground).round, TRANSFER_S, TRANSFERS_TOPIC),
         ):
             self.ground.workers.run(loop)
 

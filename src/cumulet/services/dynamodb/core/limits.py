@@ -97,3 +97,20 @@ RESOURCE_POLICY_BYTES_MAX = 20 * 1024
 INSIGHTS_LISTED_MAX = 100
 ENDPOINT_CACHE_MINUTES = 1440
 """What DescribeEndpoints says on AWS."""
+
+# "DynamoDB data export to Amazon S3" and "DynamoDB data import from Amazon S3", developer guide.
+TRANSFER_TOKEN_MS = 8 * 60 * 60 * 1000
+"""How long the client token of an export or import counts."""
+TRANSFERS_KEPT_MS = 90 * 24 * 60 * 60 * 1000
+"""How long they are listed."""
+TRANSFERS_LISTED_MAX = 25
+EXPORT_FILE_BYTES_MAX = 8 * 1024 * 1024
+"""Ours: how much of a table goes into one file, before it is compressed."""
+IMPORT_RECORD_BYTES_MAX = 4 * 1024 * 1024
+"""Ours: no item is longer than that in any format."""
+IMPORT_STEP_ITEMS_MAX = 500
+"""Ours: how many items one transaction imports."""
+IMPORT_READ_BYTES = 1024 * 1024
+"""Ours: how much of an object is read at once."""
+TRANSFER_S = 60.0
+"""Ours: how often exports and imports that nobody hinted at are looked for."""

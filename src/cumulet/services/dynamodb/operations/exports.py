@@ -1,0 +1,153 @@
+"""ExportTableToPointInTime, DescribeExport and ListExports. The export itself is done in the background: `exports`."""
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.dynamodb.chores import save_chore
+from cumulet.services.dynamodb.copies import count_copies
+from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS, TRANSFERS_KEPT_MS, TRANSFERS_LISTED_MAX
+from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.exports import EXPORTS, TRANSFERS_TOPIC, Export, export_arn, render_export
+from cumulet.services.dynamodb.operations.recovery import earliest_ms
+from cumulet.services.dynamodb.tables import find_table, name_of
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.tokens import decode_token, encode_token
+from cumulet.store.api import ReadTx, WriteTx
+
+_EXPORT_ARN = re.compile(
+    r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]{1,255})/export/([0-9]+-[0-9a-f]+)"
+).fullmatch
+
+
+def exported_arn(call: Call, params: Params) -> str:
+    """Return the ARN of the table that is exported."""
+    return str(params["TableArn"])
+
+
+def described_arn(call: Call, params: Params) -> str:
+    """Return the ARN of the export that is described."""
+    return str(params["ExportArn"])
+
+
+def listed_arn(call: Call, params: Params) -> str:
+    """Return the ARN of the table whose exports are listed, or of all exports."""
+    given = params.get("TableArn")
+    return (
+        f"{given}/export/*" if given else f"arn:aws:dynamodb:{call.scope.region}:{call.scope.account}:table/*/export/*"
+    )
+
+
+@operation(
+    "ExportTableToPointInTime",
+    resource=exported_arn,
+    params="TableArn ExportTime ClientToken S3Bucket S3BucketOwner S3Prefix S3SseAlgorithm ExportFormat ExportType",
+    missing="incremental and filtered exports, encryption with KMS",
+)
+def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Record an export, to be done in the background. The same token and request within 8 hours mean the same one."""
+    if params.get("ExportType") == "INCREMENTAL_EXPORT":
+        raise NotImplementedHere("ExportType=INCREMENTAL_EXPORT of dynamodb:ExportTableToPointInTime")
+    if params.get("S3SseAlgorithm") == "KMS":
+        raise NotImplementedHere("S3SseAlgorithm=KMS of dynamodb:ExportTableToPointInTime")
+    arn = params["TableArn"]
+    if not arn.startswith("arn:"):
+        invalid(f"Invalid TableArn: {arn}")
+    table = find_table(tx, call, name_of(call, arn))
+    if table is None:
+        raise ServiceError("TableNotFoundException", f"Table not found: {arn}")
+    record = table.record
+    if not record.recovery_since_ms:
+        raise ServiceError(
+            "PointInTimeRecoveryUnavailableException",
+            f"Point in time recovery is not enabled for table '{record.name}'",
+        )
+    moment = params.get("ExportTime")
+    at_ms = call.now_ms if moment is None else round(moment * 1000)
+    token = params.get("ClientToken")
+    digest = hashlib.sha256(msgspec.json.encode(dict(params), order="deterministic")).digest()
+    if token is not None and (same := _find_same(tx, call, record.name, token)) is not None:
+        if same.digest != digest:
+            raise ServiceError(
+                "ExportConflictException",
+                f"An export with the same client token but other parameters exists: {export_arn(call, same)}",
+            )
+        return {"ExportDescription": render_export(call, same)}
+    if not earliest_ms(record, call.now_ms) <= at_ms <= call.now_ms:
+        raise ServiceError(
+            "InvalidExportTimeException",
+            "The specified ExportTime is outside of the point in time recovery window.",
+        )
+    export = Export(
+        id=f"{call.now_ms:014d}-{call.ids.token(8, '0123456789abcdef')}",
+        table_name=record.name,
+        table_id=record.table_id,
+        caller=call.principal,
+        digest=digest,
+        client_token=token,
+        started_ms=call.now_ms,
+        at_ms=at_ms,
+        bucket=params["S3Bucket"],
+        bucket_owner=params.get("S3BucketOwner"),
+        prefix=params.get("S3Prefix"),
+        sse_algorithm=params.get("S3SseAlgorithm"),
+        format=params.get("ExportFormat") or "DYNAMODB_JSON",
+    )
+    EXPORTS.save(tx, call.scope, record.name, export.id, record=export)
+    save_chore(tx, "export", call.scope, f"{record.name}/{export.id}")
+    count_copies(tx, call, table, 1)
+    tx.hint(TRANSFERS_TOPIC)
+    return {"ExportDescription": render_export(call, export)}
+
+
+@operation("DescribeExport", resource=described_arn, params="ExportArn")
+def describe_export(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return how an export stands."""
+    arn = params["ExportArn"]
+    match = _EXPORT_ARN(arn)
+    if match is None:
+        invalid(f"Invalid ExportArn: {arn}")
+    region, account, table_name, export_id = match.groups()
+    export = EXPORTS.find(tx, call.scope, table_name, export_id) if (account, region) == call.scope else None
+    if export is None:
+        raise ServiceError("ExportNotFoundException", f"Export not found: {arn}")
+    return {"ExportDescription": render_export(call, export)}
+
+
+@operation("ListExports", resource=listed_arn, params="TableArn MaxResults NextToken")
+def list_exports(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return the exports of the last 90 days, of one table or of all, in descending order of their ARNs."""
+    limit = params.get("MaxResults") or TRANSFERS_LISTED_MAX
+    behind = decode_token(params.get("NextToken"), tuple[str, str], _bad_token)
+    within = () if params.get("TableArn") is None else (name_of(call, params["TableArn"]),)
+    found: list[Export] = []
+    for export in EXPORTS.scan(tx, call.scope, *within, behind=behind, reverse=True):
+        if export.started_ms > call.now_ms - TRANSFERS_KEPT_MS:
+            found.append(export)
+        if len(found) > limit:
+            break
+    output: dict[str, Any] = {
+        "ExportSummaries": [
+            {"ExportArn": export_arn(call, export), "ExportStatus": export.status, "ExportType": "FULL_EXPORT"}
+            for export in found[:limit]
+        ]
+    }
+    if len(found) > limit:
+        output["NextToken"] = encode_token((found[limit - 1].table_name, found[limit - 1].id))
+    return output
+
+
+def _find_same(tx: ReadTx, call: Call, table_name: str, token: str) -> Export | None:
+    for export in EXPORTS.scan(tx, call.scope, table_name, reverse=True):
+        if export.started_ms <= call.now_ms - TRANSFER_TOKEN_MS:
+            return None
+        if export.client_token == token:
+            return export
+    return None
+
+
+def _bad_token() -> ServiceError:
+    return ServiceError("ValidationException", "Invalid NextToken")

@@ -1,0 +1,476 @@
+"""Exports to S3 and imports from it: what lies in the bucket, what comes of it, and what is refused."""
+
+import base64
+import gzip
+import hashlib
+import json
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS
+from cumulet.services.dynamodb.transfers import Transfers
+from cumulet.store.leases import Lease
+from harness import House
+
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+PK = {
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+ITEM = {
+    "pk": {"S": "one"},
+    "n": {"N": "12.5"},
+    "i": {"N": "100"},
+    "b": {"B": "AQI="},
+    "t": {"BOOL": True},
+    "z": {"NULL": True},
+    "l": {"L": [{"S": 'quoted "text"\n'}, {"N": "-1"}]},
+    "m": {"M": {"odd name'": {"S": "x"}, "null": {"SS": ["a", "b"]}}},
+    "ns": {"NS": ["1", "2"]},
+    "bs": {"BS": ["AQ==", "Ag=="]},
+}
+
+
+class Failing:
+    """A lease whose holder is killed after some transactions."""
+
+    def __init__(self, lease: Lease, writes: int) -> None:
+        self._lease = lease
+        self._left = writes
+
+    def check(self) -> None:
+        self._lease.check()
+
+    async def write(self, body: Any) -> Any:
+        if not self._left:
+            raise ConnectionError("killed")
+        self._left -= 1
+        return await self._lease.write(body)
+
+
+class Tables:
+    """A DynamoDB and an S3 with a bucket, whose background work is done when a test says so."""
+
+    def __init__(self) -> None:
+        self.house = House("dynamodb", "s3")
+        self.house.workers.run = lambda loop: None  # type: ignore[method-assign]
+
+    async def __call__(self, operation: str, **params: Any) -> Any:
+        return msgspec.json.decode(msgspec.json.encode(await self.house.call("dynamodb", operation, params)))
+
+    async def s3(self, operation: str, **params: Any) -> Any:
+        return await self.house.call("s3", operation, {"Bucket": "bucket", **params})
+
+    async def read(self, key: str) -> bytes:
+        return bytes((await self.s3("GetObject", Key=key))["Body"])
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        return [entry["Key"] for entry in (await self.s3("ListObjectsV2", Prefix=prefix)).get("Contents", [])]
+
+    async def work(self, writes: int = 1_000_000) -> None:
+        """Do one round of exports and imports, or as much of it as so many transactions."""
+        lease = await self.house.workers.take("test")
+        assert lease is not None
+        body = partial(self._round, writes)
+        await self.house.workers.perform(lease, body)
+
+    async def _round(self, writes: int, lease: Lease) -> None:
+        await Transfers(self.house.ground).round(Failing(lease, writes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def tables() -> Tables:
+    tables = Tables()
+    await tables.s3("CreateBucket")
+    return tables
+
+
+async def make_table(tables: Tables, *items: dict[str, Any]) -> None:
+    await tables("CreateTable", TableName="source", **PK)
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    await tables("UpdateContinuousBackups", TableName="source", PointInTimeRecoverySpecification=recovery)
+    for item in items:
+        await tables("PutItem", TableName="source", Item=item)
+
+
+async def export(tables: Tables, **more: Any) -> dict[str, Any]:
+    request = {"TableArn": ARN + "source", "S3Bucket": "bucket", **more}
+    started = (await tables("ExportTableToPointInTime", **request))["ExportDescription"]
+    assert started["ExportStatus"] == "IN_PROGRESS"
+    await tables.work()
+    described: dict[str, Any] = (await tables("DescribeExport", ExportArn=started["ExportArn"]))["ExportDescription"]
+    return described
+
+
+async def lines(tables: Tables, described: dict[str, Any]) -> list[bytes]:
+    summary = json.loads(await tables.read(described["ExportManifest"]))
+    files = (await tables.read(summary["manifestFilesS3Key"])).splitlines()
+    found: list[bytes] = []
+    for file in map(json.loads, files):
+        body = await tables.read(file["dataFileS3Key"])
+        assert base64.b64encode(hashlib.md5(body).digest()).decode() == file["md5Checksum"]
+        read = gzip.decompress(body).splitlines()
+        assert len(read) == file["itemCount"]
+        found += read
+    assert summary["itemCount"] == len(found)
+    return found
+
+
+async def test_an_export_in_json(tables: Tables) -> None:
+    await make_table(tables, ITEM)
+    described = await export(tables, S3Prefix="some/where")
+    assert (described["ExportStatus"], described["ItemCount"], described["ExportFormat"]) == (
+        "COMPLETED",
+        1,
+        "DYNAMODB_JSON",
+    )
+    folder = described["ExportManifest"].removesuffix("manifest-summary.json")
+    assert folder.startswith("some/where/AWSDynamoDB/")
+    names = [key.removeprefix(folder) for key in await tables.keys(folder)]
+    assert [name for name in names if not name.startswith("data/")] == [
+        "_started",
+        "manifest-files.json",
+        "manifest-files.md5",
+        "manifest-summary.json",
+        "manifest-summary.md5",
+    ]
+    assert [json.loads(line) for line in await lines(tables, described)] == [{"Item": ITEM}]
+    summary = json.loads(await tables.read(described["ExportManifest"]))
+    assert summary["exportArn"] == described["ExportArn"]
+    assert (summary["version"], summary["s3Prefix"], summary["exportTime"]) == (
+        "2020-06-30",
+        "some/where",
+        "2025-10-09T08:53:20.000Z",
+    )
+
+
+async def test_an_export_in_ion(tables: Tables) -> None:
+    await make_table(tables, {"pk": {"S": "a"}, "n": {"N": "1"}, "s": {"SS": ["x"]}, "b": {"B": "AQI="}})
+    described = await export(tables, ExportFormat="ION")
+    assert await lines(tables, described) == [b'$ion_1_0 {Item:{pk:"a",n:1.,s:$dynamodb_SS::["x"],b:{{AQI=}}}}']
+
+
+async def test_an_export_shows_the_table_as_it_was(tables: Tables) -> None:
+    await make_table(tables, {"pk": {"S": "a"}, "v": {"S": "then"}}, {"pk": {"S": "b"}})
+    moment = tables.house.clock.now_ms() / 1000
+    tables.house.clock.advance(5)
+    await tables("PutItem", TableName="source", Item={"pk": {"S": "a"}, "v": {"S": "now"}})
+    await tables("DeleteItem", TableName="source", Key={"pk": {"S": "b"}})
+    described = await export(tables, ExportTime=moment)
+    found = [json.loads(line)["Item"] for line in await lines(tables, described)]
+    assert sorted(found, key=str) == [{"pk": {"S": "a"}, "v": {"S": "then"}}, {"pk": {"S": "b"}}]
+
+
+@pytest.mark.slow
+async def test_an_export_of_a_large_table_goes_into_several_files(tables: Tables) -> None:
+    big = {"S": "x" * 390_000}
+    await make_table(tables, *[{"pk": {"S": str(n)}, "v": big} for n in range(30)])
+    described = await export(tables)
+    assert (described["ItemCount"], len(await lines(tables, described))) == (30, 30)
+    summary = json.loads(await tables.read(described["ExportManifest"]))
+    assert len((await tables.read(summary["manifestFilesS3Key"])).splitlines()) == 2
+
+
+async def test_an_export_into_no_bucket_fails(tables: Tables) -> None:
+    await make_table(tables)
+    described = await export(tables, S3Bucket="another")
+    assert (described["ExportStatus"], described["FailureCode"], described["FailureMessage"]) == (
+        "FAILED",
+        "S3NoSuchBucket",
+        "The specified bucket does not exist",
+    )
+    await tables("DeleteTable", TableName="source")
+
+
+async def test_a_token_means_the_same_export(tables: Tables, refused: Any) -> None:
+    await make_table(tables)
+    first = await export(tables, ClientToken="token")
+    request = {"TableArn": ARN + "source", "S3Bucket": "bucket", "ClientToken": "token"}
+    again = (await tables("ExportTableToPointInTime", **request))["ExportDescription"]
+    assert again["ExportArn"] == first["ExportArn"]
+    code, _ = await refused(tables("ExportTableToPointInTime", **request, S3Prefix="other"))
+    assert code == "ExportConflictException"
+    tables.house.clock.advance(TRANSFER_TOKEN_MS / 1000)
+    another = (await tables("ExportTableToPointInTime", **request))["ExportDescription"]
+    assert another["ExportArn"] != first["ExportArn"]
+
+
+async def test_exports_are_listed(tables: Tables) -> None:
+    await make_table(tables)
+    arns = []
+    for _ in range(3):
+        arns.append((await export(tables))["ExportArn"])
+        tables.house.clock.advance(1)
+    arns.reverse()
+    listed = await tables("ListExports", TableArn=ARN + "source", MaxResults=2)
+    assert [one["ExportArn"] for one in listed["ExportSummaries"]] == arns[:2]
+    rest = await tables("ListExports", TableArn=ARN + "source", MaxResults=2, NextToken=listed["NextToken"])
+    assert [one["ExportArn"] for one in rest["ExportSummaries"]] == arns[2:]
+    assert "NextToken" not in rest
+    assert len((await tables("ListExports"))["ExportSummaries"]) == 3
+
+
+EXPORTS_REFUSED = {
+    "no such table": ({"TableArn": ARN + "nothing"}, "TableNotFoundException", f"Table not found: {ARN}nothing"),
+    "a name": ({"TableArn": "source"}, "ValidationException", "Invalid TableArn: source"),
+    "the future": (
+        {"ExportTime": 4_000_000_000},
+        "InvalidExportTimeException",
+        "The specified ExportTime is outside of the point in time recovery window.",
+    ),
+    "increments": (
+        {"ExportType": "INCREMENTAL_EXPORT"},
+        "NotImplementedException",
+        "ExportType=INCREMENTAL_EXPORT of dynamodb:ExportTableToPointInTime is not implemented by Cumulet. "
+        "docs/operations.md lists what is.",
+    ),
+    "a filter": (
+        {"FilterSpecification": {"FilterExpression": "a = b"}},
+        "NotImplementedException",
+        "The parameter FilterSpecification of dynamodb:ExportTableToPointInTime is not implemented by Cumulet. "
+        "docs/operations.md lists what is.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("more", "code", "message"), EXPORTS_REFUSED.values(), ids=EXPORTS_REFUSED)
+async def test_what_exports_refuse(tables: Tables, refused: Any, more: Any, code: str, message: str) -> None:
+    await make_table(tables)
+    request = {"TableArn": ARN + "source", "S3Bucket": "bucket", **more}
+    assert await refused(tables("ExportTableToPointInTime", **request)) == (code, message)
+
+
+async def test_an_export_needs_point_in_time_recovery(tables: Tables, refused: Any) -> None:
+    await tables("CreateTable", TableName="source", **PK)
+    assert await refused(tables("ExportTableToPointInTime", TableArn=ARN + "source", S3Bucket="bucket")) == (
+        "PointInTimeRecoveryUnavailableException",
+        "Point in time recovery is not enabled for table 'source'",
+    )
+
+
+# --- imports
+
+
+async def import_table(tables: Tables, format: str, **more: Any) -> dict[str, Any]:
+    request = {
+        "S3BucketSource": {"S3Bucket": "bucket", "S3KeyPrefix": "in/"},
+        "InputFormat": format,
+        "TableCreationParameters": {"TableName": "target", **PK},
+        **more,
+    }
+    started = (await tables("ImportTable", **request))["ImportTableDescription"]
+    assert started["ImportStatus"] == "IN_PROGRESS"
+    assert (await tables("DescribeTable", TableName="target"))["Table"]["TableStatus"] == "CREATING"
+    await tables.work()
+    described: dict[str, Any] = (await tables("DescribeImport", ImportArn=started["ImportArn"]))[
+        "ImportTableDescription"
+    ]
+    return described
+
+
+async def target_items(tables: Tables) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await tables("Scan", TableName="target"))["Items"]
+    return sorted(found, key=lambda item: item["pk"]["S"])
+
+
+def counts(described: dict[str, Any]) -> tuple[str, int, int, int]:
+    return (
+        described["ImportStatus"],
+        described["ProcessedItemCount"],
+        described["ImportedItemCount"],
+        described["ErrorCount"],
+    )
+
+
+@pytest.mark.parametrize("format", ["DYNAMODB_JSON", "ION"])
+async def test_what_was_exported_can_be_imported(tables: Tables, format: str) -> None:
+    await make_table(tables, ITEM, {"pk": {"S": "two"}})
+    manifest = (await export(tables, ExportFormat=format))["ExportManifest"]
+    data = {"S3Bucket": "bucket", "S3KeyPrefix": manifest.removesuffix("manifest-summary.json") + "data/"}
+    described = await import_table(tables, format, S3BucketSource=data, InputCompressionType="GZIP")
+    assert counts(described) == ("COMPLETED", 2, 2, 0)
+    assert await target_items(tables) == [ITEM, {"pk": {"S": "two"}}]
+    assert (await tables("DescribeTable", TableName="target"))["Table"]["TableStatus"] == "ACTIVE"
+
+
+async def test_records_that_are_no_items_are_counted(tables: Tables) -> None:
+    body = b'{"Item":{"pk":{"S":"a"}}}\n\nnonsense\n{"Item":{"x":{"S":"a"}}}\n{"Item":{"pk":{"N":"1"}}}\n\xff\n'
+    await tables.s3("PutObject", Key="in/1", Body=body + b'{"Item":{"pk":{"S":"b"}}}')
+    await tables.s3("PutObject", Key="in/2", Body=b'{"Item":{"pk":{"S":"c"},"n":{"N":"01.0"}}}\n')
+    described = await import_table(tables, "DYNAMODB_JSON")
+    assert counts(described) == ("COMPLETED", 7, 3, 4)
+    assert described["ProcessedSizeBytes"] == len(body) + 25 + 43
+    assert await target_items(tables) == [{"pk": {"S": "a"}}, {"pk": {"S": "b"}}, {"pk": {"S": "c"}, "n": {"N": "1"}}]
+
+
+async def test_csv(tables: Tables) -> None:
+    body = 'pk,n,"a b"\r\nx,7,"one\ntwo, ""three"""\r\ny,8\r\ntoo,many,of,them\r\n'
+    await tables.s3("PutObject", Key="in/file.csv", Body=body.encode())
+    creation = {
+        "TableName": "target",
+        **PK,
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "n", "AttributeType": "N"},
+        ],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": "by-n",
+                "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    }
+    described = await import_table(tables, "CSV", TableCreationParameters=creation)
+    assert counts(described) == ("COMPLETED", 3, 2, 1)
+    assert await target_items(tables) == [
+        {"pk": {"S": "x"}, "n": {"N": "7"}, "a b": {"S": 'one\ntwo, "three"'}},
+        {"pk": {"S": "y"}, "n": {"N": "8"}},
+    ]
+    by_number = await tables(
+        "Query",
+        TableName="target",
+        IndexName="by-n",
+        KeyConditionExpression="n = :n",
+        ExpressionAttributeValues={":n": {"N": "8"}},
+    )
+    assert by_number["Count"] == 1
+
+
+async def test_csv_with_headers_and_a_delimiter_of_its_own(tables: Tables) -> None:
+    await tables.s3("PutObject", Key="in/1", Body=b"a;1\nb;2\n")
+    options = {"Csv": {"Delimiter": ";", "HeaderList": ["pk", "v"]}}
+    assert counts(await import_table(tables, "CSV", InputFormatOptions=options)) == ("COMPLETED", 2, 2, 0)
+    assert (await target_items(tables))[0] == {"pk": {"S": "a"}, "v": {"S": "1"}}
+
+
+async def test_an_import_that_was_cut_short_goes_on(tables: Tables) -> None:
+    rows = [json.dumps({"Item": {"pk": {"S": f"{n:04d}"}}}).encode() for n in range(1300)]
+    await tables.s3("PutObject", Key="in/1", Body=b"\n".join(rows[:1200]))
+    await tables.s3("PutObject", Key="in/2", Body=b"\n".join(rows[1200:]))
+    request = {
+        "S3BucketSource": {"S3Bucket": "bucket", "S3KeyPrefix": "in/"},
+        "InputFormat": "DYNAMODB_JSON",
+        "TableCreationParameters": {"TableName": "target", **PK},
+    }
+    arn = (await tables("ImportTable", **request))["ImportTableDescription"]["ImportArn"]
+    for processed in (500, 1000, 1200, 1300):
+        with pytest.raises(ConnectionError):
+            await tables.work(writes=1)
+        described = (await tables("DescribeImport", ImportArn=arn))["ImportTableDescription"]
+        assert counts(described) == ("IN_PROGRESS", processed, processed, 0)
+    await tables.work()
+    described = (await tables("DescribeImport", ImportArn=arn))["ImportTableDescription"]
+    assert counts(described) == ("COMPLETED", 1300, 1300, 0)
+    assert len(await target_items(tables)) == 1300
+
+
+@pytest.mark.slow
+async def test_an_export_that_was_cut_short_goes_on(tables: Tables) -> None:
+    big = {"S": "x" * 390_000}
+    await make_table(tables, *[{"pk": {"S": str(n)}, "v": big} for n in range(30)])
+    request = {"TableArn": ARN + "source", "S3Bucket": "bucket"}
+    arn = (await tables("ExportTableToPointInTime", **request))["ExportDescription"]["ExportArn"]
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            await tables.work(writes=1)
+    await tables.work()
+    described = (await tables("DescribeExport", ExportArn=arn))["ExportDescription"]
+    assert len(await lines(tables, described)) == 30
+    assert len([key for key in await tables.keys() if "/data/" in key]) == 2
+
+
+FAILURES = {
+    "no such bucket": (
+        {"S3BucketSource": {"S3Bucket": "another"}},
+        "S3NoSuchBucket",
+        "The specified bucket does not exist",
+    ),
+    "nothing there": (
+        {"S3BucketSource": {"S3Bucket": "bucket", "S3KeyPrefix": "nothing"}},
+        "S3NoSuchKey",
+        "There is no object under the given prefix",
+    ),
+    "binary Ion": (
+        {"InputFormat": "ION"},
+        "UnsupportedFormat",
+        "Ion in its binary form is not implemented by Cumulet",
+    ),
+}
+
+
+@pytest.mark.parametrize(("more", "code", "message"), FAILURES.values(), ids=FAILURES)
+async def test_imports_that_fail(tables: Tables, more: Any, code: str, message: str) -> None:
+    await tables.s3("PutObject", Key="in/1", Body=b"\xe0\x01\x00\xea\x00")
+    described = await import_table(tables, **{"format": more.pop("InputFormat", "DYNAMODB_JSON"), **more})
+    assert (described["ImportStatus"], described["FailureCode"], described["FailureMessage"]) == (
+        "FAILED",
+        code,
+        message,
+    )
+    assert (await tables("DescribeTable", TableName="target"))["Table"]["TableStatus"] == "ACTIVE"
+
+
+async def test_what_is_no_gzip_fails(tables: Tables) -> None:
+    await tables.s3("PutObject", Key="in/1", Body=b"plain")
+    described = await import_table(tables, "DYNAMODB_JSON", InputCompressionType="GZIP")
+    assert (described["ImportStatus"], described["FailureCode"]) == ("FAILED", "InvalidCompression")
+
+
+async def test_imports_are_listed(tables: Tables, refused: Any) -> None:
+    await tables.s3("PutObject", Key="in/1", Body=b'{"Item":{"pk":{"S":"a"}}}')
+    first = await import_table(tables, "DYNAMODB_JSON", ClientToken="token")
+    tables.house.clock.advance(1)
+    listed = await tables("ListImports", PageSize=1)
+    assert [one["ImportArn"] for one in listed["ImportSummaryList"]] == [first["ImportArn"]]
+    assert "NextToken" not in listed
+    request = {
+        "S3BucketSource": {"S3Bucket": "bucket"},
+        "InputFormat": "DYNAMODB_JSON",
+        "TableCreationParameters": {"TableName": "target", **PK},
+    }
+    assert (await refused(tables("ImportTable", **request, ClientToken="token")))[0] == "ImportConflictException"
+    assert await refused(tables("ImportTable", **request)) == ("ResourceInUseException", "Table already exists: target")
+    request["TableCreationParameters"] = {"TableName": "other", **PK}
+    await tables("ImportTable", **request)
+    page = await tables("ListImports", PageSize=1)
+    rest = await tables("ListImports", PageSize=1, NextToken=page["NextToken"])
+    assert [one["TableArn"] for one in page["ImportSummaryList"] + rest["ImportSummaryList"]] == [
+        ARN + "target",
+        ARN + "other",
+    ]
+
+
+IMPORTS_REFUSED = {
+    "another compression": (
+        {"InputCompressionType": "ZSTD"},
+        "NotImplementedException",
+        "InputCompressionType=ZSTD of dynamodb:ImportTable is not implemented by Cumulet. "
+        "docs/operations.md lists what is.",
+    ),
+    "options of another format": (
+        {"InputFormatOptions": {"Csv": {"Delimiter": ";"}}},
+        "ValidationException",
+        "InputFormatOptions.Csv can only be specified when InputFormat is CSV",
+    ),
+    "a bad key": (
+        {"TableCreationParameters": {"TableName": "target", **PK, "AttributeDefinitions": []}},
+        "ValidationException",
+        "Invalid KeySchema: Some index key attribute have no definition",
+    ),
+}
+
+
+@pytest.mark.parametrize(("more", "code", "message"), IMPORTS_REFUSED.values(), ids=IMPORTS_REFUSED)
+async def test_what_imports_refuse(tables: Tables, refused: Any, more: Any, code: str, message: str) -> None:
+    request = {
+        "S3BucketSource": {"S3Bucket": "bucket"},
+        "InputFormat": "DYNAMODB_JSON",
+        "TableCreationParameters": {"TableName": "target", **PK},
+        **more,
+    }
+    assert await refused(tables("ImportTable", **request)) == (code, message)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import shutil
 import socket
 import sys
 import time
@@ -44,6 +45,7 @@ def run_server(**flags: Any) -> int:
 
     def say_ready() -> None:
         tune_collector()
+        remove_left_behind(settings)
         _print_banner(settings, time.perf_counter() - began)
 
     try:
@@ -101,6 +103,14 @@ def _run_workers(settings: Settings, listener: socket.socket, say_ready: Callabl
         raise CliError(str(error)) from error
     finally:
         os.close(held)
+
+
+def remove_left_behind(settings: Settings) -> None:
+    """Remove what processes of a larger group once kept in the data folder, which this server holds now."""
+    ours = range(1, settings.workers + 1) if settings.workers > 1 else ()
+    for folder in (settings.data_dir / "run").glob("worker-*"):
+        if folder.name not in [f"worker-{number}" for number in ours]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def tune_collector() -> None:

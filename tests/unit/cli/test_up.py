@@ -1,11 +1,13 @@
-"""What `cumulet up` writes to its log."""
+"""What `cumulet up` writes to its log, and what it clears away."""
 
 import io
 import logging
+from pathlib import Path
 
 import pytest
 
-from cumulet.cli.up import LineFormatter
+from cumulet.cli.up import LineFormatter, remove_left_behind
+from cumulet.settings import Settings
 
 
 @pytest.fixture
@@ -36,3 +38,16 @@ def test_what_went_wrong_follows_the_line(log: tuple[logging.Logger, io.StringIO
     lines = written.getvalue().splitlines()
     assert lines[0].endswith("it failed (request_id: R1)")
     assert lines[-1] == "ValueError: broken"
+
+
+@pytest.mark.parametrize(
+    ("workers", "kept"), [(1, {"lambda", "hints"}), (2, {"lambda", "hints", "worker-1", "worker-2"})], ids=str
+)
+def test_folders_of_processes_that_are_no_more_are_removed(tmp_path: Path, workers: int, kept: set[str]) -> None:
+    run = tmp_path / "run"
+    for name in ("lambda", "hints", "worker-1", "worker-2", "worker-3", "worker-11"):
+        (run / name / "lambda" / "code").mkdir(parents=True)
+
+    remove_left_behind(Settings(data_dir=tmp_path, workers=workers))
+
+    assert {folder.name for folder in run.iterdir()} == kept

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cumulet.edge.control import Control
+from cumulet.store.nodes import NodeRecord
 from cumulet.wire.message import Headers, Request, Response
 from harness import House
 
@@ -50,3 +51,48 @@ async def test_the_clock_stays_where_dates_can_be_written() -> None:
     assert answers == sorted(answers)
     assert set(answers) == {200, 400}
     datetime.fromtimestamp(house.clock.now_ms() / 1000, UTC)
+
+
+async def test_the_status_tells_this_machine_of_nodes_and_their_work() -> None:
+    house = House()
+    await house.node.start()
+    assert await house.workers.take("a stack") is not None
+    control = Control(house.ground, house.node)
+    told = {}
+    for client_ip in ("127.0.0.1", "192.0.2.7"):
+        request = Request("GET", "/_cumulet/status", "", JSON, client_ip=client_ip)
+        told[client_ip] = body_of(await control.answer(request, "status"))
+    here, elsewhere = told.values()
+    [node] = here["nodes"]
+    assert (node["node_id"], node["answers_this"]) == ("node-1", True)
+    assert node.keys() >= {"host", "pid", "address"}
+    assert here["leases"] == [{"name": "a stack", "node_id": "node-1", "epoch": 1}]
+    assert not elsewhere["nodes"][0].keys() & {"host", "pid", "address"}
+    assert not elsewhere.keys() & {"leases", "pid", "data_dir"}
+    await house.node.leave()
+
+
+async def test_a_move_of_the_clock_that_a_node_does_not_follow_says_so() -> None:
+    house = House()
+
+    class Alone:
+        node_id = "node-1"
+
+        async def advance_clock(self, seconds: float) -> list[NodeRecord]:
+            return [NodeRecord(node_id="node-2", host="there", pid=7, address="a", version="0", started_ms=0)]
+
+    request = Request("POST", "/_cumulet/clock", "", JSON, ADVANCE, client_ip="127.0.0.1")
+    answer = await Control(house.ground, Alone()).answer(request, "clock")
+    assert answer.status == 503
+    assert body_of(answer)["message"].endswith("have not followed yet: node-2 (there, process 7)")
+
+
+async def test_the_time_moved_outlives_the_server() -> None:
+    house = House()
+    await house.node.start()
+    await house.node.advance_clock(3600)
+    await house.node.leave()
+    next_house = House(store=house.store, node_id="node-2")
+    await next_house.node.start()
+    assert next_house.clock.ahead_ms == 3_600_000
+    await next_house.node.leave()

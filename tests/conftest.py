@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import os
 import tempfile
 import urllib.error
 import urllib.request
@@ -14,10 +15,17 @@ from running import Server, start_server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """One server for all client tests of a run; each test uses names of its own."""
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One server for all client tests of a run; each test uses names of its own.
+
+    With CUMULET_TEST_STORE=postgres it keeps everything there, and all of these tests are tests of that.
+    """
+    store = None
+    if os.environ.get("CUMULET_TEST_STORE") == "postgres":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        store = cluster.url(cluster.new_database())
     with tempfile.TemporaryDirectory(prefix="cumulet-test-") as folder:
-        running = start_server(Path(folder) / "data")
+        running = start_server(Path(folder) / "data", store=store)
         try:
             yield running
         finally:

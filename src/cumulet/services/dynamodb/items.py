@@ -102,8 +102,14 @@ def key_range_of(source: Source, partition: Sequence[Value], sorts: Sequence[Key
             start, end = low, behind_high
         case "begins_with":
             # Without its terminator a packed text is the prefix of all that begin with it.
-            start, end = low[:-1], after(low[:-1])
+            start, end = low[:-1], _past_prefix(low[:-1])
     return KeyRange(head, start, end)
+
+
+def _past_prefix(prefix: bytes) -> bytes:
+    """Return the first bytes behind all that begin with these, whatever follows: a binary goes on with FF, too."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1])
 
 
 def _condition_bytes(source: Source, key: KeyAttribute, value: Value) -> bytes:

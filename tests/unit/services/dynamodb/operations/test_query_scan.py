@@ -251,3 +251,77 @@ async def test_a_scan_bills_each_partition_it_touches(notes: Any) -> None:
     assert answer["ConsumedCapacity"]["CapacityUnits"] == 2
     segment = await notes("Scan", TableName="notes", Segment=3, TotalSegments=4, ReturnConsumedCapacity="TOTAL")
     assert segment["ConsumedCapacity"]["CapacityUnits"] == 0.5
+
+
+async def test_a_binary_prefix_may_end_with_ff(ddb: Any) -> None:
+    await ddb(
+        "CreateTable",
+        TableName="raw",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "B"},
+        ],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    for value in ("AQID", "/wME", "////", "/wA="):
+        await ddb("PutItem", TableName="raw", Item={"pk": {"S": "a"}, "sk": {"B": value}})
+    answer = await ddb(
+        "Query",
+        TableName="raw",
+        KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
+        ExpressionAttributeValues={":p": {"S": "a"}, ":s": {"B": "/w=="}},
+    )
+    assert [item["sk"]["B"] for item in answer["Items"]] == ["/wA=", "/wME", "////"]
+
+
+async def test_legacy_parameters_of_a_query(notes: Any, refused: Any) -> None:
+    await fill(notes, 4)
+    equal = {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}}
+    later = {"sk": {"ComparisonOperator": "GT", "AttributeValueList": [{"S": "001"}]}}
+    small = {"n": {"ComparisonOperator": "LE", "AttributeValueList": [{"N": "2"}]}}
+    query = {"TableName": "notes", "KeyConditions": {**equal, **later}}
+    assert sort_keys(await notes("Query", **query)) == ["002", "003"]
+    assert sort_keys(await notes("Query", **query, QueryFilter=small)) == ["002"]
+    assert (await notes("Query", **query, AttributesToGet=["n"]))["Items"] == [{"n": {"N": "2"}}, {"n": {"N": "3"}}]
+    assert (await notes("Query", **query, ProjectionExpression="n"))["Items"] == [{"n": {"N": "2"}}, {"n": {"N": "3"}}]
+    assert sort_keys(await notes("Scan", TableName="notes", ScanFilter=small)) == ["000", "001", "002"]
+    for more, message in (
+        (
+            {"QueryFilter": small, "ProjectionExpression": "n"},
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            "{QueryFilter} Expression parameters: {ProjectionExpression}",
+        ),
+        (
+            {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}},
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            "{KeyConditions} Expression parameters: {KeyConditionExpression}",
+        ),
+        ({"KeyConditions": {}}, "Conditions can be of length 1 or 2 only"),
+        (
+            {"QueryFilter": later},
+            "QueryFilter can only contain non-primary key attributes: Primary key attribute: sk",
+        ),
+        (
+            {"AttributesToGet": ["n"], "Select": "ALL_ATTRIBUTES"},
+            "Cannot specify the AttributesToGet when choosing to get ALL_ATTRIBUTES",
+        ),
+    ):
+        assert await refused(notes("Query", **{**query, **more})) == ("ValidationException", message)
+
+
+async def test_a_partition_of_one_item_has_no_pages(ddb: Any, refused: Any) -> None:
+    await ddb(
+        "CreateTable",
+        TableName="plain",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    await ddb("PutItem", TableName="plain", Item={"pk": {"S": "a"}})
+    query = {**QUERY, "TableName": "plain", "Limit": 1}
+    assert await ddb("Query", **query) == {"Count": 1, "ScannedCount": 1, "Items": [{"pk": {"S": "a"}}]}
+    assert await refused(ddb("Query", **query, ExclusiveStartKey={"pk": {"S": "a"}})) == (
+        "ValidationException",
+        "The provided exclusive start key is invalid: ExclusiveStartKey: {pk=AttributeValue: {S:a}}",
+    )

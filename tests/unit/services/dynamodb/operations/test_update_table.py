@@ -1,0 +1,363 @@
+"""UpdateTable: indexes that come and go, billing, throughput, and how long things take where they take time."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from cumulet.services.dynamodb import index_filling
+from cumulet.settings import Settings
+from harness import House
+
+INVALID = "One or more parameter values were invalid: "
+HOUR_S = 3600
+
+
+def keys(hash_name: str) -> list[dict[str, str]]:
+    return [{"AttributeName": hash_name, "KeyType": "HASH"}]
+
+
+def definitions(**kinds: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()]
+
+
+def index(name: str, hash_name: str, **more: Any) -> dict[str, Any]:
+    return {"IndexName": name, "KeySchema": keys(hash_name), "Projection": {"ProjectionType": "ALL"}, **more}
+
+
+def table(**changes: Any) -> dict[str, Any]:
+    """Return a CreateTable request; a change of None leaves a member out."""
+    params = {
+        "TableName": "things",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": definitions(pk="S"),
+        "KeySchema": keys("pk"),
+        **changes,
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def units(read: int, write: int) -> dict[str, int]:
+    return {"ReadCapacityUnits": read, "WriteCapacityUnits": write}
+
+
+CREATE = {
+    "AttributeDefinitions": definitions(a="S"),
+    "GlobalSecondaryIndexUpdates": [{"Create": index("by_a", "a")}],
+}
+DELETE = {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by_a"}}]}
+PROVISIONED = {"BillingMode": None, "ProvisionedThroughput": units(5, 5)}
+
+
+async def described(ddb: Any) -> Any:
+    return (await ddb("DescribeTable", TableName="things"))["Table"]
+
+
+async def test_an_index_comes_and_goes(ddb: Any, refused: Any) -> None:
+    await ddb("CreateTable", **table())
+    await ddb("PutItem", TableName="things", Item={"pk": {"S": "1"}, "a": {"S": "x"}})
+    created = (await ddb("UpdateTable", TableName="things", **CREATE))["TableDescription"]
+    assert created["TableStatus"] == "UPDATING"
+    assert created["AttributeDefinitions"] == definitions(pk="S", a="S")
+    assert [(one["IndexStatus"], one["Backfilling"]) for one in created["GlobalSecondaryIndexes"]] == [
+        ("CREATING", False)
+    ]
+    (now,) = (await described(ddb))["GlobalSecondaryIndexes"]
+    assert (now["IndexStatus"], now["ItemCount"], "Backfilling" in now) == ("ACTIVE", 1, False)
+    assert await refused(ddb("PutItem", TableName="things", Item={"pk": {"S": "2"}, "a": {"N": "1"}})) == (
+        "ValidationException",
+        INVALID + "Type mismatch for Index Key a Expected: S Actual: N IndexName: by_a",
+    )
+    deleted = (await ddb("UpdateTable", TableName="things", **DELETE))["TableDescription"]
+    assert "GlobalSecondaryIndexes" not in deleted
+    assert (await described(ddb))["AttributeDefinitions"] == definitions(pk="S")
+    await ddb("PutItem", TableName="things", Item={"pk": {"S": "2"}, "a": {"N": "1"}})
+    assert await refused(ddb("Scan", TableName="things", IndexName="by_a")) == (
+        "ValidationException",
+        "The table does not have the specified index: by_a",
+    )
+    # A new index of the same name has nothing of the old one.
+    await ddb("UpdateTable", TableName="things", **{**CREATE, "AttributeDefinitions": definitions(a="N")})
+    assert (await ddb("Scan", TableName="things", IndexName="by_a"))["Items"] == [{"pk": {"S": "2"}, "a": {"N": "1"}}]
+
+
+@pytest.fixture
+def small_steps() -> Iterator[None]:
+    """Have a filling take two items at a time."""
+    before = index_filling.FILLED_AT_ONCE_MAX
+    index_filling.FILLED_AT_ONCE_MAX = 2
+    yield
+    index_filling.FILLED_AT_ONCE_MAX = before
+
+
+async def test_a_large_table_fills_its_index_in_steps(small_steps: None, refused: Any) -> None:
+    house = House("dynamodb")
+
+    async def ddb(operation: str, **params: Any) -> Any:
+        return msgspec.json.decode(msgspec.json.encode(await house.call("dynamodb", operation, params)))
+
+    await ddb("CreateTable", **table())
+    for number in range(7):
+        await ddb("PutItem", TableName="things", Item={"pk": {"S": str(number)}, "a": {"S": "x"}})
+    await ddb("UpdateTable", TableName="things", **CREATE)
+    (filling,) = (await described(ddb))["GlobalSecondaryIndexes"]
+    assert (filling["IndexStatus"], filling["Backfilling"]) == ("CREATING", True)
+    assert await refused(ddb("Scan", TableName="things", IndexName="by_a")) == (
+        "ValidationException",
+        "Cannot read from backfilling global secondary index: by_a",
+    )
+    assert (await refused(ddb("DeleteTable", TableName="things")))[0] == "ResourceInUseException"
+    assert (await refused(ddb("UpdateTable", TableName="things", **DELETE)))[0] == "LimitExceededException"
+    # Meanwhile items change: some before the filling gets to them, some after.
+    for number in range(7):
+        await ddb(
+            "UpdateItem",
+            TableName="things",
+            Key={"pk": {"S": str(number)}},
+            UpdateExpression="SET a = :a" if number % 2 else "REMOVE a",
+            **({"ExpressionAttributeValues": {":a": {"S": "y"}}} if number % 2 else {}),
+        )
+    await index_filling.fill_indexes(house.store, house.store.write)
+    (filled,) = (await described(ddb))["GlobalSecondaryIndexes"]
+    assert filled["IndexStatus"] == "ACTIVE"
+    left = await ddb("Scan", TableName="things", IndexName="by_a")
+    assert sorted(item["pk"]["S"] for item in left["Items"]) == ["1", "3", "5"]
+    assert {item["a"]["S"] for item in left["Items"]} == {"y"}
+
+
+async def test_states_last_as_long_as_they_are_set_to(refused: Any) -> None:
+    house = House("dynamodb", settings=Settings(dynamodb_delay_ms=1000))
+
+    async def ddb(operation: str, **params: Any) -> Any:
+        return msgspec.json.decode(msgspec.json.encode(await house.call("dynamodb", operation, params)))
+
+    async def status() -> tuple[str, list[str]]:
+        now = await described(ddb)
+        return now["TableStatus"], [one["IndexStatus"] for one in now.get("GlobalSecondaryIndexes", ())]
+
+    item = {"TableName": "things", "Item": {"pk": {"S": "1"}, "a": {"S": "x"}}}
+    await ddb("CreateTable", **table())
+    assert await status() == ("CREATING", [])
+    assert await refused(ddb("PutItem", **item)) == ("ResourceNotFoundException", "Requested resource not found")
+    assert await refused(ddb("DeleteTable", TableName="things")) == (
+        "ResourceInUseException",
+        "Attempt to change a resource which is still in use: Table is being created: things",
+    )
+    house.clock.advance(1)
+    assert await status() == ("ACTIVE", [])
+    await ddb("PutItem", **item)
+    await ddb("UpdateTable", TableName="things", **CREATE)
+    assert await status() == ("UPDATING", ["CREATING"])
+    assert (await refused(ddb("UpdateTable", TableName="things", **DELETE)))[0] == "ResourceInUseException"
+    house.clock.advance(1)
+    assert await status() == ("ACTIVE", ["ACTIVE"])
+    await ddb("UpdateTable", TableName="things", **DELETE)
+    assert await status() == ("UPDATING", ["DELETING"])
+    house.clock.advance(1)
+    assert await status() == ("ACTIVE", [])
+    await ddb("UpdateTable", TableName="things", **CREATE)
+    house.clock.advance(1)
+    assert await status() == ("ACTIVE", ["ACTIVE"])
+    await ddb("DeleteTable", TableName="things")
+    assert await status() == ("DELETING", ["ACTIVE"])
+    assert await refused(ddb("PutItem", **item)) == ("ResourceNotFoundException", "Requested resource not found")
+    assert (await refused(ddb("CreateTable", **table())))[0] == "ResourceInUseException"
+    house.clock.advance(1)
+    assert (await refused(ddb("DescribeTable", TableName="things")))[0] == "ResourceNotFoundException"
+    assert await ddb("ListTables") == {"TableNames": []}
+    await ddb("CreateTable", **table())
+    house.clock.advance(1)
+    assert (await ddb("Scan", TableName="things"))["Count"] == 0
+
+
+LIMIT = (
+    "LimitExceededException",
+    "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {},
+            (
+                "ValidationException",
+                "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates "
+                "or SSESpecification or ReplicaUpdates is required",
+            ),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{}]},
+            (
+                "ValidationException",
+                INVALID
+                + "A GlobalSecondaryIndexUpdate must have exactly one of Create, Update and Delete, found: none",
+            ),
+        ),
+        ({**CREATE, "GlobalSecondaryIndexUpdates": [CREATE["GlobalSecondaryIndexUpdates"][0]] * 2}, LIMIT),
+        (
+            {
+                "AttributeDefinitions": definitions(b="S"),
+                "GlobalSecondaryIndexUpdates": [{"Create": index("here", "b")}],
+            },
+            ("ValidationException", "Attempting to create an index which already exists"),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{"Create": index("by_a", "a")}]},
+            (
+                "ValidationException",
+                INVALID + "Some index key attributes are not defined in AttributeDefinitions. Keys: [a], "
+                "AttributeDefinitions: []",
+            ),
+        ),
+        (
+            {
+                "AttributeDefinitions": definitions(pk="N"),
+                "GlobalSecondaryIndexUpdates": [{"Create": index("new", "pk")}],
+            },
+            (
+                "ValidationException",
+                INVALID + "Attributes cannot be redefined. Please check that your attribute has the same type as "
+                "previously defined. Existing schema: Schema:[SchemaElement: key{pk:S:HASH}] "
+                "New schema: Schema:[SchemaElement: key{pk:N:HASH}]",
+            ),
+        ),
+        (
+            {
+                **CREATE,
+                "GlobalSecondaryIndexUpdates": [{"Create": index("by_a", "a", ProvisionedThroughput=units(1, 1))}],
+            },
+            (
+                "ValidationException",
+                INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: by_a when "
+                "BillingMode is PAY_PER_REQUEST",
+            ),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "none"}}]},
+            ("ResourceNotFoundException", "Requested resource not found"),
+        ),
+        (
+            {"BillingMode": "PROVISIONED", "ProvisionedThroughput": units(1, 1)},
+            (
+                "ValidationException",
+                INVALID + "Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: here",
+            ),
+        ),
+        (
+            {"WarmThroughput": {"ReadUnitsPerSecond": 1}},
+            (
+                "ValidationException",
+                INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for table is lower than current "
+                "WarmThroughput, decreasing WarmThroughput is not supported",
+            ),
+        ),
+    ],
+)
+async def test_what_is_refused(ddb: Any, refused: Any, changes: dict[str, Any], expected: Any) -> None:
+    here = index("here", "h")
+    await ddb("CreateTable", **table(AttributeDefinitions=definitions(pk="S", h="S"), GlobalSecondaryIndexes=[here]))
+    before = await described(ddb)
+    assert await refused(ddb("UpdateTable", TableName="things", **changes)) == expected
+    assert await described(ddb) == before
+
+
+async def test_an_index_has_throughput_of_its_own(ddb: Any, refused: Any) -> None:
+    here = index("here", "h", ProvisionedThroughput=units(3, 2))
+    changes = {"AttributeDefinitions": definitions(pk="S", h="S"), "GlobalSecondaryIndexes": [here]}
+    await ddb("CreateTable", **table(**changes, **PROVISIONED))
+    same = {"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "here", "ProvisionedThroughput": units(3, 2)}}]}
+    code, message = await refused(ddb("UpdateTable", TableName="things", **same))
+    assert (code, message[:66]) == (
+        "ValidationException",
+        "The provisioned throughput for the index here will not change. The",
+    )
+    more = {"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "here", "ProvisionedThroughput": units(9, 1)}}]}
+    updated = (await ddb("UpdateTable", TableName="things", **more))["TableDescription"]["GlobalSecondaryIndexes"][0]
+    assert updated["IndexStatus"] == "UPDATING"
+    now = (await described(ddb))["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]
+    assert (now["ReadCapacityUnits"], now["WriteCapacityUnits"], now["NumberOfDecreasesToday"]) == (9, 1, 1)
+    await ddb("UpdateTable", TableName="things", BillingMode="PAY_PER_REQUEST")
+    now = (await described(ddb))["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]
+    assert (now["ReadCapacityUnits"], now["WriteCapacityUnits"]) == (0, 0)
+    await ddb("UpdateTable", TableName="things", BillingMode="PROVISIONED", ProvisionedThroughput=units(1, 1), **same)
+    now = (await described(ddb))["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]
+    assert now["ReadCapacityUnits"] == 3
+
+
+async def test_throughput_is_lowered_four_times_a_day_and_then_hourly(refused: Any) -> None:
+    house = House("dynamodb")
+
+    async def lower(read: int) -> Any:
+        params = {"TableName": "things", "ProvisionedThroughput": units(read, 5)}
+        return await house.call("dynamodb", "UpdateTable", params)
+
+    await house.call("dynamodb", "CreateTable", table(BillingMode=None, ProvisionedThroughput=units(50, 5)))
+    for read in (40, 30, 20, 15):
+        await lower(read)
+    code, message = await refused(lower(14))
+    assert code == "LimitExceededException"
+    assert message == (
+        "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the "
+        "first 4 decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 "
+        "seconds. Number of decreases today: 4. Last decrease at Thursday, October 9, 2025 at 8:53:20 AM Coordinated "
+        "Universal Time. Next decrease can be made at Thursday, October 9, 2025 at 9:53:20 AM Coordinated Universal "
+        "Time"
+    )
+    await lower(100)
+    house.clock.advance(HOUR_S)
+    await lower(90)
+    assert (await refused(lower(80)))[0] == "LimitExceededException"
+
+
+async def test_billing_becomes_on_demand_four_times_a_day(refused: Any) -> None:
+    house = House("dynamodb")
+
+    async def switch(**changes: Any) -> Any:
+        return await house.call("dynamodb", "UpdateTable", {"TableName": "things", **changes})
+
+    await house.call("dynamodb", "CreateTable", table(**PROVISIONED))
+    for _ in range(4):
+        await switch(BillingMode="PAY_PER_REQUEST")
+        await switch(BillingMode="PROVISIONED", ProvisionedThroughput=units(1, 1))
+    code, message = await refused(switch(BillingMode="PAY_PER_REQUEST"))
+    assert (code, "4 times in 1 day(s)" in message) == ("LimitExceededException", True)
+    house.clock.advance(24 * HOUR_S)
+    await switch(BillingMode="PAY_PER_REQUEST")
+
+
+async def test_limits_and_warmth_of_an_on_demand_table(ddb: Any, refused: Any) -> None:
+    limits = {"MaxReadRequestUnits": 10, "MaxWriteRequestUnits": 20}
+    await ddb("CreateTable", **table(OnDemandThroughput=limits, WarmThroughput={"WriteUnitsPerSecond": 9000}))
+    now = await described(ddb)
+    assert now["OnDemandThroughput"] == limits
+    assert now["WarmThroughput"] == {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 9000, "Status": "ACTIVE"}
+    await ddb("UpdateTable", TableName="things", OnDemandThroughput={"MaxReadRequestUnits": -1})
+    assert (await described(ddb))["OnDemandThroughput"] == {"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": 20}
+    assert (await refused(ddb("UpdateTable", TableName="things", OnDemandThroughput={"MaxReadRequestUnits": 0})))[
+        0
+    ] == "ValidationException"
+    refusal = await refused(ddb("CreateTable", **table(**{**PROVISIONED, "OnDemandThroughput": limits})))
+    assert refusal[0] == "ValidationException"
+
+
+async def test_encryption_is_described(ddb: Any) -> None:
+    await ddb("CreateTable", **table(SSESpecification={"Enabled": True, "SSEType": "KMS"}))
+    encryption = (await described(ddb))["SSEDescription"]
+    assert (encryption["Status"], encryption["SSEType"]) == ("ENABLED", "KMS")
+    assert encryption["KMSMasterKeyArn"].startswith("arn:aws:kms:us-east-1:000000000000:key/")
+    arn = "arn:aws:kms:us-east-1:000000000000:key/mine"
+    await ddb("UpdateTable", TableName="things", SSESpecification={"Enabled": True, "KMSMasterKeyId": arn})
+    assert (await described(ddb))["SSEDescription"]["KMSMasterKeyArn"] == arn
+    await ddb("UpdateTable", TableName="things", SSESpecification={"Enabled": False})
+    assert "SSEDescription" not in await described(ddb)
+
+
+async def test_many_writers_and_a_new_index(ddb: Any) -> None:
+    await ddb("CreateTable", **table())
+    puts = [ddb("PutItem", TableName="things", Item={"pk": {"S": str(n)}, "a": {"S": "x"}}) for n in range(20)]
+    await asyncio.gather(*puts[:10], ddb("UpdateTable", TableName="things", **CREATE), *puts[10:])
+    assert (await ddb("Scan", TableName="things", IndexName="by_a"))["Count"] == 20

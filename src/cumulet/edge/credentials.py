@@ -36,10 +36,10 @@ async def find_principal(
         if service.protocol == "rest-xml":
             return Principal.anonymous()  # S3 has public buckets: the policy decides
         raise sigv4.missing_authentication(request)
+    # AWS judges a signature's age before anything else that it claims.
+    sigv4.check_fresh(claim, ground.clock.outside_ms())
     if not _is_region(claim.region):
         raise ServiceError(_signature_code(service), "Credential should be scoped to a valid region.", status=403)
-    # AWS judges a signature's age before it looks for the key.
-    sigv4.check_fresh(claim, ground.clock.outside_ms())
     key_id = claim.access_key_id
     settings = ground.settings
     # A request can name an empty key id, and a server that has no root key holds an empty one: they are not the same.

@@ -12,6 +12,9 @@ from cumulet.wire.json_values import compile_decoder, compile_encoder
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import OperationModel, ServiceModel
 
+_SERVER = ("server", "Server")
+"""What DynamoDB says of itself."""
+
 
 def compile_parser(operation: OperationModel) -> Callable[[Request, Mapping[str, str]], dict[str, Any]]:
     """Return a function from a request and its path labels to params."""
@@ -43,5 +46,5 @@ def respond(service: ServiceModel, status: int, body: bytes, request_id: str) ->
     content_type = ("content-type", f"application/x-amz-json-{service.json_version}")
     if service.raw_values:
         checksum = ("x-amz-crc32", str(zlib.crc32(body)))
-        return Response(status, (("x-amzn-requestid", request_id), content_type, checksum), body)
+        return Response(status, (_SERVER, ("x-amzn-requestid", request_id), content_type, checksum), body)
     return Response(status, (("x-amzn-requestid", request_id), content_type), body)

@@ -16,6 +16,7 @@ from cumulet.services.kit import (
     Authorizer,
     Call,
     ConditionValues,
+    Demand,
     Operation,
     Output,
     Params,
@@ -125,13 +126,13 @@ class Dispatcher:
         def decide(tx: ReadTx) -> str | None:
             policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
             if operation.demands is not None:
-                for demand in operation.demands(tx, call, params):
-                    if (denial := self._authorizer.denial(tx, call, *demand, policy)) is not None:
-                        return denial
-                return None
-            conditions = operation.condition_values(tx, call, params)
-            for resource in operation.resources(tx, call, params):
-                if (denial := self._authorizer.denial(tx, call, action, resource, conditions, policy)) is not None:
+                demands = operation.demands(tx, call, params)
+            else:
+                conditions = operation.condition_values(tx, call, params)
+                demands = [Demand(action, arn, conditions) for arn in operation.resources(tx, call, params)]
+            for demand in demands:
+                own = policy if service.policy_of is None else service.policy_of(tx, call, demand.resource)
+                if (denial := self._authorizer.denial(tx, call, *demand, own)) is not None:
                     return denial
             return None
 

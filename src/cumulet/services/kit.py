@@ -247,6 +247,9 @@ class Service:
     is_global: bool = False
     """Its records lie in the account's global scope, whatever region the request names (IAM)."""
     plane: Any = None
+    policy_of: Callable[[ReadTx, Call, str], str | None] | None = None
+    """Returns the policy (JSON) of the resource with this ARN, where any of the service's resources can have one. It is
+    not asked for the account's own root, so that a request of the root costs nothing more."""
 
     def action_of(self, operation: Operation) -> str:
         """Return the IAM action of an operation."""

@@ -33,6 +33,7 @@ def build(ground: Ground) -> Service:
         update_item,
         update_table,
     )
+    from cumulet.services.dynamodb.resource_policies import policy_of
     from cumulet.services.dynamodb.sweeps import SweepingPlane
 
     operations = collect(
@@ -62,7 +63,13 @@ def build(ground: Ground) -> Service:
         update_table,
     )
     return Service(
-        "dynamodb", operations, "dynamodb", denied_status=400, unavailable=_UNAVAILABLE, plane=SweepingPlane(ground)
+        "dynamodb",
+        operations,
+        "dynamodb",
+        denied_status=400,
+        unavailable=_UNAVAILABLE,
+        plane=SweepingPlane(ground),
+        policy_of=policy_of,
     )
 
 
@@ -70,6 +77,7 @@ def build_streams(ground: Ground) -> Service:
     """Return the service that reads streams: an API of its own, with DynamoDB's IAM actions."""
     from cumulet.services.dynamodb.operations import streams
     from cumulet.services.dynamodb.plane import DynamoDbPlane
+    from cumulet.services.dynamodb.resource_policies import policy_of
 
     return Service(
         "dynamodbstreams",
@@ -78,4 +86,5 @@ def build_streams(ground: Ground) -> Service:
         denied_status=400,
         unavailable=_UNAVAILABLE,
         plane=DynamoDbPlane(ground),
+        policy_of=policy_of,
     )

@@ -1,7 +1,10 @@
-"""Resource policies of tables and streams: their records, their revisions, and what the dispatcher asks of them.
+"""Resource policies of tables and streams: their records, their revisions, and where the dispatcher finds them.
 
-A table's record tells whether the table has a policy, so that a request to one without looks no further.
+The dispatcher asks `policy_of` for each resource that a request touches. A table's record tells whether the table has a
+policy, so that a request to one without looks no further.
 """
+
+import re
 
 import msgspec
 
@@ -11,13 +14,16 @@ from cumulet.policy.evaluate import Policy, Request, evaluate
 from cumulet.policy.principals import Caller
 from cumulet.services.dynamodb.core.limits import RESOURCE_POLICY_BYTES_MAX
 from cumulet.services.dynamodb.core.values import invalid
-from cumulet.services.dynamodb.streams import STREAMS, name_of_stream
-from cumulet.services.dynamodb.tables import Table, find_table, name_of
-from cumulet.services.kit import Call, Params
+from cumulet.services.dynamodb.streams import STREAMS
+from cumulet.services.dynamodb.tables import Table, find_table
+from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import DDB_RESOURCE_POLICY
 from cumulet.store.records import Records
 
+_RESOURCE_ARN = re.compile(
+    r"arn:aws[a-z-]*:dynamodb:([a-z0-9-]+):([0-9]{12}):table/([a-zA-Z0-9_.-]+)(?:/stream/([0-9TZ:.-]+)|/index/.*)?"
+).fullmatch
 _OWN_POLICY_ACTIONS = ("GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy")
 
 
@@ -31,25 +37,19 @@ class ResourcePolicy(msgspec.Struct, frozen=True):
 POLICIES = Records(DDB_RESOURCE_POLICY, ResourcePolicy)
 
 
-def table_policy(tx: ReadTx, call: Call, params: Params) -> str | None:
-    """Return the policy of the table that a request names, or None."""
-    try:
-        table = find_table(tx, call, name_of(call, params["TableName"]))
-    except ServiceError:
-        return None  # the operation refuses it in AWS's words
-    if table is None or not table.record.policy_revision:
+def policy_of(tx: ReadTx, call: Call, arn: str) -> str | None:
+    """Return the policy of the table, index or stream that an ARN names, or None. An index has its table's."""
+    match = _RESOURCE_ARN(arn)
+    if match is None or match.group(1, 2) != (call.scope.region, call.scope.account):
         return None
-    found = POLICIES.find(tx, call.scope, table.record.table_id)
-    return None if found is None else found.text
-
-
-def stream_policy(tx: ReadTx, call: Call, arn: str) -> str | None:
-    """Return the policy of a stream, or None."""
-    try:
-        stream = STREAMS.find(tx, call.scope, *name_of_stream(call, arn))
-    except ServiceError:
-        return None
-    found = None if stream is None else POLICIES.find(tx, call.scope, stream.id)
+    table_name, label = match.group(3, 4)
+    if label is not None:
+        stream = STREAMS.find(tx, call.scope, table_name, label)
+        subject = None if stream is None else stream.id
+    else:
+        table = find_table(tx, call, table_name)
+        subject = None if table is None or not table.record.policy_revision else table.record.table_id
+    found = None if subject is None else POLICIES.find(tx, call.scope, subject)
     return None if found is None else found.text
 
 

@@ -9,8 +9,6 @@ from cumulet.services.dynamodb.resource_policies import (
     check_keeps_access,
     check_policy,
     next_revision,
-    stream_policy,
-    table_policy,
     with_policy,
 )
 from cumulet.services.dynamodb.streams import STREAMS, name_of_stream
@@ -28,17 +26,11 @@ def given_arn(call: Call, params: Params) -> str:
     return arn
 
 
-def given_policy(tx: ReadTx, call: Call, params: Params) -> str | None:
-    """Return the policy that the resource has, which itself tells who may change it."""
-    arn = params["ResourceArn"]
-    return stream_policy(tx, call, arn) if "/stream/" in arn else table_policy(tx, call, {"TableName": arn})
-
-
 @operation(
     "PutResourcePolicy",
     resource=given_arn,
-    resource_policy=given_policy,
     params="ResourceArn Policy ExpectedRevisionId ConfirmRemoveSelfResourceAccess",
+    missing="the account's own root is not narrowed, and other accounts are let in to nothing",
 )
 def put_resource_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Give a table or a stream a policy. The one that it has already keeps its revision."""
@@ -61,7 +53,7 @@ def put_resource_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {"RevisionId": policy.revision}
 
 
-@operation("GetResourcePolicy", resource=given_arn, resource_policy=given_policy, params="ResourceArn")
+@operation("GetResourcePolicy", resource=given_arn, params="ResourceArn")
 def get_resource_policy(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return the policy of a table or a stream."""
     arn = params["ResourceArn"]
@@ -71,9 +63,7 @@ def get_resource_policy(call: Call, tx: ReadTx, params: Params) -> Output:
     return {"Policy": policy.text, "RevisionId": policy.revision}
 
 
-@operation(
-    "DeleteResourcePolicy", resource=given_arn, resource_policy=given_policy, params="ResourceArn ExpectedRevisionId"
-)
+@operation("DeleteResourcePolicy", resource=given_arn, params="ResourceArn ExpectedRevisionId")
 def delete_resource_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take a table's or a stream's policy away; where there is none, nothing happens."""
     arn = params["ResourceArn"]

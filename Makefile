@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench crash clean
+.PHONY: help setup demo test postgres check format docs bench crash clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,17 @@ node_modules/.ready: package.json package-lock.json
 demo: setup ## Run the notes application: deploy it, use it, show what happened (KEEP=1 leaves it running)
 	@$(BIN)/python examples/notes/demo.py $(if $(KEEP),--keep)
 
-test: setup node_modules/.ready ## Run every test
+# The tests start a server of their own from these programs; what a system runs already is left alone.
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing PostgreSQL for the tests ..."; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+	  else \
+	    echo "The tests start a PostgreSQL of their own, and its programs are missing: on Debian, apt install postgresql"; exit 1; \
+	  fi; }
+
+test: setup node_modules/.ready postgres ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: setup ## Check style, types and the arrows of imports
@@ -49,7 +59,7 @@ docs: setup ## Write the generated documents anew
 bench: setup ## Measure, as ratios in one run
 	@$(BIN)/python benchmarks/run.py
 
-crash: setup ## Kill processes, nodes and the database under load, two hundred times (takes a quarter of an hour)
+crash: setup postgres ## Kill processes, nodes and the database under load, two hundred times (takes a quarter of an hour)
 	@CUMULET_CRASH_ROUNDS=200 $(BIN)/python -m pytest -q tests/crash
 
 clean: ## Remove what was set up or built

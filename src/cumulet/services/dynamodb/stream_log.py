@@ -172,8 +172,10 @@ def last_number(tx: ReadTx, scope: Scope, stream: Stream, shard: int) -> int:
 
 def first_number(tx: ReadTx, scope: Scope, stream: Stream, shard: int, since_ms: int, last: int) -> int:
     """Return the first record at or after a time that is still there; `last` + 1 if there is none."""
-    low = next((number for number, _ in _scan(tx, scope, stream, shard, 1, 1)), last + 1)
-    high = last + 1
+    low, high = last + 1, last + 1
+    for low, oldest in _scan(tx, scope, stream, shard, 1, 1):
+        if oldest.at_ms >= since_ms:
+            return low
     while low < high:
         middle = (low + high) // 2
         found = RECORDS.find(tx, scope, stream.id, shard, middle)

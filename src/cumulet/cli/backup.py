@@ -31,11 +31,14 @@ from cumulet.store.transfer import blocks_in, check_version, fill, require_copya
 
 
 def find_place(data_dir: Path | None, store: str | None) -> Place:
-    """Return where `cumulet up` would find its store. Raises CliError for settings that it would refuse."""
+    """Return where the store is that the flags mean, or else the environment. Raises CliError for bad settings."""
     try:
         settings = make_settings(data_dir=data_dir, store=store)
     except SettingsError as error:
         raise CliError(str(error)) from error
+    if data_dir is not None and store is None:
+        # Also where the environment names a database: what somebody typed is meant.
+        return settings.data_dir
     return settings.store or settings.data_dir
 
 
@@ -149,11 +152,12 @@ class _Bars:
 
     def through(self, what: str, blocks: Iterable[Block], bytes_total: int | None) -> Iterator[Block]:
         """Yield the blocks and show how far that is."""
-        task = self._progress.add_task(what, total=bytes_total)
+        task, done = self._progress.add_task(what, total=bytes_total), 0
         for block in blocks:
             yield block
-            self._progress.advance(task, sum(len(key) + len(value) for key, value in block))
-        self._progress.update(task, total=1, completed=1)  # what was expected was a guess
+            done += sum(len(key) + len(value) for key, value in block)
+            self._progress.update(task, completed=done)
+        self._progress.update(task, total=done)  # what was expected was a guess
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cumulet.app import open_app
-from cumulet.cli.backup import make_backup, migrate, restore_backup
+from cumulet.cli.backup import find_place, make_backup, migrate, restore_backup
 from cumulet.cli.console import CliError
 from cumulet.scope import SYSTEM, Scope
 from cumulet.settings import Settings
@@ -52,6 +52,36 @@ def content(folder: Path) -> dict[bytes, bytes]:
         found = dict(connection.execute("SELECT k, v FROM kv"))
     connection.close()
     return found
+
+
+URL, OTHER_URL = "postgresql://one/cumulet", "postgresql://other/cumulet"
+
+
+@pytest.mark.parametrize(
+    ("data_dir", "store", "environ", "place"),
+    [
+        (None, None, {}, Path(".cumulet")),
+        (None, None, {"CUMULET_DATA_DIR": "/data"}, Path("/data")),
+        (None, None, {"CUMULET_DATA_DIR": "/data", "CUMULET_STORE": URL}, URL),
+        (None, OTHER_URL, {"CUMULET_STORE": URL}, OTHER_URL),
+        (Path("/mine"), None, {"CUMULET_STORE": URL}, Path("/mine")),
+        (Path("/mine"), OTHER_URL, {}, OTHER_URL),
+    ],
+    ids=["nothing", "a folder's variable", "both variables", "a URL", "a folder", "both, as for a node"],
+)
+def test_what_was_typed_counts_before_the_environment(
+    data_dir: Path | None, store: str | None, environ: dict[str, str], place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CUMULET_DATA_DIR", "CUMULET_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert find_place(data_dir, store) == place
+
+
+def test_a_store_that_is_no_url_is_refused() -> None:
+    with pytest.raises(CliError, match=r"a store is a URL that begins with postgresql://"):
+        find_place(None, "mysql://one/cumulet")
 
 
 @pytest.fixture

@@ -113,6 +113,9 @@ class Workers:
                 await self.perform(lease, partial(self._go_round, loop))
             except LeaseLost:
                 _log.info("another node may do this work now", extra={"lease": loop.name})
+            except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
+                _log.exception("background work ended, and begins anew", extra={"loop": loop.name})
+                await self._clock.sleep_outside(BACK_OFF_S)
 
     async def _win(self, name: str) -> Lease | None:
         """Return the lease once it is ours; None when the server stops."""
@@ -120,21 +123,18 @@ class Workers:
         try:
             while not self._stopping.is_set():
                 freed.clear()
-                if (lease := await self._try_take(name)) is not None:
-                    return lease
-                await freed.wait()
+                try:
+                    # Who cannot reach the store need not ask; the next look wakes it when it can.
+                    if self._node.is_current() and (lease := await self.take(name)) is not None:
+                        return lease
+                except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
+                    _log.warning("a lease could not be asked for", exc_info=True, extra={"lease": name})
+                    await first_of(self._stopping.wait(), self._clock.sleep_outside(BACK_OFF_S))
+                else:
+                    await freed.wait()
             return None
         finally:
             del self._awaited[name]
-
-    async def _try_take(self, name: str) -> Lease | None:
-        try:
-            return await self.take(name)
-        except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
-            _log.warning("a lease could not be asked for", exc_info=True, extra={"lease": name})
-            await self._clock.sleep_outside(BACK_OFF_S)
-            self._look_now.set()
-            return None
 
     async def _go_round(self, loop: Loop, lease: Lease) -> None:
         woken, failures = asyncio.Event(), 0
@@ -226,7 +226,8 @@ class Workers:
         while True:
             self._look_now.clear()
             try:
-                await self._look()
+                if self._node.is_current():
+                    await self._look()
             except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
                 _log.warning("the leases could not be looked through", exc_info=True)
             await first_of(self._look_now.wait(), self._clock.sleep_outside(LOOK_S))

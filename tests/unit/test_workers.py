@@ -252,6 +252,20 @@ async def test_a_lease_that_nobody_adopted_is_given_back(cluster: Cluster) -> No
     assert await b.workers.take("piece") is not None
 
 
+async def test_a_node_alone_whose_store_refuses_it_asks_again() -> None:
+    machine = Machine(MemoryStore(), "a")
+    machine.store.is_shared = False
+    await machine.start()
+    machine.store.is_cut = True
+    machine.run()
+    await settle()
+    machine.store.is_cut = False
+    machine.clock.advance(1)
+    await settle()
+    assert machine.rounds == 1
+    await machine.stop()
+
+
 async def test_a_node_alone_writes_nothing_while_idle() -> None:
     store = MemoryStore()
     clock = ManualClock()

@@ -44,7 +44,7 @@ def find_place(data_dir: Path | None, store: str | None) -> Place:
 
 def make_backup(file: Path, place: Place) -> None:
     """Write a copy of the store to `file`, which appears there when it is complete and has been read again."""
-    with _in_words(), _bars() as bars:
+    with _in_words(file), _bars() as bars:
         _require_no_other_file(file)
         with open_snapshot(place) as snapshot, _new_file(file) as (written, path):
             require_copyable(snapshot)
@@ -65,15 +65,12 @@ def make_backup(file: Path, place: Place) -> None:
 
 def restore_backup(file: Path, place: Place) -> None:
     """Fill an empty store from a backup, which is read through first: what is damaged leaves no trace."""
-    with _in_words(), _bars() as bars, file.open("rb") as opened:
-        try:
-            check_version(read_header(opened).store_version, str(file))
-            totals = tally(bars.through("Checking the backup", read_blocks(opened), None))
-            opened.seek(0)
-            read_header(opened)
-            asyncio.run(_fill(place, bars.through("Restoring", read_blocks(opened), totals.bytes), bars))
-        except BackupUnreadable as error:
-            raise CliError(f"{file} {error}") from error
+    with _in_words(file), _bars() as bars, file.open("rb") as opened:
+        check_version(read_header(opened).store_version, str(file))
+        totals = tally(bars.through("Checking the backup", read_blocks(opened), None))
+        opened.seek(0)
+        read_header(opened)
+        asyncio.run(_fill(place, bars.through("Restoring", read_blocks(opened), totals.bytes), bars))
     out.print(f"Restored {_words(totals)} to {where(place)}; they were read back and are the same.", markup=False)
     out.print(f"Start it with: cumulet up {_flag(place)}", markup=False)
 
@@ -169,10 +166,12 @@ def _bars() -> Iterator[_Bars]:
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
-    """Turn what a person can mend into words for that person."""
+def _in_words(file: Path | None = None) -> Iterator[None]:
+    """Turn what a person can mend into words for that person. `file` is the backup that is read or written."""
     try:
         yield
+    except BackupUnreadable as error:
+        raise CliError(f"{file} {error}") from error
     except StoreError as error:
         raise CliError(str(error)) from error
     except OSError as error:

@@ -147,6 +147,16 @@ def test_a_backup_that_fails_leaves_what_was_there(source: Path, tmp_path: Path)
     assert list((tmp_path / "to").iterdir()) == [file]
 
 
+def test_a_backup_that_cannot_be_read_again_is_none(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cumulet.cli.backup.tally", lambda blocks: None)
+    (tmp_path / "to").mkdir()
+    with pytest.raises(CliError, match=r"b\.dump does not hold what was written to it$"):
+        make_backup(tmp_path / "to" / "b.dump", source)
+    assert list((tmp_path / "to").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_backup_beside_a_writer_is_one_moment(tmp_path: Path) -> None:
     """Each transaction writes its number at both ends of the keyspace; a copy that mixes moments would differ."""

@@ -3,9 +3,15 @@
 import http.client
 import io
 import json
+import os
+import signal
+import time
 import zipfile
 from collections.abc import Iterator
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +32,7 @@ TRUST = json.dumps(
     }
 )
 TELL = "import os\ndef handler(event, context):\n    return {'statusCode': 200, 'body': os.environ.get('SAYS', '-')}\n"
-ROUNDS = 4
+ROUNDS = 3
 
 
 class _Body(io.BytesIO):
@@ -40,6 +46,7 @@ class Node:
     def __init__(self, server: Server, connection: http.client.HTTPConnection) -> None:
         self.server = server
         self.connection = connection
+        self.pid = 0
         self.client = cache(self._make_client)
 
     def send(self, method: str, path: str, body: Any = None, headers: Any = None) -> tuple[int, Any, bytes]:
@@ -65,23 +72,31 @@ class Node:
         return client
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
-    """Both processes of a server."""
-    server = start_server(tmp_path_factory.mktemp("two") / "data", "--workers", "2")
+@contextmanager
+def two_processes(folder: Path) -> Iterator[tuple[Node, Node]]:
+    """Yield both processes of a server."""
+    server = start_server(folder / "data", "--workers", "2")
     nodes: dict[int, Node] = {}
     spare = []
     try:
         while len(nodes) < 2:
             node = Node(server, http.client.HTTPConnection("localhost", server.port, timeout=30))
             spare.append(node)
-            nodes.setdefault(json.loads(node.send("GET", "/_cumulet/health")[2])["pid"], node)
+            node.pid = json.loads(node.send("GET", "/_cumulet/health")[2])["pid"]
+            nodes.setdefault(node.pid, node)
         one, other = nodes.values()
         yield one, other
     finally:
         for node in spare:
             node.connection.close()
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
+    """Both processes of a server that the tests share."""
+    with two_processes(tmp_path_factory.mktemp("two")) as both:
+        yield both
 
 
 def code_of(says: str | None = None) -> bytes:
@@ -214,3 +229,25 @@ def test_the_status_names_both(pair: tuple[Node, Node]) -> None:
     assert len(names[0]) == 2
     assert [sum(node["answers_this"] for node in status["nodes"]) for status in told] == [1, 1]
     assert told[0]["leases"] == told[1]["leases"]
+
+
+def test_a_stack_whose_process_is_killed_comes_to_rest_within_seconds(tmp_path: Path) -> None:
+    resources = {f"Group{n}": {"Type": "AWS::Logs::LogGroup", "Properties": {}} for n in range(200)}
+    with two_processes(tmp_path) as (one, other):
+        stacks = other.client("cloudformation")
+        begin = partial(one.client("cloudformation").create_stack, StackName="cut")
+        template = json.dumps({"Resources": resources})
+        with ThreadPoolExecutor(1) as background:
+            begun = background.submit(begin, TemplateBody=template)
+            while not stacks.describe_stacks()["Stacks"]:
+                assert not begun.done()
+            os.kill(one.pid, signal.SIGKILL)
+            killed_s = time.monotonic()
+            assert begun.exception(30) is not None
+        status = "CREATE_IN_PROGRESS"
+        while status.endswith("IN_PROGRESS"):
+            assert time.monotonic() < killed_s + 20
+            time.sleep(0.05)
+            status = stacks.describe_stacks(StackName="cut")["Stacks"][0]["StackStatus"]
+        assert status == "ROLLBACK_COMPLETE"
+        assert other.client("logs").describe_log_groups()["logGroups"] == []

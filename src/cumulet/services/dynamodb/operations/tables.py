@@ -24,6 +24,7 @@ from cumulet.services.dynamodb.encryption import key_arn_of
 from cumulet.services.dynamodb.operations.tags import read_tags
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.provisioning import limit_on_demand, provision, warm
+from cumulet.services.dynamodb.resource_policies import ResourcePolicy, check_policy, next_revision, with_policy
 from cumulet.services.dynamodb.streams import read_specification, with_stream, without_stream
 from cumulet.services.dynamodb.tables import (
     TABLES,
@@ -47,7 +48,7 @@ from cumulet.store.api import ReadTx, WriteTx
     resource=table_arn,
     params="TableName AttributeDefinitions KeySchema LocalSecondaryIndexes GlobalSecondaryIndexes BillingMode "
     "ProvisionedThroughput StreamSpecification SSESpecification Tags TableClass DeletionProtectionEnabled "
-    "WarmThroughput OnDemandThroughput",
+    "ResourcePolicy WarmThroughput OnDemandThroughput",
 )
 async def create_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
     """Make an empty table. It can be used at once, though the answer says CREATING as AWS's does."""
@@ -61,7 +62,12 @@ async def create_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
         collection_bytes_max=settings.dynamodb_item_collection_bytes_max,
     )
     view = read_specification(params.get("StreamSpecification"))
-    return await plane.ground.store.write(lambda tx: _create(call, tx, record, view))
+    if (policy := params.get("ResourcePolicy")) is not None:
+        check_policy(policy)
+        await plane.ground.operations.authorize(
+            call, "dynamodb:PutResourcePolicy", table_arn(call, params), service="dynamodb"
+        )
+    return await plane.ground.store.write(lambda tx: _create(call, tx, record, view, policy))
 
 
 def read_table(call: Call, params: Params) -> Table:
@@ -128,11 +134,13 @@ def equip_index(index: Index, given: Any, mode: str) -> Index:
     return warm(index, given.get("WarmThroughput"), mode)
 
 
-def _create(call: Call, tx: WriteTx, record: Table, view: str | None) -> Output:
+def _create(call: Call, tx: WriteTx, record: Table, view: str | None, policy: str | None) -> Output:
     if find_table(tx, call, record.name) is not None:
         raise ServiceError("ResourceInUseException", f"Table already exists: {record.name}")
     if view is not None:
         record = with_stream(tx, call, record, view)
+    if policy is not None:
+        record = with_policy(tx, call, record, ResourcePolicy(policy, next_revision(call, None)))
     TABLES.save(tx, call.scope, record.name, record=record)
     description = describe_table_record(tx, OpenTable(call.scope, record), call.now_ms, "CREATING")
     mark_indexes(description, "CREATING", [index.name for index in record.global_indexes])

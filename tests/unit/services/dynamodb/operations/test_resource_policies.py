@@ -165,3 +165,22 @@ async def test_a_streams_policy_speaks_of_the_stream() -> None:
     text = document(allow("dynamodb:DescribeStream", Principal={"AWS": user.arn}))
     await rules("PutResourcePolicy", ResourceArn=arn, Policy=text)
     assert await rules.may("DescribeStream", user, StreamArn=arn)
+
+
+async def test_a_table_can_be_made_with_a_policy(tables: Tables) -> None:
+    assert (await refused(tables.create("tab", ResourcePolicy="{}")))[0] == "ValidationException"
+    await tables.create("tab", ResourcePolicy=READS)
+    assert (await tables("GetResourcePolicy", ResourceArn=TABLE))["Policy"] == READS
+
+
+async def test_who_makes_a_table_with_a_policy_may_put_policies() -> None:
+    rules = Rules()
+    user = await rules.user("ann", allow("dynamodb:CreateTable"))
+    params: dict[str, Any] = {
+        "TableName": "tab",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    assert not await rules.may("CreateTable", user, **params, ResourcePolicy=READS)
+    assert await rules.may("CreateTable", user, **params)

@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test postgres check format docs bench crash clean
+.PHONY: help setup demo test conformance postgres check format docs bench crash clean
 
 help: ## Show what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## Set up .venv with Cumulet and its tools
 
@@ -41,6 +41,9 @@ postgres:
 
 test: setup node_modules/.ready postgres ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+conformance: setup ## Hold DynamoDB against what AWS answers, to the letter and to the byte
+	@$(BIN)/python -m pytest -q tests/conformance tests/clients -k dynamodb
 
 check: setup ## Check style, types and the arrows of imports
 	@$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import pytest
 
 from cumulet.edge import limits
 from cumulet.settings import DEFAULT_PORT, make_settings
+from cumulet.store.postgres.engine import LANES_MAX
 from manifests import DEPLOY, HEALTH, PRE_STOP_S, ROOT, load, load_all, merged, parse_command, unknown_settings
 
 VERSIONS = ("1.30", "1.37")
@@ -113,6 +114,13 @@ def test_an_update_never_leaves_fewer_nodes() -> None:
     assert DEPLOYMENT["spec"]["replicas"] >= 2
     assert DEPLOYMENT["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert BUDGET["spec"]["maxUnavailable"] == 1
+
+
+def test_the_database_has_room_for_every_node_and_one_more() -> None:
+    nodes = DEPLOYMENT["spec"]["replicas"] + DEPLOYMENT["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    connections_max = int(CLUSTER["spec"]["postgresql"]["parameters"]["max_connections"])
+    # Each node's lanes and its line for hints; and some for the operator, replication and `cumulet backup`.
+    assert nodes * (LANES_MAX + 1) + 20 <= connections_max
 
 
 def test_a_node_may_do_no_more_than_it_must() -> None:

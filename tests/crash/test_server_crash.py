@@ -1,10 +1,14 @@
-"""kill -9 of the whole server under load: every acknowledged write is there again, and no process stays behind."""
+"""kill -9 of the whole server: every acknowledged write is there again, the stream tells of each in order, what goes in
+steps goes on, and no process stays behind.
+"""
 
 import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -52,6 +56,22 @@ class Writer(threading.Thread):
                 return
 
 
+def read_stream(server: Server) -> dict[str, list[dict[str, Any]]]:
+    """Return the images that the table's stream tells of, in its order, by their partition key."""
+    streams = server.client("dynamodbstreams")
+    told: dict[str, list[dict[str, Any]]] = {}
+    arn = streams.list_streams(TableName="crash")["Streams"][0]["StreamArn"]
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        place = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = streams.get_shard_iterator(**place)["ShardIterator"]
+        while (page := streams.get_records(ShardIterator=iterator))["Records"]:
+            for record in page["Records"]:
+                image = record["dynamodb"]["NewImage"]
+                told.setdefault(image["pk"]["S"], []).append(image)
+            iterator = page["NextShardIterator"]
+    return told
+
+
 def test_every_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -67,6 +87,7 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
             {"AttributeName": "sk", "AttributeType": "N"},
         ],
         BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
     )
     for number_of_kills in range(1, ROUNDS + 1):
         writers = [Writer(server, number, len(acknowledged[number])) for number in range(WRITERS)]
@@ -97,5 +118,53 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
             hits = int(item["hits"]["N"]) if item else 0
             assert increments[number] <= hits <= increments[number] + 1
             increments[number] = hits
+        told = read_stream(server)
+        for number in range(WRITERS):
+            places = [int(image["sk"]["N"]) for image in told.get(f"writer-{number}", ())]
+            assert places == sorted(acknowledged[number]), f"kill {number_of_kills}: the stream tells another story"
+            hits_told = [int(image["hits"]["N"]) for image in told.get(f"counter-{number}", ())]
+            assert hits_told == list(range(1, increments[number] + 1))
     assert sum(len(found) for found in acknowledged.values()) > 0
     assert server.stop() == 0
+
+
+def test_a_restore_goes_on_after_kill_9(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "data")
+    dynamodb = server.client("dynamodb")
+    dynamodb.create_table(
+        TableName="source",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    count = 3000
+    for first in range(0, count, 25):
+        puts = [{"PutRequest": {"Item": {"pk": {"S": str(place)}}}} for place in range(first, first + 25)]
+        dynamodb.batch_write_item(RequestItems={"source": puts})
+    backup = dynamodb.create_backup(TableName="source", BackupName="before")["BackupDetails"]["BackupArn"]
+    server.kill()
+    server = start_server(tmp_path / "data")
+    dynamodb = server.client("dynamodb")
+    wait_for(lambda: status_of(dynamodb, backup) == "AVAILABLE")
+    dynamodb.restore_table_from_backup(TargetTableName="target", BackupArn=backup)
+    server.kill()
+    server = start_server(tmp_path / "data")
+    dynamodb = server.client("dynamodb")
+    wait_for(lambda: dynamodb.describe_table(TableName="target")["Table"]["TableStatus"] == "ACTIVE")
+    assert dynamodb.scan(TableName="target", Select="COUNT")["Count"] == count
+    dynamodb.delete_backup(BackupArn=backup)
+    dynamodb.delete_table(TableName="source")
+    assert server.stop() == 0
+
+
+def status_of(dynamodb: Any, backup: str) -> str:
+    """Return the status of a backup."""
+    return str(dynamodb.describe_backup(BackupArn=backup)["BackupDescription"]["BackupDetails"]["BackupStatus"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)

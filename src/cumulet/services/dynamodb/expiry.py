@@ -16,7 +16,12 @@ from cumulet.scope import Scope
 from cumulet.services.dynamodb.chores import delete_chore, find_chore, save_chore
 from cumulet.services.dynamodb.core.index_diff import Image
 from cumulet.services.dynamodb.core.item_codec import decode_item
-from cumulet.services.dynamodb.core.limits import EXPIRY_S_MAX, EXPIRY_STEP_ITEMS_MAX, EXPIRY_YEARS_S
+from cumulet.services.dynamodb.core.limits import (
+    EXPIRED_STEP_ITEMS_MAX,
+    EXPIRY_S_MAX,
+    EXPIRY_STEP_ITEMS_MAX,
+    EXPIRY_YEARS_S,
+)
 from cumulet.services.dynamodb.core.values import Value
 from cumulet.services.dynamodb.tables import OpenTable, Table, find_table
 from cumulet.services.kit import Call
@@ -96,7 +101,7 @@ def has_expired(tx: ReadTx, table: OpenTable, now_ms: int) -> bool:
     return next(iter(tx.scan(*_due(table, now_ms), limit=1)), None) is not None
 
 
-def find_expired(tx: ReadTx, table: OpenTable, now_ms: int, limit: int = EXPIRY_STEP_ITEMS_MAX) -> list[bytes]:
+def find_expired(tx: ReadTx, table: OpenTable, now_ms: int, limit: int = EXPIRED_STEP_ITEMS_MAX) -> list[bytes]:
     """Return where the items lie that are due, the oldest first."""
     keys = [DDB_EXPIRING.parts_of(key) for key, _ in tx.scan(*_due(table, now_ms), limit=limit)]
     return [table.prefix + pack(tuple(item_key)) for _, _, *item_key in keys]

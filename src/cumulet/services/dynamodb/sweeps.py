@@ -12,7 +12,6 @@ from cumulet.services.dynamodb.change_log import has_trimmable, trim_log
 from cumulet.services.dynamodb.chores import delete_chore, find_chore, scan_chores
 from cumulet.services.dynamodb.copies import COPIES_TOPIC, copy_step
 from cumulet.services.dynamodb.core.limits import (
-    EXPIRY_STEP_ITEMS_MAX,
     EXPIRY_SWEEP_S,
     RECOVERY_SWEEP_S,
     STREAM_SWEEP_S,
@@ -36,6 +35,7 @@ from cumulet.services.dynamodb.streams import STREAMS, Stream
 from cumulet.services.dynamodb.tables import OpenTable, find_table
 from cumulet.services.dynamodb.transactions import has_old_tokens, sweep_tokens
 from cumulet.services.dynamodb.transfers import Transfers
+from cumulet.services.dynamodb.vector_filling import VECTOR_FILLING_TOPIC, fill_vector_indexes
 from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call, Ground, Loop, Principal
 from cumulet.store.api import ReadTx, WriteTx
@@ -57,6 +57,7 @@ class SweepingPlane(DynamoDbPlane):
             Loop("dynamodb: indexes", sweeps.fill_indexes, RECOVERY_SWEEP_S, index_filling.HINT),
             Loop("dynamodb: old changes", sweeps.trim_changes, RECOVERY_SWEEP_S),
             Loop("dynamodb: transaction tokens", sweeps.forget_tokens, TOKENS_SWEEP_S),
+            Loop("dynamodb: vector indexes", sweeps.fill_vectors, RECOVERY_SWEEP_S, VECTOR_FILLING_TOPIC),
             Loop("dynamodb: exports and imports", Transfers(self.ground).round, TRANSFER_S, TRANSFERS_TOPIC),
         ):
             self.ground.workers.run(loop)
@@ -99,6 +100,10 @@ class Sweeps:
         """Put items into indexes that are younger than they."""
         await index_filling.fill_indexes(self._store, lease.write)
 
+    async def fill_vectors(self, lease: Lease) -> None:
+        """Put vectors into indexes that are younger than they."""
+        await fill_vector_indexes(self._store, lease)
+
     async def trim_changes(self, lease: Lease) -> None:
         """Remove what no moment of a recovery window needs."""
         for chore in await self._store.read(lambda tx: list(scan_chores(tx, "change log"))):
@@ -134,7 +139,7 @@ def _expire_step(call: Call, name: str, tx: WriteTx) -> None:
         return
     if chore.position != INDEXED:
         index_step(tx, table, chore.position)
-    for place in find_expired(tx, table, call.now_ms, EXPIRY_STEP_ITEMS_MAX):
+    for place in find_expired(tx, table, call.now_ms):
         write_item(tx, call, table, place, tx.get(place), None)
 
 

@@ -77,7 +77,9 @@ EXPIRY_YEARS_S = 5 * 366 * 24 * 60 * 60
 EXPIRY_S_MAX = 253_402_300_799
 """Ours: the end of the year 9999. What expires later does not expire."""
 EXPIRY_STEP_ITEMS_MAX = 500
-"""Ours: how many items one transaction puts into the index, or lets expire."""
+"""Ours: how many items one transaction puts into the index of those that expire."""
+EXPIRED_STEP_ITEMS_MAX = 100
+"""Ours: how many expired items one transaction deletes."""
 EXPIRY_SWEEP_S = 1.0
 """Ours: how often expired items are looked for."""
 

@@ -1,6 +1,5 @@
 """The sessions of execution roles: what functions sign with, and under whom their logs are written."""
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,74 +25,55 @@ class RoleSession:
     principal: Principal
 
 
-class RoleSessions:
-    """Assumes roles as Lambda, and keeps the sessions while they last."""
+async def assume_role(ground: Ground, scope: Scope, version: VersionRecord) -> RoleSession:
+    """Return a new session of a function's role. Raises AccessDeniedException if there may be none.
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-        self._kept: dict[tuple[str, str], RoleSession] = {}
-        self._asked: dict[tuple[str, str], asyncio.Future[RoleSession]] = {}
-
-    async def get(self, scope: Scope, version: VersionRecord) -> RoleSession:
-        """Return a session for this function with time left. Raises AccessDeniedException if there may be none."""
-        key = (version.arn, version.role)
-        kept = self._kept.get(key)
-        if kept is not None and self._ground.clock.now_ms() < kept.retire_ms:
-            return kept
-        if (asked := self._asked.get(key)) is None:
-            asked = self._asked[key] = asyncio.ensure_future(self._assume(scope, version))
-            asked.add_done_callback(lambda done: self._asked.pop(key))
-        session = self._kept[key] = await asyncio.shield(asked)
-        return session
-
-    def forget(self, version: VersionRecord) -> None:
-        """Let go of the session of a function that is gone."""
-        self._kept.pop((version.arn, version.role), None)
-
-    async def _assume(self, scope: Scope, version: VersionRecord) -> RoleSession:
-        lambda_service = Principal.service("lambda.amazonaws.com", source_arn=version.arn, source_account=scope.account)
-        try:
-            output = await self._ground.operations.call(
-                lambda_service,
-                scope,
-                "sts",
-                "AssumeRole",
-                {
-                    "RoleArn": version.role,
-                    # STS wants two characters at least, a function's name may have one.
-                    "RoleSessionName": version.function_name.ljust(2, "_"),
-                    "DurationSeconds": limits.ROLE_SESSION_S,
-                },
-            )
-        except ServiceError as refused:
-            if refused.code in ("NotImplementedException", "ServiceException"):
-                raise
-            _log.warning("a role cannot be assumed: role=%s function=%s: %s", version.role, version.arn, refused)
-            raise ServiceError(
-                "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.", status=403
-            ) from refused
-        credentials, user = output["Credentials"], output["AssumedRoleUser"]
-        return RoleSession(
-            access_key_id=credentials["AccessKeyId"],
-            secret_access_key=credentials["SecretAccessKey"],
-            session_token=credentials["SessionToken"],
-            retire_ms=self._retire_ms(_epoch_ms(credentials["Expiration"])),
-            principal=Principal(
-                "role",
-                version.role.split(":")[4],
-                user["Arn"],
-                unique_id=user["AssumedRoleId"],
-                name=version.role.rpartition("/")[2],
-                access_key_id=credentials["AccessKeyId"],
-            ),
+    Each environment has its own: whether Lambda may assume the role is asked at each cold start, so a role that was
+    changed, deleted or made anew, on whatever node, is what it is now. That costs a seventh of a millisecond.
+    """
+    lambda_service = Principal.service("lambda.amazonaws.com", source_arn=version.arn, source_account=scope.account)
+    try:
+        output = await ground.operations.call(
+            lambda_service,
+            scope,
+            "sts",
+            "AssumeRole",
+            {
+                "RoleArn": version.role,
+                # STS wants two characters at least, a function's name may have one.
+                "RoleSessionName": version.function_name.ljust(2, "_"),
+                "DurationSeconds": limits.ROLE_SESSION_S,
+            },
         )
+    except ServiceError as refused:
+        if refused.code in ("NotImplementedException", "ServiceException"):
+            raise
+        _log.warning("a role cannot be assumed: role=%s function=%s: %s", version.role, version.arn, refused)
+        raise ServiceError(
+            "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.", status=403
+        ) from refused
+    credentials, user = output["Credentials"], output["AssumedRoleUser"]
+    return RoleSession(
+        access_key_id=credentials["AccessKeyId"],
+        secret_access_key=credentials["SecretAccessKey"],
+        session_token=credentials["SessionToken"],
+        retire_ms=_retire_ms(ground.clock.now_ms(), _epoch_ms(credentials["Expiration"])),
+        principal=Principal(
+            "role",
+            version.role.split(":")[4],
+            user["Arn"],
+            unique_id=user["AssumedRoleId"],
+            name=version.role.rpartition("/")[2],
+            access_key_id=credentials["AccessKeyId"],
+        ),
+    )
 
-    def _retire_ms(self, expires_ms: int) -> int:
-        now_ms = self._ground.clock.now_ms()
-        if expires_ms <= now_ms:
-            # An environment with such a session would be replaced at once, for ever.
-            raise ServiceError("ServiceException", "The session of the function's role has no time left.", status=500)
-        return max(expires_ms - limits.CREDENTIALS_MARGIN_S * 1000, (now_ms + expires_ms) // 2)
+
+def _retire_ms(now_ms: int, expires_ms: int) -> int:
+    if expires_ms <= now_ms:
+        # An environment with such a session would be replaced at once, for ever.
+        raise ServiceError("ServiceException", "The session of the function's role has no time left.", status=500)
+    return max(expires_ms - limits.CREDENTIALS_MARGIN_S * 1000, (now_ms + expires_ms) // 2)
 
 
 def _epoch_ms(moment: datetime | float) -> int:

@@ -27,7 +27,7 @@ from cumulet.services.lambda_.execution.occupancy import Environment, Job
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_interpreter, own_interpreter
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
-from cumulet.services.lambda_.execution.sessions import RoleSessions
+from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, FUNCTIONS, FunctionRecord, VersionRecord
 from cumulet.store.api import ReadTx
 
@@ -53,7 +53,6 @@ class Supervisor:
         folder = ground.settings.run_dir / "lambda"
         self._folder = folder
         self._code = CodeCache(ground, folder / "code", self._code_in_use)
-        self._sessions = RoleSessions(ground)
         self._shipper = LogShipper(ground)
         self._fleets: dict[str, Fleet] = {}
         self._fleet_of: dict[int, Fleet] = {}
@@ -171,7 +170,7 @@ class Supervisor:
     async def _bring_up(self, environment: Environment, scope: Scope, version: VersionRecord) -> None:
         try:
             session, zygote, code = await asyncio.gather(
-                self._sessions.get(scope, version),
+                assume_role(self._ground, scope, version),
                 self._zygote(version.runtime),
                 self._code.ensure(version.code_blob),
             )
@@ -315,10 +314,8 @@ class Supervisor:
         def look(tx: ReadTx) -> list[FunctionRecord | None]:
             return [FUNCTIONS.find(tx, one.stream.scope, one.version.function_name) for _, one in live]
 
-        for (fleet, one), found in zip(live, await self._ground.store.read(look), strict=True):
+        for (fleet, _), found in zip(live, await self._ground.store.read(look), strict=True):
             fleet.present_revision_id = "" if found is None else found.latest.revision_id
-            if found is None:
-                self._sessions.forget(one.version)
             self._plan(fleet)
 
     # Time

@@ -107,6 +107,9 @@ DDB_ITEM_COLLECTION = _family(
 )
 DDB_EXPORT = _family(24, "export", "table_name export_id", "an export to S3, and how far it has come")
 DDB_IMPORT = _family(25, "import", "table_name import_id", "an import from S3, and how far it has come")
+DDB_VECTOR = _family(
+    26, "vector entry", "table_id index_number partition item_key", "a vector as 32-bit floats, and values to filter by"
+)
 DDB_TRANSACTION_TOKEN = _family(27, "transaction token", "token", "a transaction that has happened, for ten minutes")
 DDB_EXPIRING_TOKEN = _family(
     28, "expiring token", "expires_ms account region token", "(system scope) nothing: the key tells what to forget when"

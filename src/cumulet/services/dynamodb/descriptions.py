@@ -6,12 +6,13 @@ from typing import Any
 from cumulet.services.dynamodb.core.item_codec import stored_bytes
 from cumulet.services.dynamodb.core.key_codec import HASH_BITS
 from cumulet.services.dynamodb.core.schema import render_definitions, render_key_schema
+from cumulet.services.dynamodb.core.vectors import FLOAT_BYTES, VectorIndex, render_vector_index
 from cumulet.services.dynamodb.provisioning import render_on_demand, render_throughput, warm_units
 from cumulet.services.dynamodb.restores import render_restore
 from cumulet.services.dynamodb.streams import render_table_stream
 from cumulet.services.dynamodb.tables import Index, OpenTable
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_ITEM, Family
+from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_ITEM, DDB_VECTOR, Family
 from cumulet.store.tuples import Element
 
 COUNTED_ITEMS_MAX = 1000
@@ -61,6 +62,8 @@ def describe_table_record(tx: ReadTx, table: OpenTable, now_ms: int, status: str
         description["LocalSecondaryIndexes"] = [_describe_index(tx, table, index) for index in record.local_indexes]
     if indexes := [index for index in record.global_indexes if not 0 < index.gone_ms <= now_ms]:
         description["GlobalSecondaryIndexes"] = [_describe_global(tx, table, index, now_ms) for index in indexes]
+    if record.vector_indexes:
+        description["VectorIndexes"] = [_describe_vector(tx, table, index) for index in record.vector_indexes]
     return description
 
 
@@ -73,6 +76,7 @@ def describe_deleted(tx: ReadTx, table: OpenTable, now_ms: int) -> dict[str, Any
         "CreationDateTime",
         "LocalSecondaryIndexes",
         "GlobalSecondaryIndexes",
+        "VectorIndexes",
     ):
         description.pop(gone, None)
     return description
@@ -80,7 +84,7 @@ def describe_deleted(tx: ReadTx, table: OpenTable, now_ms: int) -> dict[str, Any
 
 def mark_indexes(description: dict[str, Any], status: str, names: Sequence[str]) -> None:
     """Have a description say that AWS works on these global indexes."""
-    for index in description.get("GlobalSecondaryIndexes", ()):
+    for index in (*description.get("GlobalSecondaryIndexes", ()), *description.get("VectorIndexes", ())):
         if index["IndexName"] in names:
             index["IndexStatus"] = status
             if status == "CREATING":
@@ -112,6 +116,22 @@ def _describe_global(tx: ReadTx, table: OpenTable, index: Index, now_ms: int) ->
     description["WarmThroughput"] = {**warm_units(index, table.record.billing_mode), "Status": status}
     if (limits := render_on_demand(index)) is not None:
         description["OnDemandThroughput"] = limits
+    return description
+
+
+def _describe_vector(tx: ReadTx, table: OpenTable, index: VectorIndex) -> dict[str, Any]:
+    # Entries lie in no order from which more could be told than what is counted.
+    start, end = DDB_VECTOR.range(table.scope, table.record.table_id, index.number)
+    count = sum(1 for _ in tx.scan(start, end, limit=COUNTED_ITEMS_MAX))
+    description = {
+        **render_vector_index(index),
+        "IndexStatus": "CREATING" if index.filling else "ACTIVE",
+        "IndexSizeBytes": count * FLOAT_BYTES * index.dimensions,
+        "ItemCount": count,
+        "IndexArn": f"{table.arn}/index/{index.name}",
+    }
+    if index.filling:
+        description["Backfilling"] = True
     return description
 
 

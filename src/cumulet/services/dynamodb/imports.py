@@ -193,9 +193,9 @@ def _write(tx: WriteTx, call: Call, table: OpenTable, one: Record) -> bool:
     item, size = one
     try:
         place = locate_item(table, item)
+        write_item(tx, call, table, place, read_before(tx, table, place, needed=False), item, size)
     except ServiceError:
         return False
-    write_item(tx, call, table, place, read_before(tx, table, place, needed=False), item, size)
     return True
 
 

@@ -14,6 +14,7 @@ from cumulet.scope import Scope
 from cumulet.services.dynamodb.backups import backup_arn
 from cumulet.services.dynamodb.core.schema import render_definitions, render_key_schema
 from cumulet.services.dynamodb.core.values import invalid_parameter
+from cumulet.services.dynamodb.core.vectors import render_vector_index
 from cumulet.services.dynamodb.tables import Index, Table, TableRestore, arn_of
 from cumulet.services.kit import Params
 
@@ -43,6 +44,8 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
     used = {source.hash_name, source.range_name}
     for index, _ in (*local, *chosen):
         used.update(index.key_names)
+    for vector_index in source.vector_indexes:
+        used.update(vector_index.search_names)
     request: dict[str, Any] = {
         "TableName": name,
         "AttributeDefinitions": render_definitions(
@@ -62,6 +65,8 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
         request["LocalSecondaryIndexes"] = [_define_index(index) for index, _ in local]
     if global_indexes:
         request["GlobalSecondaryIndexes"] = global_indexes
+    if source.vector_indexes:
+        request["VectorIndexes"] = [render_vector_index(index) for index in source.vector_indexes]
     return request
 
 

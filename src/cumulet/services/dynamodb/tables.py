@@ -19,6 +19,7 @@ from cumulet.services.dynamodb.core.limits import (
     TABLE_NAME_CHARACTERS_MIN,
 )
 from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.core.vectors import VectorIndex, VectorKeys
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import (
@@ -29,6 +30,7 @@ from cumulet.store.keyspace import (
     DDB_ITEM_COLLECTION,
     DDB_RESOURCE_POLICY,
     DDB_TABLE,
+    DDB_VECTOR,
 )
 from cumulet.store.records import Records
 
@@ -133,6 +135,7 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     global_indexes: tuple[Index, ...] = ()
     indexes_made: int = 0
     """How many indexes the table ever had: the last number given."""
+    vector_indexes: tuple[VectorIndex, ...] = ()
     switches_ms: tuple[int, ...] = ()
     """When the table was made PAY_PER_REQUEST in the last day."""
     read_limit: int | None = None
@@ -192,6 +195,7 @@ class OpenTable:
         "scope",
         "stream",
         "stream_arn",
+        "vectors",
         "watched",
     )
 
@@ -220,8 +224,20 @@ class OpenTable:
         self.stream_arn = "" if self.stream is None else f"{self.arn}/stream/{self.stream.label}"
         self.logs_changes = record.recovery_since_ms > 0 or record.copies > 0
         """Whether the images that writes replace are kept."""
+        self.vectors = tuple(
+            [
+                VectorKeys(
+                    index, DDB_VECTOR.key(scope, record.table_id, index.number), record.attributes, self.key_names
+                )
+                for index in record.vector_indexes
+            ]
+        )
         self.watched = bool(
-            self.indexes or self.stream is not None or record.expiry_attribute is not None or self.logs_changes
+            self.indexes
+            or self.vectors
+            or self.stream is not None
+            or record.expiry_attribute is not None
+            or self.logs_changes
         )
         """Whether a write changes more than the item: `writes.write_item` then needs the item's old image."""
         limited: tuple[Table | Index, ...] = (record, *record.global_indexes)
@@ -319,7 +335,15 @@ def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
 
 def erase_table_data(tx: WriteTx, table: OpenTable) -> None:
     """Remove all that lies under a table's id. It goes as ranges: the cost does not grow with the number of items."""
-    families = (DDB_ITEM, DDB_INDEX_ENTRY, DDB_ITEM_COLLECTION, DDB_EXPIRING, DDB_CHANGE, DDB_RESOURCE_POLICY)
+    families = (
+        DDB_ITEM,
+        DDB_INDEX_ENTRY,
+        DDB_VECTOR,
+        DDB_ITEM_COLLECTION,
+        DDB_EXPIRING,
+        DDB_CHANGE,
+        DDB_RESOURCE_POLICY,
+    )
     for family in families:
         tx.delete_range(*family.range(table.scope, table.record.table_id))
 

@@ -27,6 +27,7 @@ from cumulet.services.dynamodb.core.capacity import Units, write_units
 from cumulet.services.dynamodb.core.index_diff import Image, IndexWrite, plan_index_writes
 from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes
 from cumulet.services.dynamodb.core.values import Item
+from cumulet.services.dynamodb.core.vectors import VectorWrite, billed_difference, plan_vector_writes
 from cumulet.services.dynamodb.expiry import index_expiry
 from cumulet.services.dynamodb.item_collections import grown_collection, save_collection
 from cumulet.services.dynamodb.stream_log import record_change
@@ -60,8 +61,9 @@ def write_item(
 ) -> Written:
     """Make `item` (canonical, of that size) the item at `place`, with all that hangs on it; None deletes.
 
-    Raises TransactionConflictException if another request's transaction holds the item, and what `throttle.charge`
-    raises. Then nothing is written, and a batch may go on with the next item.
+    Raises TransactionConflictException if another request's transaction holds the item, ValidationException if a vector
+    index cannot hold it, and what `throttle.charge` raises. Then nothing is written, and a batch may go on with the
+    next item.
     """
     if call.plane is not None:
         call.plane.transactions.check_free(place, call.request_id)
@@ -69,9 +71,14 @@ def write_item(
     units = Units(write_units(0 if before is None else stored_bytes(before), size if item is not None else 0))
     old = new = None
     index_writes: list[IndexWrite] = []
+    vector_writes: list[VectorWrite] = []
     if table.watched:
         old = None if before is None else Image(decode_item(before), before)
         new = None if item is None or stored is None else Image(item, stored)
+        if table.vectors:
+            vector_writes = plan_vector_writes(table.vectors, place[len(table.prefix) :], old, new)
+            units.table = write_units(*[_billed(table, image) for image in (old, new)])
+            units.vector_indexes = {one.keys.index.name: one.billed for one in vector_writes}
         index_writes = plan_index_writes(table.indexes.values(), place[len(table.prefix) :], old, new)
         for write in index_writes:
             consumed = units.local_indexes if write.keys.is_local else units.global_indexes
@@ -87,6 +94,8 @@ def write_item(
     if table.watched:
         for write in index_writes:
             _apply(tx, write)
+        for vector_write in vector_writes:
+            _apply(tx, vector_write)
         if collection is not None:
             save_collection(tx, *collection)
         if table.stream is not None:
@@ -98,7 +107,11 @@ def write_item(
     return Written(stored, units)
 
 
-def _apply(tx: WriteTx, write: IndexWrite) -> None:
+def _billed(table: OpenTable, image: Image | None) -> int:
+    return 0 if image is None else stored_bytes(image.stored) + billed_difference(table.vectors, image.item)
+
+
+def _apply(tx: WriteTx, write: IndexWrite | VectorWrite) -> None:
     if write.removed is not None:
         tx.delete(write.removed)
     if write.put is not None:

@@ -25,17 +25,20 @@ def write_units(before: int, after: int) -> float:
 class Units:
     """What requests consumed of one table and, by name, of its indexes. Adds up over the requests of a batch."""
 
-    __slots__ = ("global_indexes", "local_indexes", "table")
+    __slots__ = ("global_indexes", "local_indexes", "table", "vector_indexes")
 
     def __init__(
         self,
         table: float = 0.0,
         local_indexes: dict[str, float] | None = None,
         global_indexes: dict[str, float] | None = None,
+        vector_indexes: dict[str, float] | None = None,
     ) -> None:
         self.table = table
         self.local_indexes = local_indexes or {}
         self.global_indexes = global_indexes or {}
+        self.vector_indexes = vector_indexes or {}
+        """In bytes: vector indexes are not billed in units."""
 
     @property
     def total(self) -> float:
@@ -48,6 +51,7 @@ class Units:
         for mine, others in (
             (self.local_indexes, more.local_indexes),
             (self.global_indexes, more.global_indexes),
+            (self.vector_indexes, more.vector_indexes),
         ):
             for name, units in others.items():
                 mine[name] = mine.get(name, 0.0) + units
@@ -58,6 +62,7 @@ class Units:
             self.table * factor,
             {name: units * factor for name, units in self.local_indexes.items()},
             {name: units * factor for name, units in self.global_indexes.items()},
+            {name: units * factor for name, units in self.vector_indexes.items()},
         )
 
 
@@ -79,6 +84,10 @@ def render_capacity(level: str | None, table_name: str, units: Units | float) ->
         ):
             if indexes:
                 rendered[member] = {name: {"CapacityUnits": consumed} for name, consumed in indexes.items()}
+        if units.vector_indexes:
+            rendered["VectorIndexes"] = {
+                name: {"VectorWriteRequestBytes": written} for name, written in units.vector_indexes.items()
+            }
     return rendered
 
 

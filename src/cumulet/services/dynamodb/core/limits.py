@@ -116,3 +116,15 @@ IMPORT_READ_BYTES = 1024 * 1024
 """Ours: how much of an object is read at once."""
 TRANSFER_S = 60.0
 """Ours: how often exports and imports that nobody hinted at are looked for."""
+
+# "Vector indexes" in "Quotas in Amazon DynamoDB", developer guide.
+VECTOR_INDEXES_MAX = 5
+VECTOR_DIMENSIONS_MAX = 4096
+VECTOR_FILTERS_MAX = 20
+"""Ours: AWS counts them among the attributes that a projection may name."""
+VECTOR_RESULTS_MAX = 100
+VECTOR_RESPONSE_BYTES_MAX = 16 * 1024 * 1024
+VECTOR_WRITE_BYTES_MIN = 1024
+"""What the smallest change of a vector index is billed (Parity Suite, recorded on AWS)."""
+VECTOR_PAGE_ENTRIES = 250
+"""Ours: how many vectors a search looks at before other requests have their turn: some milliseconds of work."""

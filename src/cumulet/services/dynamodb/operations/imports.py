@@ -25,7 +25,7 @@ _IMPORT_ARN = re.compile(
 _CREATION = frozenset(
     (
         *("TableName", "AttributeDefinitions", "KeySchema", "BillingMode", "ProvisionedThroughput"),
-        *("OnDemandThroughput", "SSESpecification", "GlobalSecondaryIndexes"),
+        *("OnDemandThroughput", "SSESpecification", "GlobalSecondaryIndexes", "VectorIndexes"),
     )
 )
 _TOKEN_BYTES_MIN = 56

@@ -19,6 +19,7 @@ from cumulet.services.dynamodb.core.index_schema import (
 from cumulet.services.dynamodb.core.limits import LIST_TABLES_MAX, TABLE_NAME_CHARACTERS_MIN
 from cumulet.services.dynamodb.core.schema import check_billing, check_definitions, check_key_alone, check_key_schema
 from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.core.vectors import check_vector_indexes
 from cumulet.services.dynamodb.descriptions import describe_deleted, describe_table_record, mark_indexes
 from cumulet.services.dynamodb.encryption import key_arn_of
 from cumulet.services.dynamodb.operations.tags import read_tags
@@ -48,7 +49,7 @@ from cumulet.store.api import ReadTx, WriteTx
     resource=table_arn,
     params="TableName AttributeDefinitions KeySchema LocalSecondaryIndexes GlobalSecondaryIndexes BillingMode "
     "ProvisionedThroughput StreamSpecification SSESpecification Tags TableClass DeletionProtectionEnabled "
-    "ResourcePolicy WarmThroughput OnDemandThroughput",
+    "ResourcePolicy WarmThroughput OnDemandThroughput VectorIndexes",
 )
 async def create_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
     """Make an empty table. It can be used at once, though the answer says CREATING as AWS's does."""
@@ -83,9 +84,12 @@ def read_table(call: Call, params: Params) -> Table:
     local = check_local_indexes(params.get("LocalSecondaryIndexes"), kinds, hash_name, range_name)
     given_global = params.get("GlobalSecondaryIndexes")
     definitions = check_global_indexes(given_global, kinds, mode, local)
-    if local or definitions:
+    others = [index.name for index in [*local, *definitions]]
+    vectors = check_vector_indexes(params.get("VectorIndexes"), kinds, mode, others, len(others))
+    if local or definitions or vectors:
         check_projected_total([index.non_key_attributes for index in [*local, *definitions]])
-        check_all_used(kinds, [*key_names, *(name for index in [*local, *definitions] for name in index.key_names)])
+        used = [name for index in [*local, *definitions] for name in index.key_names]
+        check_all_used(kinds, [*key_names, *used, *(name for index in vectors for name in index.search_names)])
     else:
         check_key_alone(kinds, key_names)
     record = Table(
@@ -110,7 +114,8 @@ def read_table(call: Call, params: Params) -> Table:
                 )
             ]
         ),
-        indexes_made=len(local) + len(definitions),
+        indexes_made=len(local) + len(definitions) + len(vectors),
+        vector_indexes=tuple(vectors),
     )
     record = limit_on_demand(provision(record, throughput), params.get("OnDemandThroughput"), mode)
     return warm(record, params.get("WarmThroughput"), mode)
@@ -144,6 +149,8 @@ def _create(call: Call, tx: WriteTx, record: Table, view: str | None, policy: st
     TABLES.save(tx, call.scope, record.name, record=record)
     description = describe_table_record(tx, OpenTable(call.scope, record), call.now_ms, "CREATING")
     mark_indexes(description, "CREATING", [index.name for index in record.global_indexes])
+    for index in description.get("VectorIndexes", ()):
+        index["IndexStatus"] = "CREATING"
     return {"TableDescription": description}
 
 

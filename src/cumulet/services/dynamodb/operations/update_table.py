@@ -14,6 +14,7 @@ from cumulet.services.dynamodb.core.index_schema import check_projected_total, d
 from cumulet.services.dynamodb.core.limits import GLOBAL_INDEXES_MAX
 from cumulet.services.dynamodb.core.schema import check_billing, check_definitions
 from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
+from cumulet.services.dynamodb.core.vectors import check_together, define_vector_index
 from cumulet.services.dynamodb.descriptions import describe_table_record, mark_indexes
 from cumulet.services.dynamodb.encryption import key_arn_of
 from cumulet.services.dynamodb.index_filling import begin_filling, stop_filling
@@ -38,9 +39,10 @@ from cumulet.services.dynamodb.tables import (
     refuse_in_use,
     table_arn,
 )
+from cumulet.services.dynamodb.vector_filling import begin_vector_filling, stop_vector_filling
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
-from cumulet.store.keyspace import DDB_INDEX_ENTRY
+from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_VECTOR
 
 _CHANGES = (
     "BillingMode",
@@ -51,6 +53,7 @@ _CHANGES = (
     "TableClass",
     "WarmThroughput",
     "OnDemandThroughput",
+    "VectorIndexUpdates",
     "DeletionProtectionEnabled",
 )
 _ACTIONS = ("Create", "Update", "Delete")
@@ -98,6 +101,11 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
         record = msgspec.structs.replace(record, updated_ms=call.now_ms + delay_ms)
     for update in updates:
         record = _change_index(call, tx, table, record, update, params, delay_ms)
+    vector_update = read_vector_update(params.get("VectorIndexUpdates") or ())
+    if vector_update is not None:
+        record = change_vector_index(call, tx, record, vector_update, params)
+    if record.vector_indexes and record.billing_mode != "PAY_PER_REQUEST":
+        invalid_parameter("Vector indexes are only supported for PAY_PER_REQUEST tables")
     TABLES.save(tx, call.scope, name, record=record)
 
     changed = OpenTable(call.scope, record)
@@ -106,6 +114,8 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
         mark_indexes(
             description, {"Create": "CREATING", "Update": "UPDATING"}.get(update.action, "DELETING"), [update.name]
         )
+    if vector_update is not None and vector_update.action == "Create":
+        mark_indexes(description, "CREATING", [vector_update.name])
     return {"TableDescription": description}
 
 
@@ -128,6 +138,49 @@ def read_index_updates(given: Sequence[Mapping[str, Any]]) -> list[IndexUpdate]:
                 f"Only one global secondary index update per index is allowed simultaneously. Index: {update.name}"
             )
     return updates
+
+
+def read_vector_update(given: Sequence[Mapping[str, Any]]) -> IndexUpdate | None:
+    """Return what a request does to the vector indexes: one comes or goes at a time."""
+    if not given:
+        return None
+    actions = [action for action in ("Create", "Delete") if given[0].get(action) is not None]
+    if len(actions) != 1:
+        found = "none" if not actions else ", ".join(actions)
+        invalid_parameter(f"A VectorIndexUpdate must have exactly one of Create and Delete, found: {found}")
+    if len(given) > 1:
+        _one_at_a_time()
+    return IndexUpdate(actions[0], given[0][actions[0]]["IndexName"], given[0][actions[0]])
+
+
+def change_vector_index(call: Call, tx: WriteTx, record: Table, update: IndexUpdate, params: Params) -> Table:
+    """Return the record with a vector index more, filled or being filled, or with one less."""
+    others = (*record.local_indexes, *record.global_indexes)
+    index = next((index for index in record.vector_indexes if index.name == update.name), None)
+    if update.action == "Delete":
+        if index is None:
+            raise ServiceError("ResourceNotFoundException", "Requested resource not found")
+        tx.delete_range(*DDB_VECTOR.range(call.scope, record.table_id, index.number))
+        stop_vector_filling(tx, call.scope, record, index)
+        rest = tuple([one for one in record.vector_indexes if one is not index])
+        return _forget_attributes(msgspec.structs.replace(record, vector_indexes=rest))
+    if index is not None or any(update.name == other.name for other in others):
+        invalid("Attempting to create an index which already exists")
+    if any(one.filling for one in record.vector_indexes):
+        _one_at_a_time()
+    kinds = check_definitions(params.get("AttributeDefinitions") or ())
+    number = record.indexes_made + 1
+    index = define_vector_index(update.given, kinds, number)
+    _check_same_kinds(record, index.search_names, kinds)
+    attributes = {**record.attributes, **{name: kinds[name] for name in index.search_names}}
+    check_together([*record.vector_indexes, index], attributes)
+    record = msgspec.structs.replace(
+        record, vector_indexes=(*record.vector_indexes, index), attributes=attributes, indexes_made=number
+    )
+    if begin_vector_filling(tx, OpenTable(call.scope, record), index):
+        return record
+    filling = msgspec.structs.replace(index, filling=True)
+    return msgspec.structs.replace(record, vector_indexes=(*record.vector_indexes[:-1], filling))
 
 
 def _one_at_a_time() -> NoReturn:
@@ -289,6 +342,7 @@ def _forget_attributes(record: Table) -> Table:
     """Return the record without the definitions of attributes that are no key any more."""
     indexes = [*record.local_indexes, *[index for index in record.global_indexes if not index.gone_ms]]
     used = {record.hash_name, record.range_name, *(name for index in indexes for name in index.key_names)}
+    used.update(name for vector_index in record.vector_indexes for name in vector_index.search_names)
     return msgspec.structs.replace(
         record, attributes={name: kind for name, kind in record.attributes.items() if name in used}
     )

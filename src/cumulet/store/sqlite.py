@@ -37,7 +37,7 @@ from typing import TypeVar
 from cumulet.settings import Durability
 from cumulet.store.api import ReadTx, StoreClosed, StoreOverloaded, StoreWriteFailed, WriteTx
 from cumulet.store.overlay import OverlayTx
-from cumulet.store.sqlite_file import DELETE, DELETE_RANGE, PAGE_BYTES, PUT, connect, take_lock
+from cumulet.store.sqlite_file import BUSY_MS, DELETE, DELETE_RANGE, PAGE_BYTES, PUT, connect, take_lock
 from cumulet.store.sqlite_hints import Hints
 from cumulet.store.sqlite_turns import Turns
 from cumulet.store.sqlite_views import CommittedReads, HotValues, Overtaken, PendingReads, SnapshotReads, View
@@ -58,6 +58,9 @@ CHECKPOINT_BYTES = 16 * 1024 * 1024
 
 LOG_BYTES_MAX = 4 * CHECKPOINT_BYTES
 """A log that readers have kept from starting anew for so long starts anew once they are through."""
+
+LOG_PATIENCE_MS = 100
+"""How long it waits for them. If they take longer, it is tried again at the next occasion."""
 
 
 def open_sqlite(data_dir: Path, durability: Durability = "fsync", *, held: int | None = None) -> "SqliteStore":
@@ -405,7 +408,7 @@ class SqliteStore:
         try:
             [(_, log_pages, _)] = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             if log_pages * PAGE_BYTES > LOG_BYTES_MAX:
-                self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                self._restart_log()
         except sqlite3.Error as failure:
             return failure
         finally:
@@ -413,6 +416,14 @@ class SqliteStore:
                 self._turns.log_is_written_back()
                 self._release_turn()
         return None
+
+    def _restart_log(self) -> None:
+        # Whoever writes waits behind this, and a backup reads for minutes. SQLite would wait for it for seconds.
+        self._writer.execute(f"PRAGMA busy_timeout = {LOG_PATIENCE_MS}")
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        finally:
+            self._writer.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def _checkpointed(self, failure: sqlite3.Error | None) -> None:
         # A failure loses nothing, the log still has it all; the next commit or checkpoint meets the cause again.

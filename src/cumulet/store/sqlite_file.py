@@ -17,6 +17,9 @@ from cumulet.store.keyspace import STORE_META, STORE_VERSION
 FILE_NAME = "cumulet.db"
 LOCK_NAME = "cumulet.lock"
 
+BUSY_MS = 5000
+"""How long a connection waits for another's lock."""
+
 PAGE_BYTES = 8192
 """Why, and why a table without row ids and no memory map: docs/decisions/0006-sqlite-file-layout.md."""
 
@@ -76,7 +79,9 @@ def connect(data_dir: Path, durability: Durability) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
         # The disk thread and the loop's thread take turns on the writing connection, never both at once.
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=16)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=16
+        )
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # heeded when the file is made
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA journal_mode = WAL")

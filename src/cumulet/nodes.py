@@ -5,6 +5,7 @@ nobody to tell: it writes its record once, when it starts, and is current until 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ import msgspec
 from cumulet.clock import Clock
 from cumulet.scope import SYSTEM
 from cumulet.store import nodes
-from cumulet.store.api import ReadTx, Store, WriteTx
+from cumulet.store.api import ReadTx, Store, StoreError, WriteTx
 from cumulet.store.nodes import BEAT_S, CLOCK_MOVED, NODES, NODES_CHANGED, SILENCE_S, NodeRecord, Watch
 
 FOLLOW_SECONDS_MAX = 8.0
@@ -76,7 +77,8 @@ class Node:
             NODES.delete(tx, SYSTEM, self.node_id)
             tx.hint(NODES_CHANGED)
 
-        await self._store.write(go)
+        with contextlib.suppress(StoreError):  # then the others bury it
+            await self._store.write(go)
 
     async def advance_clock(self, seconds: float) -> Sequence[NodeRecord]:
         """Move the time of all nodes forward; return those that have not followed within `FOLLOW_SECONDS_MAX`.
@@ -156,9 +158,11 @@ class Node:
             gone, self._others = self._others - others.keys(), frozenset(others)
             if gone or not was_alive:
                 self._tell()
-        except Exception:  # noqa: BLE001  the worker loop: whatever the store's trouble is, the next beat tries again
+        except StoreError as failure:
             if self.is_current():
-                _log.warning("a beat failed", exc_info=True)
+                _log.warning("a beat failed", extra={"said": failure})
+        except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, the next beat tries again
+            _log.warning("a beat failed", exc_info=True)
 
     def _look(self, tx: ReadTx) -> tuple[dict[str, int], int]:
         others = {node.node_id: node.beats for node in NODES.scan(tx, SYSTEM) if node.node_id != self.node_id}

@@ -127,8 +127,8 @@ class Workers:
                     # Who cannot reach the store need not ask; the next look wakes it when it can.
                     if self._node.is_current() and (lease := await self.take(name)) is not None:
                         return lease
-                except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
-                    _log.warning("a lease could not be asked for", exc_info=True, extra={"lease": name})
+                except Exception as failure:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
+                    _log_failure("a lease could not be asked for", failure, lease=name)
                     await first_of(self._stopping.wait(), self._clock.sleep_outside(BACK_OFF_S))
                 else:
                     await freed.wait()
@@ -146,8 +146,8 @@ class Workers:
                     pause_s = await loop.round(lease)
                 except LeaseLost:
                     raise
-                except Exception:  # noqa: BLE001  the worker loop: one round's failure ends nothing
-                    _log.exception("background work failed", extra={"loop": loop.name})
+                except Exception as failure:  # noqa: BLE001  the worker loop: one round's failure ends nothing
+                    _log_failure("background work failed", failure, loop=loop.name)
                     back_off = self._clock.sleep_outside(min(BACK_OFF_S * 2**failures, BACK_OFF_S_MAX))
                     await first_of(self._stopping.wait(), back_off)
                     failures = min(failures + 1, 16)
@@ -228,8 +228,8 @@ class Workers:
             try:
                 if self._node.is_current():
                     await self._look()
-            except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
-                _log.warning("the leases could not be looked through", exc_info=True)
+            except Exception as failure:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
+                _log_failure("the leases could not be looked through", failure)
             await first_of(self._look_now.wait(), self._clock.sleep_outside(LOOK_S))
 
     async def _look(self) -> None:
@@ -259,3 +259,11 @@ class Workers:
         """Return all leases, and which of those that are waited for here can be taken."""
         records = {record.name: record for record in LEASES.scan(tx, SYSTEM)}
         return records, {name for name in self._awaited if not self._is_elsewhere(tx, name)}
+
+
+def _log_failure(message: str, failure: Exception, **fields: str) -> None:
+    if isinstance(failure, StoreError):
+        # Its engine has told what happened, and it happens to all loops at once.
+        _log.warning(message, extra={**fields, "said": failure})
+    else:
+        _log.error(message, exc_info=failure, extra=fields)

@@ -6,6 +6,7 @@ answers whatever notation was stored. Arithmetic is exact; a result that does no
 
 import re
 from decimal import Context, Decimal
+from functools import lru_cache
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.limits import (
@@ -19,6 +20,7 @@ _ALREADY_CANONICAL = re.compile(r"(?:0|-?[1-9][0-9]{0,30})").fullmatch
 _SHORT_INTEGER = re.compile(r"-?[0-9]{1,30}").fullmatch
 """What counters are, mostly: sums of these fit, and need no decimals."""
 _EXPONENT_CHARACTERS_MAX = 10
+_REMEMBERED_CHARACTERS_MAX = 50
 _OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"
 
 # Wide enough that adding the largest and the smallest number loses nothing.
@@ -33,6 +35,17 @@ def canonical_number(text: str) -> str:
     if _ALREADY_CANONICAL(text):
         return text
     return render_number(parse_number(text))
+
+
+def measure_number(text: str) -> tuple[str, int]:
+    """Return the canonical text of a number and its bytes as AWS counts them. Raises as `canonical_number` does."""
+    return _measure(text) if len(text) <= _REMEMBERED_CHARACTERS_MAX else _measure.__wrapped__(text)
+
+
+@lru_cache(maxsize=8192)
+def _measure(text: str) -> tuple[str, int]:
+    canonical = canonical_number(text)
+    return canonical, number_bytes(canonical)
 
 
 def parse_number(text: str) -> Parsed:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.limits import ATTRIBUTE_NAME_BYTES_MAX, NESTING_DEPTH_MAX
-from cumulet.services.dynamodb.core.numbers import canonical_number, number_bytes
+from cumulet.services.dynamodb.core.numbers import measure_number, number_bytes
 
 Value: TypeAlias = Mapping[str, Any]
 Item: TypeAlias = dict[str, Value]
@@ -65,7 +65,8 @@ def canonical_item(item: object) -> tuple[Item, int]:
     for name, value in item.items():
         checked, size = canonical_value(value)
         canonical[name] = checked
-        total += check_name(name) + size
+        # The length of a short name in ASCII, which nearly all are, is its size.
+        total += size + (len(name) if name.isascii() and 0 < len(name) < 256 else check_name(name))
     return canonical, total
 
 
@@ -86,13 +87,13 @@ def canonical_value(value: object, depth: int = 0) -> tuple[Value, int]:
     ((kind, content),) = value.items()
     if kind == "S":
         if type(content) is str:
-            return value, text_bytes(content)
+            return value, len(content) if content.isascii() else len(content.encode())
         _text(content)
     if kind == "N":
         if type(content) is not str:
             _text(content)
-        number = canonical_number(content)
-        return (value if number == content else {"N": number}), number_bytes(number)
+        number, size = measure_number(content)
+        return (value if number == content else {"N": number}), size
     if kind == "M":
         return _canonical_map(value, content, depth + 1)
     if kind == "L":
@@ -196,7 +197,7 @@ def _canonical_map(value: Value, content: object, depth: int) -> tuple[Value, in
         if checked is not element:
             changed = changed or dict(content)
             changed[name] = checked
-        total += text_bytes(name) + size + ELEMENT_BYTES
+        total += (len(name) if name.isascii() else len(name.encode())) + size + ELEMENT_BYTES
     return (value if changed is None else {"M": changed}), total
 
 
@@ -251,10 +252,11 @@ def _canonical_set(kind: str, content: object) -> tuple[Value, int]:
             invalid_parameter(f"Input collection [{', '.join(content)}] contains duplicates.")
         return {kind: content}, sum(map(text_bytes, content))
     if kind == "NS":
-        numbers = [canonical_number(element) for element in content]
+        measured = [measure_number(element) for element in content]
+        numbers = [number for number, _ in measured]
         if len(set(numbers)) < len(numbers):
             invalid_parameter("Input collection contains duplicates")
-        return {kind: numbers}, sum(map(number_bytes, numbers))
+        return {kind: numbers}, sum(size for _, size in measured)
     size = sum(len(decode_binary(element)) for element in content)
     if len(set(content)) < len(content):
         invalid_parameter(f"Input collection [{', '.join(content)}]of type BS contains duplicates.")

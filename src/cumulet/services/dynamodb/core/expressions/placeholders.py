@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from cumulet.errors import ServiceError
@@ -11,6 +12,22 @@ from cumulet.services.dynamodb.core.values import Value, canonical_value, invali
 
 _NAME_KEY = re.compile(r"#[A-Za-z0-9_]+").fullmatch
 _VALUE_KEY = re.compile(r":[A-Za-z0-9_]+").fullmatch
+_REMEMBERED_CHARACTERS_MAX = 50
+_SHORT = ATTRIBUTE_NAME_BYTES_MAX // 4
+"""So many characters are within the limit whatever they are."""
+
+
+@lru_cache(maxsize=4096)
+def _is_key(key: str) -> bool:
+    return bool(_NAME_KEY(key) if key[:1] == "#" else _VALUE_KEY(key))
+
+
+def _is_name_key(key: str) -> bool:
+    return key[:1] == "#" and bool(_is_key(key) if len(key) <= _REMEMBERED_CHARACTERS_MAX else _NAME_KEY(key))
+
+
+def _is_value_key(key: str) -> bool:
+    return key[:1] == ":" and bool(_is_key(key) if len(key) <= _REMEMBERED_CHARACTERS_MAX else _VALUE_KEY(key))
 
 
 class Placeholders:
@@ -80,11 +97,11 @@ def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
     if not names:
         invalid("ExpressionAttributeNames must not be empty")
     for key, name in names.items():
-        if not _NAME_KEY(key):
+        if not _is_name_key(key):
             invalid(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
         if not name:
             invalid(f"ExpressionAttributeNames contains invalid value: Empty attribute name; key: {key}")
-        if text_bytes(name) > ATTRIBUTE_NAME_BYTES_MAX:
+        if len(name) > _SHORT and text_bytes(name) > ATTRIBUTE_NAME_BYTES_MAX:
             invalid(
                 "Member must have length less than or equal to 65535, Member must have length greater than or equal to "
                 f"0; ExpressionAttributeNames contains invalid value for key: {key}"
@@ -97,7 +114,7 @@ def _checked_values(values: Mapping[str, Any]) -> dict[str, Value]:
         invalid("ExpressionAttributeValues must not be empty")
     checked = {}
     for key, value in values.items():
-        if not _VALUE_KEY(key):
+        if not _is_value_key(key):
             invalid(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
         try:
             checked[key] = canonical_value(value)[0]

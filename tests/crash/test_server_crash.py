@@ -72,6 +72,22 @@ def read_stream(server: Server) -> dict[str, list[dict[str, Any]]]:
     return told
 
 
+def index(name: str, hash_name: str, range_name: str) -> dict[str, Any]:
+    return {
+        "IndexName": name,
+        "KeySchema": [
+            {"AttributeName": hash_name, "KeyType": "HASH"},
+            {"AttributeName": range_name, "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+
+
+def scan(dynamodb: Any, **index_name: str) -> list[dict[str, Any]]:
+    pages = dynamodb.get_paginator("scan").paginate(TableName="crash", **index_name)
+    return [item for page in pages for item in page["Items"]]
+
+
 def test_every_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -85,7 +101,11 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
         AttributeDefinitions=[
             {"AttributeName": "pk", "AttributeType": "S"},
             {"AttributeName": "sk", "AttributeType": "N"},
+            {"AttributeName": "hits", "AttributeType": "N"},
         ],
+        # Each increment moves the counter's entries from one place to another.
+        LocalSecondaryIndexes=[index("local", "pk", "hits")],
+        GlobalSecondaryIndexes=[index("global", "hits", "sk")],
         BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
     )
@@ -118,6 +138,10 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
             hits = int(item["hits"]["N"]) if item else 0
             assert increments[number] <= hits <= increments[number] + 1
             increments[number] = hits
+        counters = [item for item in scan(dynamodb) if "hits" in item]
+        for name in ("local", "global"):
+            entries = sorted(scan(dynamodb, IndexName=name), key=str)
+            assert entries == sorted(counters, key=str), f"kill {number_of_kills}: the index {name} tells another story"
         told = read_stream(server)
         for number in range(WRITERS):
             places = [int(image["sk"]["N"]) for image in told.get(f"writer-{number}", ())]

@@ -28,6 +28,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
         ({"workers": 33}, "workers is a number from 1 to 32"),
         ({"workers": "all"}, "workers is a number from 1 to 32"),
         ({"account": "12"}, "an account is 12 digits"),
+        ({"store": "mysql://user:secret@host/db"}, "a URL that begins with postgresql://"),
         ({"host": "0.0.0.0"}, "add --strict"),
         ({"root_access_key_id": "ROOT"}, "set both or neither"),
         ({"root_secret_access_key": "0123456789abcdef"}, "set both or neither"),
@@ -81,3 +82,12 @@ def test_each_process_of_a_group_has_a_folder_of_its_own() -> None:
     assert (alone.workers, alone.worker) == (4, 0)
     assert alone.run_dir == Path("data").resolve() / "run"
     assert ours.run_dir == Path("data").resolve() / "run" / "worker-2"
+
+
+def test_a_stores_password_is_not_shown() -> None:
+    settings = make_settings({"CUMULET_STORE": "postgresql://user:secret@host/db"})
+    assert settings.store == "postgresql://user:secret@host/db"
+    assert "secret" not in repr(settings)
+    with pytest.raises(SettingsError) as raised:
+        make_settings({"CUMULET_STORE": "mysql://user:secret@host/db"})
+    assert "secret" not in str(raised.value)

@@ -46,7 +46,7 @@ class Front:
         try:
             return await self._control.answer(request, path)
         except StoreError as error:
-            log.error("the store refused a request", extra={"path": request.path}, exc_info=error)
+            log.error("the store refused a request", extra={"path": request.path, "said": error})
             body = b'{"message":"the store is not available"}\n'
             return Response(503, (("content-type", "application/json"),), body)
 

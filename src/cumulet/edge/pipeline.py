@@ -158,7 +158,7 @@ async def answer_service_request(tools: Tools, arrived: Arrived) -> Response:
     except ServiceError as error:
         return _render(tools, arrived, value, error)
     except StoreError as error:
-        log.error("the store refused a request", extra={"path": arrived.request.path}, exc_info=error)
+        log.error("the store refused a request", extra={"path": arrived.request.path, "said": error})
         return _render(tools, arrived, value, _unavailable(value))
     except Exception:
         request_id = _request_id(tools, value)

@@ -8,6 +8,8 @@ import pytest
 
 from cumulet.edge.front import Front
 from cumulet.ids import CountingIds
+from cumulet.services.apigateway import Gateway
+from cumulet.store.api import StoreUnavailable
 from cumulet.wire.message import Headers, Request
 
 
@@ -30,3 +32,26 @@ async def test_a_door_that_breaks_is_a_500_with_a_request_id(path: str, caplog: 
     assert isinstance(response.body, bytes)
     assert request_id.encode() in response.body
     assert caplog.records[0].request_id == request_id  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/_cumulet/status", b'{"message":"the store is not available"}\n'),
+        ("/_aws/execute-api/abcdefghij/prod/", b'{"message":"Service Unavailable"}'),
+    ],
+)
+async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    class Away:
+        async def read(self, fn: Any) -> Any:
+            raise StoreUnavailable("the database at secret.example.com cannot be reached")
+
+        async def answer(self, *_: Any) -> Any:
+            await self.read(None)
+
+    ground: Any = SimpleNamespace(ids=CountingIds(), store=Away())
+    tools: Any = SimpleNamespace(ground=ground)
+    away: Any = Away()
+    response = await Front(tools, Gateway(ground), away).answer(Request("GET", path, "", Headers()))
+    assert (response.status, response.body) == (503, body)
+    assert "secret.example.com" in str(caplog.records[0].said)  # type: ignore[attr-defined]

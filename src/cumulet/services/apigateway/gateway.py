@@ -64,7 +64,7 @@ class Gateway:
         try:
             found = await self._ground.store.read(look_up)
         except StoreError as error:
-            log.error("the store refused a request", extra={"api_id": api_id}, exc_info=error)
+            log.error("the store refused a request", extra={"api_id": api_id, "said": error})
             return faults.unavailable()
         if found is None:
             return faults.unknown_api()
@@ -89,7 +89,7 @@ class Gateway:
         except Refused as refused:
             return faults.render(arrival, refused.fault)
         except StoreError as error:
-            log.error("the store refused a request", extra={"api_id": arrival.api_id}, exc_info=error)
+            log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
             return faults.render(arrival, "unavailable")
         except NotImplementedHere as missing:
             return faults.render_not_implemented(arrival, missing)

@@ -259,7 +259,7 @@ class PostgresStore:
             except Lost as lost:
                 lane.drop()
                 if self._is_time_over(job, lost):
-                    raise StoreUnavailable(f"The store's database {self.where} is out of reach: {lost}.") from lost
+                    raise StoreUnavailable(f"The store's database {self.where} is out of reach: {lost}.") from None
                 _NEVER.wait(self._part_of(_RECONNECT_SECONDS))
             except Refused as refused:
                 lane.undo()

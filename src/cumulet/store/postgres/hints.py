@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 import psycopg
 
-from cumulet.store.postgres.session import connect
+from cumulet.store.postgres.session import connect, first_line
 
 log = logging.getLogger("cumulet.store")
 
@@ -90,7 +90,7 @@ class Hints:
                 self._forget_until_closing()
             except psycopg.Error as failure:
                 if failures == 0:
-                    log.warning("hints between nodes are interrupted", extra={"said": str(failure).strip()})
+                    log.warning("hints between nodes are interrupted", extra={"said": first_line(failure)})
                 self._closing.wait(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
                 failures += 1
 
@@ -111,7 +111,7 @@ class Hints:
     def _tell_waiting(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         with self._lock:
             topics, self._waiting = self._waiting, set()
-        for payload in _payloads(topics):
+        for payload in payloads(topics):
             connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
 
     def _wait(self, seconds: float, *descriptors: int) -> bool:
@@ -131,7 +131,8 @@ class Hints:
                 self._waiting.clear()
 
 
-def _payloads(topics: Iterable[str]) -> list[str]:
+def payloads(topics: Iterable[str]) -> list[str]:
+    """Return the topics in as few texts as fit one notification each."""
     payloads: list[str] = []
     size = PAYLOAD_BYTES_MAX
     for topic in sorted(topics):

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from cumulet.scope import SYSTEM
 from cumulet.store.api import StoreError, StoreTooNew, StoreUnavailable, StoreUnreadable
 from cumulet.store.keyspace import STORE_META, STORE_VERSION
+from cumulet.store.postgres.session import first_line
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS kv (k bytea PRIMARY KEY, v bytea NOT NULL)",
@@ -104,20 +105,15 @@ def _check(connection: "psycopg.Connection[tuple[object, ...]]", where: str) -> 
 
 def refusal(failure: psycopg.Error, where: str) -> StoreError:
     """Return what the person who gave the URL is told of a database that cannot be reached or used."""
-    said = str(failure).strip()
+    said = first_line(failure).replace("FATAL:  ", "")
     code = getattr(failure, "sqlstate", None) or ""
     # libpq keeps no SQLSTATE of a connection that was refused, only the server's words.
     if code in ("28P01", "28000") or "password" in said or "authentication" in said:
-        return StoreUnreadable(f"The database {where} refuses the login: {_last_line(said)}.")
+        return StoreUnreadable(f"The database {where} refuses the login: {said}.")
     if code == "3D000" or ("database" in said and "does not exist" in said):
         return StoreUnreadable(f"There is no database {where}. Make it first: createdb, or CREATE DATABASE.")
     if code == "42501":
-        return StoreUnreadable(f"The login may not make tables in {where}: {_last_line(said)}.")
+        return StoreUnreadable(f"The login may not make tables in {where}: {said}.")
     if code:
-        return StoreUnreadable(f"The database {where} cannot be used: {_last_line(said)} ({code}).")
-    return StoreUnavailable(f"The database {where} cannot be reached: {_last_line(said)}.")
-
-
-def _last_line(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return (lines[-1] if lines else "no reason given").removeprefix("FATAL:").strip().rstrip(".")
+        return StoreUnreadable(f"The database {where} cannot be used: {said} ({code}).")
+    return StoreUnavailable(f"The database {where} cannot be reached: {said}.")

@@ -91,6 +91,12 @@ class Refused(Exception):
         """The SQLSTATE."""
 
 
+def first_line(failure: psycopg.Error) -> str:
+    """Return what happened; libpq's further lines guess at why."""
+    lines = str(failure).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else "no reason given"
+
+
 def complete(url: str) -> str:
     """Return the connection string of a store's URL with our defaults. Raises psycopg.ProgrammingError for nonsense."""
     given = conninfo_to_dict(url)
@@ -127,7 +133,7 @@ class Session:
                 self._connection.close()
                 raise
         except psycopg.Error as failure:
-            raise Lost(str(failure).strip()) from failure
+            raise Lost(first_line(failure)) from failure
         except Refused as failure:
             raise Lost(f"the store's tables cannot be used: {failure}") from failure
         self._pg.nonblocking = 1
@@ -248,11 +254,11 @@ class Session:
         code = (answer.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
         text = (answer.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or answer.error_message).decode(errors="replace")
         if self._pg.status != pq.ConnStatus.OK or not code or code.startswith(_CONNECTION_ENDS):
-            raise Lost(text.strip())
+            raise Lost(text.strip().rstrip("."))
         raise Refused(code, text.strip())
 
     def _lost(self, failure: psycopg.Error) -> Lost:
-        return Lost(str(failure).strip() or "the connection was lost")
+        return Lost(first_line(failure))
 
     def _given_up(self, seconds: float) -> Lost:
         return Lost(f"the server did not answer for {seconds:g} seconds")

@@ -195,9 +195,9 @@ class Workers:
                 await asyncio.wait({work})
                 if not work.cancelled() and (failure := work.exception()) is not None:
                     _log.error("work that was cut short failed", exc_info=failure, extra={"lease": lease.name})
-            await self.give_back(lease)
+            await self._give_back(lease)
 
-    async def give_back(self, lease: Lease) -> None:
+    async def _give_back(self, lease: Lease) -> None:
         """Free a lease for whoever wants it; nothing happens if it is not ours any more."""
         if self._held.get(lease.name) is lease:
             del self._held[lease.name]

@@ -113,18 +113,21 @@ def missing_stream(arn: str) -> NoReturn:
     raise ServiceError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
 
 
-def read_specification(given: Mapping[str, Any] | None) -> str | None:
+def read_specification(given: Mapping[str, Any] | None, *, creating: bool) -> str | None:
     """Return the view type that a StreamSpecification asks for; None for no stream."""
     if given is None:
         return None
-    if given["StreamEnabled"]:
-        if given.get("StreamViewType") is None:
-            invalid_parameter("StreamViewType must be specified when StreamEnabled is true")
-        view: str = given["StreamViewType"]
-        return view
-    if given.get("StreamViewType") is not None:
-        invalid_parameter("StreamViewType cannot be specified when StreamEnabled is false")
-    return None
+    view: str | None = given.get("StreamViewType")
+    enabled = given["StreamEnabled"]
+    if enabled != (view is not None):
+        # AWS's words, reported for a disabled stream with a view; those for the opposite follow them.
+        state, negation = ("enabled", "") if enabled else ("disabled", "not ")
+        if creating:
+            invalid_parameter(
+                f"Table is being created with a stream {state}, UpdateViewType should {negation}be specified"
+            )
+        invalid_parameter(f"If stream is being {state}, then UpdateViewType must {negation}be specified")
+    return view
 
 
 def with_stream(tx: WriteTx, call: Call, record: Table, view: str) -> Table:

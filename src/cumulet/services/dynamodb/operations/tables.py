@@ -62,7 +62,7 @@ async def create_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
         global_indexes=tuple([msgspec.structs.replace(index, ready_ms=ready_ms) for index in record.global_indexes]),
         collection_bytes_max=settings.dynamodb_item_collection_bytes_max,
     )
-    view = read_specification(params.get("StreamSpecification"))
+    view = read_specification(params.get("StreamSpecification"), creating=True)
     if (policy := params.get("ResourcePolicy")) is not None:
         check_policy(policy)
         await plane.ground.operations.authorize(

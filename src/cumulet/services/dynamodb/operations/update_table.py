@@ -82,7 +82,7 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
             "SSESpecification or ReplicaUpdates is required"
         )
     updates = read_index_updates(params.get("GlobalSecondaryIndexUpdates") or ())
-    view = read_specification(params.get("StreamSpecification"))
+    view = read_specification(params.get("StreamSpecification"), creating=False)
     table = find_table(tx, call, name)
     if table is None:
         missing_table(name)

@@ -413,7 +413,14 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "UpdateTable",
         {"TableName": "tab", "StreamSpecification": {"StreamEnabled": True}},
         "ValidationException",
-        "One or more parameter values were invalid: StreamViewType must be specified when StreamEnabled is true",
+        "One or more parameter values were invalid: If stream is being enabled, then UpdateViewType must be specified",
+    ),
+    "a view without a stream": (
+        "UpdateTable",
+        {"TableName": "tab", "StreamSpecification": {"StreamEnabled": False, "StreamViewType": "KEYS_ONLY"}},
+        "ValidationException",
+        "One or more parameter values were invalid: If stream is being disabled, then UpdateViewType must not be "
+        "specified",
     ),
 }
 
@@ -430,3 +437,24 @@ async def test_a_stream_that_is_not_there_cannot_be_disabled(tables: Tables) -> 
     await tables.create("tab")
     call = tables("UpdateTable", TableName="tab", StreamSpecification={"StreamEnabled": False})
     assert await refused(call) == ("ValidationException", "Table has no stream to disable: TableName: tab")
+
+
+CREATED: dict[str, tuple[dict[str, Any], str]] = {
+    "a view without a stream": (
+        {"StreamEnabled": False, "StreamViewType": "KEYS_ONLY"},
+        "Table is being created with a stream disabled, UpdateViewType should not be specified",
+    ),
+    "a stream without a view": (
+        {"StreamEnabled": True},
+        "Table is being created with a stream enabled, UpdateViewType should be specified",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CREATED)
+async def test_a_table_is_not_made_with_half_a_stream(tables: Tables, what: str) -> None:
+    specification, message = CREATED[what]
+    assert await refused(tables.create("tab", StreamSpecification=specification)) == (
+        "ValidationException",
+        f"One or more parameter values were invalid: {message}",
+    )

@@ -173,6 +173,132 @@ async def test_create_table_refuses(ddb: Any, refused: Any, changes: dict[str, A
     assert await refused(ddb("CreateTable", **request(**changes))) == ("ValidationException", message)
 
 
+def index(name: str, *keys: str, **more: Any) -> dict[str, Any]:
+    kinds = ("HASH", "RANGE", "RANGE")
+    schema = [{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, kinds, strict=False)]
+    return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}, **more}
+
+
+def both(**changes: Any) -> dict[str, Any]:
+    """Return changes to a request: a table of two keys, with a third attribute defined."""
+    third = {"AttributeName": "x", "AttributeType": "S"}
+    return {"AttributeDefinitions": [*PK, SK, third], "KeySchema": [*HASH, RANGE], **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            both(),
+            "Number of attributes in KeySchema does not exactly match number of attributes defined in "
+            "AttributeDefinitions",
+        ),
+        (both(LocalSecondaryIndexes=[]), "List of LocalSecondaryIndexes is empty"),
+        (both(GlobalSecondaryIndexes=[]), "List of GlobalSecondaryIndexes is empty"),
+        (
+            both(LocalSecondaryIndexes=[index("one", "x", "sk")]),
+            "Index KeySchema does not have the same leading hash key as table KeySchema for index: one. "
+            "index hash key: x, table hash key: pk",
+        ),
+        (
+            both(LocalSecondaryIndexes=[index("one", "pk")]),
+            "Index KeySchema does not have a range key for index: one",
+        ),
+        (
+            {"AttributeDefinitions": [*PK, SK], "LocalSecondaryIndexes": [index("one", "pk", "sk")]},
+            "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+        ),
+        (
+            both(LocalSecondaryIndexes=[index(f"one{number}", "pk", "x") for number in range(6)]),
+            "Number of LocalSecondaryIndexes exceeds per-table limit of 5",
+        ),
+        (
+            both(GlobalSecondaryIndexes=[index(f"one{number}", "x") for number in range(21)]),
+            "GlobalSecondaryIndex count exceeds the per-table limit of 20",
+        ),
+        (
+            both(LocalSecondaryIndexes=[index("one", "pk", "x")], GlobalSecondaryIndexes=[index("one", "x")]),
+            "Duplicate index name: one",
+        ),
+        (
+            both(GlobalSecondaryIndexes=[index("one", "none")]),
+            "Some index key attributes are not defined in AttributeDefinitions. Keys: [none], "
+            "AttributeDefinitions: [pk, sk, x]",
+        ),
+        (
+            both(GlobalSecondaryIndexes=[index("one", "sk")]),
+            "Some AttributeDefinitions are not used. AttributeDefinitions: [pk, sk, x], keys used: [pk, sk]",
+        ),
+        (
+            both(GlobalSecondaryIndexes=[index("one", "x", Projection={})]),
+            "Unknown ProjectionType: null",
+        ),
+        (
+            both(GlobalSecondaryIndexes=[index("one", "x", Projection={"ProjectionType": "INCLUDE"})]),
+            "ProjectionType is INCLUDE, but NonKeyAttributes is not specified",
+        ),
+        (
+            both(
+                GlobalSecondaryIndexes=[
+                    index("one", "x", Projection={"ProjectionType": "KEYS_ONLY", "NonKeyAttributes": ["y"]})
+                ]
+            ),
+            "ProjectionType is KEYS_ONLY, but NonKeyAttributes is specified",
+        ),
+        (
+            both(
+                GlobalSecondaryIndexes=[
+                    index("one", "x", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})
+                ]
+            ),
+            "ProvisionedThroughput should not be specified for index: one when BillingMode is PAY_PER_REQUEST",
+        ),
+        (
+            both(GlobalSecondaryIndexes=[index("one", "x")], **PROVISIONED),
+            "ProvisionedThroughput is not specified for index: one",
+        ),
+        (
+            both(
+                GlobalSecondaryIndexes=[
+                    index(
+                        f"one{number}",
+                        "x",
+                        Projection={
+                            "ProjectionType": "INCLUDE",
+                            "NonKeyAttributes": [f"n{number}-{one}" for one in range(20)],
+                        },
+                    )
+                    for number in range(6)
+                ]
+            ),
+            "Number of NonKeyAttributes in all indexes, 120, exceeds the per-table limit of 100",
+        ),
+    ],
+)
+async def test_indexes_that_create_table_refuses(ddb: Any, refused: Any, changes: Any, message: str) -> None:
+    assert await refused(ddb("CreateTable", **request(**changes))) == ("ValidationException", INVALID + message)
+    assert await ddb("ListTables") == {"TableNames": []}
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("x HASH, x RANGE", "Both the Hash Key and the Range Key element in the KeySchema have the same name"),
+        ("x RANGE", "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"),
+        (
+            "x HASH, sk RANGE, pk HASH",
+            "Invalid KeySchema: All HASH key elements must precede the RANGE key elements",
+        ),
+        ("x HASH, pk HASH, x RANGE", "Invalid KeySchema: Several key elements have the same name"),
+    ],
+)
+async def test_keys_that_a_global_index_cannot_have(ddb: Any, refused: Any, schema: str, message: str) -> None:
+    elements = [element.split() for element in schema.split(", ")]
+    keys = [{"AttributeName": name, "KeyType": kind} for name, kind in elements]
+    params = request(**both(GlobalSecondaryIndexes=[{**index("one", "x"), "KeySchema": keys}]))
+    assert await refused(ddb("CreateTable", **params)) == ("ValidationException", message)
+
+
 async def test_what_is_not_built_is_refused_by_name(ddb: Any, refused: Any) -> None:
     code, message = await refused(ddb("CreateTable", **request(GlobalTableSourceArn=ARN + "other")))
     assert (code, "GlobalTableSourceArn" in message) == ("NotImplementedException", True)

@@ -9,7 +9,12 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 
-@operation("UpdateTimeToLive", resource=table_arn, params="TableName TimeToLiveSpecification")
+@operation(
+    "UpdateTimeToLive",
+    resource=table_arn,
+    params="TableName TimeToLiveSpecification",
+    missing="a second change within an hour is made, not refused",
+)
 def update_time_to_live(call: Call, tx: WriteTx, params: Params) -> Output:
     """Begin or cease to let items expire by the time in one of their attributes.
 

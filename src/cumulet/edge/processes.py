@@ -204,14 +204,20 @@ class ProcessGroup:
             self._ready()
 
     def _reap(self) -> None:
-        for worker in list(self._workers):
-            pid, status = os.waitpid(worker.pid, os.WNOHANG)
-            if pid:
+        while self._workers:
+            # Whoever it is: as the first process of a container this one is also given what killed workers leave.
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            for worker in [worker for worker in self._workers if worker.pid == pid]:
                 self._workers.remove(worker)
                 self._ended(worker, os.waitstatus_to_exitcode(status))
 
     def _ended(self, worker: _Worker, status: int) -> None:
         self._counts[worker.number] = NOT_ACCEPTING
+        for other in self._workers:
+            if other.replaces is worker:
+                other.replaces = None  # it takes the place of a dead one, and nobody else need
         if worker.line >= 0:
             while data := os.read(worker.line, 4096):
                 worker.said += data
@@ -225,12 +231,14 @@ class ProcessGroup:
         self._early_ends = self._early_ends + 1 if lived_s < EARLY_S else 0
         pause_s = min(BACK_OFF_S * 2 ** (self._early_ends - 2), BACK_OFF_S_MAX) if self._early_ends > 1 else 0.0
         self._start_at_s = self._clock.outside_s() + pause_s
+        how = said or (f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}")
         if worker.replaces is not None:
-            self._to_renew.clear()  # what cannot replace one cannot replace the others; they stay
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+            self._to_renew.clear()  # what cannot replace one cannot replace the others
+            log.error("a new worker process did not start; the old ones stay", extra={"how": how})
+            return
         log.error(
             "a worker process has ended by itself; another takes its place",
-            extra={"worker_pid": worker.pid, "how": said or how, "after_s": round(pause_s, 1)},
+            extra={"worker_pid": worker.pid, "how": how, "after_s": round(pause_s, 1)},
         )
 
     # Starting one

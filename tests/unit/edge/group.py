@@ -21,6 +21,9 @@ def work(seat: Seat) -> None:
         raise WorkersFailed("there is no store")
     if behaviour == "ends" or (behaviour == "ends once renewed" and time.monotonic() > BORN + 0.5):
         os._exit(3)
+    if behaviour == "starts slowly once renewed" and time.monotonic() > BORN + 0.5:
+        say("starts")
+        time.sleep(0.3)
     if behaviour == "raises":
         raise LookupError("a bug")
     if behaviour == "stubborn":

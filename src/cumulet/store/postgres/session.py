@@ -71,6 +71,8 @@ _SESSION_SETTINGS = {
     "enable_bitmapscan": "off",
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
+    # YugabyteDB keeps a table in the order of its keys only when told so before the table is made.
+    "yb_use_hash_splitting_by_default": "off",
 }
 
 _BINARY = (1, 1, 1)

@@ -1,14 +1,16 @@
 """The condition keys that a policy sees of each request, and the resources it is asked about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.ids import CountingIds
+from cumulet.services.dynamodb.permissions import transaction_demands
 from cumulet.services.kit import Call, ConditionValues, Principal
 from cumulet.store.api import ReadTx
-from harness import House
+from harness import SCOPE, House
 
 KEY = {"pk": {"S": "alice"}, "sk": {"S": "1"}}
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/notes"
@@ -67,6 +69,24 @@ class Recorder:
             {"Attributes": ["n", "pk"], "LeadingKeys": ["bob"], "Select": "COUNT"},
         ),
         ("Scan", {}, {"Select": "ALL_ATTRIBUTES"}),
+        (
+            "GetItem",
+            {"Key": KEY, "AttributesToGet": ["title"]},
+            {"Attributes": ["pk", "sk", "title"], "LeadingKeys": ["alice"], "Select": "SPECIFIC_ATTRIBUTES"},
+        ),
+        (
+            "UpdateItem",
+            {"Key": KEY, "AttributeUpdates": {"a": {"Action": "DELETE"}}, "Expected": {"d": {"Exists": False}}},
+            {"Attributes": ["a", "d", "pk", "sk"], "LeadingKeys": ["alice"]},
+        ),
+        (
+            "Query",
+            {
+                "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "bob"}]}},
+                "QueryFilter": {"n": {"ComparisonOperator": "NULL"}},
+            },
+            {"Attributes": ["n", "pk"], "LeadingKeys": ["bob"], "Select": "ALL_ATTRIBUTES"},
+        ),
         ("GetItem", {"Key": {"pk": {"S": 5}}}, {}),
     ],
 )
@@ -89,6 +109,44 @@ async def test_a_batch_is_about_each_of_its_tables() -> None:
             {"dynamodb:Attributes": ["pk", "sk"], "dynamodb:LeadingKeys": ["alice", "bob"]},
         )
     ]
+
+
+async def test_a_transaction_needs_the_permission_of_each_action() -> None:
+    """A caller who may do one of them and not the next is denied; here nobody may do the first."""
+    put, check = {"TableName": "notes", "Item": KEY}, {"TableName": "other", "Key": KEY, "ConditionExpression": "a = a"}
+    keys = {"dynamodb:Attributes": ["pk", "sk"], "dynamodb:LeadingKeys": ["alice"]}
+    enclosing = {"dynamodb:EnclosingOperation": "TransactWriteItems"}
+    assert await asked("TransactWriteItems", {"TransactItems": [{"Put": put}, {"ConditionCheck": check}]}) == [
+        ("dynamodb:PutItem", ARN, {**keys, **enclosing})
+    ]
+    get = {"TableName": "notes", "Key": KEY}
+    assert await asked("TransactGetItems", {"TransactItems": [{"Get": get}]}) == [
+        (
+            "dynamodb:GetItem",
+            ARN,
+            {**keys, "dynamodb:Select": "ALL_ATTRIBUTES", "dynamodb:EnclosingOperation": "TransactGetItems"},
+        )
+    ]
+
+
+def test_every_action_of_a_transaction_is_asked_for() -> None:
+    names = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+    actions = [{kind: {"TableName": "notes", "Item": {}, "Key": {}}} for kind in names]
+    call = Call(SCOPE, Principal.root(SCOPE.account), "r", 0, CountingIds())
+    demands = transaction_demands(EmptyTx(), call, {"TransactItems": actions})
+    assert [(demand.action, demand.resource) for demand in demands] == [
+        (f"dynamodb:{name}", ARN) for name in names.values()
+    ]
+
+
+class EmptyTx:
+    """A store without tables."""
+
+    def get(self, key: bytes) -> bytes | None:
+        return None
+
+    def scan(self, *bounds: bytes, limit: int | None = None, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
 
 
 async def asked(operation: str, params: dict[str, Any]) -> list[Any]:

@@ -545,6 +545,22 @@ async def test_a_server_that_is_gone_or_hangs_is_unavailable_within_seconds(monk
         await node.close()
 
 
+async def test_every_lane_is_back_at_once_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "TRY_SECONDS", 0.5)
+    with Cluster.started() as own:
+        node = open_postgres(own.local_url(own.new_database()))
+        await asyncio.gather(*[node.write(increment) for _ in range(16)])  # all lanes have a connection
+        own.stop()
+        with pytest.raises(StoreUnavailable):
+            await get(node, b"count")
+        own.start()
+        await asyncio.sleep(0.6)
+
+        # Most of them find out only now that theirs is gone.
+        assert await asyncio.gather(*[get(node, b"count") for _ in range(16)]) == [b"16"] * 16
+        await node.close()
+
+
 async def test_what_the_server_refuses_is_gone_and_the_lane_goes_on(
     store: PostgresStore, postgres: Cluster, database: str
 ) -> None:

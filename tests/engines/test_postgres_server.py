@@ -85,7 +85,7 @@ def test_while_the_database_is_away_each_service_says_try_again(tmp_path: Path) 
         finally:
             assert running.stop() == 0
     log = (tmp_path / "data.log").read_text()
-    assert "a connection to the store was lost" in log
+    assert "the store cannot be reached" in log
     assert PASSWORD not in log
 
 

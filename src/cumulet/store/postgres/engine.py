@@ -46,6 +46,7 @@ from cumulet.store.postgres.session import (
     Refused,
     Session,
     Statement,
+    Unreachable,
     complete,
     connect,
 )
@@ -124,7 +125,7 @@ class PostgresStore:
         self._hints: Hints | None = None
         self._closing = False
         self._idle: asyncio.Event | None = None
-        self._lost_since_s: float | None = None
+        self._away_since_s: float | None = None
 
     async def read(self, fn: Callable[[ReadTx], T]) -> T:
         def attempt(session: Session) -> T:
@@ -254,13 +255,13 @@ class PostgresStore:
         while True:
             try:
                 result = job.attempt(lane.session())
-                self._lost_since_s = None
+                self._away_since_s = None
                 return result
             except Lost as lost:
                 lane.drop()
                 if self._is_time_over(job, lost):
                     raise StoreUnavailable(f"The store's database {self.where} is out of reach: {lost}.") from None
-                _NEVER.wait(self._part_of(_RECONNECT_SECONDS))
+                _NEVER.wait(self._part_of(_RECONNECT_SECONDS if isinstance(lost, Unreachable) else pause_s))
             except Refused as refused:
                 lane.undo()
                 if refused.code not in _MET_ANOTHER:
@@ -319,10 +320,12 @@ class PostgresStore:
 
     def _is_time_over(self, job: "_Job", lost: Lost) -> bool:
         now_s = self._clock.monotonic_s()
-        since_s = self._lost_since_s
+        if not isinstance(lost, Unreachable):
+            return now_s >= job.deadline_s
+        since_s = self._away_since_s
         if since_s is None:
-            log.warning("a connection to the store was lost", extra={"said": str(lost)})
-            since_s = self._lost_since_s = now_s
+            log.warning("the store cannot be reached", extra={"said": str(lost)})
+            since_s = self._away_since_s = now_s
         # Who comes when nobody has reached it for that long need not wait as long again.
         return now_s >= job.deadline_s or now_s - since_s >= TRY_SECONDS
 

@@ -81,7 +81,11 @@ _BOTH = select.POLLIN | select.POLLOUT
 
 
 class Lost(Exception):
-    """The connection is gone, could not be made, or was given up because no answer came in time."""
+    """The connection is gone, or was given up because no answer came in time."""
+
+
+class Unreachable(Lost):
+    """No connection could be made."""
 
 
 class Refused(Exception):
@@ -122,7 +126,10 @@ def connect(conninfo: str) -> "psycopg.Connection[tuple[object, ...]]":
 
 
 class Session:
-    """A connection with our statements prepared. Used by one thread at a time. Raises Lost and Refused."""
+    """A connection with our statements prepared. Used by one thread at a time. Raises Lost and Refused.
+
+    Raises Unreachable if it cannot be made.
+    """
 
     def __init__(self, conninfo: str) -> None:
         try:
@@ -135,9 +142,9 @@ class Session:
                 self._connection.close()
                 raise
         except psycopg.Error as failure:
-            raise Lost(first_line(failure)) from failure
+            raise Unreachable(first_line(failure)) from failure
         except Refused as failure:
-            raise Lost(f"the store's tables cannot be used: {failure}") from failure
+            raise Unreachable(f"the store's tables cannot be used: {failure}") from failure
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self._poll.register(self._pg.socket, _READABLE)

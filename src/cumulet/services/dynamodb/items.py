@@ -82,8 +82,9 @@ def key_range_of(source: Source, partition: Sequence[Value], sorts: Sequence[Key
     ]
     if sum(max(map(len, parts)) for parts in bounds) > RANGE_KEY_BYTES_MAX:
         _long_range()
-    prefix = head + pack(tuple([parts[0] for parts in bounds[:-1]]))
-    low, high = prefix + pack((bounds[-1][0],)), prefix + pack((bounds[-1][-1],))
+    prefix = head if len(bounds) == 1 else head + pack(tuple([parts[0] for parts in bounds[:-1]]))
+    low = prefix + pack((bounds[-1][0],))
+    high = low if len(bounds[-1]) == 1 else prefix + pack((bounds[-1][1],))
     # Behind the last attribute a table's key ends; an index's goes on.
     behind_low, behind_high = (after(low), after(high)) if is_index else (low + b"\x00", high + b"\x00")
     start, end = prefix, after(prefix)

@@ -50,7 +50,7 @@ _EXPRESSIONS = ("ProjectionExpression", "FilterExpression", "KeyConditionExpress
 def query(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of the partition that the key condition names."""
     check_not_mixed(params, _LEGACY, _EXPRESSIONS)
-    # AWS lets KeyConditions stand beside other expressions (scylladb's Alternator tests, which pass on AWS, rely on it).
+    # AWS lets KeyConditions stand beside other expressions: Alternator's tests, which pass on AWS, rely on it.
     check_not_mixed(params, ("KeyConditions",), ("KeyConditionExpression",))
     check_operator_used(params, "QueryFilter")
     placeholders = read_placeholders(params, "FilterExpression", "KeyConditionExpression", "ProjectionExpression")

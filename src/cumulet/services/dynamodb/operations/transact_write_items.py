@@ -177,7 +177,9 @@ def cancel_transaction(reasons: Sequence[Mapping[str, Any]], count: int) -> NoRe
 def reason_of(error: ServiceError) -> Mapping[str, Any]:
     """Return an action's error as its reason. Raises it again where it is none of an item."""
     code = _CODES.get(error.code)
-    if code is None:
+    # An empty key value fails the request as a whole, though a value of the wrong type is the item's own fault (seen on
+    # AWS by the makers of ExtendDB, pull request 184).
+    if code is None or error.message.startswith("One or more parameter values are not valid."):
         raise error
     reason: dict[str, Any] = {"Code": code, "Message": error.message}
     if (item := error.fields.get("Item")) is not None:

@@ -449,3 +449,15 @@ async def test_old_items_that_an_index_cannot_hold_can_still_be_changed(ddb: Any
         ExpressionAttributeValues={":n": {"S": "n"}},
     )
     assert (await ddb("Scan", TableName="plain", IndexName="by_a"))["Count"] == 1
+
+
+async def test_what_an_index_cannot_hold_in_a_transaction(orders: Any, refused: Any) -> None:
+    def put(weekday: Any) -> dict[str, Any]:
+        item = {**order("a", "1"), "weekday": weekday}
+        return {"TransactItems": [{"Put": {"TableName": "orders", "Item": item}}]}
+
+    code, message = await refused(orders("TransactWriteItems", **put({"S": ""})))
+    assert (code, "IndexName: by_day, IndexKey: weekday" in message) == ("ValidationException", True)
+    assert (await refused(orders("TransactWriteItems", **put({"N": "1"}))))[0] == "TransactionCanceledException"
+    await orders("TransactWriteItems", **put({"S": "mon"}))
+    assert (await orders("Scan", TableName="orders", IndexName="days"))["Count"] == 1

@@ -19,8 +19,8 @@ from cumulet.services.dynamodb.tables import TABLES, Index, OpenTable, Table
 from cumulet.store.api import ReadTx, Store, WriteTx
 from cumulet.store.tuples import after
 
-FILLED_AT_ONCE_MAX = 1000
-"""Items that one transaction puts into an index: about 20 ms of the event loop."""
+FILLED_AT_ONCE_MAX = 250
+"""Items that one transaction puts into an index: a few milliseconds of the event loop."""
 
 HINT = "dynamodb: index filling"
 

@@ -45,16 +45,36 @@ def _compile(operation: OperationModel) -> Check | None:
     return _Compiler(operation).structure(operation.input, top=True) if operation.input is not None else None
 
 
-class _Constraints(NamedTuple):
+_REMEMBERED_MAX = 512
+_REMEMBERED_CHARACTERS_MAX = 64
+"""Texts that have passed are few and short: table names, words of an enumeration, placeholders."""
+
+
+class _Constraints:
     """What one shape itself demands."""
 
-    tests: tuple[tuple[Test, str], ...]
-    """Each with its words, in the order in which they are reported."""
-    in_container: str
-    """The same words in the order in which AWS prints them for a list's elements or a map's values."""
+    __slots__ = ("_passed", "in_container", "tests")
+
+    def __init__(self, tests: tuple[tuple[Test, str], ...], in_container: str) -> None:
+        self.tests = tests
+        """Each with its words, in the order in which they are reported."""
+        self.in_container = in_container
+        """The same words in the order in which AWS prints them for a list's elements or a map's values."""
+        self._passed: set[str] = set()
 
     def hold(self, value: Any) -> bool:
-        return all(holds(value) for holds, _ in self.tests)
+        """Return whether a value passes all tests."""
+        is_text = type(value) is str
+        if is_text and value in self._passed:
+            return True
+        for holds, _ in self.tests:
+            if not holds(value):
+                return False
+        if is_text and len(value) <= _REMEMBERED_CHARACTERS_MAX:
+            if len(self._passed) >= _REMEMBERED_MAX:
+                self._passed.clear()
+            self._passed.add(value)
+        return True
 
 
 class _Member(NamedTuple):
@@ -115,11 +135,12 @@ class _Compiler:
         own_error = self._dialect.patterns.get(shape.pattern or "")
 
         def check_value(value: Any, path: str, errors: list[str]) -> None:
-            for holds, words in own.tests:
-                if not holds(value):
-                    if own_error is not None and words.endswith(f": {shape.pattern}"):
-                        raise own_error(path)
-                    errors.append(_failure(None if silent else _render(value, shape), path, words))
+            if not own.hold(value):
+                for holds, words in own.tests:
+                    if not holds(value):
+                        if own_error is not None and words.endswith(f": {shape.pattern}"):
+                            raise own_error(path)
+                        errors.append(_failure(None if silent else _render(value, shape), path, words))
             if below is not None:
                 below(value, path, errors)
 
@@ -215,20 +236,48 @@ def _all_or_nothing(checked: Check, make_error: Callable[[], ServiceError]) -> C
 
 
 def _check_members(table: list[_Member]) -> Check:
+    needed = tuple([member.name for member in table if member.required or member.missing is not None])
+    looked_at = {member.name: member for member in table if member.first is not None or member.check is not None}
+
     def check_members(value: Any, path: str, errors: list[str]) -> None:
         prefix = f"{path}." if path else ""
+        wrong: dict[str, list[str] | ServiceError] = {}
+        # What is given is less than what the model has, and nearly always right.
+        found_wrong: list[str] = []
+        for name, found in value.items():
+            member = looked_at.get(name)
+            if member is None or found is None:
+                continue
+            if member.first is not None and (error := member.first(found)) is not None:
+                wrong[name] = error
+            elif member.check is not None:
+                try:
+                    member.check(found, prefix + member.path, found_wrong)
+                except ServiceError as error:
+                    wrong[name] = error
+                if found_wrong:
+                    wrong.setdefault(name, found_wrong)
+                    found_wrong = []
+        for name in needed:
+            if value.get(name) is None:
+                break
+        else:
+            if not wrong:
+                return
+        report(value, prefix, wrong, errors)
+
+    def report(value: Any, prefix: str, wrong: Mapping[str, list[str] | ServiceError], errors: list[str]) -> None:
+        # In the model's order, whatever the order in which the members were given.
         for member in table:
-            found = value.get(member.name)
-            if found is None:
+            if value.get(member.name) is None:
                 if member.missing is not None:
                     raise member.missing()
                 if member.required:
                     errors.append(f"Value null at '{prefix}{member.path}' failed to satisfy constraint: {_NULL}")
-                continue
-            if member.first is not None and (error := member.first(found)) is not None:
-                raise error
-            if member.check is not None:
-                member.check(found, prefix + member.path, errors)
+            elif (problem := wrong.get(member.name)) is not None:
+                if isinstance(problem, ServiceError):
+                    raise problem
+                errors.extend(problem)
 
     return check_members
 

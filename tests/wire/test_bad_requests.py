@@ -105,13 +105,6 @@ REFUSED: dict[str, tuple[str, Sent, int, str, str]] = {
         "NotImplementedException",
         "dynamodb:CreateGlobalTable is not implemented",
     ),
-    "Streams: unbuilt service": (
-        "dynamodb",
-        Sent("POST", "/", {"X-Amz-Target": "DynamoDBStreams_20120810.ListStreams"}, b"{}"),
-        501,
-        "NotImplementedException",
-        "The service dynamodbstreams",
-    ),
     "SQS: unbuilt service": (
         "sqs",
         Sent("POST", "/", {"X-Amz-Target": "AmazonSQS.SendMessage"}, b"{}"),

@@ -96,6 +96,20 @@ async def test_condition_keys(operation: str, params: dict[str, Any], conditions
     ]
 
 
+async def test_an_index_is_a_resource_and_has_a_partition_key_of_its_own() -> None:
+    query = {
+        "TableName": "notes",
+        "IndexName": "turned",
+        "KeyConditionExpression": "sk = :s",
+        "ExpressionAttributeValues": {":s": {"S": "1"}},
+    }
+    ((action, resource, conditions),) = await asked("Query", query)
+    assert (action, resource) == ("dynamodb:Query", f"{ARN}/index/turned")
+    assert conditions["dynamodb:LeadingKeys"] == ["1"]
+    ((action, resource, _),) = await asked("Scan", {"TableName": "notes", "IndexName": "turned"})
+    assert (action, resource) == ("dynamodb:Scan", f"{ARN}/index/turned")
+
+
 async def test_a_batch_is_about_each_of_its_tables() -> None:
     items = {
         "notes": [{"PutRequest": {"Item": KEY}}, {"DeleteRequest": {"Key": {**KEY, "pk": {"S": "bob"}}}}],
@@ -164,6 +178,13 @@ async def asked(operation: str, params: dict[str, Any]) -> list[Any]:
                 {"AttributeName": "sk", "AttributeType": "S"},
             ],
             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            "GlobalSecondaryIndexes": [
+                {
+                    "IndexName": "turned",
+                    "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
         },
     )
     user = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/alice", name="alice")

@@ -561,6 +561,15 @@ async def test_every_lane_is_back_at_once_after_an_outage(monkeypatch: pytest.Mo
         await node.close()
 
 
+async def test_a_large_write_may_take_its_time(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "ANSWER_SECONDS_MAX", 0.01)
+    archive = {b"chunk %02d" % number: b"v" * 1024 * 1024 for number in range(24)}
+
+    await store.write(lambda tx: put_all(tx, archive))
+
+    assert await store.read(lambda tx: sum(len(value) for _, value in tx.scan(b"chunk", b"chunl"))) == 24 * 1024 * 1024
+
+
 async def test_what_the_server_refuses_is_gone_and_the_lane_goes_on(
     store: PostgresStore, postgres: Cluster, database: str
 ) -> None:

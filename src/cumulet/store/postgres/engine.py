@@ -66,6 +66,10 @@ WAITING_MAX = 16_384
 TRY_SECONDS = 5.0
 """For so long a transaction waits for its turn, for a connection, or for others to get out of its way."""
 
+WRITTEN_BYTES_PER_SECOND_MIN = 2 * 1024 * 1024
+"""How slow a disk may be, and still nobody takes the server for dead while it writes a large archive."""
+
+_STATEMENT_BYTES = 1024
 _PAUSE_SECONDS_FIRST = 0.002
 _PAUSE_SECONDS_MAX = 0.25
 _RECONNECT_SECONDS = 0.25
@@ -302,7 +306,7 @@ class PostgresStore:
         statements.append((b"commit", ()))
         changes = len(statements) > 1
         try:
-            answers = session.ask_all(statements, RANGE_SECONDS_MAX if ranges else ANSWER_SECONDS_MAX)
+            answers = session.ask_all(statements, _patience(statements, ranges=ranges))
         except Lost as lost:
             if not changes:
                 raise  # it has only read
@@ -369,6 +373,12 @@ class _Lane:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def _patience(statements: list[Statement], *, ranges: bool) -> float:
+    """Return for how many seconds the server may say nothing: it answers to all of them together."""
+    size = sum(_STATEMENT_BYTES + sum(map(len, params)) for _, params in statements)
+    return (RANGE_SECONDS_MAX if ranges else ANSWER_SECONDS_MAX) + size / WRITTEN_BYTES_PER_SECOND_MIN
 
 
 def _unknown(failure: Exception) -> StoreOutcomeUnknown:

@@ -1,13 +1,13 @@
 """What several item operations ask of their request before they touch a table."""
 
-from cumulet.services.dynamodb.core.expressions.conditions import Test, bind_condition
+from cumulet.services.dynamodb.core.expressions.conditions import Test, bind_condition, bind_plain_condition
 from cumulet.services.dynamodb.core.expressions.legacy import (
     bind_attributes_to_get,
     bind_expected,
     check_not_mixed,
     check_operator_used,
 )
-from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
+from cumulet.services.dynamodb.core.expressions.placeholders import NO_PLACEHOLDERS, Placeholders
 from cumulet.services.dynamodb.core.expressions.projections import Projector, bind_projection
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.kit import Params
@@ -25,7 +25,7 @@ def read_placeholders(params: Params, *expressions: str) -> Placeholders:
             "ExpressionAttributeValues can only be specified when using expressions: "
             f"{' and '.join(expressions)} {verb} null"
         )
-    return Placeholders(names, values)
+    return NO_PLACEHOLDERS if names is None and values is None else Placeholders(names, values)
 
 
 def check_legacy_condition(params: Params, legacy: tuple[str, ...], expressions: tuple[str, ...]) -> None:
@@ -37,6 +37,8 @@ def check_legacy_condition(params: Params, legacy: tuple[str, ...], expressions:
 def read_condition(params: Params, placeholders: Placeholders) -> Test | None:
     """Return the request's ConditionExpression, or its Expected, as a test, or None."""
     if (text := params.get("ConditionExpression")) is not None:
+        if placeholders is NO_PLACEHOLDERS:
+            return bind_plain_condition(text, "ConditionExpression")
         return bind_condition(text, "ConditionExpression", placeholders)
     expected = params.get("Expected")
     return None if expected is None else bind_expected(expected, params.get("ConditionalOperator"))

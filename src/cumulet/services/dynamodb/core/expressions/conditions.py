@@ -7,6 +7,7 @@ does not hold; it is not an error.
 
 import binascii
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NoReturn, TypeAlias
 
 from cumulet.errors import InvariantViolated
@@ -26,7 +27,7 @@ from cumulet.services.dynamodb.core.expressions.ast import (
     ValueRef,
 )
 from cumulet.services.dynamodb.core.expressions.grammar import OPERAND_COUNTS, parse_condition
-from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
+from cumulet.services.dynamodb.core.expressions.placeholders import NO_PLACEHOLDERS, Placeholders
 from cumulet.services.dynamodb.core.values import (
     KINDS,
     Value,
@@ -50,6 +51,12 @@ _TYPE_NAMES_IN_AWS_ORDER = "{B,NULL,SS,BOOL,L,BS,N,NS,S,M}"
 def bind_condition(text: str, name: str, placeholders: Placeholders) -> Test:
     """Return the function that tells whether an item meets the condition; `name` is the parameter's."""
     return _Binder(name, placeholders).condition(parse_condition(text, name))
+
+
+@lru_cache(maxsize=512)
+def bind_plain_condition(text: str, name: str) -> Test:
+    """Return the test of a condition that has no placeholders: it is the same for every request."""
+    return bind_condition(text, name, NO_PLACEHOLDERS)
 
 
 def bind_condition_tree(tree: Condition, name: str, placeholders: Placeholders) -> tuple[Test, set[str]]:

@@ -93,6 +93,10 @@ class Placeholders:
         invalid(f"Value provided in {parameter} unused in expressions: keys: {{{unused}}}")
 
 
+NO_PLACEHOLDERS = Placeholders(None, None)
+"""Those of every request that has none: there is nothing in them to be used up."""
+
+
 def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
     if not names:
         invalid("ExpressionAttributeNames must not be empty")

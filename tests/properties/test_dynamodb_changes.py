@@ -5,6 +5,7 @@ The model is a dict of items. Writes come through two servers over one store, wh
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -283,8 +284,7 @@ def test_a_table_can_be_read_as_it_was(steps: list[Any], later: list[Any], limit
         position: bytes | None = b""
         changes = iter(later)
         while position is not None:
-            call = world.make_call()
-            piece = await world.store.read(lambda tx, p=position, call=call: _read(tx, call, at_ms, p, limit))
+            piece = await world.store.read(partial(_read, world.make_call(), at_ms, position, limit))
             for _, stored in piece.items:
                 item = decode_item(stored)
                 assert name_of(item) not in read
@@ -300,7 +300,7 @@ def test_a_table_can_be_read_as_it_was(steps: list[Any], later: list[Any], limit
     run(scenario)
 
 
-def _read(tx: ReadTx, call: Call, at_ms: int, position: bytes, limit: int) -> Piece:
+def _read(call: Call, at_ms: int, position: bytes, limit: int, tx: ReadTx) -> Piece:
     table = find_table(tx, call, "tab")
     assert table is not None
     return read_as_of(tx, table, at_ms, call.now_ms, position, limit)

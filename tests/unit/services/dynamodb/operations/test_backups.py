@@ -80,7 +80,7 @@ async def test_a_restored_table_is_as_the_one_that_was(tables: Tables) -> None:
     }
     definitions = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "value")]
     tags = [{"Key": "a", "Value": "b"}]
-    defined = {"AttributeDefinitions": definitions, "GlobalSecondaryIndexes": [index], "Tags": tags}
+    defined: dict[str, Any] = {"AttributeDefinitions": definitions, "GlobalSecondaryIndexes": [index], "Tags": tags}
     await tables.create("tab", "KEYS_ONLY", **defined)
     await fill(tables, "tab", 3)
     arn = await back_up(tables)

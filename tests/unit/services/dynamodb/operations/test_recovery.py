@@ -78,9 +78,9 @@ async def test_a_table_comes_back_as_it_was_at_any_second(tables: Tables) -> Non
             await tables.put("tab", name, change={"N": str(second)})
         states[tables.clock.now_ms() / 1000] = await tables.items("tab")
     assert list(await restore(tables, "tab-first", NOW_S)) == ["before the setting"]
-    for place, (second, items) in enumerate(states.items()):
-        assert await restore(tables, f"tab-{place}", second) == items
-        assert await restore(tables, f"tab-{place}-later", second + 0.999 if place < 5 else second) == items
+    for place, (moment, items) in enumerate(states.items()):
+        assert await restore(tables, f"tab-{place}", moment) == items
+        assert await restore(tables, f"tab-{place}-later", moment + 0.999 if place < 5 else moment) == items
     assert await restore(tables, "tab-now") == items
     tables.clock.advance(100)
     await tables.put("tab", "long after")

@@ -131,6 +131,7 @@ def test_a_user_with_a_key_is_verified_and_held_to_policies(client: Client) -> N
         "The security token included in the request is invalid.",
     )
     iam.delete_access_key(UserName="keyed", AccessKeyId=key["AccessKeyId"])
+    assert error(own.list_roles)[:2] == (403, "InvalidClientTokenId")  # and not a developer's key, which is root's
     iam.delete_user_policy(UserName="keyed", PolicyName="p")
     iam.delete_user(UserName="keyed")
 

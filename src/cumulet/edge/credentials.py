@@ -12,7 +12,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from cumulet.errors import ServiceError
-from cumulet.services.iam import Identify
+from cumulet.services.iam import Identify, KeyIsGone
 from cumulet.services.kit import Ground, Principal
 from cumulet.settings import is_loopback
 from cumulet.wire import sigv4
@@ -54,6 +54,9 @@ async def find_principal(
             identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.security_token, now_ms))
         except ServiceError as error:
             raise _in_words_of(service, error) from None
+        except KeyIsGone:
+            # Not one that a developer made up, who would be root.
+            raise _unknown_key(service) from None
         if identity is not None:
             sigv4.verify(request, claim, identity.secret, ground.clock.outside_ms(), service.signing_name)
             return identity.principal

@@ -4,10 +4,10 @@ For the edge and the dispatcher: `identify` turns an access key into a principal
 """
 
 from cumulet.services.iam.authorizer import IamAuthorizer
-from cumulet.services.iam.identities import Identify, Identity, identify
+from cumulet.services.iam.identities import Identify, Identity, KeyIsGone, identify
 from cumulet.services.kit import Ground, Service, Unavailable, collect
 
-__all__ = ["IamAuthorizer", "Identify", "Identity", "build", "build_sts", "identify"]
+__all__ = ["IamAuthorizer", "Identify", "Identity", "KeyIsGone", "build", "build_sts", "identify"]
 
 
 def build(ground: Ground) -> Service:

@@ -22,6 +22,10 @@ class Identity:
     principal: Principal
 
 
+class KeyIsGone(Exception):
+    """The access key was issued here once, and has been deleted."""
+
+
 Identify: TypeAlias = Callable[[ReadTx, str, str | None, int], Identity | None]
 """What `identify` is to the edge, which gets it handed in."""
 
@@ -29,8 +33,8 @@ Identify: TypeAlias = Callable[[ReadTx, str, str | None, int], Identity | None]
 def identify(tx: ReadTx, access_key_id: str, session_token: str | None, now_ms: int) -> Identity | None:
     """Return the owner of an access key, or None if IAM and STS never issued that key.
 
-    Raises ServiceError UnrecognizedClientException or ExpiredTokenException for a key of ours that must not be used:
-    inactive, expired, of a role that is gone, or with a token that is not its own.
+    Raises KeyIsGone, and ServiceError UnrecognizedClientException or ExpiredTokenException for a key of ours that must
+    not be used: inactive, expired, of a role that is gone, or with a token that is not its own.
     """
     if access_key_id.startswith(SESSION_PREFIX):
         return _identify_session(tx, access_key_id, session_token or "", now_ms)
@@ -41,6 +45,9 @@ def identify(tx: ReadTx, access_key_id: str, session_token: str | None, now_ms: 
     scope = Scope(account, "").everywhere()
     key = ACCESS_KEYS.find(tx, scope, access_key_id)
     if key is None:
+        signing_secret = find_signing_secret(tx)
+        if signing_secret is not None and is_own_key_id(signing_secret, access_key_id):
+            raise KeyIsGone
         return None
     user = find_user(tx, scope, key.user_name)
     if user is None or not key.active or session_token:

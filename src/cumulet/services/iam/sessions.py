@@ -14,7 +14,7 @@ import msgspec
 
 from cumulet.ids import Ids
 from cumulet.scope import SYSTEM
-from cumulet.services.iam.key_ids import TAIL_BITS, access_key_id, split_access_key_id
+from cumulet.services.iam.key_ids import PREFIX_CHARACTERS, TAIL_BITS, access_key_id, split_access_key_id
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import STORE_META
 
@@ -26,7 +26,7 @@ SECRET_BYTES = 30
 
 CHECK_BITS = 20
 NONCE_BITS = TAIL_BITS - CHECK_BITS
-"""A session's access key id proves itself: so a foreign one (of a real AWS session) is told from a forged token."""
+"""An access key id proves itself: so a foreign one (of a real AWS account) is told from one of ours that is no more."""
 
 _SIGNING_SECRET = STORE_META.key(SYSTEM, "signing secret")
 SIGNING_SECRET_BYTES = 32
@@ -67,20 +67,20 @@ def load_signing_secret(tx: WriteTx, ids: Ids) -> bytes:
     return secret
 
 
-def new_session_key_id(signing_secret: bytes, account: str, ids: Ids) -> str:
-    """Return a fresh access key id for a session."""
+def new_key_id(signing_secret: bytes, prefix: str, account: str, ids: Ids) -> str:
+    """Return a fresh access key id, of which this installation can tell that it is its own."""
     nonce = int.from_bytes(ids.secret(4), "big") % (1 << NONCE_BITS)
-    return access_key_id(SESSION_PREFIX, account, nonce << CHECK_BITS | _check(signing_secret, account, nonce))
+    return access_key_id(prefix, account, nonce << CHECK_BITS | _check(signing_secret, prefix, account, nonce))
 
 
 def is_own_key_id(signing_secret: bytes, key_id: str) -> bool:
-    """Tell whether an access key id was made by `new_session_key_id` under this secret."""
+    """Tell whether an access key id was made by `new_key_id` under this secret."""
     split = split_access_key_id(key_id)
-    if split is None or not key_id.startswith(SESSION_PREFIX):
+    if split is None:
         return False
     account, tail = split
     nonce, check = divmod(tail, 1 << CHECK_BITS)
-    return check == _check(signing_secret, account, nonce)
+    return check == _check(signing_secret, key_id[:PREFIX_CHARACTERS], account, nonce)
 
 
 def seal(signing_secret: bytes, claims: Claims) -> SessionCredentials:
@@ -107,8 +107,10 @@ def _secret(signing_secret: bytes, mac: bytes) -> str:
     return base64.b64encode(_mac(signing_secret, b"secret", mac)[:SECRET_BYTES]).decode()
 
 
-def _check(signing_secret: bytes, account: str, nonce: int) -> int:
-    digest = _mac(signing_secret, b"key id", f"{account}:{nonce}".encode())
+def _check(signing_secret: bytes, prefix: str, account: str, nonce: int) -> int:
+    # Session keys were the first to have a check, and their prefix is not in it.
+    named = "" if prefix == SESSION_PREFIX else f"{prefix}:"
+    digest = _mac(signing_secret, b"key id", f"{named}{account}:{nonce}".encode())
     return int.from_bytes(digest[:4], "big") % (1 << CHECK_BITS)
 
 

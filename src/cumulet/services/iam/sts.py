@@ -17,7 +17,7 @@ from cumulet.services.iam.limits import (
 )
 from cumulet.services.iam.lookup import find_policy
 from cumulet.services.iam.records import Role, find_role_by_arn
-from cumulet.services.iam.sessions import Claims, load_signing_secret, new_session_key_id, seal
+from cumulet.services.iam.sessions import SESSION_PREFIX, Claims, load_signing_secret, new_key_id, seal
 from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -58,7 +58,7 @@ def assume_role(call: Call, tx: WriteTx, params: Params) -> Output:
     policies, packed_bytes = _session_policies(tx, account, params)
     signing_secret = load_signing_secret(tx, call.ids)
     claims = Claims(
-        access_key_id=new_session_key_id(signing_secret, account, call.ids),
+        access_key_id=new_key_id(signing_secret, SESSION_PREFIX, account, call.ids),
         account=account,
         role_name=role.name,
         role_id=role.unique_id,

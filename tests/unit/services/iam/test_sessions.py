@@ -4,6 +4,7 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
+from cumulet.services.iam import KeyIsGone
 from cumulet.services.iam.key_ids import access_key_id, split_access_key_id
 from cumulet.services.kit import Principal
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, document
@@ -204,7 +205,8 @@ async def test_a_users_key() -> None:
     assert await refusal(house.identify(ann.access_key_id)) == INVALID
 
     await house.iam("DeleteAccessKey", UserName="ann", AccessKeyId=ann.access_key_id)
-    assert await house.identify(ann.access_key_id) is None
+    with pytest.raises(KeyIsGone):
+        await house.identify(ann.access_key_id)
 
 
 async def test_session_policies_are_packed_and_checked() -> None:

@@ -4,12 +4,12 @@ import base64
 from typing import Any
 
 from cumulet.errors import ServiceError
-from cumulet.services.iam.key_ids import TAIL_BITS, access_key_id
 from cumulet.services.iam.limits import ACCESS_KEYS_MAX
 from cumulet.services.iam.lookup import get_user, user_name_of, user_resource
 from cumulet.services.iam.operations.users import save_user
 from cumulet.services.iam.paging import PAGED, page
 from cumulet.services.iam.records import ACCESS_KEYS, AccessKey, User
+from cumulet.services.iam.sessions import load_signing_secret, new_key_id
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -24,9 +24,12 @@ def create_access_key(call: Call, tx: WriteTx, params: Params) -> Output:
     user = get_user(tx, call.scope, user_name_of(call, params))
     if len(user.access_key_ids) >= ACCESS_KEYS_MAX:
         raise ServiceError("LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {ACCESS_KEYS_MAX}")
-    tail = int.from_bytes(call.ids.secret(8), "big") % (1 << TAIL_BITS)
+    signing_secret = load_signing_secret(tx, call.ids)
+    key_id = new_key_id(signing_secret, KEY_PREFIX, call.scope.account, call.ids)
+    while ACCESS_KEYS.find(tx, call.scope, key_id) is not None:
+        key_id = new_key_id(signing_secret, KEY_PREFIX, call.scope.account, call.ids)
     key = AccessKey(
-        access_key_id=access_key_id(KEY_PREFIX, call.scope.account, tail),
+        access_key_id=key_id,
         user_name=user.name,
         secret=base64.b64encode(call.ids.secret(SECRET_BYTES)).decode(),
         created_ms=call.now_ms,

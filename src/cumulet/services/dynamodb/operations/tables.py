@@ -16,7 +16,7 @@ from cumulet.services.dynamodb.core.index_schema import (
     check_local_indexes,
     check_projected_total,
 )
-from cumulet.services.dynamodb.core.limits import LIST_TABLES_MAX, TABLE_NAME_CHARACTERS_MIN
+from cumulet.services.dynamodb.core.limits import LIST_TABLES_MAX, TABLE_NAME_CHARACTERS_MIN, TABLES_MAX
 from cumulet.services.dynamodb.core.schema import check_billing, check_definitions, check_key_alone, check_key_schema
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.core.vectors import check_vector_indexes
@@ -42,6 +42,7 @@ from cumulet.services.dynamodb.tables import (
 )
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.keyspace import DDB_TABLE
 
 
 @operation(
@@ -142,6 +143,11 @@ def equip_index(index: Index, given: Any, mode: str) -> Index:
 def _create(call: Call, tx: WriteTx, record: Table, view: str | None, policy: str | None) -> Output:
     if find_table(tx, call, record.name) is not None:
         raise ServiceError("ResourceInUseException", f"Table already exists: {record.name}")
+    if sum(1 for _ in tx.scan(*DDB_TABLE.range(call.scope), limit=TABLES_MAX)) >= TABLES_MAX:
+        raise ServiceError(
+            "LimitExceededException",
+            f"Subscriber limit exceeded: There is a limit of {TABLES_MAX} tables per subscriber",
+        )
     if view is not None:
         record = with_stream(tx, call, record, view)
     if policy is not None:

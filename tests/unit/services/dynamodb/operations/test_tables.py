@@ -372,3 +372,13 @@ async def test_tags_come_and_go(ddb: Any, refused: Any) -> None:
 async def test_bad_tags(ddb: Any, refused: Any, tags: Any) -> None:
     await ddb("CreateTable", **request())
     assert (await refused(ddb("TagResource", ResourceArn=ARN + "events", Tags=tags)))[0] == "ValidationException"
+
+
+async def test_an_account_has_so_many_tables(ddb: Any, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cumulet.services.dynamodb.operations.tables.TABLES_MAX", 2)
+    await ddb("CreateTable", **request(TableName="one"))
+    await ddb("CreateTable", **request(TableName="two"))
+    assert await refused(ddb("CreateTable", **request(TableName="three"))) == (
+        "LimitExceededException",
+        "Subscriber limit exceeded: There is a limit of 2 tables per subscriber",
+    )

@@ -1,7 +1,6 @@
 """UpdateTable: indexes that come and go, billing, throughput, and how long things take where they take time."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -83,16 +82,8 @@ async def test_an_index_comes_and_goes(ddb: Any, refused: Any) -> None:
     assert (await ddb("Scan", TableName="things", IndexName="by_a"))["Items"] == [{"pk": {"S": "2"}, "a": {"N": "1"}}]
 
 
-@pytest.fixture
-def small_steps() -> Iterator[None]:
-    """Have a filling take two items at a time."""
-    before = index_filling.FILLED_AT_ONCE_MAX
-    index_filling.FILLED_AT_ONCE_MAX = 2
-    yield
-    index_filling.FILLED_AT_ONCE_MAX = before
-
-
-async def test_a_large_table_fills_its_index_in_steps(small_steps: None, refused: Any) -> None:
+async def test_a_large_table_fills_its_index_in_steps(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_filling, "FILLED_AT_ONCE_MAX", 2)
     house = House("dynamodb")
 
     async def ddb(operation: str, **params: Any) -> Any:

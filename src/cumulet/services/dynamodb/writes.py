@@ -27,7 +27,7 @@ from cumulet.services.dynamodb.core.capacity import Units, write_units
 from cumulet.services.dynamodb.core.index_diff import Image, IndexWrite, plan_index_writes
 from cumulet.services.dynamodb.core.item_codec import decode_item, encode_item, stored_bytes
 from cumulet.services.dynamodb.core.values import Item
-from cumulet.services.dynamodb.core.vectors import VectorWrite, billed_difference, plan_vector_writes
+from cumulet.services.dynamodb.core.vectors import VectorWrite, billed_item_bytes, plan_vector_writes
 from cumulet.services.dynamodb.expiry import index_expiry
 from cumulet.services.dynamodb.item_collections import grown_collection, save_collection
 from cumulet.services.dynamodb.stream_log import record_change
@@ -108,7 +108,7 @@ def write_item(
 
 
 def _billed(table: OpenTable, image: Image | None) -> int:
-    return 0 if image is None else stored_bytes(image.stored) + billed_difference(table.vectors, image.item)
+    return 0 if image is None else billed_item_bytes(table.vectors, image.item)
 
 
 def _apply(tx: WriteTx, write: IndexWrite | VectorWrite) -> None:

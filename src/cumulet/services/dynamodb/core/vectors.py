@@ -33,7 +33,6 @@ from cumulet.services.dynamodb.core.values import (
     item_bytes,
     kind_of,
     text_bytes,
-    value_bytes,
 )
 
 _VERSION = 1
@@ -277,6 +276,8 @@ def check_vector(keys: VectorKeys, item: Mapping[str, Value]) -> None:
         invalid(f"{bad.format('type')}, Expected: 32-bit floating point number list IndexName: {index.name}")
     if len(elements) != index.dimensions:
         invalid(f"{bad.format('size')}, Expected: {index.dimensions}, Actual: {len(elements)} IndexName: {index.name}")
+    if read_vector(elements) is not None:
+        return
     for at, element in enumerate(elements):
         if "N" not in element or read_vector([element]) is None:
             invalid(
@@ -295,16 +296,14 @@ def read_vector(elements: Sequence[Value]) -> tuple[float, ...] | None:
     return found
 
 
-def billed_difference(vectors: Iterable[VectorKeys], item: Mapping[str, Value]) -> int:
-    """Return by how many bytes a write is billed for less (or more) than the item's size.
+def billed_item_bytes(vectors: Iterable[VectorKeys], item: Mapping[str, Value]) -> int:
+    """Return as how large an item's write is billed: a vector costs four bytes a dimension, whatever numbers it holds.
 
-    A vector costs four bytes for each dimension, whatever numbers it holds; a read is billed for the numbers.
+    A read is billed for the numbers, and the limit of 400 KB counts them.
     """
-    difference = 0
-    for name in {keys.index.attribute for keys in vectors}:
-        if (value := item.get(name)) is not None and "L" in value:
-            difference += FLOAT_BYTES * len(value["L"]) - value_bytes(value)
-    return difference
+    names = {keys.index.attribute for keys in vectors if "L" in item.get(keys.index.attribute, {})}
+    rest = {name: value for name, value in item.items() if name not in names}
+    return item_bytes(rest) + sum(text_bytes(name) + FLOAT_BYTES * len(item[name]["L"]) for name in names)
 
 
 def _elements(keys: VectorKeys, item: Mapping[str, Value]) -> Sequence[Value] | None:

@@ -101,10 +101,15 @@ def has_expired(tx: ReadTx, table: OpenTable, now_ms: int) -> bool:
     return next(iter(tx.scan(*_due(table, now_ms), limit=1)), None) is not None
 
 
-def find_expired(tx: ReadTx, table: OpenTable, now_ms: int, limit: int = EXPIRED_STEP_ITEMS_MAX) -> list[bytes]:
-    """Return where the items lie that are due, the oldest first."""
-    keys = [DDB_EXPIRING.parts_of(key) for key, _ in tx.scan(*_due(table, now_ms), limit=limit)]
-    return [table.prefix + pack(tuple(item_key)) for _, _, *item_key in keys]
+def find_expired(
+    tx: ReadTx, table: OpenTable, now_ms: int, limit: int = EXPIRED_STEP_ITEMS_MAX
+) -> list[tuple[bytes, bytes]]:
+    """Return the index's entries of the items that are due, the oldest first, and where these items lie."""
+    found = []
+    for entry, _ in tx.scan(*_due(table, now_ms), limit=limit):
+        _, _, *item_key = DDB_EXPIRING.parts_of(entry)
+        found.append((entry, table.prefix + pack(tuple(item_key))))
+    return found
 
 
 def open_expiring(tx: ReadTx, call: Call, name: str) -> OpenTable | None:

@@ -4,12 +4,13 @@ What there is to do stands in `chores`. Everything goes in bounded steps, each a
 of its loop, and each finds out anew what is left: so a step may be lost or done twice.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from cumulet.scope import Scope
 from cumulet.services.dynamodb import index_filling
 from cumulet.services.dynamodb.change_log import has_trimmable, trim_log
-from cumulet.services.dynamodb.chores import delete_chore, find_chore, scan_chores
+from cumulet.services.dynamodb.chores import Kind, delete_chore, find_chore, scan_chores
 from cumulet.services.dynamodb.copies import COPIES_TOPIC, copy_step
 from cumulet.services.dynamodb.core.limits import (
     EXPIRY_SWEEP_S,
@@ -42,6 +43,8 @@ from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.leases import Lease
 
 _DAY_MS = 24 * 60 * 60 * 1000
+SUBJECTS_PER_READ = 100
+HasWork = Callable[[Call, str, ReadTx], bool]
 
 
 class SweepingPlane(DynamoDbPlane):
@@ -72,22 +75,15 @@ class Sweeps:
 
     async def expire(self, lease: Lease) -> None:
         """Delete the items that are due, and look for expiring ones in tables whose TTL is new."""
-        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "expiry"))):
-            call = self._call(chore.scope)
-            while await self._store.read(partial(_has_expiry_work, call, chore.subject)):
-                await lease.write(partial(_expire_step, call, chore.subject))
+        for call, name in await self._find_work("expiry", _has_expiry_work):
+            while await self._store.read(partial(_has_expiry_work, call, name)):
+                await lease.write(partial(_expire_step, call, name))
 
     async def tend_streams(self, lease: Lease) -> None:
         """Put arrivals in order, remove records older than 24 hours and streams that have ended that long ago."""
-        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "stream"))):
-            call = self._call(chore.scope)
-            stream = await self._store.read(partial(_find_stream, call.scope, chore.subject))
-            if stream is None or stream.is_gone(call.now_ms):
-                await lease.write(partial(_drop_stream, call, chore.subject))
-                continue
-            for shard in range(stream.shards):
-                while await self._store.read(partial(_has_stream_work, call, stream, shard)):
-                    await lease.write(partial(_stream_step, call, stream, shard))
+        for call, subject in await self._find_work("stream", _has_stream_work):
+            while await self._store.read(partial(_has_stream_work, call, subject)):
+                await lease.write(partial(_stream_step, call, subject))
 
     async def copy(self, lease: Lease) -> None:
         """Go on with backups and restores."""
@@ -106,16 +102,24 @@ class Sweeps:
 
     async def trim_changes(self, lease: Lease) -> None:
         """Remove what no moment of a recovery window needs."""
-        for chore in await self._store.read(lambda tx: list(scan_chores(tx, "change log"))):
-            call = self._call(chore.scope)
-            if await self._store.read(partial(_has_old_changes, call, chore.subject)):
-                await lease.write(partial(_trim_changes, call, chore.subject))
+        for call, name in await self._find_work("change log", _has_old_changes):
+            await lease.write(partial(_trim_changes, call, name))
 
     async def forget_tokens(self, lease: Lease) -> None:
         """Forget the tokens of transactions that no longer count."""
         now_ms = self._ground.clock.now_ms()
         while await self._store.read(partial(has_old_tokens, now_ms=now_ms)):
             await lease.write(partial(sweep_tokens, now_ms=now_ms))
+
+    async def _find_work(self, kind: Kind, has_work: HasWork) -> list[tuple[Call, str]]:
+        """Return the subjects of one kind for which there is something to do, many of them looked at in one read."""
+        chores = await self._store.read(lambda tx: list(scan_chores(tx, kind)))
+        subjects = [(self._call(chore.scope), chore.subject) for chore in chores]
+        found: list[tuple[Call, str]] = []
+        for first in range(0, len(subjects), SUBJECTS_PER_READ):
+            looked_at = subjects[first : first + SUBJECTS_PER_READ]
+            found += await self._store.read(partial(_with_work, has_work, looked_at))
+        return found
 
     def _call(self, scope: Scope) -> Call:
         return Call(
@@ -139,32 +143,44 @@ def _expire_step(call: Call, name: str, tx: WriteTx) -> None:
         return
     if chore.position != INDEXED:
         index_step(tx, table, chore.position)
-    for place in find_expired(tx, table, call.now_ms):
+    for entry, place in find_expired(tx, table, call.now_ms):
+        tx.delete(entry)  # `write_item` does so too; a sweep must not depend on it, or it would never end
         write_item(tx, call, table, place, tx.get(place), None)
 
 
-def _find_stream(scope: Scope, subject: str, tx: ReadTx) -> Stream | None:
-    return STREAMS.find(tx, scope, *subject.split("/"))
+def _with_work(has_work: HasWork, subjects: list[tuple[Call, str]], tx: ReadTx) -> list[tuple[Call, str]]:
+    return [(call, subject) for call, subject in subjects if has_work(call, subject, tx)]
 
 
-def _drop_stream(call: Call, subject: str, tx: WriteTx) -> None:
-    stream = _find_stream(call.scope, subject, tx)
-    delete_chore(tx, "stream", call.scope, subject)
-    if stream is not None:
-        delete_log(tx, call.scope, stream)
-        POLICIES.delete(tx, call.scope, stream.id)
-        STREAMS.delete(tx, call.scope, stream.table_name, stream.label)
+def _has_stream_work(call: Call, subject: str, tx: ReadTx) -> bool:
+    if find_chore(tx, "stream", call.scope, subject) is None:
+        return False
+    stream = STREAMS.find(tx, call.scope, *subject.split("/"))
+    if stream is None or stream.is_gone(call.now_ms):
+        return True
+    return any(_has_shard_work(call, stream, shard, tx) for shard in range(stream.shards))
 
 
-def _has_stream_work(call: Call, stream: Stream, shard: int, tx: ReadTx) -> bool:
+def _has_shard_work(call: Call, stream: Stream, shard: int, tx: ReadTx) -> bool:
     return has_arrivals(tx, call.scope, stream, shard) or has_trimmable_records(
         tx, call.scope, stream, shard, call.now_ms
     )
 
 
-def _stream_step(call: Call, stream: Stream, shard: int, tx: WriteTx) -> None:
-    settle(tx, call.scope, stream, shard)
-    trim(tx, call.scope, stream, shard, call.now_ms)
+def _stream_step(call: Call, subject: str, tx: WriteTx) -> None:
+    stream = STREAMS.find(tx, call.scope, *subject.split("/"))
+    if stream is None or stream.is_gone(call.now_ms):
+        delete_chore(tx, "stream", call.scope, subject)
+        if stream is not None:
+            delete_log(tx, call.scope, stream)
+            POLICIES.delete(tx, call.scope, stream.id)
+            STREAMS.delete(tx, call.scope, stream.table_name, stream.label)
+        return
+    for shard in range(stream.shards):
+        if _has_shard_work(call, stream, shard, tx):
+            settle(tx, call.scope, stream, shard)
+            trim(tx, call.scope, stream, shard, call.now_ms)
+            return  # the next shard is the next step: what one transaction does is bounded
 
 
 def _copy_step(call: Call, subject: str, tx: WriteTx) -> bool:

@@ -10,6 +10,8 @@ RUNNABLE = (
     "python3.12",
     "python3.13",
     "python3.14",
+    "provided.al2",
+    "provided.al2023",
 )
 
 NOT_HERE = (
@@ -29,8 +31,6 @@ NOT_HERE = (
     "ruby3.2",
     "ruby3.3",
     "ruby3.4",
-    "provided.al2",
-    "provided.al2023",
 )
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html, those whose creation and update AWS has blocked.

@@ -19,6 +19,18 @@ def make_environ(
     task_root: str,
 ) -> dict[str, str]:
     """Return the variables: the function's own may replace the SDK's endpoint, not what Lambda reserves."""
+    runtime = version.runtime
+    of_runtime = {}
+    if runtime.startswith("python"):
+        of_runtime["PYTHONPATH"] = "/var/runtime"
+    elif runtime.startswith("nodejs"):
+        major = runtime.removeprefix("nodejs").partition(".")[0]
+        of_runtime["NODE_PATH"] = (
+            f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:"
+            f"/var/runtime:{task_root}"
+        )
+    # AWS: "not defined for functions that use the OS-only runtimes".
+    named = {} if runtime.startswith("provided.") else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime}"}
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "LANG": "en_US.UTF-8",
@@ -26,7 +38,7 @@ def make_environ(
         "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
         "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
         f"{task_root}:{task_root}/lib:/opt/lib",
-        "PYTHONPATH": "/var/runtime",
+        **of_runtime,
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "SHLVL": "0",
         "PWD": task_root,
@@ -34,7 +46,7 @@ def make_environ(
         "_HANDLER": version.handler,
         "AWS_REGION": scope.region,
         "AWS_DEFAULT_REGION": scope.region,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{version.runtime}",
+        **named,
         "AWS_LAMBDA_FUNCTION_NAME": version.function_name,
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),

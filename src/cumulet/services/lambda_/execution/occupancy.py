@@ -19,6 +19,7 @@ from cumulet.services.lambda_.execution.fleet import Member
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output, Tail
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
@@ -119,13 +120,21 @@ class Environment:
     # Starting and ending
 
     async def start(
-        self, zygote: Zygote, session: RoleSession, request: Mapping[str, Any], environ: dict[str, str]
+        self,
+        zygote: Zygote,
+        session: RoleSession,
+        request: Mapping[str, Any],
+        environ: dict[str, str],
+        runtime_version: str,
     ) -> None:
         """Start the processes; the environment is ready when its runtime polls. Raises ServiceError if it cannot."""
         self._expires_s = self._clock.monotonic_s() + (session.retire_ms - self._clock.now_ms()) / 1000
         self.stream.principal = session.principal
         environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
-        self.log(report.init_start_line(self.version.runtime, self.stream.scope.region, zygote.version), in_tail=False)
+        runtime = self.version.runtime
+        self.log(report.init_start_line(runtime, self.stream.scope.region, runtime_version), in_tail=False)
+        if note := substitution_note(runtime, runtime_version):
+            self.log(note, in_tail=False)
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         self._began_s = self._clock.monotonic_s()
@@ -165,7 +174,10 @@ class Environment:
         if self._output is not None:
             self._output.close()
         if self.state is State.STARTING:
-            self._fail_init(report.exit_words(self._sandbox.status))
+            if self._sandbox.refusal:
+                self._fail_init(self._sandbox.refusal, "Runtime.InvalidEntrypoint")
+            else:
+                self._fail_init(report.exit_words(self._sandbox.status), "Runtime.ExitError")
         elif self._job is not None:
             self._fail(report.exit_words(self._sandbox.status), "Runtime.ExitError")
         self._step(Event.DIED)
@@ -183,13 +195,13 @@ class Environment:
             self._timer.cancel()
             self._timer = None
 
-    def _fail_init(self, words: str) -> None:
+    def _fail_init(self, words: str, error_type: str) -> None:
         if self._init_error is not None:
-            body, error_type = self._init_error
-            self._note_init_failure(lambda request_id: body, "error", error_type)
+            body, told_type = self._init_error
+            self._note_init_failure(lambda request_id: body, "error", told_type)
         else:
             self._note_init_failure(
-                lambda request_id: report.exit_error(request_id, words), "error", "Runtime.ExitError", words
+                lambda request_id: report.exit_error(request_id, words, error_type), "error", error_type, words
             )
 
     def _init_took_too_long(self) -> None:

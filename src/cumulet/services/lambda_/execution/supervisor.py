@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -25,10 +25,11 @@ from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Roo
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import Environment, Job
 from cumulet.services.lambda_.execution.plane import FunctionChanged
-from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_interpreter, own_interpreter
+from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
+from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import assume_role
-from cumulet.services.lambda_.records import FUNCTION_CHANGED, FUNCTIONS, FunctionRecord, VersionRecord
+from cumulet.services.lambda_.records import FUNCTION_CHANGED, VersionRecord, find_version
 from cumulet.store.api import ReadTx
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Supervisor:
         slots = (limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS) // settings.workers
         first_slot = max(settings.worker - 1, 0) * slots
         self._free_slots = deque(range(first_slot, first_slot + slots))
-        self._interpreters: dict[str, Interpreter] = {}
+        self._programs: dict[str, Program] = {}
         self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -169,11 +170,12 @@ class Supervisor:
 
     async def _bring_up(self, environment: Environment, scope: Scope, version: VersionRecord) -> None:
         try:
-            session, zygote, code = await asyncio.gather(
+            session, (program, zygote), code = await asyncio.gather(
                 assume_role(self._ground, scope, version),
                 self._zygote(version.runtime),
                 self._code.ensure(version.code_blob),
             )
+            task_root = "/var/task" if zygote.isolated else str(code)
             environ = make_environ(
                 scope,
                 version,
@@ -181,15 +183,16 @@ class Supervisor:
                 endpoint=self._ground.settings.endpoint,
                 log_group=environment.stream.group,
                 log_stream=environment.stream.name,
-                task_root="/var/task" if zygote.isolated else str(code),
+                task_root=task_root,
             )
             request = {
+                "programs": program.commands(task_root, isolated=zygote.isolated),
                 "code": code.name,
                 "tmp_mb": version.ephemeral_storage_mb,
                 "files": limits.FILE_DESCRIPTORS_MAX,
                 "processes": limits.PROCESSES_MAX,
             }
-            await environment.start(zygote, session, request, environ)
+            await environment.start(zygote, session, request, environ, program.version or zygote.version)
         except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
@@ -212,24 +215,24 @@ class Supervisor:
                 return job
         return None
 
-    async def _zygote(self, runtime: str) -> Zygote:
-        interpreter = self._interpreters.get(runtime)
-        if interpreter is None:
-            interpreter = self._interpreters[runtime] = await asyncio.to_thread(find_interpreter, runtime)
+    async def _zygote(self, runtime: str) -> tuple[Program, Zygote]:
+        program = self._programs.get(runtime)
+        if program is None:
+            program = self._programs[runtime] = await asyncio.to_thread(find_program, runtime)
         try:
-            return await self._zygote_of(interpreter)
+            return program, await self._zygote_of(program.interpreter)
         except (OSError, TimeoutError) as failure:
             own = own_interpreter()
-            if interpreter == own:
+            if program.interpreter == own:
                 raise ServiceError("ServiceException", f"No Python can be started: {failure}", status=500) from failure
             _log.warning(
                 "%s cannot run functions (%s): those of %s run on the server's own interpreter",
-                interpreter.executable,
+                program.interpreter.executable,
                 failure,
                 runtime,
             )
-            self._interpreters[runtime] = own
-            return await self._zygote_of(own)
+            program = self._programs[runtime] = replace(program, interpreter=own)
+            return program, await self._zygote_of(own)
 
     async def _zygote_of(self, interpreter: Interpreter) -> Zygote:
         key = interpreter.executable
@@ -311,11 +314,13 @@ class Supervisor:
         self._retiring = False
         live = [(fleet, next(iter(fleet.members.values()))) for fleet in self._fleets.values() if fleet.members]
 
-        def look(tx: ReadTx) -> list[FunctionRecord | None]:
-            return [FUNCTIONS.find(tx, one.stream.scope, one.version.function_name) for _, one in live]
+        def look(tx: ReadTx) -> list[VersionRecord | None]:
+            return [
+                find_version(tx, one.stream.scope, one.version.function_name, one.version.version) for _, one in live
+            ]
 
         for (fleet, _), found in zip(live, await self._ground.store.read(look), strict=True):
-            fleet.present_revision_id = "" if found is None else found.latest.revision_id
+            fleet.present_revision_id = "" if found is None else found.revision_id
             self._plan(fleet)
 
     # Time

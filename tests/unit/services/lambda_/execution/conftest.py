@@ -68,12 +68,14 @@ class Neighbours:
         return {}
 
 
-def make_archive(files: dict[str, str]) -> bytes:
+def make_archive(files: dict[str, str], executable: tuple[str, ...] = ()) -> bytes:
     """Return a zip with these files."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         for name, text in files.items():
-            opened.writestr(name, text)
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (0o755 if name in executable else 0o644) << 16
+            opened.writestr(member, text)
     return archive.getvalue()
 
 
@@ -91,7 +93,9 @@ class Rig:
 
     async def function(self, code: str, **configuration: Any) -> VersionRecord:
         """Return a function whose module `lambda_function` is `code`."""
-        archive = make_archive({"lambda_function.py": code, **configuration.pop("files", {})})
+        archive = make_archive(
+            {"lambda_function.py": code, **configuration.pop("files", {})}, configuration.pop("executable", ())
+        )
         name = self.ids.token(10)
         digest = await self.store.write(lambda tx: blobs.save(tx, archive))
         fields: dict[str, Any] = {

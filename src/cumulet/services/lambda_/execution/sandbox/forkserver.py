@@ -7,6 +7,7 @@ package and may be older (3.9). Its parent talks to it over that descriptor, a s
     it says     {"ready": true, "isolated": bool, "version": "3.11.7"}, or {"no_walls": why} or {"failed": why}
     it is told  {"start": key, ...} with the output pipe as a passed descriptor
     it says     {"started": key, "pid": pid of the guard} or {"failed": why, "start": key}
+    a runtime   {"refused": key, "words": why}      the program that it should have become cannot be started
     a guard     {"exited": key, "status": wait status of the runtime, "peak_kb": its largest resident size}
     it says     {"gone": key}                       nothing of that environment is left
 
@@ -18,7 +19,7 @@ nothing outlives the server.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: BLE001, PTH100, PTH118, PTH120, PTH123, PTH208, UP031
+# ruff: noqa: BLE001, PTH100, PTH113, PTH118, PTH120, PTH123, PTH208, UP031
 
 from __future__ import annotations
 
@@ -236,7 +237,6 @@ class ForkServer:
 
     def _become_runtime(self, line: socket.socket) -> NoReturn:
         """Be the runtime of one environment: first wait for what it is to be."""
-        self._control.close()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, 1)
@@ -248,7 +248,9 @@ class ForkServer:
         os.dup2(descriptors[0], 1)
         os.dup2(descriptors[0], 2)
         line.detach()
-        os.closerange(3, 256)
+        says = self._control.fileno()  # closed by the kernel when this becomes another program
+        os.closerange(3, says)
+        os.closerange(says + 1, 256)
         if self._isolation:
             self._walls.limit(request["files"], request["processes"])
             self._isolation.drop(request["slot"])
@@ -258,10 +260,29 @@ class ForkServer:
             )  # the kernel counts a user's processes, and this user is the server's
         root = request["environ"]["LAMBDA_TASK_ROOT"]
         os.chdir(root)
+        if request["programs"]:
+            self._become_program(request)
+        self._control.close()
         os.environ.clear()
         os.environ.update(request["environ"])
         self._runtime.main(root)
         os._exit(0)
+
+    def _become_program(self, request: dict[str, Any]) -> NoReturn:
+        """Become the first of the programs that is a file."""
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a new program would inherit that
+        found = [command for command in request["programs"] if os.path.isfile(command[0])]
+        if found:
+            try:
+                os.execve(found[0][0], found[0], request["environ"])
+            except OSError as refused:
+                words = "fork/exec %s: %s" % (found[0][0], os.strerror(refused.errno or 0).lower())
+        else:
+            # https://github.com/aws/aws-lambda-runtime-interface-emulator has these words, and so has AWS.
+            words = "Couldn't find valid bootstrap(s): [%s]" % " ".join(command[0] for command in request["programs"])
+        self.say(refused=request["start"], words=words)
+        os._exit(1)
 
 
 def _children_of(pid: int) -> list[int]:

@@ -20,6 +20,8 @@ class Sandbox:
         """The guard's; 0 until it runs."""
         self.status: int | None = None
         """The wait status of the runtime, if it ended by itself."""
+        self.refusal = ""
+        """Why the runtime's program could not be started, if it could not."""
         self.on_end: Callable[[], None] = lambda: None
         self._isolated = isolated
         self.has_ended = False

@@ -14,6 +14,7 @@ from typing import Any
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+from cumulet.services.lambda_.execution.sandbox.programs import see_node
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ class Zygote:
                         "scratch": str(scratch),
                         "code_cache": str(self._code_cache),
                         "visible": {self._interpreter.prefix: self._interpreter.prefix}
-                        | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()},
+                        | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()}
+                        | see_node(),
                     }
                 ).encode()
             )
@@ -167,6 +169,8 @@ class Zygote:
     def _told(self, packet: dict[str, Any]) -> None:
         if (key := packet.get("exited")) is not None:
             self._sandboxes[key].status, self._sandboxes[key].last_peak_kb = packet["status"], packet["peak_kb"]
+        elif (key := packet.get("refused")) is not None:
+            self._sandboxes[key].refusal = packet["words"]
         elif (key := packet.get("gone")) is not None:
             if (sandbox := self._sandboxes.pop(key, None)) is not None:  # one that failed to start has been told
                 sandbox.end()

@@ -269,12 +269,6 @@ TOO_LARGE = "Request must be smaller than 6291456 bytes for the InvokeFunction o
             ),
         ),
         ("create_function", {"Runtime": "nodejs22.x"}, (501, "NotImplementedException", "Runtime nodejs22.x")),
-        ("create_function", {"Publish": True}, (501, "NotImplementedException", "The parameter Publish")),
-        (
-            "create_alias",
-            {"Name": "live", "FunctionVersion": "1"},
-            (501, "NotImplementedException", "lambda:CreateAlias"),
-        ),
     ],
 )
 def test_lambda_refuses(functions: Any, role: str, operation: str, params: dict[str, Any], answer: Any) -> None:

@@ -67,6 +67,15 @@ def find_size(tx: ReadTx, digest: str) -> int | None:
     return None if refs is None else refs.size
 
 
+def keep(tx: WriteTx, digest: str) -> None:
+    """Add one reference to a blob that a record refers to already."""
+    refs = _REFS.find(tx, SYSTEM, digest)
+    if refs is None:
+        raise InvariantViolated(f"blob {digest} is to be kept, but nobody refers to it")
+    refs.references += 1
+    _REFS.save(tx, SYSTEM, digest, record=refs)
+
+
 def release(tx: WriteTx, digest: str) -> None:
     """Give one reference back; the last one takes the bytes with it."""
     refs = _REFS.find(tx, SYSTEM, digest)

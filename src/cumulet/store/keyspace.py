@@ -133,6 +133,14 @@ DDB_RESOURCE_POLICY = _family(39, "DynamoDB resource policy", "resource_id", "th
 
 # Lambda
 LAMBDA_FUNCTION = _family(40, "function", "function_name", "a function's configuration and resource policy")
+LAMBDA_VERSION = _family(41, "function version", "function_name version", "a published version: code and configuration")
+LAMBDA_ALIAS = _family(42, "function alias", "function_name alias_name", "which versions a name stands for")
+LAMBDA_POLICY = _family(
+    43, "function version policy", "function_name qualifier", "the resource policy of a version or an alias"
+)
+LAMBDA_VERSION_NUMBER = _family(
+    44, "function version number", "function_name", "the last number given to a version; outlives the function"
+)
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")
@@ -173,7 +181,7 @@ _SETTLED = frozenset(
         *(STORE_META, CLOCK),
         *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
         *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
-        LAMBDA_FUNCTION,
+        *(LAMBDA_FUNCTION, LAMBDA_VERSION, LAMBDA_ALIAS, LAMBDA_POLICY),
         *(API_OWNER, REST_API, REST_RESOURCE, API_DEPLOYMENT, HTTP_API, HTTP_ROUTE, HTTP_INTEGRATION, API_STAGE),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),

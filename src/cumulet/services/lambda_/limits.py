@@ -36,5 +36,8 @@ POLICY_BYTES_MAX = 20 * 1024
 TAGS_MAX = 50
 """https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"""
 
+ADDITIONAL_VERSIONS_MAX = 1
+"""Of an alias. https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html"""
+
 PAGE_ITEMS_MAX = 50
 """API reference of ListFunctions and ListVersionsByFunction: a larger MaxItems changes nothing."""

@@ -9,8 +9,6 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Call, Params
 from cumulet.services.lambda_ import limits
 
-LATEST = "$LATEST"
-
 # The parts as the model's pattern for FunctionName has them.
 _REFERENCE = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:)?"

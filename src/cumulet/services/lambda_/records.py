@@ -10,7 +10,15 @@ from typing import Literal
 
 import msgspec
 
-from cumulet.store.keyspace import LAMBDA_FUNCTION
+from cumulet.scope import Scope
+from cumulet.store.api import ReadTx
+from cumulet.store.keyspace import (
+    LAMBDA_ALIAS,
+    LAMBDA_FUNCTION,
+    LAMBDA_POLICY,
+    LAMBDA_VERSION,
+    LAMBDA_VERSION_NUMBER,
+)
 from cumulet.store.records import Records
 
 
@@ -40,6 +48,8 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     log_group: str = ""
     """Empty: /aws/lambda/<function name>."""
     last_modified_ms: int
+    latest_description: str | None = None
+    """Of a published version: what described $LATEST at that time, since PublishVersion can give words of its own."""
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +66,54 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord, cached=1024)
 """Every invocation reads one, hence the cache."""
+
+
+class AliasRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A name for a version, or for two of them between which invocations are divided."""
+
+    function_name: str
+    name: str
+    version: str
+    description: str = ""
+    weights: dict[str, float] = {}
+    """What share of the invocations goes to another version; at most one."""
+    revision_id: str
+
+
+class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The resource policy of a version or an alias. The function's own is in its FunctionRecord."""
+
+    policy: str
+    revision_id: str
+
+
+class VersionNumber(msgspec.Struct, frozen=True, kw_only=True):
+    """The last number given to a version of a function of this name."""
+
+    number: int
+
+
+VERSIONS = Records(LAMBDA_VERSION, VersionRecord, cached=1024)
+"""The published ones, by number."""
+ALIASES = Records(LAMBDA_ALIAS, AliasRecord, cached=1024)
+POLICIES = Records(LAMBDA_POLICY, PolicyRecord, cached=256)
+VERSION_NUMBERS = Records(LAMBDA_VERSION_NUMBER, VersionNumber)
+
+LATEST = "$LATEST"
+
+_VERSION_DIGITS_MAX = 15
+"""Longer than any number that was ever given."""
+
+
+def find_version(tx: ReadTx, scope: Scope, function_name: str, version: str) -> VersionRecord | None:
+    """Return a version by what it is called: $LATEST or its number."""
+    if version == LATEST:
+        function = FUNCTIONS.find(tx, scope, function_name)
+        return None if function is None else function.latest
+    if not version.isdigit() or version[0] == "0" or len(version) > _VERSION_DIGITS_MAX:
+        return None
+    return VERSIONS.find(tx, scope, function_name, int(version))
+
 
 FUNCTION_CHANGED = "lambda:function-changed"
 """The topic of the store's hint about a function that was updated or deleted."""

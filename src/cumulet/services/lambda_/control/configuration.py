@@ -111,12 +111,6 @@ def parse_architectures(architectures: Sequence[str]) -> tuple[str, ...]:
     return tuple(architectures)
 
 
-def check_no_version(params: Params, operation: str) -> None:
-    """Raise NotImplementedHere for a call that wants to publish a version."""
-    if params.get("Publish"):
-        raise NotImplementedHere(f"The parameter Publish of lambda:{operation}")
-
-
 def _within(member: str, value: int, low: int, high: int) -> int:
     if value > high:
         constraint = f"less than or equal to {high}"

@@ -1,4 +1,4 @@
-"""Functions: create, describe, list, change, delete. There is one version of each, $LATEST."""
+"""Functions: create, describe, list, change, delete. What changes is $LATEST; `versions` keeps what is published."""
 
 from typing import Any
 
@@ -7,26 +7,39 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
-from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.archives import Archive
 from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.configuration import (
     EMPTY_ONLY,
-    check_no_version,
     invalid,
     parse_architectures,
     parse_configuration,
 )
-from cumulet.services.lambda_.control.lookup import function_policy, load_function
+from cumulet.services.lambda_.control.lookup import function_policy, load_function, load_version
+from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.control.roles import check_role
 from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.control.tags import check_tags
-from cumulet.services.lambda_.names import LATEST, FunctionRef, function_of, resource, unqualified_resource
+from cumulet.services.lambda_.control.versions import (
+    check_latest_only,
+    check_revision,
+    delete_version,
+    delete_versions,
+    publish,
+)
+from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
-from cumulet.services.lambda_.records import FUNCTION_CHANGED, FUNCTIONS, FunctionRecord, VersionRecord
-from cumulet.services.tokens import decode_token, encode_token
+from cumulet.services.lambda_.records import (
+    FUNCTION_CHANGED,
+    FUNCTIONS,
+    LATEST,
+    VERSIONS,
+    FunctionRecord,
+    VersionRecord,
+)
+from cumulet.services.tokens import encode_token
 from cumulet.store import blobs
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -42,7 +55,7 @@ _DEFAULT_ONLY = (
     resource_policy=function_policy,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
     f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig {EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; Publish and PackageType Image are refused; runtimes: Python",
+    missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python and provided",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Make a function out of code and configuration.
@@ -50,7 +63,6 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
     It can be invoked at once, though the answer says Pending as AWS's does.
     """
     ref = function_of(call, params)
-    check_no_version(params, "CreateFunction")
     fields = parse_configuration(params)
     if not params.get("Runtime") or not params.get("Handler"):
         raise invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
@@ -77,7 +89,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
         FUNCTIONS.save(
             tx, ref.scope, ref.name, record=FunctionRecord(latest=version, tags=tags, code_url_secret=secret)
         )
-        return version
+        return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
 
     version = await plane.ground.store.write(create)
     plane.execution.prepare(version.runtime)
@@ -88,10 +100,10 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
 async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Return a function's configuration and tags, and a URL that serves its code."""
     ref = function_of(call, params)
-    function = await plane.ground.store.read(lambda tx: load_function(tx, ref))
+    function, version = await plane.ground.store.read(lambda tx: (load_function(tx, ref), load_version(tx, ref)))
     output: dict[str, Any] = {
-        "Configuration": render_configuration(function.latest, qualified=ref.qualifier is not None),
-        "Code": {"RepositoryType": "S3", "Location": render_code_url(plane.ground, call, ref.scope, function)},
+        "Configuration": render_configuration(version, qualifier=ref.qualifier),
+        "Code": {"RepositoryType": "S3", "Location": render_code_url(plane.ground, call, ref.scope, function, version)},
     }
     if function.tags:
         output["Tags"] = dict(function.tags)
@@ -104,25 +116,37 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
 def get_function_configuration(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return what a function runs with."""
     ref = function_of(call, params)
-    return render_configuration(load_function(tx, ref).latest, qualified=ref.qualifier is not None)
+    return render_configuration(load_version(tx, ref), qualifier=ref.qualifier)
 
 
 @operation("ListFunctions", resource="*", params="FunctionVersion Marker MaxItems")
 def list_functions(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return a page of the functions of this account and region, by name."""
-    return _page(tx, call.scope, params, qualified=params.get("FunctionVersion") == "ALL")
+    """Return a page of the functions of this account and region, by name; with ALL also their versions."""
+    limit, behind = page_size(params), marker(params, tuple[str, int])
+    if params.get("FunctionVersion") == "ALL":
+        found, qualified = _find_versions(tx, call.scope, behind, limit + 1), True
+    else:
+        functions = FUNCTIONS.scan(tx, call.scope, behind=None if behind is None else behind[:1], limit=limit + 1)
+        found, qualified = [function.latest for function in functions], False
+    page = found[:limit]
+    rendered = [
+        render_configuration(version, "listed", qualifier=version.version if qualified else None) for version in page
+    ]
+    position = (page[-1].function_name, 0 if page[-1].version == LATEST else int(page[-1].version)) if page else None
+    return with_marker({"Functions": rendered}, encode_token(position) if len(found) > limit else None)
 
 
-@operation(
-    "ListVersionsByFunction",
-    resource=unqualified_resource,
-    resource_policy=function_policy,
-    params="FunctionName Marker MaxItems",
-)
-def list_versions_by_function(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return the versions of a function: $LATEST, since none can be published."""
-    function = load_function(tx, function_of(call, params))
-    return {"Versions": [render_configuration(function.latest, "listed", qualified=True)]}
+def _find_versions(tx: ReadTx, scope: Scope, behind: tuple[str, int] | None, limit: int) -> list[VersionRecord]:
+    """Return up to `limit` versions of all functions: of each $LATEST, then the published ones."""
+    found: list[VersionRecord] = []
+    if behind is not None:
+        found += VERSIONS.scan(tx, scope, behind[0], behind=behind, limit=limit)
+    for function in FUNCTIONS.scan(tx, scope, behind=None if behind is None else behind[:1]):
+        if len(found) >= limit:
+            break
+        found.append(function.latest)
+        found += VERSIONS.scan(tx, scope, function.latest.function_name, limit=limit)
+    return found[:limit]
 
 
 @operation(
@@ -131,13 +155,12 @@ def list_versions_by_function(call: Call, tx: ReadTx, params: Params) -> Output:
     resource_policy=function_policy,
     params="FunctionName ZipFile S3Bucket S3Key S3ObjectVersion S3ObjectStorageMode Architectures Publish "
     "DryRun RevisionId",
-    missing="Publish and S3ObjectStorageMode REFERENCE are refused; Architectures is recorded, but code runs on the "
+    missing="S3ObjectStorageMode REFERENCE is refused; Architectures is recorded, but code runs on the "
     "processor that is there",
 )
 async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Replace a function's code. With DryRun, return what would be and change nothing."""
     ref = function_of(call, params)
-    check_no_version(params, "UpdateFunctionCode")
     fields: dict[str, Any] = {}
     if params.get("Architectures"):
         fields["architectures"] = parse_architectures(params["Architectures"])
@@ -152,11 +175,15 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     def update(tx: WriteTx) -> VersionRecord:
         function = _load_for_update(tx, ref, params)
         check_code_storage(tx, ref.scope, len(archive.body) - function.latest.code_size)
-        return _save_changed(
+        version = _save_changed(
             tx, call, ref, function, revision_id, code_blob=_replace_blob(tx, function, archive), **fields
         )
+        return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
 
-    return render_configuration(await plane.ground.store.write(update), "updating")
+    version = await plane.ground.store.write(update)
+    if params.get("Publish"):
+        return render_configuration(version, qualifier=version.version)
+    return render_configuration(version, "updating")
 
 
 @operation(
@@ -165,7 +192,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     resource_policy=function_policy,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
     f"EphemeralStorage LoggingConfig {EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; runtimes: Python",
+    missing=f"{_DEFAULT_ONLY}; runtimes: Python and provided",
 )
 async def update_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Change what a function runs with; what is not given stays."""
@@ -187,11 +214,13 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
 
 @operation("DeleteFunction", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
 def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Remove a function with its policy and tags. Its log group stays, as on AWS."""
+    """Remove a function with all that is its own, or one of its versions. Its log group stays, as on AWS."""
     ref = function_of(call, params)
     function = load_function(tx, ref)
-    if ref.qualifier == LATEST:
-        raise invalid("$LATEST version cannot be deleted without deleting the function.")
+    if ref.qualifier is not None:
+        delete_version(tx, ref)
+        return {"StatusCode": 204}
+    delete_versions(tx, ref)
     blobs.release(tx, function.latest.code_blob)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
     tx.hint(FUNCTION_CHANGED)
@@ -205,13 +234,8 @@ def _check_absent(tx: ReadTx, ref: FunctionRef) -> None:
 
 def _load_for_update(tx: ReadTx, ref: FunctionRef, params: Params) -> FunctionRecord:
     function = load_function(tx, ref)
-    if params.get("RevisionId") not in (None, function.latest.revision_id):
-        raise ServiceError(
-            "PreconditionFailedException",
-            "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
-            "retrieve the latest Revision Id",
-            Type="User",
-        )
+    check_latest_only(ref)
+    check_revision(function, params)
     return function
 
 
@@ -228,21 +252,3 @@ def _save_changed(
     FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(function, latest=version))
     tx.hint(FUNCTION_CHANGED)
     return version
-
-
-def _page(tx: ReadTx, scope: Scope, params: Params, *, qualified: bool) -> Output:
-    limit = min(params.get("MaxItems") or limits.PAGE_ITEMS_MAX, limits.PAGE_ITEMS_MAX)
-    behind = decode_token(params.get("Marker") or None, str, _invalid_marker)
-    found = list(FUNCTIONS.scan(tx, scope, behind=None if behind is None else (behind,), limit=limit + 1))
-    page = found[:limit]
-    output: dict[str, Any] = {
-        "Functions": [render_configuration(function.latest, "listed", qualified=qualified) for function in page]
-    }
-    if len(found) > limit:
-        output["NextMarker"] = encode_token(page[-1].latest.function_name)
-    return output
-
-
-def _invalid_marker() -> ServiceError:
-    # The code is the model's; AWS documents no words.
-    return ServiceError("InvalidParameterValueException", "Invalid marker")

@@ -10,9 +10,9 @@ from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.configuration import invalid
-from cumulet.services.lambda_.control.lookup import function_policy, load_function
-from cumulet.services.lambda_.names import LATEST, FunctionRef, function_of, resource
-from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord
+from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
+from cumulet.services.lambda_.names import FunctionRef, function_of, resource
+from cumulet.services.lambda_.records import FUNCTIONS, LATEST, POLICIES, FunctionRecord, PolicyRecord
 from cumulet.store.api import ReadTx, WriteTx
 
 _ACCOUNT = re.compile(r"\d{12}")
@@ -34,9 +34,10 @@ def add_permission(call: Call, tx: WriteTx, params: Params) -> Output:
     ref = function_of(call, params)
     if ref.qualifier == LATEST:
         raise invalid("We currently do not support adding policies for $LATEST.")
-    function = load_function(tx, ref)
-    _check_revision(function, params)
-    policy = json.loads(function.policy) if function.policy else dict(_EMPTY_POLICY)
+    function = check_qualifier(tx, ref)
+    found = _find_policy(tx, ref, function)
+    _check_revision(found, params)
+    policy = json.loads(found.policy) if found else dict(_EMPTY_POLICY)
     if any(statement["Sid"] == params["StatementId"] for statement in policy["Statement"]):
         raise ServiceError(
             "ResourceConflictException",
@@ -52,10 +53,11 @@ def add_permission(call: Call, tx: WriteTx, params: Params) -> Output:
 @operation("GetPolicy", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
 def get_policy(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a function's policy as JSON text, and its revision."""
-    function = load_function(tx, function_of(call, params))
-    if function.policy is None:
+    ref = function_of(call, params)
+    found = _find_policy(tx, ref, check_qualifier(tx, ref))
+    if found is None:
         raise ServiceError("ResourceNotFoundException", "The resource you requested does not exist.", Type="User")
-    return {"Policy": function.policy, "RevisionId": function.policy_revision_id}
+    return {"Policy": found.policy, "RevisionId": found.revision_id}
 
 
 @operation(
@@ -67,10 +69,11 @@ def get_policy(call: Call, tx: ReadTx, params: Params) -> Output:
 def remove_permission(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove one statement from a function's policy; with the last one the policy is gone."""
     ref = function_of(call, params)
-    function = load_function(tx, ref)
-    if function.policy is None:
+    function = check_qualifier(tx, ref)
+    found = _find_policy(tx, ref, function)
+    if found is None:
         raise ServiceError("ResourceNotFoundException", "No policy is associated with the given resource.", Type="User")
-    policy = json.loads(function.policy)
+    policy = json.loads(found.policy)
     left = [statement for statement in policy["Statement"] if statement["Sid"] != params["StatementId"]]
     if len(left) == len(policy["Statement"]):
         raise ServiceError(
@@ -78,7 +81,7 @@ def remove_permission(call: Call, tx: WriteTx, params: Params) -> Output:
             f"Statement {params['StatementId']} is not found in resource policy.",
             Type="User",
         )
-    _check_revision(function, params)
+    _check_revision(found, params)
     _save_policy(tx, call, ref, function, {**policy, "Statement": left})
     return {}
 
@@ -119,8 +122,16 @@ def render_principal(principal: str) -> str | dict[str, str]:
     raise invalid("The provided principal was invalid. Please check the principal and try again.")
 
 
-def _check_revision(function: FunctionRecord, params: Params) -> None:
-    if params.get("RevisionId") not in (None, function.policy_revision_id):
+def _find_policy(tx: ReadTx, ref: FunctionRef, function: FunctionRecord) -> PolicyRecord | None:
+    if ref.qualifier is not None and ref.qualifier != LATEST:
+        return POLICIES.find(tx, ref.scope, ref.name, ref.qualifier)
+    if function.policy is None:
+        return None
+    return PolicyRecord(policy=function.policy, revision_id=function.policy_revision_id)
+
+
+def _check_revision(found: PolicyRecord | None, params: Params) -> None:
+    if params.get("RevisionId") not in (None, "" if found is None else found.revision_id):
         raise ServiceError(
             "PreconditionFailedException",
             "The RevisionId provided does not match the latest RevisionId. Call the GetPolicy API to retrieve the "
@@ -137,6 +148,13 @@ def _save_policy(tx: WriteTx, call: Call, ref: FunctionRef, function: FunctionRe
             f"The final policy size ({len(text.encode())}) is bigger than the limit ({limits.POLICY_BYTES_MAX}).",
             Type="User",
         )
+    if ref.qualifier is not None and ref.qualifier != LATEST:
+        if text is None:
+            POLICIES.delete(tx, ref.scope, ref.name, ref.qualifier)
+        else:
+            record = PolicyRecord(policy=text, revision_id=call.ids.uuid())
+            POLICIES.save(tx, ref.scope, ref.name, ref.qualifier, record=record)
+        return
     changed = msgspec.structs.replace(function, policy=text, policy_revision_id=call.ids.uuid() if text else "")
     FUNCTIONS.save(tx, ref.scope, ref.name, record=changed)
 

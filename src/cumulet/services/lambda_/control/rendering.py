@@ -31,11 +31,11 @@ def log_group(version: VersionRecord) -> str:
     return version.log_group or f"/aws/lambda/{version.function_name}"
 
 
-def render_configuration(version: VersionRecord, moment: Moment = "settled", *, qualified: bool = False) -> Output:
-    """Return a FunctionConfiguration; `qualified` (AWS: when a qualifier was given) has the version in its ARN."""
+def render_configuration(version: VersionRecord, moment: Moment = "settled", *, qualifier: str | None = None) -> Output:
+    """Return a FunctionConfiguration; a qualifier that the caller gave is in its ARN."""
     configuration: dict[str, Any] = {
         "FunctionName": version.function_name,
-        "FunctionArn": f"{version.arn}:{version.version}" if qualified else version.arn,
+        "FunctionArn": version.arn if qualifier is None else f"{version.arn}:{qualifier}",
         "Runtime": version.runtime,
         "Role": version.role,
         "Handler": version.handler,

@@ -128,7 +128,6 @@ async def test_a_creation_that_aws_refuses(
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        ({"Publish": True}, "The parameter Publish of lambda:CreateFunction"),
         ({"PackageType": "Image", "Code": {"ImageUri": "x"}}, "PackageType Image"),
         ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}, "The parameter Layers of Lambda functions"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:0:key/x"}, "The parameter KMSKeyArn of Lambda functions"),

@@ -1,0 +1,161 @@
+"""Versions: $LATEST as it was when it was published, and never changed from then on.
+
+A version is a record of its own with a reference of its own to the code's blob, so nothing that happens to $LATEST
+touches it. Numbers are not used again, even by another function of the same name.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
+"""
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.lambda_.control.account import check_code_storage
+from cumulet.services.lambda_.control.configuration import invalid
+from cumulet.services.lambda_.control.lookup import function_policy, load_function
+from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
+from cumulet.services.lambda_.control.rendering import render_configuration
+from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
+from cumulet.services.lambda_.records import (
+    ALIASES,
+    FUNCTION_CHANGED,
+    LATEST,
+    POLICIES,
+    VERSION_NUMBERS,
+    VERSIONS,
+    FunctionRecord,
+    VersionNumber,
+    VersionRecord,
+    find_version,
+)
+from cumulet.services.tokens import encode_token
+from cumulet.store import blobs
+from cumulet.store.api import ReadTx, WriteTx
+
+_OF_THE_VERSION_ALONE = frozenset(("version", "revision_id", "last_modified_ms", "description", "latest_description"))
+_COMPARED = tuple(name for name in VersionRecord.__struct_fields__ if name not in _OF_THE_VERSION_ALONE)
+
+
+@operation(
+    "PublishVersion",
+    resource=unqualified_resource,
+    resource_policy=function_policy,
+    params="FunctionName CodeSha256 Description RevisionId",
+)
+def publish_version(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Make a version of what $LATEST is now; if nothing has changed since the last one, that is the answer."""
+    ref = function_of(call, params)
+    function = load_function(tx, ref)
+    check_latest_only(ref)
+    check_revision(function, params)
+    if params.get("CodeSha256") not in (None, "", function.latest.code_sha256):
+        raise invalid(
+            f"CodeSHA256 ({params['CodeSha256']}) is different from current CodeSHA256 in $LATEST "
+            f"({function.latest.code_sha256}). Please try again with the CodeSHA256 in $LATEST."
+        )
+    version = publish(tx, call, ref.scope, function.latest, params.get("Description"))
+    return render_configuration(version, qualifier=version.version)
+
+
+@operation(
+    "ListVersionsByFunction",
+    resource=unqualified_resource,
+    resource_policy=function_policy,
+    params="FunctionName Marker MaxItems",
+)
+def list_versions_by_function(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a page of the versions of a function: $LATEST, then the published ones by number."""
+    ref = function_of(call, params)
+    function = load_function(tx, ref)
+    limit, behind = page_size(params), marker(params, int)
+    found = [] if behind is not None else [function.latest]
+    first = None if not behind else (ref.name, behind)
+    found += VERSIONS.scan(tx, ref.scope, ref.name, behind=first, limit=limit + 1)
+    page = found[:limit]
+    versions = [render_configuration(version, "listed", qualifier=version.version) for version in page]
+    return with_marker({"Versions": versions}, encode_token(_number(page[-1])) if len(found) > limit else None)
+
+
+def publish(tx: WriteTx, call: Call, scope: Scope, latest: VersionRecord, description: str | None) -> VersionRecord:
+    """Return the version that $LATEST is: the newest one if that is the same, else one that comes to be."""
+    name = latest.function_name
+    newest = next(VERSIONS.scan(tx, scope, name, limit=1, reverse=True), None)
+    if newest is not None and _is_same(newest, latest):
+        return newest
+    check_code_storage(tx, scope, latest.code_size)
+    last = VERSION_NUMBERS.find(tx, scope, name)
+    number = 1 if last is None else last.number + 1
+    version = msgspec.structs.replace(
+        latest,
+        version=str(number),
+        revision_id=call.ids.uuid(),
+        last_modified_ms=call.now_ms,
+        description=latest.description if description is None else description,
+        latest_description=latest.description,
+    )
+    blobs.keep(tx, latest.code_blob)
+    VERSIONS.save(tx, scope, name, number, record=version)
+    VERSION_NUMBERS.save(tx, scope, name, record=VersionNumber(number=number))
+    return version
+
+
+def delete_version(tx: WriteTx, ref: FunctionRef) -> None:
+    """Remove the version that the qualifier names; nothing happens if it is not there."""
+    assert ref.qualifier is not None
+    if ref.qualifier == LATEST:
+        raise invalid("$LATEST version cannot be deleted without deleting the function.")
+    if not ref.qualifier.isdigit():
+        raise invalid("Deletion of aliases is not currently supported.")
+    version = find_version(tx, ref.scope, ref.name, ref.qualifier)
+    if version is None:
+        return
+    aliases = [
+        alias.name
+        for alias in ALIASES.scan(tx, ref.scope, ref.name)
+        if ref.qualifier == alias.version or ref.qualifier in alias.weights
+    ]
+    if aliases:
+        raise ServiceError(
+            "ResourceConflictException",
+            f"Unable to delete version because the following aliases reference it: [{', '.join(aliases)}]",
+            Type="User",
+        )
+    blobs.release(tx, version.code_blob)
+    VERSIONS.delete(tx, ref.scope, ref.name, _number(version))
+    POLICIES.delete(tx, ref.scope, ref.name, ref.qualifier)
+    tx.hint(FUNCTION_CHANGED)
+
+
+def delete_versions(tx: WriteTx, ref: FunctionRef) -> None:
+    """Remove every published version of a function, its aliases and their policies."""
+    for version in VERSIONS.scan(tx, ref.scope, ref.name):
+        blobs.release(tx, version.code_blob)
+    for records in (VERSIONS, ALIASES, POLICIES):
+        records.delete_all(tx, ref.scope, ref.name)
+
+
+def check_latest_only(ref: FunctionRef) -> None:
+    """Raise AWS's error for a change to anything else than $LATEST."""
+    if ref.qualifier not in (None, LATEST):
+        raise invalid("Current operation does not support versions other than $LATEST")
+
+
+def check_revision(function: FunctionRecord, params: Params) -> None:
+    """Raise AWS's error if the caller has seen another revision of $LATEST than there is."""
+    if params.get("RevisionId") not in (None, function.latest.revision_id):
+        raise ServiceError(
+            "PreconditionFailedException",
+            "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
+            "retrieve the latest Revision Id",
+            Type="User",
+        )
+
+
+def _is_same(published: VersionRecord, latest: VersionRecord) -> bool:
+    return published.latest_description == latest.description and all(
+        getattr(published, name) == getattr(latest, name) for name in _COMPARED
+    )
+
+
+def _number(version: VersionRecord) -> int:
+    return 0 if version.version == LATEST else int(version.version)

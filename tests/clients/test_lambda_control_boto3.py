@@ -1,0 +1,143 @@
+"""Lambda's control plane through boto3: versions, aliases and what else surrounds functions."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+    ],
+}
+CODE = """
+import os
+
+def tell(event, context):
+    return {"says": %r, "version": context.function_version, "arn": context.invoked_function_arn}
+"""
+
+
+def packed(files: dict[str, str]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for name, body in files.items():
+            zipped.writestr(zipfile.ZipInfo(name), body)
+    return archive.getvalue()
+
+
+@pytest.fixture(scope="module")
+def functions(server: Any) -> Any:
+    return server.client("lambda")
+
+
+@pytest.fixture(scope="module")
+def role(server: Any) -> Iterator[str]:
+    iam = server.client("iam")
+    created = iam.create_role(RoleName="lambda-control-tests", AssumeRolePolicyDocument=json.dumps(TRUST))
+    invoke = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_role_policy(RoleName="lambda-control-tests", PolicyName="all", PolicyDocument=json.dumps(invoke))
+    yield created["Role"]["Arn"]
+    iam.delete_role_policy(RoleName="lambda-control-tests", PolicyName="all")
+    iam.delete_role(RoleName="lambda-control-tests")
+
+
+@pytest.fixture
+def function(functions: Any, role: str, request: Any) -> Iterator[str]:
+    """A function that tells which of it runs, under a name of the test's own."""
+    name = request.node.originalname.removeprefix("test_")[:64]
+    functions.create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Role=role,
+        Handler="app.tell",
+        Code={"ZipFile": packed({"app.py": CODE % "one"})},
+    )
+    yield name
+    try:
+        functions.delete_function(FunctionName=name)
+    except functions.exceptions.ResourceNotFoundException:
+        return
+
+
+def answer(functions: Any, **params: Any) -> Any:
+    """Return what an invocation answers."""
+    return json.loads(functions.invoke(**params)["Payload"].read())
+
+
+def refusal(call: Any, **params: Any) -> tuple[int, str, str]:
+    """Return status, code and words of the error that a call gets."""
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    refused = caught.value.response
+    return refused["ResponseMetadata"]["HTTPStatusCode"], refused["Error"]["Code"], refused["Error"]["Message"]
+
+
+def test_lambda_versions(functions: Any, function: str) -> None:
+    first = functions.publish_version(FunctionName=function, Description="first")
+    assert (first["ResponseMetadata"]["HTTPStatusCode"], first["Version"]) == (201, "1")
+    functions.get_waiter("published_version_active").wait(FunctionName=function, Qualifier="1")
+    code = packed({"app.py": CODE % "two"})
+    functions.update_function_code(FunctionName=function, ZipFile=code)
+    arn = first["FunctionArn"].rpartition(":")[0]
+    assert answer(functions, FunctionName=function) == {"says": "two", "version": "$LATEST", "arn": arn}
+    assert answer(functions, FunctionName=function, Qualifier="1") == {
+        "says": "one",
+        "version": "1",
+        "arn": f"{arn}:1",
+    }
+    assert functions.invoke(FunctionName=f"{function}:1")["ExecutedVersion"] == "1"
+    listed = functions.list_versions_by_function(FunctionName=function)["Versions"]
+    assert [version["FunctionArn"] for version in listed] == [f"{arn}:$LATEST", f"{arn}:1"]
+    functions.delete_function(FunctionName=function, Qualifier="1")
+    missing = (404, "ResourceNotFoundException", f"Function not found: {arn}:1")
+    assert refusal(functions.get_function, FunctionName=function, Qualifier="1") == missing
+
+
+def test_lambda_aliases(functions: Any, function: str) -> None:
+    functions.publish_version(FunctionName=function)
+    functions.update_function_code(FunctionName=function, ZipFile=packed({"app.py": CODE % "two"}), Publish=True)
+    live = {"FunctionName": function, "Name": "live"}
+    created = functions.create_alias(**live, FunctionVersion="1", Description="what users see")
+    arn = created["AliasArn"]
+    assert (created["ResponseMetadata"]["HTTPStatusCode"], created["FunctionVersion"]) == (201, "1")
+    assert answer(functions, FunctionName=function, Qualifier="live") == {"says": "one", "version": "1", "arn": arn}
+    updated = functions.update_alias(**live, RoutingConfig={"AdditionalVersionWeights": {"2": 1.0}})
+    assert updated["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 1.0}}
+    assert answer(functions, FunctionName=arn) == {"says": "two", "version": "2", "arn": arn}
+    assert functions.get_alias(**live)["RevisionId"] == updated["RevisionId"]
+    listed = functions.list_aliases(FunctionName=function, FunctionVersion="2")["Aliases"]
+    assert [alias["AliasArn"] for alias in listed] == [arn]
+    status = functions.delete_alias(**live)["ResponseMetadata"]["HTTPStatusCode"]
+    assert status == 204
+    assert refusal(functions.get_alias, **live) == (
+        404,
+        "ResourceNotFoundException",
+        f"Cannot find alias arn: {arn}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (
+            {"Name": "7"},
+            "Value '7' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+            "(?!^[0-9]+$)([a-zA-Z0-9-_]+)",
+        ),
+        (
+            {"FunctionVersion": "one"},
+            "Value 'one' at 'functionVersion' failed to satisfy constraint: Member must satisfy regular expression "
+            "pattern: (\\$LATEST(\\.PUBLISHED)?|[0-9]+)",
+        ),
+    ],
+)
+def test_lambda_alias_parameters(functions: Any, function: str, params: dict[str, str], words: str) -> None:
+    given = {"FunctionName": function, "Name": "live", "FunctionVersion": "1", **params}
+    refused = (400, "ValidationException", f"1 validation error detected: {words}")
+    assert refusal(functions.create_alias, **given) == refused

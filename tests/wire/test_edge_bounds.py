@@ -43,6 +43,19 @@ def test_a_header_that_is_too_large_gets_431(server: Server) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize("long", ["path", "header"])
+def test_dynamodb_takes_heads_of_16_kb(fetch: Callable[..., Any], long: str) -> None:
+    def ask(size: int) -> tuple[int, bytes]:
+        path = "/" + "a" * (size if long == "path" else 0)
+        headers = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "X-More": "a" * (size if long == "header" else 0)}
+        status, _, body = fetch("POST", path, b"{}", headers)
+        return status, body
+
+    assert b"MissingAuthenticationToken" in ask(15_000)[1]
+    status, body = ask(17_000)
+    assert (status, json.loads(body)["message"]) == (400, "The request line and headers are too large.")
+
+
 def test_headers_that_never_end_get_431(server: Server) -> None:
     answer = exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000)
     assert answer.startswith(b"HTTP/1.1 431 ")

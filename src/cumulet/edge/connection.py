@@ -244,6 +244,7 @@ class Connection(asyncio.Protocol):
             self._scheme,
             self._client_ip,
             version,
+            self._head_bytes,
         )
         self._body_bytes = 0
         self._body_limit = BODY_BYTES_ALWAYS_FINE
@@ -281,6 +282,7 @@ class Connection(asyncio.Protocol):
                 request.scheme,
                 request.client_ip,
                 request.http_version,
+                request.head_bytes,
             )
         keeps_alive = request.http_version == "1.1" and self._parser.should_keep_alive()
         if not keeps_alive:

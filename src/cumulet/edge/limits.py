@@ -5,6 +5,9 @@ from typing import Final
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Request line and headers together. AWS's front doors allow 10 to 60 KB; presigned URLs need the room."""
 
+DYNAMODB_HEAD_BYTES_MAX: Final = 16 * 1024
+"""What DynamoDB's front takes of that, recorded by ScyllaDB Alternator's tests."""
+
 HEADERS_MAX: Final = 200
 
 HEAD_SECONDS_MAX: Final = 10.0

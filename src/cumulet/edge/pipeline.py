@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from cumulet.edge.credentials import find_principal, region_of
+from cumulet.edge.limits import DYNAMODB_HEAD_BYTES_MAX
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher, new_request_id
@@ -83,6 +84,9 @@ async def resolve_operation(tools: Tools, arrived: Arrived) -> Resolved:
     request = arrived.request
     addressed = request if arrived.path == request.path else msgspec.structs.replace(request, path=arrived.path)
     target = resolve(addressed)
+    if request.head_bytes > DYNAMODB_HEAD_BYTES_MAX and target.operation.service.raw_values:
+        # The status is AWS's; its words nobody has written down.
+        raise ServiceError("ValidationException", "The request line and headers are too large.", status=400)
     service_name = target.operation.service.name
     service, operation = await tools.dispatcher.find_operation(service_name, target.operation.name)
     return Resolved(arrived, addressed, target, service, operation, new_request_id(service_name, tools.ground.ids))

@@ -56,6 +56,8 @@ class Request(msgspec.Struct, frozen=True):
     scheme: str = "http"
     client_ip: str = "127.0.0.1"
     http_version: str = "1.1"
+    head_bytes: int = 0
+    """How long the URL and the headers were together; 0 for a request that came over no socket."""
 
     @property
     def host(self) -> str:

@@ -1,6 +1,6 @@
 """What SSESpecification comes to: which KMS key a table is said to be encrypted with. Nothing here encrypts."""
 
-import uuid
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +19,8 @@ def key_arn_of(scope: Scope, given: Mapping[str, Any] | None) -> str | None:
     key: str | None = given.get("KMSMasterKeyId")
     if key is None or key == "alias/aws/dynamodb":
         # The key that AWS manages in an account: the same one for all its tables.
-        key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"dynamodb/{scope.account}/{scope.region}"))
+        digits = hashlib.sha256(f"dynamodb/{scope.account}/{scope.region}".encode()).hexdigest()
+        key = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
     if key.startswith("arn:"):
         return key
     resource = key if key.startswith("alias/") else f"key/{key}"

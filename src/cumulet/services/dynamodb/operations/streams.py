@@ -229,7 +229,7 @@ def _bad_iterator() -> NoReturn:
 
 
 def _trimmed() -> NoReturn:
-    raise ServiceError("TrimmedDataAccessException", "The data you are trying to access has been trimmed.", status=400)
+    raise ServiceError("TrimmedDataAccessException", "The data you are trying to access has been trimmed", status=400)
 
 
 def _first_since(scope: Scope, stream: Stream, shard: int, since_ms: int, last: int, tx: ReadTx) -> int:

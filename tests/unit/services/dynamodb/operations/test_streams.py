@@ -209,7 +209,7 @@ async def test_records_are_there_for_24_hours(tables: Tables) -> None:
     at_old = await tables.iterator(arn, "AT_SEQUENCE_NUMBER", SequenceNumber=old["dynamodb"]["SequenceNumber"])
     tables.clock.advance(HOUR_S + 1)
     assert [record["dynamodb"]["Keys"]["pk"]["S"] for record in await tables.records(arn)] == ["new"]
-    trimmed = ("TrimmedDataAccessException", "The data you are trying to access has been trimmed.")
+    trimmed = ("TrimmedDataAccessException", "The data you are trying to access has been trimmed")
     again = tables.iterator(arn, "AT_SEQUENCE_NUMBER", SequenceNumber=old["dynamodb"]["SequenceNumber"])
     assert await refused(again) == trimmed
     # An iterator lives shorter than a record, so only one that was given out for an old record meets this.

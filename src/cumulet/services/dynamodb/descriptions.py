@@ -87,7 +87,7 @@ def mark_indexes(description: dict[str, Any], status: str, names: Sequence[str])
     for index in (*description.get("GlobalSecondaryIndexes", ()), *description.get("VectorIndexes", ())):
         if index["IndexName"] in names:
             index["IndexStatus"] = status
-            if status == "CREATING":
+            if status == "CREATING" and description["TableStatus"] != "CREATING":
                 index.setdefault("Backfilling", False)
 
 
@@ -110,7 +110,8 @@ def _describe_global(tx: ReadTx, table: OpenTable, index: Index, now_ms: int) ->
     description = _describe_index(tx, table, index)
     status = index.status(now_ms)
     description["IndexStatus"] = status
-    if status == "CREATING":
+    if status == "CREATING" and table.record.status(now_ms) != "CREATING":
+        # What is made with its table has nothing to be filled with.
         description["Backfilling"] = index.filling
     description["ProvisionedThroughput"] = render_throughput(index, now_ms)
     description["WarmThroughput"] = {**warm_units(index, table.record.billing_mode), "Status": status}

@@ -66,6 +66,13 @@ async def found(ddb: Any, index_name: str, condition: str, **more: Any) -> list[
     return items
 
 
+async def test_indexes_of_a_new_table_are_creating(ddb: Any) -> None:
+    created = (await ddb("CreateTable", **TABLE))["TableDescription"]
+    shown = [(one["IndexStatus"], "Backfilling" in one) for one in created["GlobalSecondaryIndexes"]]
+    assert shown == [("CREATING", False), ("CREATING", False)]
+    assert "IndexStatus" not in created["LocalSecondaryIndexes"][0]
+
+
 async def test_indexes_are_described(orders: Any) -> None:
     table = (await orders("DescribeTable", TableName="orders"))["Table"]
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/index/"

@@ -99,6 +99,15 @@ async def test_reading_has_a_bucket_of_its_own(metered: House) -> None:
     assert error.fields["ThrottlingReasons"][0]["reason"] == "TableReadProvisionedThroughputExceeded"
 
 
+@pytest.mark.parametrize("operation", ["PutItem", "UpdateItem", "DeleteItem"])
+async def test_a_condition_that_fails_costs_what_is_there(metered: House, operation: str) -> None:
+    await put(metered, BURST_S / 2)
+    name = "Item" if operation == "PutItem" else "Key"
+    params = {"TableName": "metered", name: {"pk": {"S": "a"}}, "ConditionExpression": "attribute_not_exists(pk)"}
+    answers = [(await throttled(metered.call("dynamodb", operation, params))).code for _ in range(2)]
+    assert answers == ["ConditionalCheckFailedException", "ProvisionedThroughputExceededException"]
+
+
 async def test_an_index_throttles_its_table() -> None:
     house = House("dynamodb")
     index = {

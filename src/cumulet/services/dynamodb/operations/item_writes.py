@@ -6,6 +6,7 @@ the request alone, `locate_write` at the table, `perform_write` at the item: AWS
 
 from typing import NamedTuple
 
+from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, write_units
 from cumulet.services.dynamodb.core.expressions.conditions import Test
 from cumulet.services.dynamodb.core.expressions.legacy import bind_attribute_updates
@@ -138,11 +139,11 @@ def perform_write(
         return _perform_update(tx, call, table, write, place)
     if write.kind == "ConditionCheck":
         old = tx.get(place)
-        check_condition(write.test, old, write.params)
+        _check(call, table, write, old)
         return Outcome(old, old, Units(write_units(0 if old is None else stored_bytes(old), 0)))
     puts = write.kind == "Put"
     old = read_before(tx, table, place, needed=wants_old or write.test is not None or not puts)
-    check_condition(write.test, old, write.params)
+    _check(call, table, write, old)
     new, units = write_item(tx, call, table, place, old, write.item if puts else None, write.size)
     return Outcome(old, new, units)
 
@@ -150,7 +151,7 @@ def perform_write(
 def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite, place: bytes) -> Outcome:
     old = tx.get(place)
     item = {} if old is None else decode_item(old)
-    check_condition(write.test, old, write.params, item)
+    _check(call, table, write, old, item)
     if old is None and not write.creates:
         units = Units(write_units(0, 0))
         charge(call, table, units, writes=True)
@@ -167,3 +168,12 @@ def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite,
         check_index_keys(table, item, {str(path[0]) for path in write.update.paths})
     new, units = write_item(tx, call, table, place, old, item, size)
     return Outcome(old, new, units)
+
+
+def _check(call: Call, table: OpenTable, write: ItemWrite, old: bytes | None, item: Item | None = None) -> None:
+    try:
+        check_condition(write.test, old, write.params, item)
+    except ServiceError:
+        # A write whose condition fails costs what the item that is there would ("Conditional writes", developer guide).
+        charge(call, table, Units(write_units(0 if old is None else stored_bytes(old), 0)), writes=True)
+        raise

@@ -16,6 +16,7 @@ from cumulet.services.dynamodb.core.limits import (
     ON_DEMAND_READ_UNITS,
     ON_DEMAND_WRITE_UNITS,
 )
+from cumulet.services.dynamodb.core.schema import UNITS_MAX
 from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
 from cumulet.services.dynamodb.tables import Index, Table
 
@@ -30,9 +31,17 @@ _UNLIMITED = -1
 def provision(record: R, throughput: Mapping[str, int] | None) -> R:
     """Return a record with this throughput; None is none."""
     units = throughput or {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}
+    for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
+        _check_bound(record, name, units[name])
     return msgspec.structs.replace(
         record, read_units=units["ReadCapacityUnits"], write_units=units["WriteCapacityUnits"]
     )
+
+
+def _check_bound(record: Table | Index, name: str, units: int) -> None:
+    if units > UNITS_MAX:
+        where = "" if isinstance(record, Table) else f" for index {record.name}"
+        invalid(f"Given value {units} for {name} is out of bounds{where}")
 
 
 def change_throughput(record: R, throughput: Mapping[str, int], now_ms: int) -> R:
@@ -107,6 +116,7 @@ def limit_on_demand(record: R, given: Mapping[str, int] | None, mode: str) -> R:
             continue
         if units < 1 and units != _UNLIMITED:
             invalid_parameter(f"{name} must be at least 1, or -1 to remove the limit")
+        _check_bound(record, name, units)
         limits[name] = None if units == _UNLIMITED else units
     return msgspec.structs.replace(
         record, read_limit=limits["MaxReadRequestUnits"], write_limit=limits["MaxWriteRequestUnits"]
@@ -129,6 +139,7 @@ def warm(record: R, given: Mapping[str, int] | None, mode: str) -> R:
                 f"Requested {name} for WarmThroughput for {subject} is lower than current WarmThroughput, decreasing "
                 "WarmThroughput is not supported"
             )
+        _check_bound(record, name, wanted[name])
     return msgspec.structs.replace(
         record, warm_read=wanted["ReadUnitsPerSecond"], warm_write=wanted["WriteUnitsPerSecond"]
     )

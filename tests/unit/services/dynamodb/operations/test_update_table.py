@@ -335,6 +335,31 @@ async def test_limits_and_warmth_of_an_on_demand_table(ddb: Any, refused: Any) -
     assert refusal[0] == "ValidationException"
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"WarmThroughput": {"ReadUnitsPerSecond": 10**30}},
+            f"Given value {10**30} for ReadUnitsPerSecond is out of bounds",
+        ),
+        (
+            {"OnDemandThroughput": {"MaxWriteRequestUnits": 10**30}},
+            f"Given value {10**30} for MaxWriteRequestUnits is out of bounds",
+        ),
+        (
+            {
+                **PROVISIONED,
+                "AttributeDefinitions": definitions(pk="S", h="S"),
+                "GlobalSecondaryIndexes": [index("here", "h", ProvisionedThroughput=units(10**30, 1))],
+            },
+            f"Given value {10**30} for ReadCapacityUnits is out of bounds for index here",
+        ),
+    ],
+)
+async def test_more_units_than_there_are(ddb: Any, refused: Any, changes: Any, message: str) -> None:
+    assert await refused(ddb("CreateTable", **table(**changes))) == ("ValidationException", message)
+
+
 async def test_encryption_is_described(ddb: Any) -> None:
     await ddb("CreateTable", **table(SSESpecification={"Enabled": True, "SSEType": "KMS"}))
     encryption = (await described(ddb))["SSEDescription"]

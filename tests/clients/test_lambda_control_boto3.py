@@ -141,3 +141,24 @@ def test_lambda_alias_parameters(functions: Any, function: str, params: dict[str
     given = {"FunctionName": function, "Name": "live", "FunctionVersion": "1", **params}
     refused = (400, "ValidationException", f"1 validation error detected: {words}")
     assert refusal(functions.create_alias, **given) == refused
+
+
+def test_lambda_reserved_concurrency(functions: Any, function: str) -> None:
+    assert "ReservedConcurrentExecutions" not in functions.get_function_concurrency(FunctionName=function)
+    functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+    assert functions.get_function_concurrency(FunctionName=function)["ReservedConcurrentExecutions"] == 0
+    with pytest.raises(functions.exceptions.TooManyRequestsException) as caught:
+        functions.invoke(FunctionName=function)
+    throttled = caught.value.response
+    assert throttled["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert throttled["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert throttled["Error"]["Message"] == "Rate Exceeded."
+    deleted = functions.delete_function_concurrency(FunctionName=function)
+    assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert answer(functions, FunctionName=function)["says"] == "one"
+    assert refusal(functions.put_function_concurrency, FunctionName=function, ReservedConcurrentExecutions=901) == (
+        400,
+        "InvalidParameterValueException",
+        "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below "
+        "its minimum value of [100].",
+    )

@@ -141,6 +141,7 @@ LAMBDA_POLICY = _family(
 LAMBDA_VERSION_NUMBER = _family(
     44, "function version number", "function_name", "the last number given to a version; outlives the function"
 )
+LAMBDA_RESERVED = _family(45, "reserved concurrency", "", "how much concurrency all functions have reserved together")
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")
@@ -181,7 +182,7 @@ _SETTLED = frozenset(
         *(STORE_META, CLOCK),
         *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
         *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
-        *(LAMBDA_FUNCTION, LAMBDA_VERSION, LAMBDA_ALIAS, LAMBDA_POLICY),
+        *(LAMBDA_FUNCTION, LAMBDA_VERSION, LAMBDA_ALIAS, LAMBDA_POLICY, LAMBDA_RESERVED),
         *(API_OWNER, REST_API, REST_RESOURCE, API_DEPLOYMENT, HTTP_API, HTTP_ROUTE, HTTP_INTEGRATION, API_STAGE),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
     """Return the service "lambda"; it runs functions on `execution`, or on this machine if none is given."""
     from cumulet.services.kit import Service, Unavailable, collect
-    from cumulet.services.lambda_.control import account, aliases, functions, invocations, permissions, tags, versions
+    from cumulet.services.lambda_.control import (
+        account,
+        aliases,
+        concurrency,
+        functions,
+        invocations,
+        permissions,
+        tags,
+        versions,
+    )
     from cumulet.services.lambda_.plane import LambdaPlane
 
     if execution is None:
@@ -21,7 +30,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         execution = make_execution_plane(ground)
     return Service(
         name="lambda",
-        operations=collect(functions, versions, aliases, invocations, permissions, tags, account),
+        operations=collect(functions, versions, aliases, invocations, permissions, tags, account, concurrency),
         iam_prefix="lambda",
         unavailable=Unavailable("ServiceException", 500, "The Lambda service encountered an internal error."),
         plane=LambdaPlane(ground, execution),

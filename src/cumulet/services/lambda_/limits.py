@@ -25,6 +25,9 @@ CODE_STORAGE_BYTES_MAX = 75 * 1024 * 1024 * 1024
 CONCURRENT_EXECUTIONS_MAX = 1000
 """One account in one region, before AWS raises it on request."""
 
+UNRESERVED_CONCURRENCY_MIN = 100
+"""What reservations leave of it. https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
+
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 """Of a synchronous invocation, each way."""
 CLIENT_CONTEXT_CHARS_MAX = 3583

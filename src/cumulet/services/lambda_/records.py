@@ -16,6 +16,7 @@ from cumulet.store.keyspace import (
     LAMBDA_ALIAS,
     LAMBDA_FUNCTION,
     LAMBDA_POLICY,
+    LAMBDA_RESERVED,
     LAMBDA_VERSION,
     LAMBDA_VERSION_NUMBER,
 )
@@ -62,6 +63,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     code_url_secret: bytes
     """Signs the URLs under which GetFunction offers the code."""
+    reserved_concurrency: int | None = None
+    """How many of its invocations run at once; None: as many as the account has left."""
 
 
 FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord, cached=1024)
@@ -93,16 +96,29 @@ class VersionNumber(msgspec.Struct, frozen=True, kw_only=True):
     number: int
 
 
+class Reserved(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account's functions in a region have reserved together."""
+
+    total: int
+
+
 VERSIONS = Records(LAMBDA_VERSION, VersionRecord, cached=1024)
 """The published ones, by number."""
 ALIASES = Records(LAMBDA_ALIAS, AliasRecord, cached=1024)
 POLICIES = Records(LAMBDA_POLICY, PolicyRecord, cached=256)
+RESERVED = Records(LAMBDA_RESERVED, Reserved, cached=64)
 VERSION_NUMBERS = Records(LAMBDA_VERSION_NUMBER, VersionNumber)
 
 LATEST = "$LATEST"
 
 _VERSION_DIGITS_MAX = 15
 """Longer than any number that was ever given."""
+
+
+def reserved_total(tx: ReadTx, scope: Scope) -> int:
+    """Return how much concurrency the functions of a scope have reserved."""
+    reserved = RESERVED.find(tx, scope)
+    return 0 if reserved is None else reserved.total
 
 
 def find_version(tx: ReadTx, scope: Scope, function_name: str, version: str) -> VersionRecord | None:
@@ -132,6 +148,8 @@ class Invocation:
     trace_header: str | None = None
     invoked_arn: str = ""
     """The ARN as the caller named it, with its qualifier."""
+    reserved_concurrency: int | None = None
+    """As its function has it."""
 
 
 @dataclass(frozen=True, slots=True)

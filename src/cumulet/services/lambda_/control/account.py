@@ -4,7 +4,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.records import FUNCTIONS, VERSIONS
+from cumulet.services.lambda_.records import FUNCTIONS, VERSIONS, reserved_total
 from cumulet.store.api import ReadTx
 
 
@@ -18,7 +18,7 @@ def get_account_settings(call: Call, tx: ReadTx, params: Params) -> Output:
             "CodeSizeUnzipped": limits.UNZIPPED_CODE_BYTES_MAX,
             "CodeSizeZipped": limits.ZIPPED_CODE_BYTES_MAX,
             "ConcurrentExecutions": limits.CONCURRENT_EXECUTIONS_MAX,
-            "UnreservedConcurrentExecutions": limits.CONCURRENT_EXECUTIONS_MAX,
+            "UnreservedConcurrentExecutions": limits.CONCURRENT_EXECUTIONS_MAX - reserved_total(tx, call.scope),
         },
         "AccountUsage": {"TotalCodeSize": code_bytes, "FunctionCount": count},
     }

@@ -10,6 +10,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.archives import Archive
 from cumulet.services.lambda_.control.code_urls import render_code_url
+from cumulet.services.lambda_.control.concurrency import give_back, render_concurrency
 from cumulet.services.lambda_.control.configuration import (
     EMPTY_ONLY,
     invalid,
@@ -105,6 +106,8 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
         "Configuration": render_configuration(version, qualifier=ref.qualifier),
         "Code": {"RepositoryType": "S3", "Location": render_code_url(plane.ground, call, ref.scope, function, version)},
     }
+    if function.reserved_concurrency is not None:
+        output["Concurrency"] = render_concurrency(function)
     if function.tags:
         output["Tags"] = dict(function.tags)
     return output
@@ -221,6 +224,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
         delete_version(tx, ref)
         return {"StatusCode": 204}
     delete_versions(tx, ref)
+    give_back(tx, ref.scope, function)
     blobs.release(tx, function.latest.code_blob)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
     tx.hint(FUNCTION_CHANGED)

@@ -10,7 +10,7 @@ from cumulet.errors import InvariantViolated, NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.json_faults import find_json_fault
-from cumulet.services.lambda_.control.lookup import function_policy, load_routes
+from cumulet.services.lambda_.control.lookup import function_policy, load_target
 from cumulet.services.lambda_.control.routing import CHANCE_BYTES, choose
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.names import function_of, resource
@@ -40,11 +40,15 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     check_payload(payload)
     client_context = parse_client_context(params.get("ClientContext"))
     ref = function_of(call, params)
-    routes = await plane.ground.store.read(lambda tx: load_routes(tx, ref))
+    function, routes = await plane.ground.store.read(lambda tx: load_target(tx, ref))
     if invocation_type == "DryRun":
         return {"StatusCode": 204}
     invocation = Invocation(
-        request_id=call.request_id, payload=payload, client_context=client_context, invoked_arn=ref.arn
+        request_id=call.request_id,
+        payload=payload,
+        client_context=client_context,
+        invoked_arn=ref.arn,
+        reserved_concurrency=function.reserved_concurrency,
     )
     chance = call.ids.secret(CHANCE_BYTES) if len(routes) > 1 else b""
     version = choose(routes, chance)
@@ -54,7 +58,8 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
             break
         except FunctionChanged:
             tried = version.revision_id
-            version = choose(await plane.ground.store.read(lambda tx: load_routes(tx, ref)), chance)
+            _, routes = await plane.ground.store.read(lambda tx: load_target(tx, ref))
+            version = choose(routes, chance)
             if version.revision_id == tried:
                 raise InvariantViolated(f"the code of {ref.arn} is not in the store") from None
     output: dict[str, Any] = {

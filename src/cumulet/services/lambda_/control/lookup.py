@@ -1,5 +1,7 @@
 """Finding a function, a version of it or an alias, in AWS's words when there is none."""
 
+from typing import TypeAlias
+
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Params
 from cumulet.services.lambda_.names import FunctionRef, function_arn, function_of
@@ -42,15 +44,21 @@ def load_version(tx: ReadTx, ref: FunctionRef) -> VersionRecord:
     return version
 
 
-def load_routes(tx: ReadTx, ref: FunctionRef) -> list[tuple[VersionRecord, float]]:
-    """Return the versions among which invocations of this name are divided, each with its share."""
-    alias = None if ref.qualifier is None else ALIASES.find(tx, ref.scope, ref.name, ref.qualifier)
+Routes: TypeAlias = list[tuple[VersionRecord, float]]
+
+
+def load_target(tx: ReadTx, ref: FunctionRef) -> tuple[FunctionRecord, Routes]:
+    """Return the function, and the versions among which invocations of this name are divided, with their shares."""
+    function = load_function(tx, ref)
+    if ref.qualifier is None:
+        return function, [(function.latest, 1.0)]
+    alias = ALIASES.find(tx, ref.scope, ref.name, ref.qualifier)
     main = load_version(tx, ref)
     if alias is None or not alias.weights:
-        return [(main, 1.0)]
+        return function, [(main, 1.0)]
     more = [(find_version(tx, ref.scope, ref.name, version), share) for version, share in alias.weights.items()]
     others = [(version, share) for version, share in more if version is not None]
-    return [(main, 1.0 - sum(share for _, share in others)), *others]
+    return function, [(main, 1.0 - sum(share for _, share in others)), *others]
 
 
 def load_alias(tx: ReadTx, ref: FunctionRef, name: str) -> AliasRecord:

@@ -10,16 +10,16 @@ RUNNABLE = (
     "python3.12",
     "python3.13",
     "python3.14",
-    "provided.al2",
-    "provided.al2023",
-)
-
-NOT_HERE = (
     "nodejs16.x",
     "nodejs18.x",
     "nodejs20.x",
     "nodejs22.x",
     "nodejs24.x",
+    "provided.al2",
+    "provided.al2023",
+)
+
+NOT_HERE = (
     "java8.al2",
     "java11",
     "java17",

@@ -2,17 +2,18 @@
 
 import asyncio
 import sys
-from collections import Counter
+from collections.abc import Hashable
 from itertools import count
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.admission import Admission
 from cumulet.services.lambda_.execution.occupancy import Job
 from cumulet.services.lambda_.execution.supervisor import Supervisor
-from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX
-from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX, UNRESERVED_CONCURRENCY_MIN
+from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord, reserved_total
 
 
 class ProcessPlane:
@@ -21,7 +22,7 @@ class ProcessPlane:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._supervisor: Supervisor | None = None
-        self._running: Counter[Scope] = Counter()
+        self._admission = Admission()
         self._ids = count(1)
         self._stopping = False
 
@@ -36,7 +37,7 @@ class ProcessPlane:
         if self._supervisor is None:
             return
         deadline = asyncio.get_running_loop().time() + limits.STOP_GRACE_S
-        while self._running.total() and asyncio.get_running_loop().time() < deadline:
+        while self._admission.total() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
         await self._supervisor.stop()
 
@@ -49,14 +50,7 @@ class ProcessPlane:
         """Return the invocation's result. See plane.py for what it raises."""
         if self._supervisor is None or self._stopping:
             raise ServiceError("ServiceException", "The server stops.", status=500)
-        if self._running[scope] >= CONCURRENT_EXECUTIONS_MAX:
-            raise ServiceError(
-                "TooManyRequestsException",
-                "Rate Exceeded.",
-                Reason="ConcurrentInvocationLimitExceeded",
-                Type="User",
-            )
-        self._running[scope] += 1
+        pool = await self._enter(scope, version, invocation.reserved_concurrency)
         job = Job(
             next(self._ids),
             scope,
@@ -72,7 +66,19 @@ class ProcessPlane:
             self._supervisor.withdraw(job)
             raise
         finally:
-            self._running[scope] -= 1
+            self._admission.leave(pool)
+
+    async def _enter(self, scope: Scope, version: VersionRecord, reserved: int | None) -> Hashable:
+        """Count one more invocation, and return where. Raises TooManyRequestsException."""
+        if reserved is not None:
+            self._admission.enter(version.arn, reserved, "ReservedFunctionConcurrentInvocationLimitExceeded")
+            return version.arn
+        limit = UNRESERVED_CONCURRENCY_MIN
+        if self._admission.running(scope) >= limit:
+            # So much is left whatever is reserved, so only what is beyond needs a look.
+            limit = CONCURRENT_EXECUTIONS_MAX - await self._ground.store.read(lambda tx: reserved_total(tx, scope))
+        self._admission.enter(scope, limit, "ConcurrentInvocationLimitExceeded")
+        return scope
 
     def _new_trace(self) -> str:
         chance = self._ground.ids.secret(20).hex().rjust(40, "0")

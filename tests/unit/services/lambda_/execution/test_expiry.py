@@ -46,7 +46,7 @@ async def test_no_environment_works_with_a_session_that_is_about_to_end(rig: Any
 
 async def test_no_more_invocations_at_a_time_than_the_account_may(rig: Any) -> None:
     version = await rig.function(COUNT)
-    running = rig.plane._running
+    running = rig.plane._admission._running
     running[scope_of(version)] += CONCURRENT_EXECUTIONS_MAX
     try:
         with pytest.raises(ServiceError) as raised:

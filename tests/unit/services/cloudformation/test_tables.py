@@ -1,0 +1,97 @@
+"""AWS::DynamoDB::Table: a table becomes what its template says, when it is made and when it changes."""
+
+from typing import Any
+
+import pytest
+
+from stacking import TABLE, Stacks
+
+INDEX = {
+    "IndexName": "by-owner",
+    "KeySchema": [{"AttributeName": "owner", "KeyType": "HASH"}],
+    "Projection": {"ProjectionType": "ALL"},
+}
+OTHER = {**INDEX, "IndexName": "by-owner-too", "Projection": {"ProjectionType": "KEYS_ONLY"}}
+OWNER = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "owner")]
+
+
+def table(**properties: Any) -> dict[str, Any]:
+    return {**TABLE, "Properties": {**TABLE["Properties"], **properties}}
+
+
+def indexed(*indexes: Any, **properties: Any) -> dict[str, Any]:
+    return table(AttributeDefinitions=OWNER, GlobalSecondaryIndexes=list(indexes), **properties)
+
+
+async def described(stacks: Stacks) -> Any:
+    name = await stacks.physical_id("T")
+    return (await stacks.house.call("dynamodb", "DescribeTable", {"TableName": name}))["Table"]
+
+
+async def setting(stacks: Stacks, operation: str) -> Any:
+    return await stacks.house.call("dynamodb", operation, {"TableName": await stacks.physical_id("T")})
+
+
+@pytest.fixture
+def stacks() -> Stacks:
+    return Stacks()
+
+
+async def test_a_table_with_everything(stacks: Stacks) -> None:
+    await stacks.create(
+        outputs={"Stream": {"Value": {"Fn::GetAtt": ["T", "StreamArn"]}}},
+        T=indexed(
+            INDEX,
+            StreamSpecification={"StreamViewType": "NEW_IMAGE"},
+            SSESpecification={"SSEEnabled": True},
+            TimeToLiveSpecification={"AttributeName": "until", "Enabled": True},
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        ),
+    )
+    assert await stacks.status() == "CREATE_COMPLETE", await stacks.reasons()
+    made = await described(stacks)
+    assert [index["IndexName"] for index in made["GlobalSecondaryIndexes"]] == ["by-owner"]
+    assert made["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    assert made["SSEDescription"]["Status"] == "ENABLED"
+    assert (await stacks.stack())["Outputs"][0]["OutputValue"] == made["LatestStreamArn"]
+    ttl = (await setting(stacks, "DescribeTimeToLive"))["TimeToLiveDescription"]
+    assert (ttl["AttributeName"], ttl["TimeToLiveStatus"]) == ("until", "ENABLED")
+    backups = (await setting(stacks, "DescribeContinuousBackups"))["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+
+
+async def test_indexes_come_and_go_one_by_one(stacks: Stacks) -> None:
+    await stacks.create(T=indexed(INDEX))
+    await stacks.update(T=indexed(OTHER))
+    assert await stacks.status() == "UPDATE_COMPLETE", await stacks.reasons()
+    assert [index["IndexName"] for index in (await described(stacks))["GlobalSecondaryIndexes"]] == ["by-owner-too"]
+    await stacks.update(T=table())
+    assert "GlobalSecondaryIndexes" not in await described(stacks)
+
+
+async def test_an_index_keeps_its_keys(stacks: Stacks) -> None:
+    await stacks.create(T=indexed(INDEX))
+    await stacks.update(T=indexed({**OTHER, "IndexName": "by-owner"}))
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert "the keys or the projection of the index by-owner changed" in (await stacks.reasons())["T UPDATE_FAILED"]
+    assert (await described(stacks))["GlobalSecondaryIndexes"][0]["Projection"] == {"ProjectionType": "ALL"}
+
+
+async def test_a_stream_begins_anew_with_another_view_and_ends(stacks: Stacks) -> None:
+    outputs = {"Stream": {"Value": {"Fn::GetAtt": ["T", "StreamArn"]}}}
+    await stacks.create(outputs=outputs, T=table(StreamSpecification={"StreamViewType": "NEW_IMAGE"}))
+    first = (await described(stacks))["LatestStreamArn"]
+    stacks.house.clock.advance(5)
+    await stacks.update(outputs=outputs, T=table(StreamSpecification={"StreamViewType": "KEYS_ONLY"}))
+    changed = await described(stacks)
+    assert changed["StreamSpecification"]["StreamViewType"] == "KEYS_ONLY"
+    assert changed["LatestStreamArn"] != first
+    assert (await stacks.stack())["Outputs"][0]["OutputValue"] == changed["LatestStreamArn"]
+    await stacks.update(T=table())
+    assert "StreamSpecification" not in await described(stacks)
+
+
+async def test_what_is_not_built_is_named(stacks: Stacks) -> None:
+    await stacks.create(T=table(StreamSpecification={"StreamViewType": "NEW_IMAGE", "ResourcePolicy": {}}))
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert "StreamSpecification.ResourcePolicy is not built" in (await stacks.reasons())["T CREATE_FAILED"]

@@ -268,7 +268,10 @@ class _Parser(TermParser):
     def _where(self) -> Condition | None:
         if not self._accept_word("WHERE"):
             return None
-        return self._as_condition(self._expression(OR))
+        self._is_in_condition = True
+        where = self._as_condition(self._expression(OR))
+        self._is_in_condition = False
+        return where
 
     def _actions(self) -> tuple[Action, ...]:
         actions: list[Action] = []

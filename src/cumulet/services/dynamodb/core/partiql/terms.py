@@ -79,6 +79,7 @@ class TermParser:
         self._depth = 0
         self._operators = 0
         self._problem: str | None = None
+        self._is_in_condition = False
 
     # --- expressions
 
@@ -132,6 +133,8 @@ class TermParser:
         if operator == "OR":
             return Or(self._as_condition(left), self._as_condition(right))
         if operator in ("+", "-"):
+            if self._is_in_condition:
+                self._note(f"Unsupported operator in Condition Expression. Operator: {operator}")
             return Arithmetic(operator, self._as_operand(left), self._as_operand(right))
         if operator in _COMPARATORS:
             return self._comparison(_COMPARATORS[operator], left, right)
@@ -140,9 +143,6 @@ class TermParser:
 
     def _comparison(self, operator: str, left: _Term, right: _Term) -> Condition:
         if is_operand(left) and is_operand(right):
-            for side in (left, right):
-                if isinstance(side, Arithmetic):
-                    self._note(f"Unsupported operator in Condition Expression. Operator: {side.operator}")
             return Comparison(operator, left, right)  # type: ignore[arg-type]
         condition, other = (right, left) if is_operand(left) else (left, right)
         node = self._nodes[int(other.name)] if isinstance(other, ValueRef) else None
@@ -238,6 +238,8 @@ class TermParser:
         operands = self._arguments()
         if name not in CONDITION_FUNCTIONS:
             self._note(f"Unrecognized function: {name} at {self._position(start)}")
+        elif not self._is_in_condition:
+            self._note(f"Unsupported data type: {name} under key root at {self._position(start)}")
         return Function(name, operands)
 
     def _arguments(self) -> tuple[Operand, ...]:

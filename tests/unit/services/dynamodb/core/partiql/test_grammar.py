@@ -109,7 +109,15 @@ WORDS = {
         "SELECT * FROM t WHERE a + 1 = 2",
         "Unsupported operator in Condition Expression. Operator: +",
     ),
+    "a sum in a function of a condition": (
+        "SELECT * FROM t WHERE contains(a, 'x') - b IN [size(c - 1)]",
+        "Unsupported operator in Condition Expression. Operator: -",
+    ),
     "LIKE": ("SELECT * FROM t WHERE a LIKE 'x%'", "Unsupported operator in Condition Expression. Operator: LIKE"),
+    "a condition's function in a sum": (
+        "UPDATE t SET a = 1 + size(b) WHERE b = 1",
+        "Unsupported data type: size under key root at 1:22:4",
+    ),
     "set_add for another attribute": (
         "UPDATE t SET a = set_add(ss, <<'x'>>) WHERE b = 1",
         "The first argument to SET_ADD must equal the assignment value at 1:18:7",

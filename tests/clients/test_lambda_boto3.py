@@ -268,7 +268,7 @@ TOO_LARGE = "Request must be smaller than 6291456 bytes for the InvokeFunction o
                 "The role defined for the function cannot be assumed by Lambda.",
             ),
         ),
-        ("create_function", {"Runtime": "nodejs22.x"}, (501, "NotImplementedException", "Runtime nodejs22.x")),
+        ("create_function", {"Runtime": "ruby3.4"}, (501, "NotImplementedException", "Runtime ruby3.4")),
     ],
 )
 def test_lambda_refuses(functions: Any, role: str, operation: str, params: dict[str, Any], answer: Any) -> None:

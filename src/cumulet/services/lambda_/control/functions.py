@@ -56,7 +56,7 @@ _DEFAULT_ONLY = (
     resource_policy=function_policy,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
     f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig {EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python and provided",
+    missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js and provided",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Make a function out of code and configuration.
@@ -195,7 +195,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     resource_policy=function_policy,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
     f"EphemeralStorage LoggingConfig {EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; runtimes: Python and provided",
+    missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js and provided",
 )
 async def update_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Change what a function runs with; what is not given stays."""

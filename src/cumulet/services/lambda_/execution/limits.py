@@ -6,6 +6,9 @@ Source where nothing else is said: https://docs.aws.amazon.com/lambda/latest/dg/
 RESPONSE_BYTES_MAX = 6 * 1024 * 1024 + 100
 """A synchronous response. AWS allows 100 bytes more than 6 MB, and says so in the error's words."""
 
+STREAMED_RESPONSE_BYTES_MAX = 200 * 1024 * 1024
+"""Of a streamed answer to a caller who takes it so."""
+
 FILE_DESCRIPTORS_MAX = 1_024
 PROCESSES_MAX = 1_024
 
@@ -66,3 +69,6 @@ STOP_GRACE_S = 10.0
 
 OUTPUT_BACKLOG_BYTES_MAX = 1024 * 1024
 """Log output of one environment not yet handed to CloudWatch Logs. Beyond it its pipe is not read: it waits, alone."""
+
+STREAM_BACKLOG_BYTES_MAX = 1024 * 1024
+"""Of a streamed answer that its caller has not yet read. Beyond it the runtime waits."""

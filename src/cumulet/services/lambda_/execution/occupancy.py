@@ -17,11 +17,12 @@ from cumulet.services.lambda_.execution import limits, report
 from cumulet.services.lambda_.execution.environment import Event, State, next_state
 from cumulet.services.lambda_.execution.fleet import Member
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output, Tail
-from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
+from cumulet.services.lambda_.execution.runtime_api import Delivery, Reader, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
 from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
+from cumulet.services.lambda_.execution.streaming import AnswerStream, Gathered
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 
 
@@ -35,6 +36,8 @@ class Job:
     invocation: Invocation
     result: asyncio.Future[InvocationResult]
     trace_header: str
+    stream: AnswerStream | None = None
+    """Where the pieces of the answer go, if the caller takes them as they come."""
 
     def finish(self, result: InvocationResult) -> None:
         """Hand the result over, unless the caller has gone."""
@@ -107,6 +110,7 @@ class Environment:
         self._init_ms: float | None = None
         self._init_error: tuple[bytes, str] | None = None
         self._sampled_kb = 0
+        self._gathered = Gathered()
         self._delay_s = 0.0
         """What of the first invocation's time its initialisation has taken."""
 
@@ -283,6 +287,32 @@ class Environment:
     def on_response_too_large(self) -> None:
         """The runtime's answer may not leave."""
         self._finish(report.response_too_large_error(), failed=True)
+
+    def on_stream(self, content_type: str, reader: Reader) -> None:
+        """The runtime answers piece by piece."""
+        job = self._job
+        if job is not None and job.stream is not None:
+            job.stream.begin(content_type, reader)
+        self._gathered = Gathered()
+
+    def on_piece(self, body: bytes) -> None:
+        """A piece of the answer."""
+        job = self._job
+        if job is None:
+            return  # it took too long, and has been answered for
+        if job.stream is not None:
+            job.stream.feed(body)
+        else:
+            self._gathered.feed(body)
+
+    def on_stream_end(self, error_type: str, error: bytes) -> None:
+        """The answer is complete, or breaks off."""
+        if error_type:
+            self._finish(error, failed=True)
+        elif (whole := self._gathered.take()) is not None:
+            self._finish(whole, failed=False)
+        else:
+            self._finish(report.response_too_large_error(), failed=True)
 
     def on_init_error(self, body: bytes, error_type: str) -> None:
         """The runtime cannot start; its end follows."""

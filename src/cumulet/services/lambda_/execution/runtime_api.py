@@ -7,6 +7,8 @@ a parser, and bytes.
 """
 
 import asyncio
+import binascii
+from base64 import b64decode
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -27,6 +29,7 @@ class Phase(Enum):
     STARTED = "Started"
     READY = "Ready"
     RUNNING = "Running"
+    STREAMING = "InvocationResponse"
     RESPONSE_SENT = "ResponseSent"
     INIT_ERROR = "InitError"
 
@@ -46,8 +49,27 @@ class Listener(Protocol):
     def on_response_too_large(self) -> None:
         """The event in hand has an answer that nobody may have."""
 
+    def on_stream(self, content_type: str, reader: "Reader") -> None:
+        """The event in hand is being answered piece by piece; `reader` can be made to wait."""
+
+    def on_piece(self, body: bytes) -> None:
+        """The next piece of that answer."""
+
+    def on_stream_end(self, error_type: str, error: bytes) -> None:
+        """That answer is complete, or breaks off: then `error_type` is not empty, and `error` is the error object."""
+
     def on_init_error(self, body: bytes, error_type: str) -> None:
         """The runtime cannot start."""
+
+
+class Reader(Protocol):
+    """Whatever an answer is read from."""
+
+    def pause(self) -> None:
+        """Read no more for now: the runtime's writes will wait."""
+
+    def resume(self) -> None:
+        """Read on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +196,24 @@ class RuntimeApi:
             self.listener.on_response(body)
         return ACCEPTED
 
+    def begin_stream(self, connection: "_Connection", path: bytes, content_type: str) -> bool:
+        """Tell whether the answer that begins on this connection is taken piece by piece."""
+        kind, _, rest = path.removeprefix(PREFIX).partition(b"/")
+        request_id, _, outcome = rest.partition(b"/")
+        if kind != b"invocation" or outcome != b"response" or self.phase is not Phase.RUNNING:
+            return False
+        if request_id.decode("latin-1") != self.request_id:
+            return False
+        self.phase = Phase.STREAMING
+        self.listener.on_stream(content_type, connection)
+        return True
+
+    def end_stream(self, error_type: str, error: bytes) -> bytes:
+        """Take the end of a streamed answer, and return the response to it."""
+        self.phase = Phase.RESPONSE_SENT
+        self.listener.on_stream_end(error_type, error)
+        return ACCEPTED
+
     def _init_error(self, body: bytes | None, error_type: str) -> bytes:
         if self.phase is not Phase.STARTED:
             return self._not_allowed("InitError")
@@ -209,6 +249,9 @@ class _Connection(asyncio.Protocol):
         self._body_bytes = 0
         self._header_bytes = 0
         self._expects_continue = False
+        self._content_type = ""
+        self._error_body = b""
+        self._wants_to_stream = self._streams = False
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -242,6 +285,14 @@ class _Connection(asyncio.Protocol):
         """Break the connection."""
         self._transport.abort()
 
+    def pause(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def _flush(self) -> None:
         if self._outgoing and not self._transport.is_closing():
             self._transport.write(self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing))
@@ -259,12 +310,23 @@ class _Connection(asyncio.Protocol):
             self._error_type = value.decode("latin-1")
         elif lowered == b"expect":
             self._expects_continue = value.lower() == b"100-continue"
+        elif lowered == b"lambda-runtime-function-response-mode":
+            self._wants_to_stream = value.lower() == b"streaming"
+        elif lowered == b"content-type":
+            self._content_type = value.decode("latin-1")
+        elif lowered == b"lambda-runtime-function-error-body":  # a trailer
+            self._error_body = value
 
     def on_headers_complete(self) -> None:
         if self._expects_continue:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._wants_to_stream and self._parser.get_method() == b"POST":
+            self._streams = self._api.begin_stream(self, self._url, self._content_type)
 
     def on_body(self, body: bytes) -> None:
+        if self._streams:
+            self._api.listener.on_piece(body)
+            return
         self._body_bytes += len(body)
         if self._body_bytes <= limits.RESPONSE_BYTES_MAX:
             self._body.append(body)
@@ -274,12 +336,24 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = b"".join(self._body) if self._body_bytes <= limits.RESPONSE_BYTES_MAX else None
         method, url, error_type = self._parser.get_method(), self._url, self._error_type
+        streamed, error_body = self._streams, self._error_body
         self._reset()
         self._parsing = True
-        response = self._api.handle(self, method, url, body, error_type)
+        if streamed:
+            response = self._api.end_stream(error_type, decode_error(error_body))
+        else:
+            response = self._api.handle(self, method, url, body, error_type)
         self._parsing = False
         if response:
             self._outgoing.append(response)
+
+
+def decode_error(body: bytes) -> bytes:
+    """Return the error object in a trailer's base64; nothing if it is none."""
+    try:
+        return b64decode(body, validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _render(status: str, body: str) -> bytes:

@@ -73,7 +73,7 @@ def test_an_unknown_runtime_is_told_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("params", "named"),
     [
-        ({"Runtime": "nodejs22.x"}, "Runtime nodejs22.x is not implemented"),
+        ({"Runtime": "ruby3.4"}, "Runtime ruby3.4 is not implemented"),
         ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig Mode Active"),
         ({"LoggingConfig": {"LogFormat": "JSON"}}, "LoggingConfig LogFormat JSON"),
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "The parameter VpcConfig"),

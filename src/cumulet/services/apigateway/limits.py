@@ -28,3 +28,15 @@ ASSUMED_ROLE_SECONDS = 300
 ASSUMED_ROLES_MAX = 1_000
 COMPILED_MAX = 512
 """How many assumed roles and compiled deployments are kept in memory: ours."""
+
+TEMPLATE_CHARS_MAX = 300 * 1024
+FOREACH_TURNS_MAX = 1_000
+"""Of a mapping template, and of each of its #foreach loops; cannot be raised on AWS."""
+
+TEMPLATE_STEPS_MAX = 200_000
+TEMPLATE_DEPTH_MAX = 40
+"""What one rendering may do, and how deep templates may nest: ours, AWS stops a template by time."""
+
+PATTERN_REPEATS_MAX = 4
+PATTERN_TEXT_MAX = 10_000
+"""Repetitions in a regular expression, and characters that one is matched with: ours."""

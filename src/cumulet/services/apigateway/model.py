@@ -18,6 +18,7 @@ from cumulet.store.records import Records
 
 Kind = Literal["REST", "HTTP"]
 PayloadFormat = Literal["rest", "1.0", "2.0"]
+IntegrationKind = Literal["AWS_PROXY", "AWS", "HTTP", "HTTP_PROXY", "MOCK"]
 
 ANY = "ANY"
 DEFAULT_ROUTE = "$default"
@@ -50,14 +51,44 @@ class Cors(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
     max_age: int | UnsetType = UNSET
 
 
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an answer of a backend becomes the method's: AWS's integration response."""
+
+    status: int
+    pattern: str = ""
+    """Matches an error's message or the backend's status; the one without a pattern takes the rest."""
+    parameters: dict[str, str] = {}
+    templates: dict[str, str] = {}
+
+
+class Mapping(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a REST API maps on the way to a backend that is no proxy, and on the way back."""
+
+    request_parameters: dict[str, str] = {}
+    request_templates: dict[str, str] = {}
+    passthrough: str = "WHEN_NO_MATCH"
+    replies: list[Reply] = []
+
+
+class Parameters(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parameter mapping of an HTTP API's integration: of requests, and of answers by status code."""
+
+    request: dict[str, str] = {}
+    response: dict[str, dict[str, str]] = {}
+
+
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The Lambda function behind a route, as its integration names it: `uri` may still hold stage variables."""
+    """The backend of a route, as its integration names it: `uri` may still hold stage variables."""
 
     uri: str
     payload_format: PayloadFormat
     timeout_ms: int
     http_method: str = "POST"
     credentials: str | None = None
+    kind: IntegrationKind = "AWS_PROXY"
+    mapping: Mapping | None = None
+    """None for Lambda proxies."""
+    parameters: Parameters | None = None
 
 
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -13,7 +13,17 @@ from cumulet.services.apigateway.pipeline.exchange import Arrival
 from cumulet.wire.message import Response
 
 Fault = Literal[
-    "no_stage", "no_route", "too_long", "misconfigured", "bad_answer", "timeout", "throttled", "unavailable"
+    "no_stage",
+    "no_route",
+    "too_long",
+    "unmapped_type",
+    "unreadable_body",
+    "misconfigured",
+    "unreachable",
+    "bad_answer",
+    "timeout",
+    "throttled",
+    "unavailable",
 ]
 
 _JSON = ("content-type", "application/json")
@@ -22,7 +32,10 @@ _REST: dict[Fault, tuple[int, bytes, str]] = {
     "no_stage": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
     "no_route": (403, b'{"message":"Missing Authentication Token"}', "MissingAuthenticationTokenException"),
     "too_long": (413, b'{"message":"Request Too Long"}', "RequestTooLargeException"),
+    "unmapped_type": (415, b'{"message":"Unsupported Media Type"}', "BadRequestException"),
+    "unreadable_body": (400, b'{"message": "Could not parse request body into json"}', "BadRequestException"),
     "misconfigured": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
+    "unreachable": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "throttled": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "bad_answer": (502, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "unavailable": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
@@ -33,7 +46,10 @@ _HTTP: dict[Fault, tuple[int, bytes]] = {
     "no_stage": (404, b'{"message":"Not Found"}'),
     "no_route": (404, b'{"message":"Not Found"}'),
     "too_long": (413, b'{"message":"Request Entity Too Large"}'),
+    "unmapped_type": (415, b'{"message":"Unsupported Media Type"}'),
+    "unreadable_body": (400, b'{"message":"Bad Request"}'),
     "misconfigured": (500, b'{"message":"Internal Server Error"}'),
+    "unreachable": (503, b'{"message":"Service Unavailable"}'),
     "throttled": (503, b'{"message":"Service Unavailable"}'),
     "bad_answer": (500, b'{"message":"Internal Server Error"}'),
     "unavailable": (503, b'{"message":"Service Unavailable"}'),

@@ -55,26 +55,33 @@ def rest_event(matched: Matched) -> dict[str, Any]:
         "multiValueQueryStringParameters": query or None,
         "pathParameters": matched.path_parameters or None,
         "stageVariables": stage.variables or None,
-        "requestContext": {
-            "resourceId": route.resource_id,
-            "resourcePath": route.path,
-            "httpMethod": request.method,
-            "extendedRequestId": arrival.extended_request_id,
-            "requestTime": events.request_time(arrival.now_ms),
-            "path": f"/{stage.name}{arrival.path}",
-            "accountId": arrival.owner.account,
-            "protocol": f"HTTP/{request.http_version}",
-            "stage": stage.name,
-            "domainPrefix": arrival.api_id,
-            "requestTimeEpoch": arrival.now_ms,
-            "requestId": arrival.request_id,
-            "identity": events.identity(arrival, _REST_IDENTITY_MEMBERS),
-            "domainName": arrival.domain_name,
-            "deploymentId": matched.compiled.deployment.deployment_id,
-            "apiId": arrival.api_id,
-        },
+        "requestContext": rest_context(matched),
         "body": body,
         "isBase64Encoded": is_base64,
+    }
+
+
+def rest_context(matched: Matched) -> dict[str, Any]:
+    """Return the request context of a REST API, which events and mapping templates share."""
+    arrival, route, stage = matched.arrival, matched.route, matched.stage
+    request = arrival.request
+    return {
+        "resourceId": route.resource_id,
+        "resourcePath": route.path,
+        "httpMethod": request.method,
+        "extendedRequestId": arrival.extended_request_id,
+        "requestTime": events.request_time(arrival.now_ms),
+        "path": f"/{stage.name}{arrival.path}",
+        "accountId": arrival.owner.account,
+        "protocol": f"HTTP/{request.http_version}",
+        "stage": stage.name,
+        "domainPrefix": arrival.api_id,
+        "requestTimeEpoch": arrival.now_ms,
+        "requestId": arrival.request_id,
+        "identity": events.identity(arrival, _REST_IDENTITY_MEMBERS),
+        "domainName": arrival.domain_name,
+        "deploymentId": matched.compiled.deployment.deployment_id,
+        "apiId": arrival.api_id,
     }
 
 

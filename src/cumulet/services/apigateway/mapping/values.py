@@ -1,0 +1,290 @@
+"""What templates do with values: Java's objects as far as mapping templates can see them (pure).
+
+Maps and lists print as Java's do on AWS: a map as {name=value}, a list as JSON.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.mapping import patterns
+
+
+class TemplateError(Exception):
+    """A template that cannot be compiled or rendered."""
+
+
+class Methods:
+    """A value that has nothing but methods and plain members: $input, $util."""
+
+    def __init__(self, methods: Mapping[str, Callable[..., Any]], members: Mapping[str, Any] | None = None) -> None:
+        self.methods = methods
+        self.members = members or {}
+
+
+def text(value: Any) -> str:
+    """Return how a value prints."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}={text(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return msgspec.json.encode(value, enc_hook=text).decode()
+    return "" if isinstance(value, Methods) else str(value)
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether a condition holds: everything does but nothing and false."""
+    return value is not None and value is not False
+
+
+def items_of(value: Any) -> list[Any]:
+    """Return what a loop goes through: a list's items or a map's values."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list) else []
+
+
+def span(first: Any, last: Any) -> list[int]:
+    """Return the numbers of [first..last], in either direction."""
+    if not (_is_number(first) and _is_number(last)):
+        return []
+    first, last = int(first), int(last)
+    if abs(last - first) >= limits.FOREACH_TURNS_MAX:
+        raise TemplateError("A range is too long")
+    return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
+
+
+def member(holder: Any, key: Any) -> Any:
+    """Return a member by name or index, or None."""
+    if isinstance(holder, dict):
+        return holder.get(key if isinstance(key, str) else text(key))
+    if isinstance(holder, list) and isinstance(key, int) and not isinstance(key, bool):
+        return holder[key] if -len(holder) <= key < len(holder) else None
+    if isinstance(holder, Methods):
+        return holder.members.get(text(key))
+    return None
+
+
+def assign(holder: Any, key: Any, value: Any) -> None:
+    """Set a member by name or index; where there is nothing to hold it, nothing happens."""
+    if isinstance(holder, dict):
+        holder[key if isinstance(key, str) else text(key)] = value
+    elif isinstance(holder, list) and isinstance(key, int) and 0 <= key < len(holder):
+        holder[key] = value
+
+
+def call(holder: Any, name: str, arguments: list[Any]) -> Any:
+    """Return what a method answers. None, as for any reference to nothing, where there is no such method."""
+    if isinstance(holder, Methods):
+        method = holder.methods.get(name)
+    else:
+        method = next((methods.get(name) for kind, methods in _METHODS if isinstance(holder, kind)), None)
+        method = method or _ANY_METHODS.get(name)
+        arguments = [holder, *arguments]
+    if method is None:
+        return None
+    try:
+        return method(*arguments)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError):
+        # The wrong number or kind of arguments: no such method, for Velocity.
+        return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    if left is None or right is None:
+        return left is right
+    if (_is_number(left) and _is_number(right)) or type(left) is type(right):
+        return bool(left == right)
+    return text(left) == text(right)
+
+
+def _add(left: Any, right: Any) -> Any:
+    if isinstance(left, str) or isinstance(right, str):
+        if left is None or right is None:
+            return None
+        return _bounded(text(left) + text(right))
+    return _calculate(operator.add)(left, right)
+
+
+def _bounded(given: str) -> str:
+    if len(given) > limits.PAYLOAD_BYTES_MAX:
+        raise TemplateError("A text of the template is too large")
+    return given
+
+
+def _calculate(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def calculate(left: Any, right: Any) -> Any:
+        if not (_is_number(left) and _is_number(right)):
+            return None
+        try:
+            result = compute(left, right)
+        except (ZeroDivisionError, OverflowError):
+            return None
+        # Java's long: larger numbers wrap around there, and are nothing here.
+        return result if abs(result) < 2**63 else None
+
+    return calculate
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if isinstance(left, int) and isinstance(right, int):
+        return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+    return left / right
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    return left - _divide(left, right) * right if isinstance(left, int) and isinstance(right, int) else left % right
+
+
+def _compare(compute: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
+    return lambda left, right: compute(left, right) if _is_number(left) and _is_number(right) else False
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": _equal,
+    "!=": lambda left, right: not _equal(left, right),
+    "<": _compare(operator.lt),
+    ">": _compare(operator.gt),
+    "<=": _compare(operator.le),
+    ">=": _compare(operator.ge),
+    "+": _add,
+    "-": _calculate(operator.sub),
+    "*": _calculate(operator.mul),
+    "/": _calculate(_divide),
+    "%": _calculate(_modulo),
+}
+
+
+def _put(holder: dict[str, Any], key: Any, value: Any) -> Any:
+    name = text(key)
+    before = holder.get(name)
+    holder[name] = value
+    return before
+
+
+def _put_all(holder: dict[str, Any], more: dict[str, Any]) -> None:
+    holder.update(more)
+
+
+def _append(holder: list[Any], *arguments: Any) -> bool:
+    if len(arguments) == 2:
+        holder.insert(arguments[0], arguments[1])
+    else:
+        holder.append(*arguments)
+    return True
+
+
+def _append_all(holder: list[Any], more: list[Any]) -> bool:
+    if len(holder) + len(more) > limits.TEMPLATE_STEPS_MAX:
+        raise TemplateError("A list of the template is too long")
+    holder.extend(more)
+    return bool(more)
+
+
+def _set_item(holder: list[Any], index: int, value: Any) -> Any:
+    before = holder[index]
+    holder[index] = value
+    return before
+
+
+def _get_item(holder: list[Any], index: int) -> Any:
+    return holder[index] if 0 <= index < len(holder) else None
+
+
+def _index_of(holder: list[Any], value: Any) -> int:
+    return holder.index(value) if value in holder else -1
+
+
+def _substring(given: str, start: int, end: int | None = None) -> str | None:
+    end = len(given) if end is None else end
+    return given[start:end] if 0 <= start <= end <= len(given) else None
+
+
+def _entries(holder: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": value} for key, value in holder.items()]
+
+
+_MAP_METHODS: dict[str, Callable[..., Any]] = {
+    "get": lambda holder, key: holder.get(text(key)),
+    "getOrDefault": lambda holder, key, default: holder.get(text(key), default),
+    "keySet": lambda holder: list(holder),
+    "values": lambda holder: list(holder.values()),
+    "entrySet": _entries,
+    "size": len,
+    "isEmpty": lambda holder: not holder,
+    "containsKey": lambda holder, key: text(key) in holder,
+    "containsValue": lambda holder, value: value in holder.values(),
+    "put": _put,
+    "putAll": _put_all,
+    "remove": lambda holder, key: holder.pop(text(key), None),
+    # What an entry of entrySet answers.
+    "getKey": lambda holder: holder.get("key"),
+    "getValue": lambda holder: holder.get("value"),
+}
+_LIST_METHODS: dict[str, Callable[..., Any]] = {
+    "get": _get_item,
+    "size": len,
+    "isEmpty": lambda holder: not holder,
+    "contains": lambda holder, value: value in holder,
+    "indexOf": _index_of,
+    "add": _append,
+    "addAll": _append_all,
+    "set": _set_item,
+    "remove": lambda holder, index: holder.pop(index),
+    "subList": lambda holder, start, end: holder[start:end],
+}
+_TEXT_METHODS: dict[str, Callable[..., Any]] = {
+    "length": len,
+    "isEmpty": lambda given: not given,
+    "substring": _substring,
+    "charAt": lambda given, index: given[index],
+    "indexOf": lambda given, part, *start: given.find(text(part), *start),
+    "lastIndexOf": lambda given, part: given.rfind(text(part)),
+    "contains": lambda given, part: text(part) in given,
+    "startsWith": lambda given, part: given.startswith(part),
+    "endsWith": lambda given, part: given.endswith(part),
+    "toLowerCase": str.lower,
+    "toUpperCase": str.upper,
+    "trim": str.strip,
+    "concat": lambda given, other: _bounded(given + other),
+    "replace": lambda given, old, new: _replace(given, old, new),
+    "replaceAll": lambda given, pattern, new: _bounded(patterns.replace(pattern, new, given)),
+    "replaceFirst": lambda given, pattern, new: _bounded(patterns.replace(pattern, new, given, count=1)),
+    "split": lambda given, pattern, limit=0: patterns.split(pattern, given, limit),
+    "matches": patterns.matches,
+    "equalsIgnoreCase": lambda given, other: given.lower() == text(other).lower(),
+    "compareTo": lambda given, other: (given > other) - (given < other),
+}
+_NUMBER_METHODS: dict[str, Callable[..., Any]] = {
+    "intValue": int,
+    "longValue": int,
+    "doubleValue": float,
+    "compareTo": lambda given, other: (given > other) - (given < other),
+}
+_ANY_METHODS: dict[str, Callable[..., Any]] = {"toString": text, "equals": _equal}
+_METHODS: tuple[tuple[Any, dict[str, Callable[..., Any]]], ...] = (
+    (dict, _MAP_METHODS),
+    (list, _LIST_METHODS),
+    (str, _TEXT_METHODS),
+    ((int, float), _NUMBER_METHODS),
+)
+
+
+def _replace(given: str, old: str, new: str) -> str:
+    # How long it becomes is known before it is made.
+    found = given.count(old) if old else len(given) + 1
+    if len(given) + found * (len(new) - len(old)) > limits.PAYLOAD_BYTES_MAX:
+        raise TemplateError("A text of the template is too large")
+    return given.replace(old, new)

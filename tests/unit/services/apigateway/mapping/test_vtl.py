@@ -1,0 +1,142 @@
+"""Mapping templates: Velocity as API Gateway renders it."""
+
+import time
+from typing import Any
+
+import pytest
+
+from cumulet.errors import NotImplementedHere
+from cumulet.services.apigateway.mapping.values import TemplateError
+from cumulet.services.apigateway.mapping.variables import Body, UnreadableBody, names
+from cumulet.services.apigateway.mapping.vtl import compile_template
+
+BODY = b'{"name": "Ann", "n": 2, "tags": ["a", "b"], "deep": {"x": {"y": true}}, "none": null, "text": "it\'s \\"q\\""}'
+PARAMETERS = {"path": {"id": "7"}, "querystring": {"q": "1"}, "header": {"X-One": "h"}}
+
+
+def render(template: str, body: bytes = BODY, **context: Any) -> str:
+    return compile_template(template).render(names(Body(body), PARAMETERS, context, {"color": "blue"}))
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        # references
+        ("plain # text $ 5 #1 \\$x", "plain # text $ 5 #1 $x"),
+        ("[$nothing][$!nothing][${nothing}][$!{nothing}]", "[][][][]"),
+        ("$stageVariables.color ${stageVariables.color}s $stageVariables.get('color')", "blue blues blue"),
+        ("$input.params('id')-$input.params('q')-$input.params('x-one')-$input.params('no')", "7-1-h-"),
+        ("$input.params().header.get('X-One') $input.params('path')", "h {id=7}"),
+        ("$input.path('$.name') $input.path('$.tags[1]') $input.path('$.none')|$input.path('$.no')", "Ann b |"),
+        ("$input.json('$.deep') $input.json('$.name') $input.json('$.no')", '{"x":{"y":true}} "Ann" ""'),
+        ("$input.path('$.deep') $input.path('$.tags')", '{x={y=true}} ["a","b"]'),
+        ("$input.path('$.tags[*]') $input.path('$..y') $input.path(\"$['name']\")", '["a","b"] [true] Ann'),
+        ("$input.path('$').tags.size() $input.path('$').tags.get(0) $input.path('$').tags[1]", "2 a b"),
+        # directives
+        ('#set($x = "v")\n[$x]', "[v]"),
+        ("#set($x = 'v $y')$x", "v $y"),
+        ('#set($y = 3)#set($x = "v ${y}!")$x', "v 3!"),
+        ("#set($x = 1)#set($x = $nothing)$x", "1"),
+        ("#if($input.params('id') == '7')yes#{else}no#end", "yes"),
+        ("#if($nothing)a#elseif($input.path('$.n') > 1)b#{else}c#end", "b"),
+        ("#if(!$nothing && ($input.path('$.n') == 2 || false))\n  x\n#end\nz", "  x\nz"),
+        ("#foreach($t in $input.path('$.tags'))$foreach.index:$t#if($foreach.hasNext),#end#end", "0:a,1:b"),
+        ("#foreach($k in $input.params().keySet())$k #end", "path querystring header "),
+        ("#foreach($e in $input.params('path').entrySet())$e.key=$e.value#end", "id=7"),
+        ("#foreach($i in [1..3])$i#if($i == 2)#break#end#end", "12"),
+        ("#foreach($i in [3..1])$velocityCount#end", "123"),
+        ("a##comment\nb#* more *#c#[[ $raw #if ]]#", "abc $raw #if "),
+        ("a#stop b", "a"),
+        # expressions
+        ("#set($x = 7 / 2)$x #set($x = 7 % 4)$x #set($x = 2 + 3 * 4)$x #set($x = (2 + 3) * 4)$x", "3 3 14 20"),
+        ("#set($x = 1 / 0)[$x]", "[]"),
+        ("#set($m = {'a': 1, \"b\": [1, 2]})$m.b.get(1) $m.keySet() $!m.put('c', 3)$m.c", '2 ["a","b"] 3'),
+        ("#set($l = [])#set($ok = $l.add('x'))$l.size() $ok $l.contains('x') $l.isEmpty()", "1 true true false"),
+        (
+            "#set($s = 'a,b,,')$s.split(',') $s.length() $s.replace(',', ';') $s.toUpperCase()",
+            '["a","b"] 5 a;b;; A,B,,',
+        ),
+        ("#set($s = 'abc')$s.substring(1) $s.indexOf('c') $s.equals('abc') $s.matches('a.c')", "bc 2 true true"),
+        ("#if('1' == 1)same#end #if('a' != 'b' and not false)and#end", "same and"),
+        # $util
+        ("$util.escapeJavaScript($input.path('$.text'))", 'it\\\'s \\"q\\"'),
+        ("$util.escapeJavaScript($input.path('$.text')).replaceAll(\"\\\\'\", \"'\")", 'it\'s \\"q\\"'),
+        ("$util.urlEncode('a b/ü~*') $util.urlDecode('a+b%2F')", "a+b%2F%C3%BC%7E* a b/"),
+        ("$util.base64Encode('hé') $util.base64Decode('aMOp')", "aMOp hé"),
+        ('#set($o = $util.parseJson(\'{"a": [1, {"b": 2}]}\'))$o.a[1].b', "2"),
+        ("$context.requestId $context.identity.sourceIp [$context.identity.user]", "r 1.2.3.4 []"),
+    ],
+)
+def test_templates(template: str, expected: str) -> None:
+    assert render(template, requestId="r", identity={"sourceIp": "1.2.3.4"}) == expected
+
+
+def test_overrides_are_written_into_the_context() -> None:
+    context: dict[str, Any] = {"responseOverride": {"header": {}}}
+    template = "#set($context.responseOverride.status = 404)#set($context.responseOverride.header.x = 'v')"
+
+    compile_template(template).render({"context": context})
+
+    assert context["responseOverride"] == {"status": 404, "header": {"x": "v"}}
+
+
+def test_an_empty_body_counts_as_an_empty_object() -> None:
+    assert render("$input.json('$')|$input.path('$.x')|$input.body", b"") == "{}||"
+
+
+def test_a_body_that_is_no_json_is_only_missed_when_it_is_asked_for() -> None:
+    assert render("$input.body", b"<x/>") == "<x/>"
+    with pytest.raises(UnreadableBody):
+        render("$input.json('$')", b"<x/>")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "#if(true)",
+        "#end",
+        "#foreach($x in [1])",
+        "#set($x)",
+        "#set(1 = 2)",
+        "$input.json('$",
+        "${x",
+        "#if((1)x#end",
+        "#* open",
+        "#if(" + "(" * 2000 + ")",
+        "#if(true)" * 500 + "#end" * 500,
+        "#set($x = " + "!" * 5000 + "true)",
+    ],
+)
+def test_what_cannot_be_read(template: str) -> None:
+    with pytest.raises(TemplateError):
+        compile_template(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "#foreach($i in [1..999999999])x#end",
+        "#foreach($a in [1..999])#foreach($b in [1..999])x#end#end",
+        "#set($x = 'aaaaaaaaaaaaaaaa')" + "#set($x = $x + $x)" * 40,
+        "#set($x = 'aaaaaaaaaaaaaaaa')" + '#set($x = "$x$x")' * 40,
+        "#set($x = 'aaaa')" + "#set($x = $x.replace('a', 'aaaaaaaaaaaaaaaa'))" * 12,
+        "#set($x = [1])" + "#set($y = $x.addAll($x))" * 60,
+        "#set($m = {})#set($z = $m.put('m', $m))$m",
+    ],
+)
+def test_template_bombs_end(template: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TemplateError):
+        render(template)
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("template", ["#macro(x)a#end", "#parse('x')", "$input.path('$[?(@.a)]')"])
+def test_what_is_not_here_is_refused_by_name(template: str) -> None:
+    with pytest.raises(NotImplementedHere):
+        render(template)
+
+
+def test_a_runaway_regular_expression_is_refused() -> None:
+    with pytest.raises(NotImplementedHere):
+        render("#set($s = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!')$s.matches('(a+)+')")

@@ -41,7 +41,9 @@ def test_what_went_wrong_follows_the_line(log: tuple[logging.Logger, io.StringIO
 
 
 @pytest.mark.parametrize(
-    ("workers", "kept"), [(1, {"lambda", "hints"}), (2, {"lambda", "hints", "worker-1", "worker-2"})], ids=str
+    ("workers", "kept"),
+    [(1, {"lambda", "hints"}), (2, {"lambda", "hints", "worker-1", "worker-2"})],
+    ids=["one", "two"],
 )
 def test_folders_of_processes_that_are_no_more_are_removed(tmp_path: Path, workers: int, kept: set[str]) -> None:
     run = tmp_path / "run"

@@ -12,13 +12,18 @@ from cumulet.wire.message import Response
 BODY = b'{"a":"b"}'
 
 
+def zipped(data: bytes) -> bytes:
+    # Without the time, which would give each process that collects these tests other names for them.
+    return gzip.compress(data, mtime=0)
+
+
 @pytest.mark.parametrize(
     ("coding", "sent"),
     [
-        ("gzip", gzip.compress(BODY)),
-        ("GZIP", gzip.compress(BODY)),
-        ("gzip", gzip.compress(BODY[:4]) + gzip.compress(BODY[4:])),
-        ("gzip", gzip.compress(BODY) + b"behind it"),
+        ("gzip", zipped(BODY)),
+        ("GZIP", zipped(BODY)),
+        ("gzip", zipped(BODY[:4]) + zipped(BODY[4:])),
+        ("gzip", zipped(BODY) + b"behind it"),
         ("deflate", zlib.compress(BODY)),
         ("identity", BODY),
         ("amz-1.0", BODY),
@@ -34,15 +39,15 @@ def test_what_is_taken(coding: str, sent: bytes) -> None:
     [
         ("garbage", BODY),
         ("br", BODY),
-        ("gzip, gzip", gzip.compress(BODY)),
+        ("gzip, gzip", zipped(BODY)),
         ("gzip", BODY),
         ("gzip", b""),
-        ("gzip", gzip.compress(BODY)[:-1]),
-        ("gzip", gzip.compress(BODY)[:12]),
+        ("gzip", zipped(BODY)[:-1]),
+        ("gzip", zipped(BODY)[:12]),
         ("deflate", BODY),
         ("deflate", b""),
-        ("gzip", gzip.compress(b" " * (BODY_BYTES_MAX + 1))),
-        ("gzip", gzip.compress(b" " * (BODY_BYTES_MAX // 2)) * 3),
+        ("gzip", zipped(b" " * (BODY_BYTES_MAX + 1))),
+        ("gzip", zipped(b" " * (BODY_BYTES_MAX // 2)) * 3),
     ],
 )
 def test_what_is_refused(coding: str, sent: bytes) -> None:
@@ -52,7 +57,7 @@ def test_what_is_refused(coding: str, sent: bytes) -> None:
 
 
 def test_the_largest_body_is_taken() -> None:
-    assert len(decode_body(gzip.compress(b" " * BODY_BYTES_MAX), "gzip")) == BODY_BYTES_MAX
+    assert len(decode_body(zipped(b" " * BODY_BYTES_MAX), "gzip")) == BODY_BYTES_MAX
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,14 @@ from cumulet.services.apigateway.model import (
     Deployment,
     Stage,
 )
-from cumulet.services.apigateway.pipeline import cors, faults
+from cumulet.services.apigateway.pipeline import cors, faults, rest_mapping
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
+from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.respond import respond
+from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
 from cumulet.services.kit import Ground
@@ -43,6 +45,7 @@ class Gateway:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._integrator = Integrator(ground)
+        self._backends = RestBackends(ground, self._integrator)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
     async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
@@ -83,7 +86,17 @@ class Gateway:
         try:
             matched = match(arrival, stage, compiled)
             validate(matched)
-            event = transform(matched)
+            if (mapping := matched.route.target.mapping) is not None:
+                outbound = rest_mapping.map_request(matched, mapping)
+                answer = await self._backends.ask(matched, outbound)
+                if matched.route.target.kind == "HTTP_PROXY":
+                    return rest_mapping.relay_response(matched, answer)
+                return rest_mapping.map_response(matched, mapping, outbound, answer)
+            parameters = matched.route.target.parameters
+            if parameters is not None and parameters.request:
+                matched = map_request(matched, parameters.request)
+            relayed = matched.route.target.kind == "HTTP_PROXY" and not arrival.is_rest
+            event = {} if relayed else transform(matched)
             result = await self._integrator.integrate(matched, event)
             return respond(matched, result)
         except Refused as refused:

@@ -138,11 +138,11 @@ async def test_routes_and_integrations() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"IntegrationType": "HTTP_PROXY"}, "NotImplementedException"),
+        ({"IntegrationType": "HTTP_PROXY"}, "BadRequestException"),
         ({"IntegrationType": "MOCK"}, "BadRequestException"),
         ({"ConnectionType": "VPC_LINK"}, "NotImplementedException"),
         ({"IntegrationSubtype": "SQS-SendMessage"}, "NotImplementedException"),
-        ({"RequestParameters": {"a": "b"}}, "NotImplementedException"),
+        ({"RequestParameters": {"a": "b"}}, "BadRequestException"),
         ({"IntegrationUri": None}, "BadRequestException"),
         ({"PayloadFormatVersion": None}, "BadRequestException"),
         ({"PayloadFormatVersion": "3.0"}, "BadRequestException"),

@@ -5,6 +5,7 @@ ARN alone. A `${stageVariables.name}` anywhere is filled in at request time.
 """
 
 import re
+from collections.abc import Mapping
 
 from cumulet.errors import NotImplementedHere, ServiceError
 
@@ -35,14 +36,38 @@ def check(uri: str, *, function_arn_alone: bool) -> None:
         )
 
 
+def fill_stage_variables(uri: str, variables: Mapping[str, str]) -> str:
+    """Return a URI with the values of its stage variables; one that the stage does not have is empty."""
+    return _STAGE_VARIABLE.sub(lambda name: variables.get(name[1], ""), uri) if "${" in uri else uri
+
+
 def function_arn(uri: str, variables: dict[str, str]) -> tuple[str, str, str] | None:
     """Return region, account and ARN of the function that a URI leads to, or None if it leads nowhere."""
-    if "${" in uri:
-        uri = _STAGE_VARIABLE.sub(lambda name: variables.get(name[1], ""), uri)
-    arn = uri
+    arn = uri = fill_stage_variables(uri, variables)
     if (through := _URI.match(uri)) is not None:
         if (path := _FUNCTION_PATH.match(through[5])) is None:
             return None
         arn = path[1]
     found = _FUNCTION_ARN.match(arn)
     return None if found is None else (found[1], found[2], arn)
+
+
+def service_action(uri: str) -> tuple[str, str, str] | None:
+    """Return region, service and operation of a URI that leads to an operation of DynamoDB, or None."""
+    found = _URI.match(uri)
+    if found is None or found[3] != "dynamodb" or found[4] != "action":
+        return None
+    return found[2], found[3], found[5]
+
+
+def check_custom(uri: str) -> None:
+    """Raise BadRequestException unless the URI can be that of an AWS integration with mappings."""
+    found = _URI.match(_STAGE_VARIABLE.sub("variable", uri))
+    if found is None:
+        if uri.startswith("arn:") and ":apigateway:" in uri:
+            raise ServiceError("BadRequestException", "AWS ARN for integration must contain path or action")
+        raise ServiceError("BadRequestException", "Invalid ARN specified in the request")
+    if found[3] == "lambda" and _FUNCTION_PATH.match(found[5]) is not None:
+        return
+    if service_action(uri) is None:
+        raise NotImplementedHere(f"An integration with {found[3]}:{found[4]}/{found[5]}")

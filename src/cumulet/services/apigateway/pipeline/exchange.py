@@ -61,6 +61,8 @@ class Matched:
     compiled: Compiled
     route: Route
     path_parameters: dict[str, str]
+    overwritten_path: str | None = None
+    """The path that an HTTP API's parameter mapping put in place of the client's, percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ function's resource policy decides; with integration credentials it is made as t
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,10 +15,14 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
-from cumulet.services.apigateway.model import DEFAULT_ROUTE
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, Target
 from cumulet.services.apigateway.pipeline.exchange import Matched, Result
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.http_client import Relayed
+from cumulet.services.apigateway.pipeline.relay import relay
 from cumulet.services.kit import Ground, Principal
+
+R = TypeVar("R")
 
 SERVICE_PRINCIPAL = "apigateway.amazonaws.com"
 SESSION_NAME = "BackplaneAssumeRoleSession"
@@ -34,30 +39,34 @@ class Integrator:
         self._roles: dict[tuple[Scope, str], tuple[float, Principal]] = {}
         self._left_running: set[asyncio.Task[Any]] = set()
 
-    async def integrate(self, matched: Matched, event: dict[str, Any]) -> Result:
+    async def integrate(self, matched: Matched, event: dict[str, Any]) -> Result | Relayed:
         """Return what the function answers to `event`. Raises Refused if it cannot be asked, or not in time."""
         target = matched.route.target
+        if target.kind == "HTTP_PROXY" and not matched.arrival.is_rest:
+            return await self.within(target, relay(matched))
         found = function_arn(target.uri, matched.stage.variables)
         # Lambda's Invoke is a POST; any other method fails at AWS's side of the integration.
         if found is None or target.http_method != "POST":
             raise Refused("misconfigured")
         region, account, arn = found
-        return await _within(
-            self._ground.clock,
-            target.timeout_ms / 1000,
-            self._invoke(matched, Scope(account, region), arn, event),
-            self._left_running,
-        )
+        return await self.within(target, self.invoke(matched, Scope(account, region), arn, _encode(event)))
 
-    async def _invoke(self, matched: Matched, scope: Scope, arn: str, event: dict[str, Any]) -> Result:
+    async def within(self, target: Target, work: Coroutine[Any, Any, R]) -> R:
+        """Return the work's result. Raises Refused after the integration's time-out."""
+        return await _within(self._ground.clock, target.timeout_ms / 1000, work, self._left_running)
+
+    async def invoke(
+        self, matched: Matched, scope: Scope, arn: str, payload: bytes, invocation_type: str = "RequestResponse"
+    ) -> Result:
+        """Return what a function answers. Raises Refused if it cannot be asked."""
         try:
-            principal = await self._principal(matched)
+            principal = await self.principal(matched)
             output = await self._ground.operations.call(
                 principal,
                 scope,
                 "lambda",
                 "Invoke",
-                {"FunctionName": arn, "InvocationType": "RequestResponse", "Payload": _encode(event)},
+                {"FunctionName": arn, "InvocationType": invocation_type, "Payload": payload},
             )
         except NotImplementedHere:
             raise
@@ -66,7 +75,8 @@ class Integrator:
             raise Refused("throttled" if error.code == "TooManyRequestsException" else "misconfigured") from error
         return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
 
-    async def _principal(self, matched: Matched) -> Principal:
+    async def principal(self, matched: Matched) -> Principal:
+        """Return as whom an integration's backend is called."""
         arrival, route = matched.arrival, matched.route
         if route.target.credentials is not None:
             return await self._assumed(arrival.scope, route.target.credentials)
@@ -113,12 +123,14 @@ def source_arn(matched: Matched) -> str:
     return f"{api}/{'*' if route.method == 'ANY' else route.method}{route.path}"
 
 
-async def _within(clock: Clock, seconds: float, work: Any, left_running: set[asyncio.Task[Any]]) -> Result:
+async def _within(
+    clock: Clock, seconds: float, work: Coroutine[Any, Any, R], left_running: set[asyncio.Task[Any]]
+) -> R:
     """Return the work's result. Raises Refused after `seconds`: the work goes on, as a function on AWS does."""
-    task: asyncio.Task[Result] = asyncio.ensure_future(work)
+    task: asyncio.Task[R] = asyncio.ensure_future(work)
     left_running.add(task)
 
-    def settle(done: asyncio.Task[Result]) -> None:
+    def settle(done: asyncio.Task[R]) -> None:
         left_running.discard(done)
         if not done.cancelled():
             done.exception()  # seen here, in case nobody waits any more: too late, or the client has gone

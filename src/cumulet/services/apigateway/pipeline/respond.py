@@ -13,6 +13,8 @@ import msgspec
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Matched, Result
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
+from cumulet.services.apigateway.pipeline.http_client import Relayed
+from cumulet.services.apigateway.pipeline.parameters import map_response
 from cumulet.wire.message import Response
 
 HeaderList = list[tuple[str, str]]
@@ -49,8 +51,25 @@ _BODILESS = (204, 304)
 """A 1xx status is no final answer in HTTP, and these two have no body."""
 
 
-def respond(matched: Matched, result: Result) -> Response:
-    """Return the answer for the client. Raises Refused if the function failed or answered in no known form."""
+def respond(matched: Matched, result: Result | Relayed) -> Response:
+    """Return the answer for the client. Raises Refused if a function failed or answered in no known form."""
+    target = matched.route.target
+    if isinstance(result, Relayed):
+        response = _relayed_response(matched, result)
+    else:
+        response = _function_response(matched, result)
+    if target.parameters is not None and target.parameters.response:
+        response = map_response(matched, response, target.parameters.response)
+    return response
+
+
+def _relayed_response(matched: Matched, result: Relayed) -> Response:
+    headers = list(own_headers(matched.arrival))
+    headers += [(name, value) for name, value in result.headers if name not in _HTTP_DROPPED]
+    return Response(result.status, tuple(headers), b"" if result.status in _BODILESS else result.body)
+
+
+def _function_response(matched: Matched, result: Result) -> Response:
     payload_format = matched.route.target.payload_format
     if result.failed:
         raise Refused("bad_answer")
@@ -160,8 +179,7 @@ def _single_headers(answer: dict[str, Any]) -> HeaderList:
 
 
 def _header_name(name: str) -> str:
-    # A name that is no token, or a line break in a value, would let a function write a second answer.
-    if not name or not all(char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~") for char in name):
+    if not events.is_token(name):
         raise Refused("bad_answer")
     return name
 

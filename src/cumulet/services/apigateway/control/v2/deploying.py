@@ -13,6 +13,7 @@ from cumulet.services.apigateway.model import (
     STAGES,
     Cors,
     Deployment,
+    Parameters,
     PayloadFormat,
     Route,
     Stage,
@@ -43,7 +44,11 @@ def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
 
 def _target(integration: Integration) -> Target:
     payload_format: PayloadFormat = "2.0" if integration.payload_format_version == "2.0" else "1.0"
+    request, response = integration.request_parameters, integration.response_parameters
+    parameters = Parameters(request or {}, response or {}) if request or response else None
     return Target(
+        kind="HTTP_PROXY" if integration.integration_type == "HTTP_PROXY" else "AWS_PROXY",
+        parameters=parameters,
         uri=integration.integration_uri,
         payload_format=payload_format,
         timeout_ms=integration.timeout_in_millis,

@@ -33,7 +33,7 @@ class HttpApi(msgspec.Struct, rename="pascal"):
 
 
 class Integration(msgspec.Struct, rename="pascal"):
-    """A backend that routes point to: a Lambda proxy."""
+    """A backend that routes point to: a Lambda function or a URL."""
 
     integration_id: str
     integration_uri: str
@@ -44,6 +44,8 @@ class Integration(msgspec.Struct, rename="pascal"):
     connection_type: str = "INTERNET"
     description: str | UnsetType = UNSET
     credentials_arn: str | UnsetType = UNSET
+    request_parameters: dict[str, str] | UnsetType = UNSET
+    response_parameters: dict[str, dict[str, str]] | UnsetType = UNSET
     api_gateway_managed: bool | UnsetType = UNSET
 
 

@@ -1,0 +1,54 @@
+"""The $context variables of HTTP APIs: for parameter mapping, identity sources and access logs (pure).
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
+"""
+
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from cumulet.services.apigateway.model import DEFAULT_STAGE
+from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
+
+
+def context_values(arrival: Arrival) -> dict[str, Any]:
+    """Return what is known of a request before it has found its route."""
+    return {
+        "accountId": arrival.owner.account,
+        "apiId": arrival.api_id,
+        "domainName": arrival.domain_name,
+        "domainPrefix": arrival.domain_name.partition(".")[0],
+        "extendedRequestId": arrival.extended_request_id,
+        "httpMethod": arrival.request.method,
+        "identity.sourceIp": arrival.request.client_ip,
+        "identity.userAgent": arrival.user_agent,
+        "path": unquote(arrival.path),
+        "protocol": f"HTTP/{arrival.request.http_version}",
+        "requestId": arrival.extended_request_id,
+        "requestTime": events.request_time(arrival.now_ms),
+        "requestTimeEpoch": arrival.now_ms,
+    }
+
+
+def matched_values(matched: Matched) -> dict[str, Any]:
+    """Return what is known of a request on its route, what its authorizer said included."""
+    values = context_values(matched.arrival)
+    stage = matched.stage.name
+    if stage != DEFAULT_STAGE:
+        values["path"] = f"/{stage}{values['path']}"
+    values["routeKey"] = matched.route.key
+    values["stage"] = stage
+    return values
+
+
+def text_of(value: Any) -> str | None:
+    """Return a variable's value as text; None for one that has none."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return msgspec.json.encode(value).decode()

@@ -45,7 +45,7 @@ SERVICES: dict[str, tuple[str, str]] = {
 CALLERS = ("cloudformation",)
 """Services whose background work calls the others: they are stopped before these."""
 
-WITH_BACKGROUND_WORK = ("cloudformation", "logs", "dynamodb")
+WITH_BACKGROUND_WORK = ("cloudformation", "logs", "dynamodb", "lambda")
 """Services with work that no request brings. Every node has them, so that each can take over what another left."""
 
 BACKGROUND_AFTER_S = 1.0

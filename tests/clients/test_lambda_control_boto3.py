@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -161,4 +162,60 @@ def test_lambda_reserved_concurrency(functions: Any, function: str) -> None:
         "InvalidParameterValueException",
         "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below "
         "its minimum value of [100].",
+    )
+
+
+def test_lambda_events(server: Any, functions: Any, function: str, role: str) -> None:
+    audit = functions.create_function(
+        FunctionName="lambda_events_audit",
+        Runtime="python3.12",
+        Role=role,
+        Handler="app.tell",
+        Code={
+            "ZipFile": packed({"app.py": "def tell(event, context):\n    print('told', event['responsePayload'])\n"})
+        },
+    )["FunctionArn"]
+    configured = functions.put_function_event_invoke_config(
+        FunctionName=function,
+        MaximumRetryAttempts=1,
+        MaximumEventAgeInSeconds=600,
+        DestinationConfig={"OnSuccess": {"Destination": audit}},
+    )
+    assert (configured["MaximumRetryAttempts"], configured["MaximumEventAgeInSeconds"]) == (1, 600)
+    accepted = functions.invoke(FunctionName=function, InvocationType="Event", Payload=b"{}")
+    assert (accepted["StatusCode"], accepted["Payload"].read()) == (202, b"")
+    logs = server.client("logs")
+    lines: list[str] = []
+    until = time.monotonic() + 20
+    while not any(line.startswith("told") and "'says': 'one'" in line for line in lines):
+        assert time.monotonic() < until
+        try:
+            events = logs.filter_log_events(logGroupName="/aws/lambda/lambda_events_audit")["events"]
+            lines = [event["message"] for event in events]
+        except logs.exceptions.ResourceNotFoundException:
+            continue
+    functions.delete_function(FunctionName="lambda_events_audit")
+
+
+def test_lambda_event_configurations(functions: Any, function: str) -> None:
+    named = {"FunctionName": function}
+    put = functions.put_function_event_invoke_config(**named, MaximumRetryAttempts=0)
+    arn = put["FunctionArn"]
+    assert put["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {}}
+    updated = functions.update_function_event_invoke_config(**named, MaximumEventAgeInSeconds=60)
+    assert (updated["MaximumRetryAttempts"], updated["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert functions.get_function_event_invoke_config(**named)["LastModified"] == updated["LastModified"]
+    listed = functions.list_function_event_invoke_configs(**named)["FunctionEventInvokeConfigs"]
+    assert [config["FunctionArn"] for config in listed] == [arn]
+    assert functions.delete_function_event_invoke_config(**named)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert refusal(functions.get_function_event_invoke_config, **named) == (
+        404,
+        "ResourceNotFoundException",
+        f"The function {arn} doesn't have an EventInvokeConfig",
+    )
+    assert refusal(functions.put_function_event_invoke_config, **named, MaximumRetryAttempts=3) == (
+        400,
+        "ValidationException",
+        "1 validation error detected: Value '3' at 'maximumRetryAttempts' failed to satisfy constraint: Member must "
+        "have value less than or equal to 2",
     )

@@ -142,6 +142,10 @@ LAMBDA_VERSION_NUMBER = _family(
     44, "function version number", "function_name", "the last number given to a version; outlives the function"
 )
 LAMBDA_RESERVED = _family(45, "reserved concurrency", "", "how much concurrency all functions have reserved together")
+LAMBDA_EVENT = _family(46, "asynchronous event", "due_ms request_id", "(system scope) an event that is not done yet")
+LAMBDA_EVENT_CONFIG = _family(
+    47, "event configuration", "function_name qualifier", "how events are retried, and where their results go"
+)
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")
@@ -182,7 +186,7 @@ _SETTLED = frozenset(
         *(STORE_META, CLOCK),
         *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
         *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
-        *(LAMBDA_FUNCTION, LAMBDA_VERSION, LAMBDA_ALIAS, LAMBDA_POLICY, LAMBDA_RESERVED),
+        *(LAMBDA_FUNCTION, LAMBDA_VERSION, LAMBDA_ALIAS, LAMBDA_POLICY, LAMBDA_RESERVED, LAMBDA_EVENT_CONFIG),
         *(API_OWNER, REST_API, REST_RESOURCE, API_DEPLOYMENT, HTTP_API, HTTP_ROUTE, HTTP_INTEGRATION, API_STAGE),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),

@@ -16,6 +16,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         account,
         aliases,
         concurrency,
+        event_configs,
         functions,
         invocations,
         permissions,
@@ -30,7 +31,17 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         execution = make_execution_plane(ground)
     return Service(
         name="lambda",
-        operations=collect(functions, versions, aliases, invocations, permissions, tags, account, concurrency),
+        operations=collect(
+            functions,
+            versions,
+            aliases,
+            invocations,
+            permissions,
+            tags,
+            account,
+            concurrency,
+            event_configs,
+        ),
         iam_prefix="lambda",
         unavailable=Unavailable("ServiceException", 500, "The Lambda service encountered an internal error."),
         plane=LambdaPlane(ground, execution),

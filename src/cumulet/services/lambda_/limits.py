@@ -30,6 +30,11 @@ UNRESERVED_CONCURRENCY_MIN = 100
 
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 """Of a synchronous invocation, each way."""
+EVENT_PAYLOAD_BYTES_MAX = 1024 * 1024
+"""Of an asynchronous invocation."""
+EVENT_RETRIES_MAX = 2
+EVENT_AGE_S_MAX = 6 * 3600
+"""Both unless less is asked for. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
 CLIENT_CONTEXT_CHARS_MAX = 3583
 """In base64; API reference of Invoke."""
 LOG_TAIL_BYTES_MAX = 4 * 1024
@@ -41,6 +46,13 @@ TAGS_MAX = 50
 
 ADDITIONAL_VERSIONS_MAX = 1
 """Of an alias. https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html"""
+
+EVENTS_AT_A_TIME = 100
+EVENTS_OF_ONE_FUNCTION = 50
+"""Asynchronous invocations under way at once, of all functions and of one. Ours: AWS has a queue for each function."""
+EVENTS_LOOKED_THROUGH = 1000
+EVENTS_LOOK_S = 5.0
+"""How often the queue is looked at for what no hint has told."""
 
 PAGE_ITEMS_MAX = 50
 """API reference of ListFunctions and ListVersionsByFunction: a larger MaxItems changes nothing."""

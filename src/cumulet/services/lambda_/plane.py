@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from cumulet.scope import Scope
 from cumulet.services.kit import Ground
+from cumulet.services.lambda_.execution.events import EventQueue
 from cumulet.services.lambda_.execution.plane import ExecutionPlane
+from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord
+from cumulet.store.api import ReadTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +18,18 @@ class LambdaPlane:
     execution: ExecutionPlane
 
     async def start(self) -> None:
-        """Begin; nothing runs before the first invocation."""
+        """Begin: events that are due run at once, all else when it is invoked."""
         await self.execution.start()
+        EventQueue(self.ground, self.execution).start()
+        settings = self.ground.settings
+        scope = Scope(settings.account, settings.region)
+
+        def find_one(tx: ReadTx) -> FunctionRecord | None:
+            return next(FUNCTIONS.scan(tx, scope, limit=1), None)
+
+        # Where functions are they will be invoked; a server that has none need not warm anything.
+        if (function := await self.ground.store.read(find_one)) is not None:
+            self.execution.prepare(function.latest.runtime)
 
     async def stop(self) -> None:
         """Let running invocations end, and leave no process behind."""

@@ -6,7 +6,7 @@ makes them go at once; without it they go when they have been idle for long.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -14,6 +14,8 @@ from cumulet.scope import Scope
 from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import (
     LAMBDA_ALIAS,
+    LAMBDA_EVENT,
+    LAMBDA_EVENT_CONFIG,
     LAMBDA_FUNCTION,
     LAMBDA_POLICY,
     LAMBDA_RESERVED,
@@ -102,6 +104,34 @@ class Reserved(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An asynchronous invocation that was accepted and is not done."""
+
+    account: str
+    region: str
+    function_name: str
+    qualifier: str | None
+    request_id: str
+    payload: bytes
+    accepted_ms: int
+    due_ms: int
+    failures: int = 0
+    refusals: int = 0
+
+
+class EventConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How the asynchronous invocations of one qualifier are retried. None: as AWS does by default."""
+
+    qualifier: str
+    retries_max: int | None = None
+    age_s_max: int | None = None
+    on_success: str = ""
+    on_failure: str = ""
+    changed_ms: int
+
+
+EVENTS = Records(LAMBDA_EVENT, EventRecord)
+EVENT_CONFIGS = Records(LAMBDA_EVENT_CONFIG, EventConfig, cached=256)
 VERSIONS = Records(LAMBDA_VERSION, VersionRecord, cached=1024)
 """The published ones, by number."""
 ALIASES = Records(LAMBDA_ALIAS, AliasRecord, cached=1024)
@@ -137,6 +167,29 @@ FUNCTION_CHANGED = "lambda:function-changed"
 FunctionErrorKind = Literal["Handled", "Unhandled"]
 
 
+class Reader(Protocol):
+    """Whatever an answer is read from."""
+
+    def pause(self) -> None:
+        """Read no more for now: the runtime's writes will wait."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class AnswerSink(Protocol):
+    """Where the pieces of an answer go, for a caller who takes them as they come."""
+
+    def begin(self, content_type: str, executed_version: str, reader: Reader) -> None:
+        """The runtime begins to answer."""
+
+    def feed(self, piece: bytes) -> bool:
+        """Take a piece; return whether the answer may be so long."""
+
+    def end(self) -> None:
+        """No more pieces come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """One event for a function."""
@@ -150,6 +203,8 @@ class Invocation:
     """The ARN as the caller named it, with its qualifier."""
     reserved_concurrency: int | None = None
     """As its function has it."""
+    sink: AnswerSink | None = None
+    """Of an answer that comes piece by piece, the result has none; one that comes whole is in the result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Invoke: the synchronous way into a function."""
+"""Invoke: the way into a function."""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
-from cumulet.errors import InvariantViolated, NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.json_faults import find_json_fault
-from cumulet.services.lambda_.control.lookup import function_policy, load_target
-from cumulet.services.lambda_.control.routing import CHANCE_BYTES, choose
-from cumulet.services.lambda_.execution.plane import FunctionChanged
+from cumulet.services.lambda_.control.lookup import function_policy, load_version
+from cumulet.services.lambda_.execution.events import accept
 from cumulet.services.lambda_.names import function_of, resource
 from cumulet.services.lambda_.plane import LambdaPlane
-from cumulet.services.lambda_.records import Invocation
+from cumulet.services.lambda_.running import run_function
+from cumulet.store.api import WriteTx
 
 _JSON_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 
@@ -26,42 +26,33 @@ _JSON_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
     resource=resource,
     resource_policy=function_policy,
     params="FunctionName InvocationType LogType ClientContext Payload Qualifier",
-    missing="InvocationType Event is refused",
 )
 async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Run a function and return its answer, or its error in FunctionError and the payload.
 
-    With DryRun nothing runs: that the call got here says that it is allowed.
+    With DryRun nothing runs: that the call got here says that it is allowed. With Event the function runs later, and
+    the answer means that it will, whatever happens to this server.
     """
     invocation_type = params.get("InvocationType") or "RequestResponse"
-    if invocation_type == "Event":
-        raise NotImplementedHere("InvocationType Event of lambda:Invoke")
     payload = params.get("Payload") or b"{}"
-    check_payload(payload)
+    check_payload(payload, limits.EVENT_PAYLOAD_BYTES_MAX if invocation_type == "Event" else limits.PAYLOAD_BYTES_MAX)
     client_context = parse_client_context(params.get("ClientContext"))
     ref = function_of(call, params)
-    function, routes = await plane.ground.store.read(lambda tx: load_target(tx, ref))
+    store = plane.ground.store
     if invocation_type == "DryRun":
+        await store.read(lambda tx: load_version(tx, ref))
         return {"StatusCode": 204}
-    invocation = Invocation(
-        request_id=call.request_id,
-        payload=payload,
-        client_context=client_context,
-        invoked_arn=ref.arn,
-        reserved_concurrency=function.reserved_concurrency,
-    )
-    chance = call.ids.secret(CHANCE_BYTES) if len(routes) > 1 else b""
-    version = choose(routes, chance)
-    while True:
-        try:
-            result = await plane.execution.invoke(ref.scope, version, invocation)
-            break
-        except FunctionChanged:
-            tried = version.revision_id
-            _, routes = await plane.ground.store.read(lambda tx: load_target(tx, ref))
-            version = choose(routes, chance)
-            if version.revision_id == tried:
-                raise InvariantViolated(f"the code of {ref.arn} is not in the store") from None
+    if invocation_type == "Event":
+
+        def accept_event(tx: WriteTx) -> None:
+            load_version(tx, ref)
+            accept(tx, ref, call.request_id, payload, call.now_ms)
+
+        await store.write(accept_event)
+        return {"StatusCode": 202, "Payload": b""}
+    result = (
+        await run_function(store, plane.execution, call.ids, ref, call.request_id, payload, client_context)
+    ).result
     output: dict[str, Any] = {
         "StatusCode": 200,
         "ExecutedVersion": result.executed_version,
@@ -74,13 +65,15 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     return output
 
 
-def check_payload(payload: bytes) -> None:
+def check_payload(
+    payload: bytes, bytes_max: int = limits.PAYLOAD_BYTES_MAX, operation_name: str = "InvokeFunction"
+) -> None:
     """Raise AWS's errors for a payload that is too large or no JSON."""
-    if len(payload) > limits.PAYLOAD_BYTES_MAX:
+    if len(payload) > bytes_max:
         # The model calls it RequestTooLargeException, AWS sends this code.
         raise ServiceError(
             "RequestEntityTooLargeException",
-            f"Request must be smaller than {limits.PAYLOAD_BYTES_MAX} bytes for the InvokeFunction operation",
+            f"Request must be smaller than {bytes_max} bytes for the {operation_name} operation",
             status=413,
         )
     try:

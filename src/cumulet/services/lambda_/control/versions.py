@@ -18,6 +18,7 @@ from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
 from cumulet.services.lambda_.records import (
     ALIASES,
+    EVENT_CONFIGS,
     FUNCTION_CHANGED,
     LATEST,
     POLICIES,
@@ -123,6 +124,7 @@ def delete_version(tx: WriteTx, ref: FunctionRef) -> None:
     blobs.release(tx, version.code_blob)
     VERSIONS.delete(tx, ref.scope, ref.name, _number(version))
     POLICIES.delete(tx, ref.scope, ref.name, ref.qualifier)
+    EVENT_CONFIGS.delete(tx, ref.scope, ref.name, ref.qualifier)
     tx.hint(FUNCTION_CHANGED)
 
 
@@ -130,7 +132,7 @@ def delete_versions(tx: WriteTx, ref: FunctionRef) -> None:
     """Remove every published version of a function, its aliases and their policies."""
     for version in VERSIONS.scan(tx, ref.scope, ref.name):
         blobs.release(tx, version.code_blob)
-    for records in (VERSIONS, ALIASES, POLICIES):
+    for records in (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS):
         records.delete_all(tx, ref.scope, ref.name)
 
 

@@ -1,7 +1,6 @@
 """The execution plane: invocations in, results out, through the supervisor."""
 
 import asyncio
-import sys
 from collections.abc import Hashable
 from itertools import count
 
@@ -27,9 +26,8 @@ class ProcessPlane:
         self._stopping = False
 
     async def start(self) -> None:
-        """Begin. Whoever uses Lambda at all will soon invoke, so the server's own Python is warmed behind this."""
+        """Begin; nothing is warmed before there is a function."""
         self._supervisor = Supervisor(self._ground)
-        self._supervisor.prepare(f"python{sys.version_info.major}.{sys.version_info.minor}")
 
     async def stop(self) -> None:
         """Let running invocations end (bounded), then leave no process behind."""

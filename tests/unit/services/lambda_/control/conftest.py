@@ -44,21 +44,29 @@ class FakeExecution:
         return self.result
 
 
-@operation("AssumeRole", resource="*", params="RoleArn RoleSessionName")
+@operation("AssumeRole", resource="*", params="RoleArn RoleSessionName DurationSeconds")
 def assume_role(call: Call, tx: ReadTx, params: Params) -> Output:
     """Any service may assume the one role there is."""
     if params["RoleArn"] != ROLE or call.principal.arn != "lambda.amazonaws.com":
         raise ServiceError("AccessDenied", "is not authorized to perform: sts:AssumeRole", status=403)
-    return {"Credentials": {}}
+    return {
+        "Credentials": {
+            "AccessKeyId": "ASIAEXAMPLE",
+            "SecretAccessKey": "secret",
+            "SessionToken": "token",
+            "Expiration": call.now_ms / 1000 + 3600,
+        },
+        "AssumedRoleUser": {"Arn": "arn:aws:sts::000000000000:assumed-role/runs-notes/x", "AssumedRoleId": "AROAX:x"},
+    }
 
 
 class LambdaHouse(House):
     """`House("lambda")` with fakes around it. `objects` is what S3 has."""
 
-    def __init__(self, authorizer: Any = None) -> None:
+    def __init__(self, authorizer: Any = None, **node: Any) -> None:
         self.execution = FakeExecution()
         self.objects: dict[tuple[str, str], bytes] = {}
-        super().__init__("lambda", "sts", "s3", authorizer=authorizer)
+        super().__init__("lambda", "sts", "s3", authorizer=authorizer, **node)
 
     def _builder(self, name: str) -> Callable[[], Service]:
         if name == "lambda":

@@ -51,13 +51,6 @@ async def test_dry_run_runs_nothing(house: Any) -> None:
     assert house.execution.invocations == []
 
 
-async def test_events_are_refused_by_name(house: Any) -> None:
-    await house.create()
-    code, message = await house.refusal("Invoke", {"FunctionName": "notes", "InvocationType": "Event"})
-    assert code == "NotImplementedException"
-    assert message.startswith("InvocationType Event of lambda:Invoke is not implemented")
-
-
 async def test_client_context_arrives_decoded(house: Any) -> None:
     await house.create()
     context = base64.b64encode(b'{"custom": {}}').decode()

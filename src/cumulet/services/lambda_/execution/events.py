@@ -1,0 +1,256 @@
+"""The queue of asynchronous invocations: events that were accepted, until they are done.
+
+An event is a record from the transaction that accepts it on, under the time at which it is due; it goes in the
+transaction that ends it. One node at a time works on the queue, under a lease; what it had in hand when it died is due
+still, so the next holder runs it, perhaps a second time: an event is run once at least, as AWS has it.
+"""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from cumulet.errors import ServiceError
+from cumulet.scope import SYSTEM, Scope
+from cumulet.services.kit import Ground, Loop
+from cumulet.services.lambda_ import limits
+from cumulet.services.lambda_.execution.plane import ExecutionPlane
+from cumulet.services.lambda_.execution.retries import Condition, Patience, Tries, is_too_old, next_try_ms
+from cumulet.services.lambda_.execution.sessions import assume_role
+from cumulet.services.lambda_.names import FunctionRef
+from cumulet.services.lambda_.records import EVENT_CONFIGS, EVENTS, LATEST, EventRecord, VersionRecord, find_version
+from cumulet.services.lambda_.running import Ran, run_function
+from cumulet.store.api import ReadTx, StoreError, WriteTx
+from cumulet.store.leases import Lease, LeaseLost
+
+_log = logging.getLogger(__name__)
+
+EVENTS_DUE = "lambda:events"
+"""The topic of the hint that an event was accepted."""
+
+_DEFAULT_PATIENCE = Patience(limits.EVENT_RETRIES_MAX, limits.EVENT_AGE_S_MAX)
+
+
+def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_ms: int) -> None:
+    """Put an event into the queue."""
+    event = EventRecord(
+        account=ref.scope.account,
+        region=ref.scope.region,
+        function_name=ref.name,
+        qualifier=ref.qualifier,
+        request_id=request_id,
+        payload=payload,
+        accepted_ms=now_ms,
+        due_ms=now_ms,
+    )
+    EVENTS.save(tx, SYSTEM, now_ms, request_id, record=event)
+    tx.hint(EVENTS_DUE)
+
+
+class EventQueue:
+    """Runs the events that are due."""
+
+    def __init__(self, ground: Ground, execution: ExecutionPlane) -> None:
+        self._ground = ground
+        self._execution = execution
+        self._under_way: dict[str, tuple[asyncio.Task[None], str]] = {}
+        """By request id; and whose event it is."""
+
+    def start(self) -> None:
+        """Stand for the work."""
+        loop = Loop("lambda: asynchronous events", self._work, limits.EVENTS_LOOK_S, topic=EVENTS_DUE)
+        self._ground.workers.run(loop)
+
+    async def _work(self, lease: Lease) -> float | None:
+        """Run what is due until nothing is under way; return when the next event is due."""
+        woken = asyncio.Event()
+        stop_listening = self._ground.store.listen(EVENTS_DUE, woken.set)
+        try:
+            while True:
+                woken.clear()
+                pause_s = await self._begin_due(lease)
+                if not self._under_way:
+                    return pause_s
+                others = {
+                    asyncio.ensure_future(woken.wait()),
+                    asyncio.ensure_future(self._ground.clock.sleep(pause_s)),
+                }
+                tasks = {task for task, _ in self._under_way.values()}
+                try:
+                    await asyncio.wait(tasks | others, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for other in others:
+                        other.cancel()
+                self._gather()
+        finally:
+            stop_listening()
+            left = [task for task, _ in self._under_way.values()]
+            self._under_way.clear()
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    def _gather(self) -> None:
+        """Forget what is done. Raises what ended it, if that was the store or the lease."""
+        for request_id in [name for name, (task, _) in self._under_way.items() if task.done()]:
+            self._under_way.pop(request_id)[0].result()
+
+    async def _begin_due(self, lease: Lease) -> float:
+        now_ms = self._ground.clock.now_ms()
+
+        def look(tx: ReadTx) -> list[EventRecord]:
+            return list(EVENTS.scan(tx, SYSTEM, limit=limits.EVENTS_LOOKED_THROUGH))
+
+        busy = Counter(owner for _, owner in self._under_way.values())
+        for event in await self._ground.store.read(look):
+            if event.due_ms > now_ms:
+                return min((event.due_ms - now_ms) / 1000, limits.EVENTS_LOOK_S)
+            owner = f"{event.account}:{event.region}:{event.function_name}"
+            if event.request_id in self._under_way or busy[owner] >= limits.EVENTS_OF_ONE_FUNCTION:
+                continue
+            if len(self._under_way) >= limits.EVENTS_AT_A_TIME:
+                break
+            busy[owner] += 1
+            task = asyncio.get_running_loop().create_task(self._run(lease, event))
+            self._under_way[event.request_id] = (task, owner)
+        return limits.EVENTS_LOOK_S
+
+    async def _run(self, lease: Lease, event: EventRecord) -> None:
+        try:
+            await self._try(lease, event)
+        except (StoreError, LeaseLost):
+            raise
+        except Exception:  # noqa: BLE001  a worker loop: one event's failure is not another's
+            _log.exception("an event could not be worked on", extra={"request_id": event.request_id})
+            await self._postpone(lease, event, _DEFAULT_PATIENCE, refused=True)
+
+    async def _try(self, lease: Lease, event: EventRecord) -> None:
+        ref = FunctionRef(Scope(event.account, event.region), event.function_name, event.qualifier)
+        patience, destinations = await self._ground.store.read(lambda tx: _settings(tx, ref))
+        if is_too_old(_tries(event), patience, self._ground.clock.now_ms()):
+            await self._end(lease, ref, event, "EventAgeExceeded", destinations, None)
+            return
+        try:
+            ran = await run_function(
+                self._ground.store, self._execution, self._ground.ids, ref, event.request_id, event.payload
+            )
+        except ServiceError as refused:
+            if refused.code == "ResourceNotFoundException":
+                _log.info("an event's function is gone", extra={"function": ref.arn, "request_id": event.request_id})
+                await lease.write(lambda tx: _remove(tx, event))
+                return
+            await self._postpone(lease, event, patience, refused=True)
+            return
+        if ran.result.function_error is None:
+            await self._end(lease, ref, event, "Success", destinations, ran)
+        elif not await self._postpone(lease, event, patience, refused=False):
+            event = msgspec.structs.replace(event, failures=event.failures + 1)
+            await self._end(lease, ref, event, "RetriesExhausted", destinations, ran)
+
+    async def _postpone(self, lease: Lease, event: EventRecord, patience: Patience, *, refused: bool) -> bool:
+        """Have the event tried again, and tell whether it will be."""
+        tried = msgspec.structs.replace(
+            event, failures=event.failures + (not refused), refusals=event.refusals + refused
+        )
+        due_ms = next_try_ms(_tries(tried), patience, self._ground.clock.now_ms(), refused=refused)
+        if due_ms is None:
+            return False
+        later = msgspec.structs.replace(tried, due_ms=due_ms)
+
+        def move(tx: WriteTx) -> None:
+            _remove(tx, event)
+            EVENTS.save(tx, SYSTEM, due_ms, event.request_id, record=later)
+
+        await lease.write(move)
+        return True
+
+    async def _end(
+        self,
+        lease: Lease,
+        ref: FunctionRef,
+        event: EventRecord,
+        condition: Condition,
+        destinations: tuple[str, str],
+        ran: Ran | None,
+    ) -> None:
+        """Tell the destination, then forget the event."""
+        destination = destinations[0 if condition == "Success" else 1]
+        if destination:
+            await self._tell(lease, ref, destination, self._record(ref, event, condition, ran), ran)
+        await lease.write(lambda tx: _remove(tx, event))
+
+    async def _tell(
+        self, lease: Lease, ref: FunctionRef, destination: str, record: dict[str, Any], ran: Ran | None
+    ) -> None:
+        """Send a record to a destination, as the function's role; whoever may not do that is told in the log."""
+        try:
+            version = ran.version if ran is not None else await self._ground.store.read(lambda tx: _any(tx, ref))
+            if version is None:
+                return
+            session = await assume_role(self._ground, ref.scope, version)
+            payload = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+            params = {"FunctionName": destination, "InvocationType": "Event", "Payload": payload}
+            await self._ground.operations.call(session.principal, ref.scope, "lambda", "Invoke", params, lease)
+        except ServiceError as refused:
+            _log.warning("a destination was not reached: %s", refused, extra={"destination": destination})
+
+    def _record(self, ref: FunctionRef, event: EventRecord, condition: Condition, ran: Ran | None) -> dict[str, Any]:
+        """Return the invocation record that AWS sends.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        moment = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
+        record: dict[str, Any] = {
+            "version": "1.0",
+            "timestamp": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z",
+            "requestContext": {
+                "requestId": event.request_id,
+                "functionArn": f"{ref.unqualified_arn}:{ref.qualifier or LATEST}",
+                "condition": condition,
+                "approximateInvokeCount": event.failures + event.refusals + (condition == "Success"),
+            },
+            "requestPayload": json.loads(event.payload),
+        }
+        if ran is not None:
+            context: dict[str, Any] = {"statusCode": 200, "executedVersion": ran.version.version}
+            if ran.result.function_error is not None:
+                context["functionError"] = ran.result.function_error
+            record["responseContext"] = context
+            record["responsePayload"] = _as_json(ran.result.payload)
+        return record
+
+
+def _tries(event: EventRecord) -> Tries:
+    return Tries(event.accepted_ms, event.failures, event.refusals)
+
+
+def _remove(tx: WriteTx, event: EventRecord) -> None:
+    EVENTS.delete(tx, SYSTEM, event.due_ms, event.request_id)
+
+
+def _any(tx: ReadTx, ref: FunctionRef) -> VersionRecord | None:
+    return find_version(tx, ref.scope, ref.name, LATEST)
+
+
+def _settings(tx: ReadTx, ref: FunctionRef) -> tuple[Patience, tuple[str, str]]:
+    """Return how long events of this name are tried, and where their results go: of success and of failure."""
+    config = EVENT_CONFIGS.find(tx, ref.scope, ref.name, ref.qualifier or LATEST)
+    if config is None:
+        return _DEFAULT_PATIENCE, ("", "")
+    patience = Patience(
+        limits.EVENT_RETRIES_MAX if config.retries_max is None else config.retries_max,
+        limits.EVENT_AGE_S_MAX if config.age_s_max is None else config.age_s_max,
+    )
+    return patience, (config.on_success, config.on_failure)
+
+
+def _as_json(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        # A runtime may answer with what is no JSON, and Invoke passes that on; here it can only be text.
+        return payload.decode("utf-8", "replace")

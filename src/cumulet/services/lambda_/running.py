@@ -1,0 +1,52 @@
+"""From a function's name to an invocation's result, for whoever invokes: Invoke, the queue of events, function URLs."""
+
+import msgspec
+
+from cumulet.errors import InvariantViolated
+from cumulet.ids import Ids
+from cumulet.services.lambda_.control.lookup import load_target
+from cumulet.services.lambda_.control.routing import CHANCE_BYTES, choose
+from cumulet.services.lambda_.execution.plane import ExecutionPlane, FunctionChanged
+from cumulet.services.lambda_.names import FunctionRef
+from cumulet.services.lambda_.records import AnswerSink, Invocation, InvocationResult, VersionRecord
+from cumulet.store.api import Store
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """What came of an invocation, and what ran."""
+
+    version: VersionRecord
+    result: InvocationResult
+
+
+async def run_function(
+    store: Store,
+    execution: ExecutionPlane,
+    ids: Ids,
+    ref: FunctionRef,
+    request_id: str,
+    payload: bytes,
+    client_context: str | None = None,
+    sink: AnswerSink | None = None,
+) -> Ran:
+    """Return what came of it. Raises ServiceError if the function is not there or cannot be run now."""
+    chance, tried = b"", ""
+    while True:
+        function, routes = await store.read(lambda tx: load_target(tx, ref))
+        if len(routes) > 1 and not chance:
+            chance = ids.secret(CHANCE_BYTES)
+        version = choose(routes, chance)
+        if version.revision_id == tried:
+            raise InvariantViolated(f"the code of {ref.arn} is not in the store")
+        invocation = Invocation(
+            request_id=request_id,
+            payload=payload,
+            client_context=client_context,
+            invoked_arn=ref.arn,
+            reserved_concurrency=function.reserved_concurrency,
+            sink=sink,
+        )
+        try:
+            return Ran(version, await execution.invoke(ref.scope, version, invocation))
+        except FunctionChanged:
+            tried = version.revision_id

@@ -106,6 +106,7 @@ class Member:
         "_service",
         "_shape",
         "_shape_name",
+        "event_payload",
         "flattened",
         "location",
         "location_name",
@@ -131,6 +132,7 @@ class Member:
         self.timestamp_format = raw.timestamp_format or shape.timestamp_format
         self.flattened = raw.flattened or shape.flattened
         self.streaming = raw.streaming or shape.streaming
+        self.event_payload = raw.eventpayload
         self.xml_attribute = raw.xml_attribute
         self.xml_namespace = _namespace(raw.xml_namespace or shape.xml_namespace)
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.wire.bindings import body_members, compile_header_writer, compile_reader, find_status_member
+from cumulet.wire.event_stream import compile_event_stream
 from cumulet.wire.json_values import compile_decoder, compile_document_encoder, compile_encoder
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import Member, OperationModel
@@ -92,7 +93,8 @@ def _compile_body_writer(operation: OperationModel) -> WriteBody:
         return lambda output: encode({name: value for name, value in output.items() if name not in outside})
     name, member = shape.payload, shape.members[shape.payload]
     if member.shape.is_eventstream:
-        raise NotImplementedHere(f"The event stream of {operation.service.name}:{operation.name}")
+        stream = compile_event_stream(operation, member)
+        return lambda output: stream(output[name]) if output.get(name) is not None else b""
     if member.shape.type == "structure":
         encode_payload = compile_document_encoder(operation.service, member)
         return lambda output: encode_payload(output[name]) if output.get(name) is not None else b""

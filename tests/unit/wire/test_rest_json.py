@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.wire.message import Request
 from cumulet.wire.model import load_service
 from cumulet.wire.protocols import parse, serialise
@@ -124,10 +124,3 @@ def test_output_is_written_to_all_its_places(case: str) -> None:
     response = serialise(operation, output, "R")
     assert (response.status, response.body) == (status, body)
     assert dict(response.headers) == {"x-amzn-requestid": "R", **headers}
-
-
-def test_event_streams_are_refused_by_name() -> None:
-    operation = load_service("lambda").find_operation("InvokeWithResponseStream")
-    assert operation is not None
-    with pytest.raises(NotImplementedHere, match="event stream of lambda:InvokeWithResponseStream"):
-        serialise(operation, {}, "R")

@@ -107,8 +107,8 @@ async def test_yaml_is_a_document_too() -> None:
         ({}, {"x-amazon-apigateway-request-validators": {"a": {}}}, "x-amazon-apigateway-request-validators"),
         ({}, {"x-amazon-apigateway-policy": {"a": 1}}, "x-amazon-apigateway-policy"),
         ({"/a": {"get": {**operation(), "security": [{"x": []}]}}}, {}, "security of GET /a"),
-        ({"/a": {"get": operation(type="mock")}}, {}, "MOCK"),
-        ({"/a": {"get": operation(requestTemplates={"a/b": "x"})}}, {}, "requestTemplates"),
+        ({"/a": {"get": operation(requestTemplates={"a/b": "#parse('x')"})}}, {}, "#parse"),
+        ({"/a": {"get": operation(contentHandling="CONVERT_TO_TEXT")}}, {}, "contentHandling"),
         (
             {"/a": {"get": {**operation(), "x-amazon-apigateway-auth": {"type": "NONE"}}}},
             {},

@@ -178,11 +178,28 @@ async def test_a_method_its_integration_and_their_responses() -> None:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        ({"type": "MOCK"}, "NotImplementedException", "The integration type MOCK"),
-        ({"type": "HTTP_PROXY"}, "NotImplementedException", "The integration type HTTP_PROXY"),
+        ({"type": "HTTP_PROXY"}, "BadRequestException", "Invalid HTTP endpoint specified for URI"),
+        (
+            {"type": "AWS", "uri": "arn:aws:apigateway:us-east-1:sqs:path/q"},
+            "NotImplementedException",
+            "An integration with sqs",
+        ),
+        ({"type": "AWS", "uri": "arn:aws:lambda:x"}, "BadRequestException", "Invalid ARN"),
+        ({"type": "AWS", "requestParameters": {"x": "'y'"}}, "BadRequestException", "Invalid mapping expression"),
+        (
+            {"type": "AWS", "requestParameters": {"integration.request.path.x": "y"}},
+            "BadRequestException",
+            "Invalid mapping",
+        ),
+        (
+            {"requestParameters": {"integration.request.path.x": "'y'"}},
+            "NotImplementedException",
+            "The parameter requestParameters",
+        ),
         ({"type": "NONE"}, "BadRequestException", "Invalid integration type"),
         ({"connectionType": "VPC_LINK"}, "NotImplementedException", "The connection type VPC_LINK"),
-        ({"requestTemplates": {"a": "b"}}, "NotImplementedException", "The parameter requestTemplates"),
+        ({"requestTemplates": {"a": "#macro(x)#end"}}, "NotImplementedException", "The directive #macro"),
+        ({"requestTemplates": {"a": "x" * 307_201}}, "BadRequestException", "Template size"),
         ({"integrationHttpMethod": None}, "BadRequestException", "Enumeration value for HttpMethod must be non-empty"),
         ({"uri": "nowhere"}, "BadRequestException", "Invalid ARN specified in the request"),
         ({"uri": "arn:aws:apigateway:us-east-1:lambda"}, "BadRequestException", "AWS ARN for integration must contain"),

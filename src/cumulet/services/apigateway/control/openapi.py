@@ -172,6 +172,8 @@ def _plan_integration(given: Any, where: str) -> dict[str, Any]:
             planned[name] = value
         elif name == "cacheKeyParameters":
             planned[name] = _texts(value, malformed)
+        elif name in ("requestParameters", "requestTemplates"):
+            planned[name] = _text_map(value, malformed)
         elif name == "responses":
             planned[name] = {
                 pattern: _plan_integration_response(response, malformed)

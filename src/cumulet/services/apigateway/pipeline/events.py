@@ -144,3 +144,8 @@ def identity(arrival: Arrival, nulls: tuple[str, ...]) -> dict[str, Any]:
     """Return the identity of a caller who proved nothing; `nulls` are the members that stay empty."""
     facts = {"sourceIp": arrival.request.client_ip, "userAgent": arrival.user_agent}
     return {name: facts.get(name) for name in nulls}
+
+
+def is_token(name: str) -> bool:
+    """Tell whether a text can be a header's name; another would let its author write a second answer."""
+    return bool(name) and all(char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~") for char in name)

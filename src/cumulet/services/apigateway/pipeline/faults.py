@@ -35,7 +35,11 @@ _REST: dict[Fault, tuple[int, bytes, str]] = {
     "unmapped_type": (415, b'{"message":"Unsupported Media Type"}', "BadRequestException"),
     "unreadable_body": (400, b'{"message": "Could not parse request body into json"}', "BadRequestException"),
     "misconfigured": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
-    "unreachable": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
+    "unreachable": (
+        504,
+        b'{"message": "Network error communicating with endpoint"}',
+        "InternalServerErrorException",
+    ),
     "throttled": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "bad_answer": (502, b'{"message": "Internal server error"}', "InternalServerErrorException"),
     "unavailable": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),

@@ -2,14 +2,24 @@
 
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
 from cumulet.services.apigateway.control.v1.paging import page
-from cumulet.services.apigateway.control.v1.records import RESOURCES, RestApi, get_api, get_deployment
+from cumulet.services.apigateway.control.v1.records import RESOURCES, Integration, RestApi, get_api, get_deployment
 from cumulet.services.apigateway.control.v1.stages import checked_name, checked_variables
-from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, Route, Stage, Target, stages_on
+from cumulet.services.apigateway.model import (
+    DEPLOYMENTS,
+    STAGES,
+    Deployment,
+    Mapping,
+    Reply,
+    Route,
+    Stage,
+    Target,
+    stages_on,
+)
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -50,17 +60,43 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
             integration = method.method_integration
             if integration is UNSET:
                 raise ServiceError("BadRequestException", "No integration defined for method")
-            target = Target(
-                uri=integration.uri,
-                payload_format="rest",
-                timeout_ms=integration.timeout_in_millis,
-                http_method=integration.http_method,
-                credentials=None if integration.credentials is UNSET else integration.credentials,
-            )
+            target = freeze_target(integration)
             routes.append(Route(method.http_method, resource.path, method.http_method, target, resource.id))
     if not routes:
         raise ServiceError("BadRequestException", "The REST API doesn't contain any methods")
     return routes
+
+
+def freeze_target(integration: Integration) -> Target:
+    """Return an integration as the pipeline has it."""
+    responses = {} if integration.integration_responses is UNSET else integration.integration_responses
+    mapping = Mapping(
+        request_parameters=_map_or_none(integration.request_parameters),
+        request_templates=_map_or_none(integration.request_templates),
+        passthrough=integration.passthrough_behavior,
+        replies=[
+            Reply(
+                status=int(response.status_code),
+                pattern="" if response.selection_pattern is UNSET else response.selection_pattern,
+                parameters=_map_or_none(response.response_parameters),
+                templates=_map_or_none(response.response_templates),
+            )
+            for response in responses.values()
+        ],
+    )
+    return Target(
+        uri="" if integration.uri is UNSET else integration.uri,
+        payload_format="rest",
+        timeout_ms=integration.timeout_in_millis,
+        http_method="POST" if integration.http_method is UNSET else integration.http_method,
+        credentials=None if integration.credentials is UNSET else integration.credentials,
+        kind=integration.type,
+        mapping=None if integration.type == "AWS_PROXY" else mapping,
+    )
+
+
+def _map_or_none(given: dict[str, str] | UnsetType) -> dict[str, str]:
+    return {} if given is UNSET else given
 
 
 def _point_stage(tx: WriteTx, call: Call, api_id: str, deployment_id: str, params: Params) -> None:

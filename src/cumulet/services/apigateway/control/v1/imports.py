@@ -29,7 +29,7 @@ from cumulet.store.api import WriteTx
     action=POST,
     resource=at("/restapis"),
     params="body failOnWarnings parameters",
-    missing="authorizers, models, validators, gateway responses and integrations other than Lambda proxies",
+    missing="authorizers, models, validators, gateway responses",
 )
 def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """An API as the document describes it exists. There are no warnings, so failOnWarnings has nothing to act on."""
@@ -168,6 +168,8 @@ def _integration(planned: openapi.PlannedMethod, given: Any, resource: Resource)
             "cacheKeyParameters": given.get("cacheKeyParameters"),
             "timeoutInMillis": given.get("timeoutInMillis"),
             "responseTransferMode": given.get("responseTransferMode"),
+            "requestParameters": given.get("requestParameters"),
+            "requestTemplates": given.get("requestTemplates"),
         },
         resource.id,
     )

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cumulet.errors import ServiceError
-from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, Stage
+from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, IntegrationKind, Stage
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import REST_API, REST_RESOURCE
@@ -25,7 +25,7 @@ class MethodResponse(msgspec.Struct, rename="camel"):
 
 
 class IntegrationResponse(msgspec.Struct, rename="camel"):
-    """How a non-proxy integration's answer is mapped. Kept and shown; a proxy integration never looks at it."""
+    """How a backend's answer is mapped. Kept and shown for proxies too, which never look at it."""
 
     status_code: str
     selection_pattern: str | UnsetType = UNSET
@@ -34,15 +34,17 @@ class IntegrationResponse(msgspec.Struct, rename="camel"):
 
 
 class Integration(msgspec.Struct, rename="camel"):
-    """A method's backend; AWS_PROXY with a Lambda function is the one type that exists here."""
+    """A method's backend."""
 
-    type: str
-    uri: str
-    http_method: str
+    type: IntegrationKind
     cache_namespace: str
     timeout_in_millis: int
     passthrough_behavior: str = "WHEN_NO_MATCH"
     cache_key_parameters: list[str] = []
+    uri: str | UnsetType = UNSET
+    http_method: str | UnsetType = UNSET
+    request_parameters: dict[str, str] | UnsetType = UNSET
+    request_templates: dict[str, str] | UnsetType = UNSET
     connection_type: str | UnsetType = UNSET
     credentials: str | UnsetType = UNSET
     integration_responses: dict[str, IntegrationResponse] | UnsetType = UNSET

@@ -1,0 +1,121 @@
+"""The backends of a REST API that are no Lambda proxies: MOCK, Lambda with mappings, AWS services, HTTP servers."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.scope import Scope
+from cumulet.services.apigateway.control import lambda_uri
+from cumulet.services.apigateway.pipeline import http_client
+from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.integrate import Integrator
+from cumulet.services.apigateway.pipeline.rest_mapping import Answer, Outbound
+from cumulet.services.kit import Ground
+
+_MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
+_PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
+_JSON = (("Content-Type", "application/json"),)
+
+
+class RestBackends:
+    """Asks the backend that a route names, within its time-out."""
+
+    def __init__(self, ground: Ground, integrator: Integrator) -> None:
+        self._ground = ground
+        self._integrator = integrator
+
+    async def ask(self, matched: Matched, outbound: Outbound) -> Answer:
+        """Return what the backend answers. Raises Refused if it cannot be asked, or not in time."""
+        target = matched.route.target
+        if target.kind == "MOCK":
+            return mock_answer(outbound)
+        if target.kind != "AWS":
+            return await self._integrator.within(target, self._http(matched, outbound))
+        if (action := lambda_uri.service_action(target.uri)) is not None:
+            return await self._integrator.within(target, self._service(matched, outbound, *action))
+        return await self._integrator.within(target, self._function(matched, outbound))
+
+    async def _function(self, matched: Matched, outbound: Outbound) -> Answer:
+        target = matched.route.target
+        found = lambda_uri.function_arn(target.uri, matched.stage.variables)
+        if found is None or target.http_method != "POST":
+            raise Refused("misconfigured")
+        region, account, arn = found
+        kind = outbound.headers.get("x-amz-invocation-type", ["RequestResponse"])[-1]
+        result = await self._integrator.invoke(matched, Scope(account, region), arn, outbound.body or b"{}", kind)
+        if not result.failed:
+            return Answer("", result.payload, headers=_JSON)
+        return Answer(error_message(result.payload), result.payload, headers=_JSON)
+
+    async def _service(self, matched: Matched, outbound: Outbound, region: str, service: str, action: str) -> Answer:
+        try:
+            params = msgspec.json.decode(outbound.body or b"{}")
+        except (msgspec.DecodeError, RecursionError):
+            params = None
+        if not isinstance(params, dict):
+            return _error_answer(400, "com.amazon.coral.service#SerializationException", "")
+        try:
+            principal = await self._integrator.principal(matched)
+            scope = Scope(principal.account or matched.arrival.scope.account, region)
+            output = await self._ground.operations.call(principal, scope, service, action, params)
+        except NotImplementedHere:
+            raise
+        except ServiceError as error:
+            return _error_answer(error.status or 400, error.code, error.message)
+        return Answer("200", msgspec.json.encode(output), headers=(("Content-Type", "application/x-amz-json-1.0"),))
+
+    async def _http(self, matched: Matched, outbound: Outbound) -> Answer:
+        target = matched.route.target
+        headers = [(name, value) for name, values in outbound.headers.items() for value in values]
+        if target.kind == "HTTP":
+            headers += [
+                (name, value)
+                for name, value in (("content-type", outbound.content_type), ("x-amzn-apigateway-api-id", ""))
+                if name not in outbound.headers and value
+            ]
+        method = matched.arrival.request.method if target.http_method == "ANY" else target.http_method
+        url = fill_url(target.uri, matched.stage.variables, outbound)
+        try:
+            relayed = await http_client.exchange(method, url, headers, outbound.body)
+        except http_client.BadUrl:
+            raise Refused("misconfigured") from None
+        except http_client.Unreachable:
+            raise Refused("unreachable") from None
+        return Answer(str(relayed.status), relayed.body, relayed.status, relayed.headers)
+
+
+def fill_url(uri: str, stage_variables: Mapping[str, str], outbound: Outbound) -> str:
+    """Return an endpoint's URL with stage variables, mapped path parameters and the mapped query string in it."""
+    url = lambda_uri.fill_stage_variables(uri, stage_variables)
+    url = _PATH_VARIABLE.sub(lambda name: quote(outbound.path.get(name[1], ""), safe="/:@!$&'()*+,;=~"), url)
+    if not outbound.query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(outbound.query, doseq=True)}"
+
+
+def mock_answer(outbound: Outbound) -> Answer:
+    """Return the answer that a MOCK's request template asks for. Raises Refused if it names no status."""
+    found = _MOCK_STATUS.search(outbound.body.decode("utf-8", "replace"))
+    if found is None:
+        raise Refused("misconfigured")
+    return Answer(found[1], outbound.body, int(found[1]))
+
+
+def error_message(payload: bytes) -> str:
+    """Return the text that selection patterns are matched with, of a function that failed."""
+    try:
+        error: Any = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    message = error.get("errorMessage") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else ""
+
+
+def _error_answer(status: int, code: str, message: str) -> Answer:
+    body = msgspec.json.encode({"__type": code, "message": message})
+    return Answer(str(status), body, status, (("Content-Type", "application/x-amz-json-1.0"),))

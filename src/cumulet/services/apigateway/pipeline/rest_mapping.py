@@ -1,0 +1,244 @@
+"""What a REST API's integration maps: the method's request to the backend's, and the backend's answer to the method's.
+
+Pure. Lambda proxies never come here: their request is an event, their answer a response.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-data-transformations.html
+"""
+
+from collections.abc import Mapping as Lookup
+from dataclasses import dataclass
+from typing import Any
+
+from cumulet.services.apigateway.mapping import parameters, patterns, variables
+from cumulet.services.apigateway.mapping.values import TemplateError, text
+from cumulet.services.apigateway.mapping.variables import Body, UnreadableBody
+from cumulet.services.apigateway.mapping.vtl import compile_template
+from cumulet.services.apigateway.model import Mapping, Reply
+from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
+from cumulet.services.apigateway.pipeline.transform import rest_context
+from cumulet.wire.message import Response
+
+_JSON = "application/json"
+_STATUS = range(200, 600)
+_BODILESS = (204, 304)
+_NEVER_MAPPED = frozenset(
+    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+
+_PROXY_DROPPED = frozenset(("host", "content-length", "connection", "expect", "te", "trailer", "transfer-encoding"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """The request as the backend is to get it."""
+
+    body: bytes
+    content_type: str
+    path: dict[str, str]
+    query: dict[str, list[str]]
+    headers: dict[str, list[str]]
+    """Lower-case names."""
+    context: dict[str, Any]
+    parameters: dict[str, dict[str, str]]
+    """The method's own, for the templates of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the backend said."""
+
+    subject: str
+    """What the selection patterns look at: an error's message, or the status; empty for a function that succeeded."""
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def map_request(matched: Matched, mapping: Mapping) -> Outbound:
+    """Return the backend's request. Raises Refused for a media type without a template, or a template that fails."""
+    request = matched.arrival.request
+    context = rest_context(matched)
+    context["requestOverride"] = {"path": {}, "querystring": {}, "header": {}}
+    query = events.query_fields(request.query)
+    fields = events.header_fields(matched.arrival)
+    given = {
+        "path": dict(matched.path_parameters),
+        "querystring": events.last_values(query),
+        "header": events.last_values(events.rest_names(fields)),
+    }
+    is_proxy = matched.route.target.kind == "HTTP_PROXY"
+    body = Body(request.body)
+    content_type = request.headers.get("content-type")
+    outbound = Outbound(
+        body=request.body if is_proxy else _mapped_body(matched, mapping, body, given, context),
+        content_type=content_type or _JSON,
+        path=dict(matched.path_parameters) if is_proxy else {},
+        query=query if is_proxy else {},
+        headers={name: values for name, values in fields.items() if name not in _PROXY_DROPPED} if is_proxy else {},
+        context=context,
+        parameters=given,
+    )
+    places: dict[str, Any] = {"path": outbound.path, "querystring": outbound.query, "header": outbound.headers}
+
+    def find(where: str, name: str) -> list[str] | None:
+        if where == "path":
+            return [given["path"][name]] if name in given["path"] else None
+        if where.endswith("querystring"):
+            values = query.get(name)
+        else:
+            values = fields.get(name.lower())
+        return values if values is None or where.startswith("multivalue") else values[-1:]
+
+    for target, source in mapping.request_parameters.items():
+        where, _, name = target.removeprefix("integration.request.").partition(".")
+        values = _values_of(source, find, body, context, matched)
+        if values is not None:
+            _place(places, where, name, values)
+    for where, overrides in context["requestOverride"].items():
+        if where in places and isinstance(overrides, dict):
+            for name, value in overrides.items():
+                _place(places, where, name, [text(value)])
+    return outbound
+
+
+def _values_of(source: str, find: Any, body: Body, context: dict[str, Any], matched: Matched) -> list[str] | None:
+    if source.startswith("method.request.multivalue"):
+        where, _, name = source.removeprefix("method.request.").partition(".")
+        found: list[str] | None = find(where, name)
+        return found
+
+    def single(where: str, name: str) -> str | None:
+        values = find(where, name)
+        return values[-1] if values else None
+
+    try:
+        value = parameters.value_of(source, single, body, context, matched.stage.variables)
+    except (UnreadableBody, TemplateError):
+        return None
+    return None if value is None else [value]
+
+
+def _place(places: dict[str, Any], where: str, name: str, values: list[str]) -> None:
+    if where == "path":
+        places["path"][name] = values[-1]
+    elif where == "header":
+        if name.lower() not in _NEVER_MAPPED:
+            places["header"][name.lower()] = [_one_line(value) for value in values]
+    else:
+        places["querystring"][name] = values
+
+
+def _one_line(value: str) -> str:
+    # What a client sent, even in a body or in an encoded query, must not become a second header.
+    return "".join([char if " " <= char != "\x7f" or char == "\t" else " " for char in value])
+
+
+def _mapped_body(
+    matched: Matched, mapping: Mapping, body: Body, given: dict[str, dict[str, str]], context: dict[str, Any]
+) -> bytes:
+    """Return the body that the template for the request's media type makes, or the client's own.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
+    """
+    media_type = events.media_type(matched.arrival.request.headers.get("content-type")) or _JSON
+    template = next((text for kind, text in mapping.request_templates.items() if kind.lower() == media_type), None)
+    if template is None:
+        if mapping.passthrough == "NEVER" or (mapping.passthrough == "WHEN_NO_TEMPLATES" and mapping.request_templates):
+            raise Refused("unmapped_type")
+        return body.raw
+    return _render(template, body, given, context, matched.stage.variables).encode()
+
+
+def _render(
+    template: str,
+    body: Body,
+    given: dict[str, dict[str, str]],
+    context: dict[str, Any],
+    stage_variables: Lookup[str, str],
+) -> str:
+    try:
+        return compile_template(template).render(variables.names(body, given, context, stage_variables))
+    except UnreadableBody:
+        raise Refused("unreadable_body") from None
+    except TemplateError:
+        raise Refused("misconfigured") from None
+
+
+def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer: Answer) -> Response:
+    """Return the method's answer. Raises Refused if no reply is for the backend's answer, or its template fails."""
+    reply = _select(mapping.replies, answer.subject)
+    context = outbound.context
+    context["responseOverride"] = {"header": {}}
+    body = Body(answer.body)
+    content_type, content = _mapped_answer(matched, reply, body, outbound, answer)
+
+    def find(where: str, name: str) -> str | None:
+        values = [value for key, value in answer.headers if key.lower() == name.lower()]
+        if not values:
+            return None
+        return ",".join(values) if where == "multivalueheader" else values[-1]
+
+    headers: dict[str, tuple[str, str]] = {}
+    for target, source in reply.parameters.items():
+        name = target.removeprefix("method.response.header.")
+        try:
+            value = parameters.value_of(source, find, body, context, matched.stage.variables)
+        except (UnreadableBody, TemplateError):
+            value = None
+        if value is not None and name.lower() not in _NEVER_MAPPED:
+            headers[name.lower()] = (name, _one_line(value))
+    override = context["responseOverride"]
+    status = reply.status
+    if isinstance(override, dict):
+        status = _status(override.get("status"), status)
+        overriding = override.get("header")
+        for name, value in overriding.items() if isinstance(overriding, dict) else ():
+            if events.is_token(name) and name.lower() not in _NEVER_MAPPED:
+                headers[name.lower()] = (name, _one_line(text(value)))
+    headers.setdefault("content-type", ("Content-Type", content_type))
+    return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in _BODILESS else content)
+
+
+def relay_response(matched: Matched, answer: Answer) -> Response:
+    """Return a proxied server's answer as it is, but for the headers that belong to its connection."""
+    kept = [(name, value) for name, value in answer.headers if name.lower() not in _NEVER_MAPPED]
+    body = b"" if answer.status in _BODILESS else answer.body
+    return Response(answer.status, (*own_headers(matched.arrival), *kept), body)
+
+
+def _status(given: Any, default: int) -> int:
+    try:
+        status = int(given)
+    except (TypeError, ValueError, OverflowError):
+        return default
+    return status if status in _STATUS else default
+
+
+def _select(replies: list[Reply], subject: str) -> Reply:
+    """Return the reply whose pattern covers the subject, or the one without a pattern."""
+    if subject:
+        for reply in replies:
+            try:
+                if reply.pattern and patterns.matches(subject, reply.pattern):
+                    return reply
+            except ValueError:
+                continue
+    for reply in replies:
+        if not reply.pattern:
+            return reply
+    raise Refused("misconfigured")
+
+
+def _mapped_answer(matched: Matched, reply: Reply, body: Body, outbound: Outbound, answer: Answer) -> tuple[str, bytes]:
+    """Return media type and content: of the template that the client accepts, or else of the first for JSON."""
+    templates = reply.templates
+    if not templates:
+        passed = next((value for name, value in answer.headers if name.lower() == "content-type"), _JSON)
+        return passed, b"" if matched.route.target.kind == "MOCK" else answer.body
+    accepted = events.media_type(matched.arrival.request.headers.get("accept"))
+    chosen = accepted if accepted in templates else _JSON if _JSON in templates else next(iter(templates))
+    if not templates[chosen]:
+        return chosen, b"" if matched.route.target.kind == "MOCK" else answer.body
+    rendered = _render(templates[chosen], body, outbound.parameters, outbound.context, matched.stage.variables)
+    return chosen, rendered.encode()

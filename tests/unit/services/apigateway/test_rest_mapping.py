@@ -1,0 +1,335 @@
+"""Integrations of a REST API that map: MOCK, Lambda without proxy, DynamoDB, HTTP servers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from cumulet.services.kit import Call, Operation, Output, Params, Service, WriteTx, operation
+from unit.services.apigateway.fake_lambda import URI, ApiHouse, header
+
+JSON = "application/json"
+
+
+async def deployed(
+    house: ApiHouse,
+    integration: dict[str, Any],
+    *replies: dict[str, Any],
+    path: str = "things/{id}",
+    declared: dict[str, bool] | None = None,
+) -> str:
+    """Return the id of an API whose one method has this integration, with these integration responses."""
+    api = await house.v1("CreateRestApi", name="mapped")
+    parent = api["rootResourceId"]
+    for part in path.split("/"):
+        parent = (await house.v1("CreateResource", restApiId=api["id"], parentId=parent, pathPart=part))["id"]
+    at = {"restApiId": api["id"], "resourceId": parent, "httpMethod": "ANY"}
+    await house.v1("PutMethod", **at, authorizationType="NONE")
+    await house.v1("PutIntegration", **at, **integration)
+    for reply in replies:
+        await house.v1("PutMethodResponse", **at, statusCode=reply["statusCode"], responseParameters=declared or {})
+        await house.v1("PutIntegrationResponse", **at, **reply)
+    await house.v1("CreateDeployment", restApiId=api["id"], stageName="dev", variables={"color": "blue"})
+    return str(api["id"])
+
+
+def custom(**more: Any) -> dict[str, Any]:
+    return {"type": "AWS", "integrationHttpMethod": "POST", "uri": URI, **more}
+
+
+def mock(template: str = '{"statusCode": 200}', **more: Any) -> dict[str, Any]:
+    return {"type": "MOCK", "requestTemplates": {JSON: template}, **more}
+
+
+async def test_a_mock_answers_preflights() -> None:
+    house = ApiHouse()
+    origin = "method.response.header.Access-Control-Allow-Origin"
+    # As the CDK writes it: no JSON, and AWS takes it.
+    api_id = await deployed(
+        house,
+        mock("{ statusCode: 204 }"),
+        {"statusCode": "204", "responseParameters": {origin: "'https://a.example'"}},
+        declared={origin: True},
+    )
+
+    response = await house.request(api_id, "OPTIONS", "/dev/things/1")
+
+    assert (response.status, response.body) == (204, b"")
+    assert header(response, "access-control-allow-origin") == "https://a.example"
+    assert header(response, "x-amzn-requestid")
+
+
+async def test_a_mock_chooses_its_reply_by_status() -> None:
+    house = ApiHouse()
+    api_id = await deployed(
+        house,
+        mock("{\"statusCode\": #if($input.params('fail') == 'yes')500#{else}200#end}"),
+        {
+            "statusCode": "200",
+            "responseTemplates": {JSON: '{"id": "$input.params(\'id\')", "c": "$stageVariables.color"}'},
+        },
+        {"statusCode": "500", "selectionPattern": "5\\\\d{2}".replace("\\\\", "\\"), "responseTemplates": {JSON: "no"}},
+    )
+
+    fine = await house.request(api_id, "GET", "/dev/things/7")
+    failed = await house.request(api_id, "GET", "/dev/things/7", query="fail=yes")
+
+    assert (fine.status, fine.body, header(fine, "content-type")) == (200, b'{"id": "7", "c": "blue"}', JSON)
+    assert (failed.status, failed.body) == (500, b"no")
+
+
+@pytest.mark.parametrize("template", ["{}", "", "#if(", "#foreach($i in [1..99999])x#end"])
+async def test_a_mock_without_a_status_is_misconfigured(template: str) -> None:
+    house = ApiHouse()
+    api_id = await deployed(house, mock(template), {"statusCode": "200"})
+
+    response = await house.request(api_id, "GET", "/dev/things/1")
+
+    assert (response.status, response.body) == (500, b'{"message": "Internal server error"}')
+
+
+@pytest.mark.parametrize(
+    ("behavior", "templates", "content_type", "status"),
+    [
+        ("WHEN_NO_MATCH", {JSON: "{}"}, "application/xml", 200),
+        ("WHEN_NO_TEMPLATES", {JSON: "{}"}, "application/xml", 415),
+        ("WHEN_NO_TEMPLATES", {}, "application/xml", 200),
+        ("NEVER", {}, "application/xml", 415),
+        ("NEVER", {}, None, 415),
+        ("NEVER", {JSON: "{}"}, None, 200),
+        ("NEVER", {JSON: "{}"}, "application/json; charset=utf-8", 200),
+    ],
+)
+async def test_passthrough(behavior: str, templates: dict[str, str], content_type: str | None, status: int) -> None:
+    house = ApiHouse()
+    house.function.answer = {}
+    given = custom(requestTemplates=templates, passthroughBehavior=behavior)
+    api_id = await deployed(house, given, {"statusCode": "200"})
+    headers = {} if content_type is None else {"content-type": content_type}
+
+    response = await house.request(api_id, "POST", "/dev/things/1", headers=headers, body=b'{"a": 1}')
+
+    assert response.status == status
+    if status == 415:
+        assert response.body == b'{"message":"Unsupported Media Type"}'
+        assert not house.function.calls
+
+
+async def test_a_function_behind_templates() -> None:
+    house = ApiHouse()
+    house.function.answer = {"items": [1, 2], "status": "late"}
+    template = """
+#set($body = $input.path('$'))
+{"id": "$input.params('id')", "name": "$util.escapeJavaScript($body.name)", "stage": "$context.stage",
+ "tags": [#foreach($t in $body.tags)"$t"#if($foreach.hasNext),#end#end]}"""
+    reply = """#set($root = $input.path('$'))
+#set($context.responseOverride.header.X-Count = $root.items.size())
+#if($root.status == "late")#set($context.responseOverride.status = 202)#end
+{"count": $root.items.size(), "all": $input.json('$.items')}"""
+    api_id = await deployed(
+        house,
+        custom(requestTemplates={JSON: template}),
+        {
+            "statusCode": "200",
+            "responseTemplates": {JSON: reply},
+            "responseParameters": {"method.response.header.X-Status": "integration.response.body.status"},
+        },
+        declared={"method.response.header.X-Status": False},
+    )
+
+    response = await house.request(api_id, "PUT", "/dev/things/7", body=b'{"name": "A\\"b", "tags": ["x", "y"]}')
+
+    assert house.function.event == {"id": "7", "name": 'A"b', "stage": "dev", "tags": ["x", "y"]}
+    assert response.status == 202
+    assert json.loads(bytes(response.body)) == {"count": 2, "all": [1, 2]}  # type: ignore[arg-type]
+    assert (header(response, "x-count"), header(response, "x-status")) == ("2", "late")
+
+
+async def test_errors_of_a_function_choose_the_reply() -> None:
+    house = ApiHouse()
+    api_id = await deployed(
+        house,
+        custom(),
+        {"statusCode": "200"},
+        {
+            "statusCode": "404",
+            "selectionPattern": "Not found.*",
+            "responseTemplates": {JSON: '{"message": "$input.path(\'$.errorMessage\')"}'},
+        },
+    )
+    house.function.function_error = "Unhandled"
+
+    house.function.answer = {"errorMessage": "Not found: 7", "errorType": "KeyError"}
+    missing = await house.request(api_id, "GET", "/dev/things/7")
+    house.function.answer = {"errorMessage": "other"}
+    other = await house.request(api_id, "GET", "/dev/things/7")
+
+    assert (missing.status, missing.body) == (404, b'{"message": "Not found: 7"}')
+    assert (other.status, other.body) == (200, b'{"errorMessage": "other"}')
+
+
+async def test_what_no_reply_is_for_is_an_error() -> None:
+    house = ApiHouse()
+    api_id = await deployed(house, custom(), {"statusCode": "200", "selectionPattern": "never"})
+
+    response = await house.request(api_id, "GET", "/dev/things/1")
+
+    assert (response.status, response.body) == (500, b'{"message": "Internal server error"}')
+
+
+async def test_a_body_that_is_no_json() -> None:
+    house = ApiHouse()
+    api_id = await deployed(house, custom(requestTemplates={JSON: "$input.json('$')"}), {"statusCode": "200"})
+
+    response = await house.request(api_id, "POST", "/dev/things/1", body=b"{")
+
+    assert (response.status, response.body) == (400, b'{"message": "Could not parse request body into json"}')
+
+
+async def test_a_reply_may_only_set_headers_that_the_method_declares() -> None:
+    house = ApiHouse()
+    with pytest.raises(ServiceError, match=r"parameter specified: method\.response\.header\.X"):
+        await deployed(house, mock(), {"statusCode": "200", "responseParameters": {"method.response.header.X": "'1'"}})
+
+
+async def test_dynamodb_without_a_function() -> None:
+    asked: list[tuple[Call, Params]] = []
+
+    @operation("PutItem", resource="*", params="TableName Item")
+    def put_item(call: Call, tx: WriteTx, params: Params) -> Output:
+        asked.append((call, params))
+        if params["TableName"] == "gone":
+            raise ServiceError("ResourceNotFoundException", "no table", status=400)
+        return {"Attributes": {"id": {"S": "7"}}}
+
+    operations: dict[str, Operation] = {"PutItem": put_item}
+    house = ApiHouse(more={"dynamodb": lambda ground: Service("dynamodb", operations, iam_prefix="dynamodb")})
+    template = '{"TableName": "$input.params(\'id\')", "Item": {"id": {"S": "$context.requestId"}}}'
+    api_id = await deployed(
+        house,
+        {
+            "type": "AWS",
+            "integrationHttpMethod": "POST",
+            "uri": "arn:aws:apigateway:us-east-1:dynamodb:action/PutItem",
+            "requestTemplates": {JSON: template},
+        },
+        {"statusCode": "200", "responseTemplates": {JSON: "$input.path('$.Attributes.id.S')"}},
+        {"statusCode": "400", "selectionPattern": "4.*", "responseTemplates": {JSON: "$input.path('$.message')"}},
+    )
+
+    fine = await house.request(api_id, "POST", "/dev/things/notes")
+    gone = await house.request(api_id, "POST", "/dev/things/gone")
+
+    assert (fine.status, fine.body) == (200, b"7")
+    assert (gone.status, gone.body) == (400, b"no table")
+    assert asked[0][1]["TableName"] == "notes"
+    assert asked[0][0].principal.arn == "apigateway.amazonaws.com"
+
+
+@asynccontextmanager
+async def http_server(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that gives one answer to all; yields its URL and the requests that it got."""
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0
+        )
+        seen.append(head + await reader.readexactly(length))
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nX-Back: b\r\nConnection: close\r\n\r\nhello"
+
+
+async def test_an_http_proxy() -> None:
+    house = ApiHouse()
+    async with http_server(ANSWER) as (url, seen):
+        api_id = await deployed(
+            house,
+            {
+                "type": "HTTP_PROXY",
+                "integrationHttpMethod": "ANY",
+                "uri": f"{url}/base/{{id}}",
+                "requestParameters": {
+                    "integration.request.path.id": "method.request.path.id",
+                    "integration.request.header.X-Stage": "stageVariables.color",
+                    "integration.request.querystring.static": "'1'",
+                },
+            },
+        )
+        response = await house.request(
+            api_id, "PUT", "/dev/things/a%20b", query="q=1&q=2", headers={"x-client": "c"}, body=b"data"
+        )
+
+    assert (response.status, response.body) == (201, b"hello")
+    assert (header(response, "x-back"), header(response, "content-type")) == ("b", "text/plain")
+    assert header(response, "connection") is None
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"PUT /base/a%20b?q=1&q=2&static=1 HTTP/1.1\r\n")
+    assert b"x-client: c" in head.lower() and b"x-stage: blue" in head.lower() and b"x-forwarded-for" in head.lower()
+    assert body == b"data"
+
+
+async def test_an_http_server_behind_templates() -> None:
+    house = ApiHouse()
+    async with http_server(ANSWER.replace(b"201 Created", b"404 Not Found")) as (url, seen):
+        api_id = await deployed(
+            house,
+            {"type": "HTTP", "integrationHttpMethod": "POST", "uri": url, "requestTemplates": {JSON: "to"}},
+            {"statusCode": "200"},
+            {
+                "statusCode": "410",
+                "selectionPattern": "404",
+                "responseTemplates": {JSON: "was $input.body"},
+                "responseParameters": {"method.response.header.X-Mapped": "integration.response.header.X-Back"},
+            },
+            declared={"method.response.header.X-Mapped": True},
+        )
+        response = await house.request(api_id, "GET", "/dev/things/1", headers={"x-client": "c"})
+
+    assert (response.status, response.body, header(response, "x-mapped")) == (410, b"was hello", "b")
+    assert seen[0].startswith(b"POST / HTTP/1.1") and seen[0].endswith(b"\r\n\r\nto")
+    assert b"x-client" not in seen[0].lower()
+
+
+async def test_an_http_server_that_is_not_there() -> None:
+    house = ApiHouse()
+    given = {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": "http://127.0.0.1:1/"}
+    api_id = await deployed(house, given)
+
+    response = await house.request(api_id, "GET", "/dev/things/1")
+
+    assert (response.status, response.body) == (504, b'{"message": "Network error communicating with endpoint"}')
+
+
+async def test_a_client_cannot_write_headers_of_the_backend() -> None:
+    house = ApiHouse()
+    async with http_server(ANSWER) as (url, seen):
+        api_id = await deployed(
+            house,
+            {
+                "type": "HTTP",
+                "integrationHttpMethod": "GET",
+                "uri": url,
+                "requestParameters": {"integration.request.header.X-Q": "method.request.querystring.q"},
+            },
+            {"statusCode": "200"},
+        )
+        await house.request(api_id, "GET", "/dev/things/1", query="q=a%0d%0aX-Evil:%201")
+
+    assert b"X-Q: a  X-Evil: 1" in seen[0] or b"x-q: a  X-Evil: 1" in seen[0]

@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 
 from cumulet.services.cloudformation.core.diff import Kind
-from cumulet.services.cloudformation.resources import apigateway, apigatewayv2, dynamodb, iam, lambda_, logs, s3
+from cumulet.services.cloudformation.resources import (
+    apigateway,
+    apigatewayv2,
+    dynamodb,
+    iam,
+    lambda_,
+    lambda_versions,
+    logs,
+    s3,
+)
 from cumulet.services.cloudformation.resources.kit import ResourceType
 
 TYPES: Mapping[str, ResourceType] = {
     value.name: value
-    for module in (apigateway, apigatewayv2, dynamodb, iam, lambda_, logs, s3)
+    for module in (apigateway, apigatewayv2, dynamodb, iam, lambda_, lambda_versions, logs, s3)
     for value in vars(module).values()
     if isinstance(value, ResourceType)
 }

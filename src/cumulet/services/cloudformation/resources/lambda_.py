@@ -10,7 +10,6 @@ from cumulet.services.cloudformation.resources.kit import (
     Properties,
     ResourceFailed,
     own_tags,
-    refuse_changes,
     resource_type,
 )
 
@@ -79,9 +78,16 @@ async def _create(desk: Desk, properties: Properties) -> Made:
     }
     await desk.call("lambda", "CreateFunction", params)
     if (reserved := properties.get("ReservedConcurrentExecutions")) is not None:
+        await _reserve(desk, name, reserved)
+    return await _settled(desk, name)
+
+
+async def _reserve(desk: Desk, name: str, reserved: Any) -> None:
+    if reserved is None:
+        await desk.call("lambda", "DeleteFunctionConcurrency", {"FunctionName": name})
+    else:
         params = {"FunctionName": name, "ReservedConcurrentExecutions": reserved}
         await desk.call("lambda", "PutFunctionConcurrency", params)
-    return await _settled(desk, name)
 
 
 def _property(member: str) -> str:
@@ -89,7 +95,6 @@ def _property(member: str) -> str:
 
 
 async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    refuse_changes("AWS::Lambda::Function", "ReservedConcurrentExecutions", old, new)
     name = made.physical_id
     changed: dict[str, Any] = {}
     for member in _CONFIGURATION.split():
@@ -102,6 +107,8 @@ async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> M
         await _settled(desk, name)
     if changed:
         await desk.call("lambda", "UpdateFunctionConfiguration", {"FunctionName": name, **changed})
+    if (reserved := new.get("ReservedConcurrentExecutions")) != old.get("ReservedConcurrentExecutions"):
+        await _reserve(desk, name, reserved)
     tags, arn = desk.merged_tags(new), made.attributes["Arn"]
     if removed := sorted(own_tags(old).keys() - tags.keys()):
         await desk.call("lambda", "UntagResource", {"Resource": arn, "TagKeys": removed})

@@ -1,0 +1,62 @@
+"""What SAM makes of a function with an alias: versions that are published as the code changes, through boto3."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+FAST = {"Delay": 0, "MaxAttempts": 2000}
+pytestmark = pytest.mark.slow
+
+
+def template(answer: str, **more: Any) -> str:
+    function = {
+        "Runtime": "python3.11",
+        "Handler": "index.handler",
+        "InlineCode": "def handler(event, context):\n"
+        f"    return {{'answer': '{answer}', 'version': context.function_version}}\n",
+        "AutoPublishAlias": "live",
+        "ReservedConcurrentExecutions": 5,
+        "EventInvokeConfig": {"MaximumRetryAttempts": 1, "MaximumEventAgeInSeconds": 120},
+        **more,
+    }
+    return json.dumps(
+        {
+            "Transform": "AWS::Serverless-2016-10-31",
+            "Resources": {"F": {"Type": "AWS::Serverless::Function", "Properties": function}},
+            "Outputs": {"Alias": {"Value": {"Ref": "F.Alias"}}, "Name": {"Value": {"Ref": "F"}}},
+        }
+    )
+
+
+def deploy(cfn: Any, body: str, kind: str = "create") -> dict[str, str]:
+    capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    getattr(cfn, f"{kind}_stack")(StackName="versions", TemplateBody=body, Capabilities=capabilities)
+    cfn.get_waiter(f"stack_{kind}_complete").wait(StackName="versions", WaiterConfig=FAST)
+    outputs = cfn.describe_stacks(StackName="versions")["Stacks"][0]["Outputs"]
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def invoke(lambda_: Any, arn: str) -> Any:
+    return json.load(lambda_.invoke(FunctionName=arn)["Payload"])
+
+
+def test_an_alias_follows_the_code(client: Callable[..., Any]) -> None:
+    cfn, lambda_ = client("cloudformation"), client("lambda")
+    outputs = deploy(cfn, template("one"))
+    alias, name = outputs["Alias"], outputs["Name"]
+    assert alias.endswith(f":function:{name}:live")
+    assert invoke(lambda_, alias) == {"answer": "one", "version": "1"}
+    assert lambda_.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 5
+    config = lambda_.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (1, 120)
+
+    deploy(cfn, template("two", ReservedConcurrentExecutions=7), "update")
+    assert invoke(lambda_, alias) == {"answer": "two", "version": "2"}
+    assert invoke(lambda_, f"{name}:1") == {"answer": "one", "version": "1"}  # SAM retains what it published
+    assert lambda_.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 7
+
+    cfn.delete_stack(StackName="versions")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
+    assert not [f for f in lambda_.list_functions()["Functions"] if f["FunctionName"] == name]

@@ -24,13 +24,8 @@ def where(place: Place) -> str:
     if isinstance(place, Path):
         return str(place.resolve())
     with _package_explained():
-        from psycopg import ProgrammingError
-
-        from cumulet.store.postgres.schema import describe
-    try:
-        return describe(place)
-    except ProgrammingError as failure:
-        raise StoreUnreadable(f"The store's URL cannot be read: {str(failure).strip()}.") from None
+        from cumulet.store.postgres.schema import understand
+    return understand(place)[1]
 
 
 @contextmanager

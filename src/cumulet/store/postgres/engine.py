@@ -31,7 +31,6 @@ from cumulet.store.api import (
     StoreOutcomeUnknown,
     StoreOverloaded,
     StoreUnavailable,
-    StoreUnreadable,
     StoreWriteFailed,
     WriteTx,
 )
@@ -47,7 +46,6 @@ from cumulet.store.postgres.session import (
     Session,
     Statement,
     Unreachable,
-    complete,
     connect,
 )
 from cumulet.store.postgres.settled import Settled
@@ -91,15 +89,7 @@ def open_postgres(url: str) -> "PostgresStore":
     Raises StoreUnavailable, StoreTooNew or StoreUnreadable, with words for the person who gave the URL.
     """
     ids = RandomIds()
-    try:
-        conninfo = complete(url)
-    except psycopg.ProgrammingError:
-        # Not what it says: it quotes the part that it cannot read, which may be the password.
-        raise StoreUnreadable(
-            "The store's URL cannot be read; it looks like postgresql://user:password@host:5432/database, with"
-            " percent-encoding where a part has other characters than letters and digits."
-        ) from None
-    where = schema.describe(conninfo)
+    conninfo, where = schema.understand(url)
     try:
         with connect(conninfo) as connection:
             schema.prepare(connection, where, lambda: ids.secret(_TOKEN_BYTES))

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from cumulet.scope import SYSTEM
 from cumulet.store.api import StoreError, StoreTooNew, StoreUnavailable, StoreUnreadable
 from cumulet.store.keyspace import STORE_META, STORE_VERSION
-from cumulet.store.postgres.session import first_line
+from cumulet.store.postgres.session import complete, first_line
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS kv (k bytea PRIMARY KEY, v bytea NOT NULL)",
@@ -21,10 +21,36 @@ _TABLES = (
 _ATTEMPTS = 20
 
 
+def understand(url: str) -> tuple[str, str]:
+    """Return the connection string of a store's URL, and which database it means, in words without its password.
+
+    Raises StoreUnreadable, which does not quote what it cannot read: that may be the password.
+    """
+    try:
+        conninfo = complete(url)
+    except psycopg.ProgrammingError:
+        raise _unreadable() from None
+    # A password with an @ or a / of its own, unencoded, goes on in what is taken for the host or the database.
+    parts = conninfo_to_dict(conninfo)
+    host, database = str(parts.get("host") or ""), str(parts.get("dbname") or "")
+    if "@" in host[1:] or ("@" in database and "user" not in parts):
+        raise _unreadable()
+    return conninfo, describe(conninfo)
+
+
+def _unreadable() -> StoreUnreadable:
+    return StoreUnreadable(
+        "The store's URL cannot be read; it looks like postgresql://user:password@host:5432/database, with"
+        " percent-encoding where a part has other characters than letters and digits."
+    )
+
+
 def describe(conninfo: str) -> str:
     """Return which database a connection string means, without its password."""
     parts = conninfo_to_dict(conninfo)
     host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    if ":" in host:
+        host = f"[{host}]"
     port = f":{parts['port']}" if parts.get("port") else ""
     user = f" as {parts['user']}" if parts.get("user") else ""
     return f"{parts.get('dbname') or parts.get('user') or 'the default database'} at {host}{port}{user}"

@@ -13,7 +13,7 @@ import psycopg
 from cumulet.store.api import StoreUnreadable
 from cumulet.store.dump import Pair
 from cumulet.store.postgres import long_keys, schema
-from cumulet.store.postgres.session import complete, connect
+from cumulet.store.postgres.session import connect
 
 ROWS_AT_ONCE = 64
 """A row has up to 8 MB, but most have a few hundred bytes, and few have more than a blob's chunk of 1 MB."""
@@ -43,11 +43,7 @@ class PostgresSnapshot:
 @contextmanager
 def open_postgres_snapshot(url: str) -> Iterator[PostgresSnapshot]:
     """Yield the store in a database as it is now. Raises StoreError, with words for the person who gave the URL."""
-    try:
-        conninfo = complete(url)
-    except psycopg.ProgrammingError as failure:
-        raise StoreUnreadable(f"The store's URL cannot be read: {str(failure).strip()}.") from None
-    where = schema.describe(conninfo)
+    conninfo, where = schema.understand(url)
     try:
         opened: psycopg.Connection[tuple[Any, ...]] = connect(conninfo)
         with opened as connection:

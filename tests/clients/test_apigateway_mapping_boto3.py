@@ -1,0 +1,83 @@
+"""REST APIs that map: SAM's CORS, and templates made through boto3, over HTTP."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+FAST = {"Delay": 0, "MaxAttempts": 2000}
+Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
+
+CORS = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: dev
+      Cors:
+        {AllowMethods: "'GET,OPTIONS'", AllowHeaders: "'X-Key'", AllowOrigin: "'https://a.example'", MaxAge: "'600'"}
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            return {"statusCode": 200, "body": "hello"}
+      Events:
+        Get: {Type: Api, Properties: {Path: /hello, Method: GET, RestApiId: !Ref Api}}
+Outputs:
+  Api: {Value: !Ref Api}
+"""
+
+
+@pytest.mark.slow
+def test_sam_answers_preflights(client: Callable[..., Any], fetch: Fetch) -> None:
+    cfn = client("cloudformation")
+    cfn.create_stack(StackName="cors", TemplateBody=CORS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    cfn.get_waiter("stack_create_complete").wait(StackName="cors", WaiterConfig=FAST)
+    [output] = cfn.describe_stacks(StackName="cors")["Stacks"][0]["Outputs"]
+    url = f"/_aws/execute-api/{output['OutputValue']}/dev/hello"
+
+    status, headers, body = fetch("OPTIONS", url, None, {"Origin": "https://a.example"})
+
+    assert (status, body.strip()) == (200, b"{}")
+    assert headers["access-control-allow-origin"] == "https://a.example"
+    assert headers["access-control-allow-methods"] == "GET,OPTIONS"
+    assert headers["access-control-allow-headers"] == "X-Key"
+    assert headers["access-control-max-age"] == "600"
+    assert fetch("GET", url)[2] == b"hello"
+    cfn.delete_stack(StackName="cors")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="cors", WaiterConfig=FAST)
+
+
+def test_a_mock_with_templates(client: Callable[..., Any], fetch: Fetch) -> None:
+    apis = client("apigateway")
+    api = apis.create_rest_api(name="mock")
+    at = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "POST"}
+    apis.put_method(**at, authorizationType="NONE")
+    apis.put_integration(
+        **at,
+        type="MOCK",
+        requestTemplates={"application/json": '{"statusCode": 200}'},
+        passthroughBehavior="NEVER",
+    )
+    apis.put_method_response(**at, statusCode="200", responseParameters={"method.response.header.X-Id": True})
+    apis.put_integration_response(
+        **at,
+        statusCode="200",
+        responseParameters={"method.response.header.X-Id": "context.requestId"},
+        responseTemplates={"application/json": '{"q": "$util.escapeJavaScript($input.params(\'q\'))"}'},
+    )
+    apis.create_deployment(restApiId=api["id"], stageName="dev")
+    url = f"/_aws/execute-api/{api['id']}/dev/"
+
+    status, headers, body = fetch("POST", f"{url}?q=a%22b", b"{}", {"Content-Type": "application/json"})
+    wrong = fetch("POST", url, b"<a/>", {"Content-Type": "application/xml"})
+
+    assert (status, json.loads(body)) == (200, {"q": 'a"b'})
+    assert headers["x-id"] == headers["x-amzn-requestid"]
+    assert (wrong[0], wrong[2]) == (415, b'{"message":"Unsupported Media Type"}')
+    apis.delete_rest_api(restApiId=api["id"])

@@ -20,6 +20,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         functions,
         invocations,
         permissions,
+        response_streaming,
         tags,
         versions,
     )
@@ -36,6 +37,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
             versions,
             aliases,
             invocations,
+            response_streaming,
             permissions,
             tags,
             account,

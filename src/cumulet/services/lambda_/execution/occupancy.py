@@ -17,13 +17,13 @@ from cumulet.services.lambda_.execution import limits, report
 from cumulet.services.lambda_.execution.environment import Event, State, next_state
 from cumulet.services.lambda_.execution.fleet import Member
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output, Tail
-from cumulet.services.lambda_.execution.runtime_api import Delivery, Reader, RuntimeApi
+from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
 from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
-from cumulet.services.lambda_.execution.streaming import AnswerStream, Gathered
-from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+from cumulet.services.lambda_.execution.streaming import Gathered
+from cumulet.services.lambda_.records import Invocation, InvocationResult, Reader, VersionRecord
 
 
 @dataclass(slots=True, eq=False)
@@ -36,18 +36,20 @@ class Job:
     invocation: Invocation
     result: asyncio.Future[InvocationResult]
     trace_header: str
-    stream: AnswerStream | None = None
-    """Where the pieces of the answer go, if the caller takes them as they come."""
 
     def finish(self, result: InvocationResult) -> None:
         """Hand the result over, unless the caller has gone."""
         if not self.result.done():
             self.result.set_result(result)
+        if self.invocation.sink is not None:
+            self.invocation.sink.end()
 
     def fail(self, error: Exception) -> None:
         """Hand over that there will be no result."""
         if not self.result.done():
             self.result.set_exception(error)
+        if self.invocation.sink is not None:
+            self.invocation.sink.end()
 
 
 class Keeper(Protocol):
@@ -290,20 +292,20 @@ class Environment:
 
     def on_stream(self, content_type: str, reader: Reader) -> None:
         """The runtime answers piece by piece."""
-        job = self._job
-        if job is not None and job.stream is not None:
-            job.stream.begin(content_type, reader)
-        self._gathered = Gathered()
+        job, self._gathered = self._job, Gathered()
+        if job is not None and job.invocation.sink is not None:
+            job.invocation.sink.begin(content_type, job.version.version, reader)
 
     def on_piece(self, body: bytes) -> None:
         """A piece of the answer."""
         job = self._job
         if job is None:
             return  # it took too long, and has been answered for
-        if job.stream is not None:
-            job.stream.feed(body)
-        else:
+        sink = job.invocation.sink
+        if sink is None:
             self._gathered.feed(body)
+        elif not sink.feed(body):
+            self._finish(report.response_too_large_error(limits.STREAMED_RESPONSE_BYTES_MAX), failed=True)
 
     def on_stream_end(self, error_type: str, error: bytes) -> None:
         """The answer is complete, or breaks off."""

@@ -106,11 +106,11 @@ def timeout_error(request_id: str, timeout_s: int) -> bytes:
     return _error("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds")
 
 
-def response_too_large_error() -> bytes:
+def response_too_large_error(bytes_max: int = limits.RESPONSE_BYTES_MAX) -> bytes:
     """Return the answer for an invocation whose own is too large."""
     return _error(
         "Function.ResponseSizeTooLarge",
-        f"Response payload size exceeded maximum allowed payload size ({limits.RESPONSE_BYTES_MAX} bytes).",
+        f"Response payload size exceeded maximum allowed payload size ({bytes_max} bytes).",
     )
 
 

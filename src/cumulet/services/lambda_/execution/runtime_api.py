@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import httptools
 
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.records import Reader
 
 PREFIX = b"/2018-06-01/runtime/"
 CONNECTIONS_MAX = 64
@@ -49,7 +50,7 @@ class Listener(Protocol):
     def on_response_too_large(self) -> None:
         """The event in hand has an answer that nobody may have."""
 
-    def on_stream(self, content_type: str, reader: "Reader") -> None:
+    def on_stream(self, content_type: str, reader: Reader) -> None:
         """The event in hand is being answered piece by piece; `reader` can be made to wait."""
 
     def on_piece(self, body: bytes) -> None:
@@ -60,16 +61,6 @@ class Listener(Protocol):
 
     def on_init_error(self, body: bytes, error_type: str) -> None:
         """The runtime cannot start."""
-
-
-class Reader(Protocol):
-    """Whatever an answer is read from."""
-
-    def pause(self) -> None:
-        """Read no more for now: the runtime's writes will wait."""
-
-    def resume(self) -> None:
-        """Read on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,36 +5,40 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.runtime_api import Reader
+from cumulet.services.lambda_.records import Reader
 
 
 class AnswerStream:
     """Pieces in, pieces out. A runtime that is faster than its caller waits; a caller that has gone is no hindrance."""
 
     def __init__(self) -> None:
-        self.began: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Gets the content type as soon as the first piece is there; a result without pieces leaves it alone."""
+        self.began: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+        """Gets the content type and the version as soon as the runtime begins; an answer in one leaves it alone."""
         self._pieces: deque[bytes] = deque()
-        self._bytes = 0
+        self._bytes = self._total_bytes = 0
         self._news = asyncio.Event()
         self._reader: Reader | None = None
         self._ended = self._left = False
 
-    def begin(self, content_type: str, reader: Reader) -> None:
+    def begin(self, content_type: str, executed_version: str, reader: Reader) -> None:
         """The runtime begins to answer."""
         self._reader = reader
         if not self.began.done():
-            self.began.set_result(content_type)
+            self.began.set_result((content_type, executed_version))
 
-    def feed(self, piece: bytes) -> None:
-        """Take a piece."""
+    def feed(self, piece: bytes) -> bool:
+        """Take a piece; return whether the answer may be so long."""
+        self._total_bytes += len(piece)
+        if self._total_bytes > limits.STREAMED_RESPONSE_BYTES_MAX:
+            return False
         if self._left:
-            return
+            return True
         self._pieces.append(piece)
         self._bytes += len(piece)
         if self._bytes > limits.STREAM_BACKLOG_BYTES_MAX and self._reader is not None:
             self._reader.pause()
         self._news.set()
+        return True
 
     def end(self) -> None:
         """No more pieces come."""

@@ -137,7 +137,7 @@ def test_a_mangled_template_is_planned_or_refused(changes: list[tuple[tuple[Any,
         for key in path[:-1]:
             holder = holder[key] if isinstance(holder, dict) and key in holder else {}
         if isinstance(holder, dict):
-            holder[path[-1]] = odd
+            holder[path[-1]] = copy.deepcopy(odd)  # a second change may lie inside the first
     try:
         template = read_template(raw, KNOWN_TYPES)
         check_attributes(template)

@@ -96,6 +96,19 @@ def down(endpoint: Endpoint = None) -> None:
 
 
 @app.command()
+def doctor(
+    host: Annotated[str | None, typer.Option(help="As for `cumulet up`.")] = None,
+    port: Annotated[int | None, typer.Option(help="As for `cumulet up`.")] = None,
+    data_dir: DataDir = None,
+    store: StoreUrl = None,
+) -> None:
+    """Say what this machine offers: runtimes, walls around functions, port, clock, data folder."""
+    from cumulet.cli.doctor import examine
+
+    raise typer.Exit(examine(host=host, port=port, data_dir=data_dir, store=store))
+
+
+@app.command()
 def deploy(
     source: Annotated[Path, typer.Argument(help="A template, or the folder with a template.yaml.")] = Path(),
     stack_name: Annotated[str | None, typer.Option(help="[default: the folder's name]", show_default=False)] = None,

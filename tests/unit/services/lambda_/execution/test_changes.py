@@ -212,14 +212,14 @@ async def test_an_interpreter_that_fails_costs_no_walls(tmp_path: Path) -> None:
     code.mkdir()
     with pytest.raises(OSError, match=r"ended|Broken pipe"):
         await Zygote(Interpreter(str(broken), str(tmp_path)), tmp_path / "run", code).start(lambda: None)
-    assert zygotes._isolation_refused is False
+    assert zygotes._isolation_refused == ""
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["namespaces", "without namespaces"])
 async def test_a_fork_server_that_is_killed_costs_what_it_had_and_nothing_more(
     rig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
 ) -> None:
-    monkeypatch.setattr(zygotes, "_isolation_refused", plain or zygotes._isolation_refused)
+    monkeypatch.setattr(zygotes, "_isolation_refused", "a test" if plain else zygotes._isolation_refused)
     rig = type(rig)(tmp_path)
     await rig.plane.start()
     version = await rig.function(COUNT)

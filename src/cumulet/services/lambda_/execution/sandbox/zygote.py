@@ -25,8 +25,8 @@ PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
 END_POLL_S, END_POLLS_MAX = 0.005, 1000
 
-_isolation_refused = False
-"""Whether this machine has refused namespaces; asked once in the life of the server."""
+_isolation_refused = ""
+"""Why this machine has refused namespaces; asked once in the life of the server."""
 
 
 class NoWalls(OSError):
@@ -48,6 +48,8 @@ class Zygote:
         self._sandboxes: dict[str, Sandbox] = {}
         self._on_lost: Callable[[], None] = lambda: None
         self.isolated = False
+        self.no_walls = ""
+        """Why not, if it is not."""
         self.version = ""
 
     async def start(self, on_lost: Callable[[], None]) -> None:
@@ -63,7 +65,7 @@ class Zygote:
             except NoWalls as refused:
                 # Only the kernel's own word counts: an interpreter that fails or is slow must not cost all others
                 # their walls.
-                _isolation_refused = True
+                _isolation_refused = str(refused)
                 _log.warning(
                     "Functions run without walls around them, since this machine refuses namespaces (%s): "
                     "they can read what the server can read, and share /tmp",
@@ -71,6 +73,7 @@ class Zygote:
                 )
                 self._end()
                 self._ready = self._loop.create_future()
+        self.no_walls = _isolation_refused
         await self._launch(isolate=False)
 
     async def _launch(self, *, isolate: bool) -> None:

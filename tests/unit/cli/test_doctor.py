@@ -1,0 +1,59 @@
+"""`cumulet doctor` tells what a machine has, and its status whether the server could work there."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cumulet.cli import doctor
+from cumulet.cli.doctor import examine, judge_runtime, look_at_port, look_at_store
+from cumulet.settings import make_settings
+
+
+@pytest.mark.slow
+def test_a_machine_that_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert examine(data_dir=tmp_path / "data", port=port) == 0
+    lines = capsys.readouterr().out.splitlines()
+    subjects = [line[6:22].strip() for line in lines]
+    for subject in ("cumulet", "clock", "port", "store", "data folder", "walls", "python3.12", "nodejs20.x", "others"):
+        assert subject in subjects
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = make_settings(data_dir=tmp_path / "file" / "data")
+    assert [finding.grade for finding in look_at_store(settings)] == ["ok", "bad"]
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = make_settings(port=taken.getsockname()[1])
+        (finding,) = look_at_port(settings)
+    assert finding.grade == "note"
+    assert "Address already in use" in finding.words
+
+
+RUNTIMES = [
+    ("provided.al2023", "ok", "runs the bootstrap of the function or of a layer"),
+    ("python3.0", "note", "is not on this machine; its functions run on "),
+    ("java21", "note", "not on this machine; its functions are refused"),
+]
+
+
+@pytest.mark.parametrize(("runtime", "grade", "words"), RUNTIMES)
+def test_runtimes(runtime: str, grade: str, words: str) -> None:
+    finding = judge_runtime(runtime, lambda executable: "0")
+    assert (finding.grade, finding.words[: len(words)]) == (grade, words)
+
+
+def test_what_is_bad_is_told_by_the_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("look_at_walls", "look_at_runtimes"):
+        monkeypatch.setattr(doctor, name, lambda settings: iter(()))
+    assert examine(data_dir=tmp_path / "file" / "data", port=0) == 1

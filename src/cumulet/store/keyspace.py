@@ -146,6 +146,8 @@ LAMBDA_EVENT = _family(46, "asynchronous event", "due_ms request_id", "(system s
 LAMBDA_EVENT_CONFIG = _family(
     47, "event configuration", "function_name qualifier", "how events are retried, and where their results go"
 )
+LAMBDA_URL = _family(48, "function URL", "function_name qualifier", "an address of a function or an alias")
+LAMBDA_URL_OWNER = _family(49, "function URL owner", "url_id", "(system scope) whose address it is, for host names")
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")
@@ -155,6 +157,8 @@ API_DEPLOYMENT = _family(63, "API deployment", "api_id deployment_id", "an immut
 HTTP_API = _family(64, "HTTP API", "api_id", "an HTTP API")
 HTTP_ROUTE = _family(65, "HTTP route", "api_id route_id", "a route of an HTTP API")
 HTTP_INTEGRATION = _family(66, "HTTP integration", "api_id integration_id", "an integration of an HTTP API")
+HTTP_AUTHORIZER = _family(67, "HTTP authorizer", "api_id authorizer_id", "an authorizer of an HTTP API")
+REST_AUTHORIZER = _family(69, "REST authorizer", "api_id authorizer_id", "an authorizer of a REST API")
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
 
 # CloudWatch Logs
@@ -187,7 +191,18 @@ _SETTLED = frozenset(
         *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
         *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
         *(LAMBDA_FUNCTION, LAMBDA_VERSION, LAMBDA_ALIAS, LAMBDA_POLICY, LAMBDA_RESERVED, LAMBDA_EVENT_CONFIG),
-        *(API_OWNER, REST_API, REST_RESOURCE, API_DEPLOYMENT, HTTP_API, HTTP_ROUTE, HTTP_INTEGRATION, API_STAGE),
+        *(LAMBDA_URL, LAMBDA_URL_OWNER),
+        *(
+            API_OWNER,
+            REST_API,
+            REST_RESOURCE,
+            API_DEPLOYMENT,
+            HTTP_API,
+            HTTP_ROUTE,
+            HTTP_INTEGRATION,
+            API_STAGE,
+            HTTP_AUTHORIZER,
+        ),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),
     )

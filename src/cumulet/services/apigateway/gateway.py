@@ -25,6 +25,7 @@ from cumulet.services.apigateway.model import (
 from cumulet.services.apigateway.pipeline import cors, faults, rest_mapping
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.http_authorizers import Guard
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
 from cumulet.services.apigateway.pipeline.parameters import map_request
@@ -45,6 +46,7 @@ class Gateway:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._integrator = Integrator(ground)
+        self._guard = Guard(ground, self._integrator)
         self._backends = RestBackends(ground, self._integrator)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
@@ -86,6 +88,8 @@ class Gateway:
         try:
             matched = match(arrival, stage, compiled)
             validate(matched)
+            if matched.route.http_authorization is not None:
+                matched = await self._guard.authorize(matched, matched.route.http_authorization)
             if (mapping := matched.route.target.mapping) is not None:
                 outbound = rest_mapping.map_request(matched, mapping)
                 answer = await self._backends.ask(matched, outbound)
@@ -100,7 +104,7 @@ class Gateway:
             result = await self._integrator.integrate(matched, event)
             return respond(matched, result)
         except Refused as refused:
-            return faults.render(arrival, refused.fault)
+            return faults.render(arrival, refused.fault).with_headers(*refused.headers)
         except StoreError as error:
             log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
             return faults.render(arrival, "unavailable")

@@ -40,3 +40,30 @@ TEMPLATE_DEPTH_MAX = 40
 PATTERN_REPEATS_MAX = 4
 PATTERN_TEXT_MAX = 10_000
 """Repetitions in a regular expression, and characters that one is matched with: ours."""
+
+AUTHORIZERS_PER_API_MAX = 10
+AUDIENCES_PER_AUTHORIZER_MAX = 50
+SCOPES_PER_ROUTE_MAX = 10
+AUTHORIZER_TTL_S = range(3600 + 1)
+"""Of HTTP APIs; https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
+
+DISCOVERY_BYTES_MAX = 60_000
+JWKS_BYTES_MAX = 150_000
+ISSUER_TIMEOUT_S = 1.5
+"""Of what an issuer of tokens answers; cannot be raised on AWS."""
+
+JWKS_SECONDS = 7_200
+"""How long API Gateway keeps an issuer's keys, as its guide to JWT authorizers says."""
+
+JWKS_REFRESH_SECONDS = 10
+"""How soon an issuer may be asked again for a key that it did not have: ours."""
+
+ISSUERS_KEPT_MAX = 200
+AUTHORIZER_ANSWERS_KEPT_MAX = 10_000
+"""How many issuers' keys and authorizers' answers are kept in memory: ours."""
+
+AUTHORIZER_TTL_DEFAULT_S = 300
+"""Of a REST API's authorizer."""
+
+AUTHORIZER_TIMEOUT_S = 10
+"""Of the function of an HTTP API's authorizer; cannot be raised on AWS."""

@@ -91,6 +91,42 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: Parameters | None = None
 
 
+class HttpAuthorizer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who is asked about the requests of an HTTP API's routes: an issuer's keys, or a function."""
+
+    authorizer_id: str
+    kind: Literal["JWT", "REQUEST"]
+    identity_sources: list[str] = []
+    issuer: str = ""
+    audience: list[str] = []
+    uri: str = ""
+    credentials: str | None = None
+    payload_format: Literal["1.0", "2.0"] = "2.0"
+    simple: bool = False
+    ttl_s: int = 0
+
+
+class RouteAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a route of an HTTP API asks of a request."""
+
+    kind: Literal["JWT", "CUSTOM", "AWS_IAM"]
+    authorizer: HttpAuthorizer | None = None
+    scopes: list[str] = []
+
+
+class RestAuthorizer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The function that is asked about the callers of a REST API's method."""
+
+    authorizer_id: str
+    kind: Literal["TOKEN", "REQUEST"]
+    uri: str
+    identity_sources: tuple[str, ...] = ()
+    validation: str = ""
+    """A regular expression that a token must match before the function is asked."""
+    credentials: str | None = None
+    ttl_s: int = 0
+
+
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     """One method of one path. `path` is empty for the $default route of an HTTP API."""
 
@@ -100,6 +136,8 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     """The route key of an HTTP API; of a REST API the method as it is declared (GET, ANY)."""
     target: Target
     resource_id: str = ""
+    http_authorization: RouteAuthorization | None = None
+    rest_authorizer: RestAuthorizer | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -125,6 +163,8 @@ class Stage(msgspec.Struct, omit_defaults=True):
     variables: dict[str, str] = {}
     tags: dict[str, str] = {}
     auto_deploy: bool = False
+    authorizers_reset_s: int = 0
+    """When what the authorizers had said was last to be forgotten."""
     managed: bool = False
     """Made by quick create: AWS's ApiGatewayManaged."""
 

@@ -40,6 +40,8 @@ def matched_values(matched: Matched) -> dict[str, Any]:
         values["path"] = f"/{stage}{values['path']}"
     values["routeKey"] = matched.route.key
     values["stage"] = stage
+    if matched.authorized is not None:
+        values.update(matched.authorized.variables)
     return values
 
 

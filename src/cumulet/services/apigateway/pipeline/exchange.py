@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from cumulet.ids import Ids
 from cumulet.scope import Scope
@@ -53,6 +54,15 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Authorized:
+    """What is known of a caller: the members of requestContext.authorizer, in both payload formats, and $context's."""
+
+    v1: dict[str, Any]
+    v2: dict[str, Any]
+    variables: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
     """A request that has found its route."""
 
@@ -61,8 +71,14 @@ class Matched:
     compiled: Compiled
     route: Route
     path_parameters: dict[str, str]
+    authorized: Authorized | None = None
+    """What the authorizer of an HTTP API's route said; None where nobody was asked."""
     overwritten_path: str | None = None
     """The path that an HTTP API's parameter mapping put in place of the client's, percent-encoded."""
+    authorizer: dict[str, Any] | None = None
+    """What a REST API's authorizer said, as the request context shows it."""
+    usage_key: str | None = None
+    """The API key that the authorizer named, for APIs whose key source it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,12 @@ from cumulet.wire.message import Response
 Fault = Literal[
     "no_stage",
     "no_route",
+    "unauthorized",
+    "forbidden",
+    "denied",
+    "denied_explicitly",
+    "authorizer_misconfigured",
+    "authorizer_failed",
     "too_long",
     "unmapped_type",
     "unreadable_body",
@@ -31,6 +37,16 @@ _JSON = ("content-type", "application/json")
 _REST: dict[Fault, tuple[int, bytes, str]] = {
     "no_stage": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
     "no_route": (403, b'{"message":"Missing Authentication Token"}', "MissingAuthenticationTokenException"),
+    "unauthorized": (401, b'{"message":"Unauthorized"}', "UnauthorizedException"),
+    "forbidden": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
+    "denied": (403, b'{"Message":"User is not authorized to access this resource"}', "AccessDeniedException"),
+    "denied_explicitly": (
+        403,
+        b'{"Message":"User is not authorized to access this resource with an explicit deny"}',
+        "AccessDeniedException",
+    ),
+    "authorizer_misconfigured": (500, b'{"message":null}', "AuthorizerConfigurationException"),
+    "authorizer_failed": (500, b'{"message":null}', "AuthorizerConfigurationException"),
     "too_long": (413, b'{"message":"Request Too Long"}', "RequestTooLargeException"),
     "unmapped_type": (415, b'{"message":"Unsupported Media Type"}', "BadRequestException"),
     "unreadable_body": (400, b'{"message": "Could not parse request body into json"}', "BadRequestException"),
@@ -49,6 +65,12 @@ _REST: dict[Fault, tuple[int, bytes, str]] = {
 _HTTP: dict[Fault, tuple[int, bytes]] = {
     "no_stage": (404, b'{"message":"Not Found"}'),
     "no_route": (404, b'{"message":"Not Found"}'),
+    "unauthorized": (401, b'{"message":"Unauthorized"}'),
+    "forbidden": (403, b'{"message":"Forbidden"}'),
+    "denied": (403, b'{"message":"Forbidden"}'),
+    "denied_explicitly": (403, b'{"message":"Forbidden"}'),
+    "authorizer_misconfigured": (500, b'{"message":"Internal Server Error"}'),
+    "authorizer_failed": (500, b'{"message":"Internal Server Error"}'),
     "too_long": (413, b'{"message":"Request Entity Too Large"}'),
     "unmapped_type": (415, b'{"message":"Unsupported Media Type"}'),
     "unreadable_body": (400, b'{"message":"Bad Request"}'),
@@ -64,8 +86,9 @@ _HTTP: dict[Fault, tuple[int, bytes]] = {
 class Refused(Exception):
     """The pipeline ends here, with one of API Gateway's own answers."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, *headers: tuple[str, str]) -> None:
         super().__init__(fault)
+        self.headers = headers
         self.fault: Fault = fault
 
 

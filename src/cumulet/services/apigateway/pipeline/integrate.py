@@ -15,7 +15,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
-from cumulet.services.apigateway.model import DEFAULT_ROUTE, Target
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, HttpAuthorizer, Target
 from cumulet.services.apigateway.pipeline.exchange import Matched, Result
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import Relayed
@@ -59,10 +59,40 @@ class Integrator:
         self, matched: Matched, scope: Scope, arn: str, payload: bytes, invocation_type: str = "RequestResponse"
     ) -> Result:
         """Return what a function answers. Raises Refused if it cannot be asked."""
+        return await self._ask(self.principal(matched), scope, arn, payload, invocation_type)
+
+    async def ask_authorizer(self, matched: Matched, authorizer: HttpAuthorizer, event: dict[str, Any]) -> Result:
+        """Return what an authorizer's function answers, asked as API Gateway or as the authorizer's role."""
+        found = function_arn(authorizer.uri, matched.stage.variables)
+        if found is None:
+            raise Refused("misconfigured")
+        region, account, arn = found
+        principal = self._authorizer_principal(matched, authorizer)
+        work = self._ask(principal, Scope(account, region), arn, _encode(event), "RequestResponse")
+        return await _within(self._ground.clock, limits.AUTHORIZER_TIMEOUT_S, work, self._left_running)
+
+    async def _authorizer_principal(self, matched: Matched, authorizer: HttpAuthorizer) -> Principal:
+        arrival = matched.arrival
+        if authorizer.credentials is not None:
+            return await self.assumed(arrival.scope, authorizer.credentials)
+        api = f"arn:aws:execute-api:{arrival.scope.region}:{arrival.scope.account}:{arrival.api_id}"
+        return Principal.service(
+            SERVICE_PRINCIPAL,
+            source_arn=f"{api}/authorizers/{authorizer.authorizer_id}",
+            source_account=arrival.owner.account,
+        )
+
+    async def _ask(
+        self,
+        principal: Coroutine[Any, Any, Principal],
+        scope: Scope,
+        arn: str,
+        payload: bytes,
+        invocation_type: str,
+    ) -> Result:
         try:
-            principal = await self.principal(matched)
             output = await self._ground.operations.call(
-                principal,
+                await principal,
                 scope,
                 "lambda",
                 "Invoke",
@@ -79,12 +109,12 @@ class Integrator:
         """Return as whom an integration's backend is called."""
         arrival, route = matched.arrival, matched.route
         if route.target.credentials is not None:
-            return await self._assumed(arrival.scope, route.target.credentials)
+            return await self.assumed(arrival.scope, route.target.credentials)
         return Principal.service(
             SERVICE_PRINCIPAL, source_arn=source_arn(matched), source_account=arrival.owner.account
         )
 
-    async def _assumed(self, scope: Scope, role_arn: str) -> Principal:
+    async def assumed(self, scope: Scope, role_arn: str) -> Principal:
         """Return a session of a role, assumed as API Gateway."""
         now = self._ground.clock.monotonic_s()
         kept = self._roles.get((scope, role_arn))

@@ -78,7 +78,7 @@ def map_request(matched: Matched, parameters: Mapping[str, str]) -> Matched:
     """Return the request as the backend is to see it."""
     arrival = matched.arrival
     request = arrival.request
-    lookup = _request_lookup(matched)
+    lookup = request_lookup(matched)
     headers = list(request.headers.items)
     query = [(name, value) for name, values in events.query_fields(request.query).items() for value in values]
     query_changed, path = False, arrival.path
@@ -158,7 +158,8 @@ def _evaluate(value: str, lookup: Lookup) -> str | None:
     return _EXPRESSION.sub(lambda found: lookup(found[1]) or "", value)
 
 
-def _request_lookup(matched: Matched) -> Lookup:
+def request_lookup(matched: Matched) -> Lookup:
+    """Return what finds the value of an expression (without its dollar sign) in a request."""
     arrival = matched.arrival
     request = arrival.request
 

@@ -65,7 +65,7 @@ def rest_context(matched: Matched) -> dict[str, Any]:
     """Return the request context of a REST API, which events and mapping templates share."""
     arrival, route, stage = matched.arrival, matched.route, matched.stage
     request = arrival.request
-    return {
+    context = {
         "resourceId": route.resource_id,
         "resourcePath": route.path,
         "httpMethod": request.method,
@@ -83,6 +83,9 @@ def rest_context(matched: Matched) -> dict[str, Any]:
         "deploymentId": matched.compiled.deployment.deployment_id,
         "apiId": arrival.api_id,
     }
+    if matched.authorizer is not None:
+        context["authorizer"] = matched.authorizer
+    return context
 
 
 def http_event_v2(matched: Matched) -> dict[str, Any]:
@@ -106,6 +109,7 @@ def http_event_v2(matched: Matched) -> dict[str, Any]:
     event["requestContext"] = {
         "accountId": arrival.owner.account,
         "apiId": arrival.api_id,
+        **({} if matched.authorized is None else {"authorizer": matched.authorized.v2}),
         "domainName": arrival.domain_name,
         "domainPrefix": arrival.api_id,
         "http": {
@@ -153,6 +157,7 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
         "requestContext": {
             "accountId": arrival.owner.account,
             "apiId": arrival.api_id,
+            **({} if matched.authorized is None else {"authorizer": matched.authorized.v1}),
             "domainName": arrival.domain_name,
             "domainPrefix": arrival.api_id,
             "extendedRequestId": arrival.extended_request_id,

@@ -14,6 +14,7 @@ from cumulet.services.apigateway.control.v2.integrations import make_integration
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.control.v2.records import (
     APIS,
+    AUTHORIZERS,
     INTEGRATION_TARGET,
     INTEGRATIONS,
     ROUTES,
@@ -102,6 +103,7 @@ def delete_api(call: Call, tx: WriteTx, params: Params) -> Output:
     api = get_api(tx, call, params)
     APIS.delete(tx, call.scope, api.api_id)
     ROUTES.delete_all(tx, call.scope, api.api_id)
+    AUTHORIZERS.delete_all(tx, call.scope, api.api_id)
     INTEGRATIONS.delete_all(tx, call.scope, api.api_id)
     delete_shared(tx, call.scope, api.api_id)
     return {}

@@ -1,10 +1,15 @@
 """Freezing an HTTP API into a deployment: on request, and by itself for stages with AutoDeploy."""
 
+from collections.abc import Mapping
+
 from cumulet.services.apigateway.control.v2.records import (
+    AUTHORIZERS,
     INTEGRATION_TARGET,
     INTEGRATIONS,
     ROUTES,
+    Authorizer,
     HttpApi,
+    HttpRoute,
     Integration,
 )
 from cumulet.services.apigateway.model import (
@@ -13,9 +18,11 @@ from cumulet.services.apigateway.model import (
     STAGES,
     Cors,
     Deployment,
+    HttpAuthorizer,
     Parameters,
     PayloadFormat,
     Route,
+    RouteAuthorization,
     Stage,
     Target,
     stages_on,
@@ -29,6 +36,7 @@ AUTOMATIC = "Automatic deployment triggered by changes to the Api configuration"
 def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
     """Return the API's routes with their integrations; a route without one answers nothing, and is left out."""
     by_id = {found.integration_id: found for found in INTEGRATIONS.scan(tx, call.scope, api.api_id)}
+    authorizers = {found.authorizer_id: found for found in AUTHORIZERS.scan(tx, call.scope, api.api_id)}
     routes = []
     for route in ROUTES.scan(tx, call.scope, api.api_id):
         target = route.target if isinstance(route.target, str) else ""
@@ -38,8 +46,32 @@ def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
         method, _, path = route.route_key.partition(" ")
         if route.route_key == DEFAULT_ROUTE:
             method = "ANY"
-        routes.append(Route(method, path, route.route_key, _target(integration)))
+        asked = _authorization(route, authorizers)
+        routes.append(Route(method, path, route.route_key, _target(integration), http_authorization=asked))
     return routes
+
+
+def _authorization(route: HttpRoute, authorizers: Mapping[str, Authorizer]) -> RouteAuthorization | None:
+    if route.authorization_type == "AWS_IAM":
+        return RouteAuthorization("AWS_IAM")
+    found = authorizers.get(route.authorizer_id) if isinstance(route.authorizer_id, str) else None
+    if found is None:
+        # Whatever became of its authorizer, such a route lets nobody in.
+        return None if route.authorization_type == "NONE" else RouteAuthorization("CUSTOM")
+    jwt, uri, credentials = found.jwt_configuration, found.authorizer_uri, found.authorizer_credentials_arn
+    authorizer = HttpAuthorizer(
+        authorizer_id=found.authorizer_id,
+        kind="JWT" if jwt else "REQUEST",
+        identity_sources=found.identity_source,
+        issuer=jwt.issuer if jwt else "",
+        audience=jwt.audience if jwt else [],
+        uri=uri or "",
+        credentials=credentials or None,
+        payload_format="1.0" if found.authorizer_payload_format_version == "1.0" else "2.0",
+        simple=found.enable_simple_responses is True,
+        ttl_s=found.authorizer_result_ttl_in_seconds or 0,
+    )
+    return RouteAuthorization("JWT" if jwt else "CUSTOM", authorizer, route.authorization_scopes or [])
 
 
 def _target(integration: Integration) -> Target:

@@ -9,7 +9,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway.model import STAGES, Cors, Stage
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import HTTP_API, HTTP_INTEGRATION, HTTP_ROUTE
+from cumulet.store.keyspace import HTTP_API, HTTP_AUTHORIZER, HTTP_INTEGRATION, HTTP_ROUTE
 from cumulet.store.records import Records
 
 INTEGRATION_TARGET = "integrations/"
@@ -32,6 +32,13 @@ class HttpApi(msgspec.Struct, rename="pascal"):
     tags: dict[str, str] = {}
 
 
+class JwtConfiguration(msgspec.Struct, rename="pascal"):
+    """Whose tokens are accepted, and for whom they must have been issued."""
+
+    issuer: str
+    audience: list[str] = []
+
+
 class Integration(msgspec.Struct, rename="pascal"):
     """A backend that routes point to: a Lambda function or a URL."""
 
@@ -49,6 +56,21 @@ class Integration(msgspec.Struct, rename="pascal"):
     api_gateway_managed: bool | UnsetType = UNSET
 
 
+class Authorizer(msgspec.Struct, rename="pascal"):
+    """An authorizer; a route points to it by its id."""
+
+    authorizer_id: str
+    authorizer_type: str
+    name: str
+    identity_source: list[str] = []
+    authorizer_uri: str | UnsetType = UNSET
+    authorizer_credentials_arn: str | UnsetType = UNSET
+    authorizer_payload_format_version: str | UnsetType = UNSET
+    authorizer_result_ttl_in_seconds: int | UnsetType = UNSET
+    enable_simple_responses: bool | UnsetType = UNSET
+    jwt_configuration: JwtConfiguration | UnsetType = UNSET
+
+
 class HttpRoute(msgspec.Struct, rename="pascal"):
     """A route key and the integration it points to (Target: integrations/{id})."""
 
@@ -56,6 +78,8 @@ class HttpRoute(msgspec.Struct, rename="pascal"):
     route_key: str
     api_key_required: bool = False
     authorization_type: str = "NONE"
+    authorizer_id: str | UnsetType = UNSET
+    authorization_scopes: list[str] | UnsetType = UNSET
     operation_name: str | UnsetType = UNSET
     target: str | UnsetType = UNSET
     api_gateway_managed: bool | UnsetType = UNSET
@@ -63,6 +87,7 @@ class HttpRoute(msgspec.Struct, rename="pascal"):
 
 APIS = Records(HTTP_API, HttpApi)
 ROUTES = Records(HTTP_ROUTE, HttpRoute)
+AUTHORIZERS = Records(HTTP_AUTHORIZER, Authorizer)
 INTEGRATIONS = Records(HTTP_INTEGRATION, Integration)
 
 
@@ -92,6 +117,14 @@ def get_integration(tx: ReadTx, call: Call, params: Params) -> Integration:
     if (integration := INTEGRATIONS.find(tx, call.scope, api.api_id, params["IntegrationId"])) is None:
         raise ServiceError("NotFoundException", f"Invalid Integration identifier specified {params['IntegrationId']}")
     return integration
+
+
+def get_authorizer(tx: ReadTx, call: Call, params: Params) -> Authorizer:
+    """Return the authorizer that `AuthorizerId` names."""
+    api = get_api(tx, call, params)
+    if (authorizer := AUTHORIZERS.find(tx, call.scope, api.api_id, params["AuthorizerId"])) is None:
+        raise ServiceError("NotFoundException", f"Invalid Authorizer identifier specified {params['AuthorizerId']}")
+    return authorizer
 
 
 def get_stage(tx: ReadTx, call: Call, api_id: str, stage_name: str) -> Stage:

@@ -10,6 +10,7 @@ from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, a
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.control.v2.records import (
+    AUTHORIZERS,
     INTEGRATION_TARGET,
     INTEGRATIONS,
     ROUTES,
@@ -25,8 +26,9 @@ from cumulet.store.api import ReadTx, WriteTx
 
 ROUTE = at("/apis/{ApiId}/routes/{RouteId}")
 
-_SETTINGS = "RouteKey Target OperationName AuthorizationType ApiKeyRequired"
-_MISSING = "authorization types other than NONE"
+_SETTINGS = "RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes ApiKeyRequired"
+_MISSING = "AWS_IAM authorization"
+_CUSTOM_TOLD = "CUSTOM or COGNITO_USER_POOLS requires a valid"
 _VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+$")
 
 
@@ -47,10 +49,10 @@ def create_route(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params, others: list[HttpRoute]) -> None:
     """Give a route the values that are in `params`, and save it."""
-    if params.get("AuthorizationType") not in (None, "NONE"):
-        raise NotImplementedHere(f"The authorization type {params['AuthorizationType']} of API Gateway")
     if params.get("ApiKeyRequired"):
-        raise NotImplementedHere("The parameter ApiKeyRequired of apigateway:CreateRoute")
+        # As the model says of the member: only WebSocket APIs have it.
+        raise ServiceError("BadRequestException", "API key required is not supported for HTTP APIs")
+    _set_authorization(tx, call, api_id, route, params)
     if params.get("RouteKey") is not None:
         route.route_key = checked_route_key(params["RouteKey"])
         if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
@@ -60,6 +62,40 @@ def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params,
     if params.get("Target") is not None:
         route.target = _checked_target(tx, call, api_id, params["Target"])
     ROUTES.save(tx, call.scope, api_id, route.route_id, record=route)
+
+
+def _set_authorization(tx: ReadTx, call: Call, api_id: str, route: HttpRoute, params: Params) -> None:
+    """Give a route its authorization. The words: hashicorp/terraform-provider-aws#17497, aws/aws-cdk#27576."""
+    if params.get("AuthorizationType") == "AWS_IAM":
+        raise NotImplementedHere("The authorization type AWS_IAM of HTTP APIs")
+    kind = params.get("AuthorizationType") or route.authorization_type
+    authorizer_id = params.get("AuthorizerId") or (route.authorizer_id or None)
+    scopes = params.get("AuthorizationScopes")
+    if scopes is None:
+        scopes = route.authorization_scopes or None
+    if kind == "NONE":
+        authorizer_id, scopes = None, params.get("AuthorizationScopes")
+    else:
+        found = AUTHORIZERS.find(tx, call.scope, api_id, authorizer_id) if authorizer_id else None
+        wanted, told = ("JWT", "JWT requires a valid JWT") if kind == "JWT" else ("REQUEST", _CUSTOM_TOLD)
+        if found is None or found.authorizer_type != wanted:
+            raise ServiceError(
+                "BadRequestException",
+                f"Invalid authorizer ID specified. Setting the authorization type to {told} authorizer.",
+            )
+    if scopes and kind != "JWT":
+        raise ServiceError(
+            "BadRequestException",
+            "Invalid Route authorization type specified. Authorization Scopes are only valid for COGNITO_USER_POOLS "
+            "and JWT authorization types",
+        )
+    if scopes and len(scopes) > limits.SCOPES_PER_ROUTE_MAX:
+        raise ServiceError(
+            "BadRequestException", f"A route can have at most {limits.SCOPES_PER_ROUTE_MAX} authorization scopes"
+        )
+    route.authorization_type = kind
+    route.authorizer_id = authorizer_id or UNSET
+    route.authorization_scopes = list(scopes) if scopes else UNSET
 
 
 def _checked_target(tx: ReadTx, call: Call, api_id: str, target: str) -> str:

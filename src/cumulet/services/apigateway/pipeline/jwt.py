@@ -1,0 +1,172 @@
+"""JSON web tokens: an issuer's keys, fetched and kept for a while, and whether a token is one of its own.
+
+Only RS256, RS384 and RS512, as on AWS: what a token says of its algorithm chooses among these and no others.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cumulet.clock import Clock
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
+
+ALGORITHMS = ("RS256", "RS384", "RS512")
+
+_DISCOVERY = "/.well-known/openid-configuration"
+
+
+class TokenRefused(Exception):
+    """A token that lets nobody in, in words for its bearer."""
+
+
+@dataclass(slots=True)
+class _Issuer:
+    keys: dict[str, Any]
+    fetched_s: float
+
+
+class Issuers:
+    """The keys of issuers, by key id. They are the issuers' own, not the store's, and can be forgotten at any time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[str, _Issuer] = OrderedDict()
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    async def key(self, issuer: str, key_id: str) -> Any:
+        """Return an issuer's key. Raises TokenRefused if it has none of that name, or does not answer."""
+        if (key := self._find(issuer, key_id, limits.JWKS_SECONDS)) is not None:
+            return key
+        lock = self._fetching.setdefault(issuer, asyncio.Lock())
+        try:
+            async with lock:
+                kept = self._kept.get(issuer)
+                if kept is None or self._age(kept) >= limits.JWKS_REFRESH_SECONDS:
+                    self._kept[issuer] = _Issuer(await self._fetch(issuer), self._clock.monotonic_s())
+                    self._kept.move_to_end(issuer)
+                    if len(self._kept) > limits.ISSUERS_KEPT_MAX:
+                        self._kept.popitem(last=False)
+        finally:
+            if not lock.locked():
+                self._fetching.pop(issuer, None)
+        if (key := self._find(issuer, key_id, limits.JWKS_SECONDS)) is None:
+            raise TokenRefused("the token's key id matches no key of its issuer")
+        return key
+
+    def _find(self, issuer: str, key_id: str, seconds: float) -> Any:
+        kept = self._kept.get(issuer)
+        return None if kept is None or self._age(kept) >= seconds else kept.keys.get(key_id)
+
+    def _age(self, kept: _Issuer) -> float:
+        return self._clock.monotonic_s() - kept.fetched_s
+
+    async def _fetch(self, issuer: str) -> dict[str, Any]:
+        found = await self._get(issuer.removesuffix("/") + _DISCOVERY, limits.DISCOVERY_BYTES_MAX, "OIDC discovery")
+        if not isinstance(found, dict) or found.get("issuer") != issuer:
+            raise TokenRefused("the issuer in the OIDC discovery endpoint does not match the configured issuer")
+        keys = await self._get(str(found.get("jwks_uri")), limits.JWKS_BYTES_MAX, "JWKS")
+        return _parse_keys(keys)
+
+    async def _get(self, url: str, bytes_max: int, what: str) -> Any:
+        try:
+            async with asyncio.timeout(limits.ISSUER_TIMEOUT_S):
+                answer = await exchange("GET", url, [("accept", "application/json")], b"")
+        except (BadUrl, Unreachable, TimeoutError) as error:
+            raise TokenRefused(f"{what} endpoint communication error") from error
+        if answer.status != 200 or len(answer.body) > bytes_max:
+            raise TokenRefused(f"{what} endpoint communication error")
+        try:
+            return msgspec.json.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise TokenRefused(f"unable to decode the answer of the {what} endpoint") from error
+
+
+def _parse_keys(found: Any) -> dict[str, Any]:
+    from jwt import PyJWK
+    from jwt.exceptions import PyJWTError
+
+    keys: dict[str, Any] = {}
+    members = found.get("keys") if isinstance(found, dict) else None
+    for member in members if isinstance(members, list) else ():
+        if isinstance(member, dict) and member.get("kty") == "RSA" and isinstance(member.get("kid"), str):
+            try:
+                keys[member["kid"]] = PyJWK({**member, "alg": "RS256"}).key
+            except (PyJWTError, ValueError, TypeError):
+                continue  # an issuer's broken key is nobody's key
+    return keys
+
+
+async def verify(issuers: Issuers, token: str, issuer: str, audience: list[str], now_s: float) -> dict[str, Any]:
+    """Return the claims of a token that this issuer signed for this audience, and that is valid now.
+
+    Raises TokenRefused.
+    """
+    import jwt
+    from jwt.exceptions import PyJWTError
+
+    try:
+        head = jwt.get_unverified_header(token)
+    except (PyJWTError, ValueError, RecursionError):
+        raise TokenRefused("the token cannot be decoded") from None
+    algorithm, key_id = head.get("alg"), head.get("kid")
+    if algorithm not in ALGORITHMS:
+        raise TokenRefused("the token's signing algorithm is not supported")
+    if not isinstance(key_id, str):
+        raise TokenRefused("the token has no key id")
+    key = await issuers.key(issuer, key_id)
+    try:
+        payload = jwt.PyJWS(algorithms=list(ALGORITHMS)).decode_complete(token, key, algorithms=[algorithm])["payload"]
+        claims = msgspec.json.decode(payload)
+    except (PyJWTError, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        raise TokenRefused("the token has an invalid signature") from None
+    if not isinstance(claims, dict):
+        raise TokenRefused("the token cannot be decoded")
+    check_claims(claims, issuer, audience, now_s)
+    return claims
+
+
+def check_claims(claims: Mapping[str, Any], issuer: str, audience: list[str], now_s: float) -> None:
+    """Raise TokenRefused unless the claims are this issuer's, for this audience, and hold now."""
+    if claims.get("iss") != issuer:
+        raise TokenRefused("the token does not have a valid issuer")
+    # client_id counts only without aud: Cognito's access tokens have no aud.
+    given = claims.get("aud") if "aud" in claims else claims.get("client_id")
+    named = given if isinstance(given, list) else [given]
+    if not any(isinstance(name, str) and name in audience for name in named):
+        raise TokenRefused("the token does not have a valid audience")
+    if not _is_time(claims.get("exp")) or claims["exp"] <= now_s:
+        raise TokenRefused("the token has expired")
+    for name, words in (("nbf", "the token is not valid yet"), ("iat", "the token was issued in the future")):
+        if name in claims and not (_is_time(claims[name]) and claims[name] <= now_s):
+            raise TokenRefused(words)
+
+
+def scopes_of(claims: Mapping[str, Any]) -> list[str]:
+    """Return the scopes of a token: `scope` is text with blanks, `scp` may be a list."""
+    given = claims.get("scope", claims.get("scp"))
+    if isinstance(given, str):
+        return given.split()
+    return [scope for scope in given if isinstance(scope, str)] if isinstance(given, list) else []
+
+
+def claim_text(value: Any) -> str:
+    """Return a claim as API Gateway hands it on: as text, and a list in brackets with blanks between."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{' '.join([claim_text(member) for member in value])}]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) or value is None else str(value)
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

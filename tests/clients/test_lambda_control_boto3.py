@@ -1,13 +1,18 @@
 """Lambda's control plane through boto3: versions, aliases and what else surrounds functions."""
 
+import http.client
 import io
 import json
 import time
+import urllib.parse
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 TRUST = {
@@ -219,3 +224,97 @@ def test_lambda_event_configurations(functions: Any, function: str) -> None:
         "1 validation error detected: Value '3' at 'maximumRetryAttempts' failed to satisfy constraint: Member must "
         "have value less than or equal to 2",
     )
+
+
+URL_CODE = """
+def tell(event, context):
+    if event["rawPath"] == "/fail":
+        raise ValueError("no")
+    http = event["requestContext"]["http"]
+    return {
+        "statusCode": 201,
+        "headers": {"x-method": http["method"]},
+        "cookies": ["seen=yes"],
+        "body": event["rawPath"] + "?" + event["rawQueryString"] + " " + event.get("body", ""),
+    }
+"""
+FORBIDDEN = (
+    b'{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: '
+    b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
+)
+
+
+def ask(server: Any, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, Any, bytes]:
+    """Return status, headers and body of a request to a function URL, whose host no name server has to know."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        fields = {"Host": parts.netloc, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body or None, fields)
+        answered = connection.getresponse()
+        return answered.status, answered.headers, answered.read()
+    finally:
+        connection.close()
+
+
+def open_to_all(functions: Any, function: str) -> None:
+    for action, more in (
+        ("lambda:InvokeFunctionUrl", {"FunctionUrlAuthType": "NONE"}),
+        ("lambda:InvokeFunction", {"InvokedViaFunctionUrl": True}),
+    ):
+        functions.add_permission(FunctionName=function, StatementId=action[7:], Action=action, Principal="*", **more)
+
+
+def test_lambda_urls(server: Any, functions: Any, function: str) -> None:
+    functions.update_function_code(FunctionName=function, ZipFile=packed({"app.py": URL_CODE}))
+    cors = {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"]}
+    created = functions.create_function_url_config(FunctionName=function, AuthType="NONE", Cors=cors)
+    assert (created["ResponseMetadata"]["HTTPStatusCode"], created["Cors"]) == (201, cors)
+    url = created["FunctionUrl"]
+    assert ask(server, url)[::2] == (403, FORBIDDEN)
+    open_to_all(functions, function)
+    status, headers, body = ask(server, f"{url}a/b?x=1", "POST", b"hi", Content_Type="text/plain")
+    assert (status, headers["x-method"], headers["set-cookie"], body) == (201, "POST", "seen=yes", b"/a/b?x=1 hi")
+    by_path = f"http://localhost:{server.port}/_aws/lambda-url/{url[7:39]}/a/b?x=1"
+    assert ask(server, by_path)[::2] == (201, b"/a/b?x=1 ")
+    asked = {"Origin": "https://a.example", "Access_Control_Request_Method": "GET"}
+    status, headers, body = ask(server, url, "OPTIONS", **asked)
+    assert (status, headers["access-control-allow-methods"], body) == (200, "GET", b"")
+    assert ask(server, url, Origin="https://a.example")[1]["access-control-allow-origin"] == "https://a.example"
+    assert ask(server, f"{url}fail")[::2] == (502, b"Internal Server Error")
+    functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+    status, _, body = ask(server, url)
+    assert (status, json.loads(body)["Reason"]) == (429, "ReservedFunctionConcurrentInvocationLimitExceeded")
+    functions.delete_function_url_config(FunctionName=function)
+    assert ask(server, url)[0] == 403
+    assert refusal(functions.get_function_url_config, FunctionName=function) == (
+        404,
+        "ResourceNotFoundException",
+        "The resource you requested does not exist.",
+    )
+
+
+def test_lambda_urls_for_those_who_sign(server: Any, functions: Any, function: str) -> None:
+    url = functions.create_function_url_config(FunctionName=function, AuthType="AWS_IAM")["FunctionUrl"]
+    assert ask(server, url)[::2] == (403, FORBIDDEN)
+    iam = server.client("iam")
+    iam.create_user(UserName="url-caller")
+    made = iam.create_access_key(UserName="url-caller")["AccessKey"]
+    credentials = Credentials(made["AccessKeyId"], made["SecretAccessKey"])
+
+    def signed(path: str = "") -> tuple[int, Any, bytes]:
+        request = AWSRequest("GET", f"{url}{path}")
+        SigV4Auth(credentials, "lambda", "us-east-1").add_auth(request)
+        return ask(server, f"{url}{path}", **dict(request.headers.items()))
+
+    assert signed()[0] == 403
+    actions = ["lambda:InvokeFunctionUrl", "lambda:InvokeFunction"]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    iam.put_user_policy(UserName="url-caller", PolicyName="call", PolicyDocument=json.dumps(policy))
+    status, _, body = signed("a%20b")
+    assert (status, json.loads(body)["says"]) == (200, "one")
+    credentials.secret_key = "another"
+    assert signed()[0] == 403
+    iam.delete_user_policy(UserName="url-caller", PolicyName="call")
+    iam.delete_access_key(UserName="url-caller", AccessKeyId=made["AccessKeyId"])
+    iam.delete_user(UserName="url-caller")

@@ -6,7 +6,8 @@ from urllib.parse import unquote
 
 from cumulet.edge import limits
 from cumulet.edge.control import Control
-from cumulet.edge.hosts import ApiDoor, ControlDoor, find_door
+from cumulet.edge.function_urls import serve_function_url
+from cumulet.edge.hosts import ApiDoor, ControlDoor, FunctionDoor, find_door
 from cumulet.edge.pipeline import Arrived, Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import Gateway
@@ -36,6 +37,8 @@ class Front:
                 return await self._answer_control(request, door.path)
             if isinstance(door, ApiDoor):
                 return await self._gateway.serve(door.api_id, request, door.path, door.via)
+            if isinstance(door, FunctionDoor):
+                return await self._answer_function(request, door)
             return await answer_service_request(self._tools, Arrived(request, door.path))
         except Exception:
             request_id = self._tools.ground.ids.uuid()
@@ -50,11 +53,20 @@ class Front:
             body = b'{"message":"the store is not available"}\n'
             return Response(503, (("content-type", "application/json"),), body)
 
+    async def _answer_function(self, request: Request, door: FunctionDoor) -> Response:
+        try:
+            return await serve_function_url(self._tools, door.url_id, request, door.path)
+        except StoreError as error:
+            log.error("the store refused a request", extra={"path": request.path, "said": error})
+            return Response(503, (("content-type", "application/json"),), b'{"Message":"Service Unavailable"}')
+
     def body_limit(self, head: Request) -> int:
         """Return how many bytes the body of a request with this head may have."""
         door = find_door(head.host, head.path)
         if isinstance(door, ApiDoor):
             return limits.BODY_BYTES_MAX_OF["execute-api"]
+        if isinstance(door, FunctionDoor):
+            return limits.BODY_BYTES_MAX_OF["lambda-url"]
         if isinstance(door, ControlDoor):
             return limits.BODY_BYTES_MAX
         return limits.BODY_BYTES_MAX_OF.get(_signed_service(head), limits.BODY_BYTES_MAX)
@@ -64,6 +76,8 @@ class Front:
         door = find_door(head.host, head.path)
         if isinstance(door, ApiDoor):
             return Response(413, (("content-type", "application/json"),), b'{"message":"Request Too Long"}')
+        if isinstance(door, FunctionDoor):
+            return Response(413, (("content-type", "application/json"),), b'{"Message":"Request Too Long"}')
         limit = self.body_limit(head)
         if _signed_service(head) == "s3":
             error = ServiceError(

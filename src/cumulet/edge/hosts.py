@@ -3,6 +3,8 @@
 /_cumulet/...                                   the control API
 /_aws/execute-api/{api-id}/{stage}/...          an API of API Gateway, by path
 {api-id}.execute-api.{any domain}/...           the same, by host name
+/_aws/lambda-url/{url-id}/...                  a function URL, by path
+{url-id}.lambda-url.{region}.{any domain}/...  the same, by host name
 {bucket}.s3.{any domain}/...                    S3, virtual-host style: the bucket moves into the path
 {bucket}.localhost/...                          the same, as SDKs make it of the endpoint http://localhost:4566
 everything else                                 the AWS service endpoints
@@ -14,8 +16,10 @@ from typing import Literal, TypeAlias
 
 CONTROL_PREFIX = "/_cumulet/"
 EXECUTE_API_PREFIX = "/_aws/execute-api/"
+FUNCTION_URL_PREFIX = "/_aws/lambda-url/"
 
 _API_HOST = re.compile(r"^([a-z0-9]{1,64})\.execute-api\.", re.IGNORECASE)
+_FUNCTION_HOST = re.compile(r"^([a-z0-9]{1,64})\.lambda-url\.[a-z0-9-]+\.", re.IGNORECASE)
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html: bucket names may hold dots themselves.
 _BUCKET_HOST = re.compile(r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-]", re.IGNORECASE)
 _LOCAL_BUCKET_HOST = re.compile(r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.localhost(?::[0-9]+)?$", re.IGNORECASE)
@@ -55,13 +59,21 @@ class ApiDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionDoor:
+    """A function URL; `path` is what follows the address."""
+
+    url_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceDoor:
     """An AWS endpoint; `path` is in path style, whatever form the host had."""
 
     path: str
 
 
-Door: TypeAlias = ControlDoor | ApiDoor | ServiceDoor
+Door: TypeAlias = ControlDoor | ApiDoor | FunctionDoor | ServiceDoor
 
 
 def find_door(host: str, path: str) -> Door:
@@ -71,9 +83,14 @@ def find_door(host: str, path: str) -> Door:
     if path.startswith(EXECUTE_API_PREFIX):
         api_id, slash, rest = path[len(EXECUTE_API_PREFIX) :].partition("/")
         return ApiDoor(api_id, slash + rest, "path")
+    if path.startswith(FUNCTION_URL_PREFIX):
+        url_id, _, rest = path[len(FUNCTION_URL_PREFIX) :].partition("/")
+        return FunctionDoor(url_id, f"/{rest}")
     # A look at the text before a regular expression: most hosts are plain localhost or 127.0.0.1.
     if ".execute-api." in host and (found := _API_HOST.match(host)):
         return ApiDoor(found[1].lower(), path, "host")
+    if ".lambda-url." in host and (found := _FUNCTION_HOST.match(host)):
+        return FunctionDoor(found[1].lower(), path)
     if ".s3" in host and (found := _BUCKET_HOST.match(host)):
         return ServiceDoor(f"/{found[1].lower()}{path}")
     if (

@@ -50,4 +50,6 @@ BODY_BYTES_MAX_OF: Final = {
     "s3": 512 * 1024 * 1024,
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html, and one byte to see it exceeded.
     "execute-api": 10 * 1024 * 1024 + 1,
+    # What a synchronous invocation takes.
+    "lambda-url": 6 * 1024 * 1024,
 }

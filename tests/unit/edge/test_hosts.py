@@ -2,7 +2,7 @@
 
 import pytest
 
-from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, ServiceDoor, find_door
+from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, FunctionDoor, ServiceDoor, find_door
 
 DOORS: list[tuple[str, str, Door]] = [
     ("localhost:4566", "/", ServiceDoor("/")),
@@ -11,6 +11,9 @@ DOORS: list[tuple[str, str, Door]] = [
     ("localhost:4566", "/_aws/execute-api/abc123", ApiDoor("abc123", "", "path")),
     ("abc123.execute-api.localhost:4566", "/prod/a%2Fb", ApiDoor("abc123", "/prod/a%2Fb", "host")),
     ("ABC123.execute-api.us-east-1.amazonaws.com", "/prod", ApiDoor("abc123", "/prod", "host")),
+    ("abc123.lambda-url.us-east-1.localhost:4566", "/a", FunctionDoor("abc123", "/a")),
+    ("localhost:4566", "/_aws/lambda-url/abc123/a/b", FunctionDoor("abc123", "/a/b")),
+    ("localhost:4566", "/_aws/lambda-url/abc123", FunctionDoor("abc123", "/")),
     ("bucket.s3.localhost:4566", "/key", ServiceDoor("/bucket/key")),
     ("my.dotted.bucket.s3.us-east-1.amazonaws.com", "/key", ServiceDoor("/my.dotted.bucket/key")),
     ("bucket.s3-us-west-2.amazonaws.com", "/", ServiceDoor("/bucket/")),

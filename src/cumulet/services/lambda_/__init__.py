@@ -22,6 +22,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         permissions,
         response_streaming,
         tags,
+        urls,
         versions,
     )
     from cumulet.services.lambda_.plane import LambdaPlane
@@ -43,6 +44,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
             account,
             concurrency,
             event_configs,
+            urls,
         ),
         iam_prefix="lambda",
         unavailable=Unavailable("ServiceException", 500, "The Lambda service encountered an internal error."),

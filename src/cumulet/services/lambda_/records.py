@@ -6,7 +6,7 @@ makes them go at once; without it they go when they have been idle for long.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -19,6 +19,8 @@ from cumulet.store.keyspace import (
     LAMBDA_FUNCTION,
     LAMBDA_POLICY,
     LAMBDA_RESERVED,
+    LAMBDA_URL,
+    LAMBDA_URL_OWNER,
     LAMBDA_VERSION,
     LAMBDA_VERSION_NUMBER,
 )
@@ -50,6 +52,10 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     tracing_mode: str = "PassThrough"
     log_group: str = ""
     """Empty: /aws/lambda/<function name>."""
+    log_format: str = "Text"
+    application_log_level: str = ""
+    """Empty for the text format, which has no levels; likewise the next."""
+    system_log_level: str = ""
     last_modified_ms: int
     latest_description: str | None = None
     """Of a published version: what described $LATEST at that time, since PublishVersion can give words of its own."""
@@ -130,6 +136,30 @@ class EventConfig(msgspec.Struct, frozen=True, kw_only=True):
     changed_ms: int
 
 
+class UrlConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """An address of a function or an alias."""
+
+    url_id: str
+    qualifier: str
+    """The alias; empty for the function itself."""
+    auth_type: str
+    cors: dict[str, Any] | None = None
+    """As the API has it."""
+    created_ms: int
+    changed_ms: int
+
+
+class UrlOwner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose address it is."""
+
+    account: str
+    region: str
+    function_name: str
+    qualifier: str | None
+
+
+URLS = Records(LAMBDA_URL, UrlConfig, cached=256)
+URL_OWNERS = Records(LAMBDA_URL_OWNER, UrlOwner, cached=256)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)
 EVENT_CONFIGS = Records(LAMBDA_EVENT_CONFIG, EventConfig, cached=256)
 VERSIONS = Records(LAMBDA_VERSION, VersionRecord, cached=1024)

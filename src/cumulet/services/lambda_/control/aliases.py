@@ -14,6 +14,7 @@ from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import function_policy, load_alias, load_function, not_found
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
+from cumulet.services.lambda_.control.urls import drop_urls
 from cumulet.services.lambda_.names import FunctionRef, function_arn, function_of, unqualified_resource
 from cumulet.services.lambda_.records import ALIASES, EVENT_CONFIGS, LATEST, POLICIES, AliasRecord, find_version
 from cumulet.services.tokens import encode_token
@@ -125,6 +126,7 @@ def delete_alias(call: Call, tx: WriteTx, params: Params) -> Output:
     ALIASES.delete(tx, ref.scope, ref.name, params["Name"])
     POLICIES.delete(tx, ref.scope, ref.name, params["Name"])
     EVENT_CONFIGS.delete(tx, ref.scope, ref.name, params["Name"])
+    drop_urls(tx, ref, params["Name"])
     return {}
 
 

@@ -23,6 +23,7 @@ from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.control.roles import check_role
 from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.control.tags import check_tags
+from cumulet.services.lambda_.control.urls import drop_urls
 from cumulet.services.lambda_.control.versions import (
     check_latest_only,
     check_revision,
@@ -224,6 +225,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
         delete_version(tx, ref)
         return {"StatusCode": 204}
     delete_versions(tx, ref)
+    drop_urls(tx, ref)
     give_back(tx, ref.scope, function)
     blobs.release(tx, function.latest.code_blob)
     FUNCTIONS.delete(tx, ref.scope, ref.name)

@@ -27,11 +27,13 @@ _EMPTY_POLICY: dict[str, Any] = {"Version": "2012-10-17", "Id": "default", "Stat
     resource=resource,
     resource_policy=function_policy,
     params="FunctionName StatementId Action Principal SourceArn SourceAccount EventSourceToken Qualifier RevisionId "
-    "PrincipalOrgID",
+    "PrincipalOrgID FunctionUrlAuthType InvokedViaFunctionUrl",
 )
 def add_permission(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add one Allow statement to a function's policy, and return it as JSON text."""
     ref = function_of(call, params)
+    if params.get("FunctionUrlAuthType") is not None and params["Action"] != "lambda:InvokeFunctionUrl":
+        raise invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
     if ref.qualifier == LATEST:
         raise invalid("We currently do not support adding policies for $LATEST.")
     function = check_qualifier(tx, ref)
@@ -95,6 +97,10 @@ def render_statement(ref: FunctionRef, params: Params) -> dict[str, Any]:
         conditions.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = organisation
     if (token := params.get("EventSourceToken")) is not None:
         conditions.setdefault("StringEquals", {})["lambda:EventSourceToken"] = token
+    if (auth_type := params.get("FunctionUrlAuthType")) is not None:
+        conditions.setdefault("StringEquals", {})["lambda:FunctionUrlAuthType"] = auth_type
+    if (via_url := params.get("InvokedViaFunctionUrl")) is not None:
+        conditions["Bool"] = {"lambda:InvokedViaFunctionUrl": "true" if via_url else "false"}
     if (source_arn := params.get("SourceArn")) is not None:
         conditions["ArnLike"] = {"AWS:SourceArn": source_arn}
     statement = {

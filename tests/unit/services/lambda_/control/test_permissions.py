@@ -110,13 +110,6 @@ async def test_conditions(house: Any) -> None:
             "ResourceNotFoundException",
             f"Function not found: {ARN[:-5]}other",
         ),
-        (
-            "AddPermission",
-            {**GATEWAY, "StatementId": "b", "FunctionUrlAuthType": "NONE"},
-            "NotImplementedException",
-            "The parameter FunctionUrlAuthType of lambda:AddPermission is not implemented by Cumulet. "
-            "docs/operations.md lists what is.",
-        ),
     ],
 )
 async def test_refusals(house: Any, operation: str, params: dict[str, str], code: str, words: str) -> None:

@@ -122,10 +122,12 @@ class ProcessGroup:
     # What there is to do
 
     def _start_missing(self) -> None:
-        if self._ending or self._clock.outside_s() < self._start_at_s:
+        if self._ending:
             return
         here = sum(worker.state != "draining" and worker.replaces is None for worker in self._workers)
         for _ in range(self._wanted - here):
+            if self._clock.outside_s() < self._start_at_s:
+                return
             self._start(None)
 
     def _renew_next(self) -> None:
@@ -227,10 +229,11 @@ class ProcessGroup:
         said = worker.said.removeprefix(_READY).decode()
         if not self._all_ready:
             raise WorkersFailed(said or f"A worker process ended with status {status} before all of them were ready")
-        lived_s = self._clock.outside_s() - worker.began_s
-        self._early_ends = self._early_ends + 1 if lived_s < EARLY_S else 0
-        pause_s = min(BACK_OFF_S * 2 ** (self._early_ends - 2), BACK_OFF_S_MAX) if self._early_ends > 1 else 0.0
-        self._start_at_s = self._clock.outside_s() + pause_s
+        if self._clock.outside_s() - worker.began_s >= EARLY_S:
+            self._early_ends = 0
+            pause_s = 0.0
+        else:
+            pause_s = self._wait_longer()
         how = said or (f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}")
         if worker.replaces is not None:
             self._to_renew.clear()  # what cannot replace one cannot replace the others
@@ -241,26 +244,61 @@ class ProcessGroup:
             extra={"worker_pid": worker.pid, "how": how, "after_s": round(pause_s, 1)},
         )
 
+    def _wait_longer(self) -> float:
+        """Put off the next start; return by how many seconds. The first early end in a row puts off nothing."""
+        self._early_ends += 1
+        pause_s = min(BACK_OFF_S * 2 ** (self._early_ends - 2), BACK_OFF_S_MAX) if self._early_ends > 1 else 0.0
+        self._start_at_s = self._clock.outside_s() + pause_s
+        return pause_s
+
     # Starting one
 
     def _start(self, replaces: _Worker | None) -> None:
         taken = {worker.number for worker in self._workers}
         number = next(number for number in range(1, len(self._counts)) if number not in taken)
-        line, theirs = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
         parent = os.getpid()
+        _flush()
+        try:
+            line, theirs = os.pipe()
+        except OSError as failure:
+            self._not_started(failure)
+            return
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # what comes before the worker can heed it waits
-        pid = os.fork()
-        if pid == 0:
-            _die_with(parent)
-            self._be_worker(number, theirs, [line, *(worker.line for worker in self._workers if worker.line >= 0)])
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-        os.close(theirs)
+        try:
+            pid = os.fork()
+        except OSError as failure:
+            os.close(line)
+            self._not_started(failure)
+            return
+        else:
+            if pid == 0:
+                _die_with(parent)
+                self._be_worker(number, theirs, [line, *(worker.line for worker in self._workers if worker.line >= 0)])
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+            os.close(theirs)
         self._workers.append(_Worker(number, pid, line, self._clock.outside_s(), replaces=replaces))
 
+    def _not_started(self, failure: OSError) -> None:
+        """Go on with those that there are: the machine may have processes and files to spare again later."""
+        if not self._all_ready:
+            raise WorkersFailed(f"No worker process can be started: {failure.strerror}")
+        self._to_renew.clear()
+        self._early_ends = max(self._early_ends, 1)
+        pause_s = self._wait_longer()
+        log.error(
+            "no worker process can be started; it is tried again",
+            extra={"reason": failure.strerror, "after_s": round(pause_s, 1)},
+        )
+
     def _be_worker(self, number: int, line: int, others: list[int]) -> None:
-        status = 1
+        status, serves = 1, False
+
+        def ready() -> None:
+            nonlocal serves
+            serves = True
+            self._say(line, _READY)
+
         try:
             signal.set_wakeup_fd(-1)
             for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all; the parent says what is done
@@ -270,21 +308,30 @@ class ProcessGroup:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
             for descriptor in (self._life[1], *self._signals, *others):
                 os.close(descriptor)
-            self._work(Seat(number, Load(self._counts, number), lambda: self._say(line, _READY), self._life[0]))
+            self._work(Seat(number, Load(self._counts, number), ready, self._life[0]))
             status = 0
         except WorkersFailed as failure:
-            self._say(line, str(failure).encode())
+            if serves:  # the line is closed, and its number is another file's by now
+                log.error("a worker process failed", extra={"said": str(failure)})
+            else:
+                self._say(line, str(failure).encode())
         except Exception:
             log.exception("a worker process failed")
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             os._exit(status)  # what the parent would do at its end is not the worker's
 
     @staticmethod
     def _say(line: int, what: bytes) -> None:
         os.write(line, what)
         os.close(line)
+
+
+def _flush() -> None:
+    """Write out what was said, if anybody listens: a worker must not become a second parent for want of a reader."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
 
 
 def _die_with(parent: int) -> None:

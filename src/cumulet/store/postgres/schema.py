@@ -48,7 +48,7 @@ def _unreadable() -> StoreUnreadable:
 def describe(conninfo: str) -> str:
     """Return which database a connection string means, without its password."""
     parts = conninfo_to_dict(conninfo)
-    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    host = str(parts.get("host") or parts.get("hostaddr") or "the local socket")
     if ":" in host:
         host = f"[{host}]"
     port = f":{parts['port']}" if parts.get("port") else ""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 FAST = {"Delay": 0, "MaxAttempts": 2000}
 Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
@@ -81,3 +82,33 @@ def test_a_mock_with_templates(client: Callable[..., Any], fetch: Fetch) -> None
     assert headers["x-id"] == headers["x-amzn-requestid"]
     assert (wrong[0], wrong[2]) == (415, b'{"message":"Unsupported Media Type"}')
     apis.delete_rest_api(restApiId=api["id"])
+
+
+def test_authorizers(client: Callable[..., Any]) -> None:
+    apis = client("apigateway")
+    api = apis.create_rest_api(name="authorizers")
+    at = {"restApiId": api["id"]}
+    uri = (
+        "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
+        "arn:aws:lambda:us-east-1:000000000000:function:f/invocations"
+    )
+    source = "method.request.header.Auth"
+    made = apis.create_authorizer(**at, name="a", type="TOKEN", authorizerUri=uri, identitySource=source)
+    assert apis.get_authorizer(**at, authorizerId=made["id"])["identitySource"] == source
+    assert [item["id"] for item in apis.get_authorizers(**at)["items"]] == [made["id"]]
+    patch = [{"op": "replace", "path": "/name", "value": "b"}]
+    assert apis.update_authorizer(**at, authorizerId=made["id"], patchOperations=patch)["name"] == "b"
+    with pytest.raises(ClientError) as missing:
+        apis.create_authorizer(**at, name="c", type="TOKEN", authorizerUri=uri)
+    assert missing.value.response["Error"] == {
+        "Code": "BadRequestException",
+        "Message": "Identity source cannot be empty",
+    }
+    apis.delete_authorizer(**at, authorizerId=made["id"])
+    with pytest.raises(ClientError) as gone:
+        apis.get_authorizer(**at, authorizerId=made["id"])
+    assert gone.value.response["Error"]["Code"] == "NotFoundException"
+    with pytest.raises(ClientError) as no_stage:
+        apis.flush_stage_authorizers_cache(**at, stageName="dev")
+    assert no_stage.value.response["Error"]["Message"] == "Invalid stage identifier specified"
+    apis.delete_rest_api(**at)

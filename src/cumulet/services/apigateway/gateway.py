@@ -30,6 +30,7 @@ from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
 from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.respond import respond
+from cumulet.services.apigateway.pipeline.rest_authorize import RestAuthorizers
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
@@ -47,6 +48,7 @@ class Gateway:
         self._ground = ground
         self._integrator = Integrator(ground)
         self._guard = Guard(ground, self._integrator)
+        self._authorizers = RestAuthorizers(ground, self._integrator)
         self._backends = RestBackends(ground, self._integrator)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
@@ -87,6 +89,7 @@ class Gateway:
     async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled) -> Response:
         try:
             matched = match(arrival, stage, compiled)
+            matched = await self._authorizers.authorize(matched)
             validate(matched)
             if matched.route.http_authorization is not None:
                 matched = await self._guard.authorize(matched, matched.route.http_authorization)

@@ -15,7 +15,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
-from cumulet.services.apigateway.model import DEFAULT_ROUTE, HttpAuthorizer, Target
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, HttpAuthorizer, RestAuthorizer, Target
 from cumulet.services.apigateway.pipeline.exchange import Matched, Result
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import Relayed
@@ -61,7 +61,9 @@ class Integrator:
         """Return what a function answers. Raises Refused if it cannot be asked."""
         return await self._ask(self.principal(matched), scope, arn, payload, invocation_type)
 
-    async def ask_authorizer(self, matched: Matched, authorizer: HttpAuthorizer, event: dict[str, Any]) -> Result:
+    async def ask_authorizer(
+        self, matched: Matched, authorizer: HttpAuthorizer | RestAuthorizer, event: dict[str, Any]
+    ) -> Result:
         """Return what an authorizer's function answers, asked as API Gateway or as the authorizer's role."""
         found = function_arn(authorizer.uri, matched.stage.variables)
         if found is None:
@@ -71,7 +73,7 @@ class Integrator:
         work = self._ask(principal, Scope(account, region), arn, _encode(event), "RequestResponse")
         return await _within(self._ground.clock, limits.AUTHORIZER_TIMEOUT_S, work, self._left_running)
 
-    async def _authorizer_principal(self, matched: Matched, authorizer: HttpAuthorizer) -> Principal:
+    async def _authorizer_principal(self, matched: Matched, authorizer: HttpAuthorizer | RestAuthorizer) -> Principal:
         arrival = matched.arrival
         if authorizer.credentials is not None:
             return await self.assumed(arrival.scope, authorizer.credentials)

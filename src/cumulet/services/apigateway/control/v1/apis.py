@@ -9,7 +9,15 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.paging import page
-from cumulet.services.apigateway.control.v1.records import APIS, RESOURCES, Resource, RestApi, get_api, render
+from cumulet.services.apigateway.control.v1.records import (
+    APIS,
+    AUTHORIZERS,
+    RESOURCES,
+    Resource,
+    RestApi,
+    get_api,
+    render,
+)
 from cumulet.services.apigateway.model import claim_api_id, delete_shared
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
@@ -134,6 +142,7 @@ def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     api = get_api(tx, call, params)
     APIS.delete(tx, call.scope, api.id)
     RESOURCES.delete_all(tx, call.scope, api.id)
+    AUTHORIZERS.delete_all(tx, call.scope, api.id)
     delete_shared(tx, call.scope, api.id)
     return {}
 

@@ -6,8 +6,16 @@ from msgspec import UNSET, UnsetType
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
+from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
 from cumulet.services.apigateway.control.v1.paging import page
-from cumulet.services.apigateway.control.v1.records import RESOURCES, Integration, RestApi, get_api, get_deployment
+from cumulet.services.apigateway.control.v1.records import (
+    AUTHORIZERS,
+    RESOURCES,
+    Integration,
+    RestApi,
+    get_api,
+    get_deployment,
+)
 from cumulet.services.apigateway.control.v1.stages import checked_name, checked_variables
 from cumulet.services.apigateway.model import (
     DEPLOYMENTS,
@@ -61,7 +69,21 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
             if integration is UNSET:
                 raise ServiceError("BadRequestException", "No integration defined for method")
             target = freeze_target(integration)
-            routes.append(Route(method.http_method, resource.path, method.http_method, target, resource.id))
+            authorizer = None
+            if method.authorizer_id is not UNSET:
+                authorizer = AUTHORIZERS.find(tx, call.scope, api.id, method.authorizer_id)
+                if authorizer is None:
+                    raise ServiceError("BadRequestException", "Invalid authorizer ID specified")
+            routes.append(
+                Route(
+                    method.http_method,
+                    resource.path,
+                    method.http_method,
+                    target,
+                    resource.id,
+                    rest_authorizer=None if authorizer is None else freeze_authorizer(authorizer),
+                )
+            )
     if not routes:
         raise ServiceError("BadRequestException", "The REST API doesn't contain any methods")
     return routes
@@ -159,6 +181,9 @@ def show(deployment: Deployment, *, with_summary: bool = False) -> dict[str, Any
         summary: dict[str, Any] = {}
         for route in deployment.routes:
             methods = summary.setdefault(route.path, {})
-            methods[route.method] = {"authorizationType": "NONE", "apiKeyRequired": False}
+            methods[route.method] = {
+                "authorizationType": "NONE" if route.rest_authorizer is None else "CUSTOM",
+                "apiKeyRequired": False,
+            }
         shown["apiSummary"] = summary
     return shown

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at
 from cumulet.services.apigateway.control.v1.records import (
+    AUTHORIZERS,
     RESOURCES,
     Method,
     MethodResponse,
@@ -21,7 +22,11 @@ from cumulet.store.api import ReadTx, WriteTx
 METHOD = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}")
 RESPONSE = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}/responses/{statusCode}")
 
-_AUTHORIZATION_TYPES = ("AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS")
+_AUTHORIZATION_TYPES = ("AWS_IAM", "COGNITO_USER_POOLS")
+_NO_AUTHORIZER = (
+    "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid "
+    "authorizer."
+)
 _MODELS = ("Empty", "Error")
 """The models that every API has from its beginning; others cannot be made yet."""
 
@@ -31,9 +36,10 @@ _MODELS = ("Empty", "Error")
     action=PUT,
     resource=METHOD,
     params=(
-        "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters requestModels"
+        "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters "
+        "requestModels authorizerId"
     ),
-    missing="authorization types other than NONE, API keys, models",
+    missing="the authorization types AWS_IAM and COGNITO_USER_POOLS, API keys, models",
 )
 def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The resource has a new method, without an integration."""
@@ -41,6 +47,11 @@ def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     if params["httpMethod"] in resource.resource_methods:
         raise ServiceError("ConflictException", "Method already exists for this resource")
     method = make_method(params)
+    if (
+        method.authorizer_id is not UNSET
+        and AUTHORIZERS.find(tx, call.scope, params["restApiId"], method.authorizer_id) is None
+    ):
+        raise ServiceError("BadRequestException", _NO_AUTHORIZER)
     resource.resource_methods[method.http_method] = method
     RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
     return render(method)
@@ -56,7 +67,7 @@ def make_method(params: Params) -> Method:
         )
     if authorization_type in _AUTHORIZATION_TYPES:
         raise NotImplementedHere(f"The authorization type {authorization_type} of API Gateway")
-    if authorization_type != "NONE":
+    if authorization_type not in ("NONE", "CUSTOM"):
         raise ServiceError(
             "BadRequestException",
             f"Invalid authorization type: {authorization_type}. Must be one of "
@@ -64,8 +75,14 @@ def make_method(params: Params) -> Method:
         )
     if params.get("apiKeyRequired"):
         raise NotImplementedHere("The parameter apiKeyRequired of apigateway:PutMethod")
+    authorizer_id = params.get("authorizerId")
+    if authorization_type == "CUSTOM" and not authorizer_id:
+        raise ServiceError("BadRequestException", _NO_AUTHORIZER)
     return Method(
         http_method=http_method,
+        authorization_type=authorization_type,
+        # As on AWS, an authorizer without its authorization type is not kept.
+        authorizer_id=authorizer_id if authorizer_id and authorization_type == "CUSTOM" else UNSET,
         operation_name=params.get("operationName") or UNSET,
         request_parameters=checked_parameters(params.get("requestParameters"), "request"),
         request_models=checked_models(params.get("requestModels")),

@@ -12,7 +12,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, IntegrationKind, Stage
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import REST_API, REST_RESOURCE
+from cumulet.store.keyspace import REST_API, REST_AUTHORIZER, REST_RESOURCE
 from cumulet.store.records import Records
 
 
@@ -55,12 +55,27 @@ class Method(msgspec.Struct, rename="camel"):
 
     http_method: str
     authorization_type: str = "NONE"
+    authorizer_id: str | UnsetType = UNSET
     api_key_required: bool = False
     operation_name: str | UnsetType = UNSET
     request_parameters: dict[str, bool] | UnsetType = UNSET
     request_models: dict[str, str] | UnsetType = UNSET
     method_responses: dict[str, MethodResponse] | UnsetType = UNSET
     method_integration: Integration | UnsetType = UNSET
+
+
+class Authorizer(msgspec.Struct, rename="camel"):
+    """A Lambda authorizer."""
+
+    id: str
+    name: str
+    type: str
+    auth_type: str
+    authorizer_uri: str
+    authorizer_result_ttl_in_seconds: int
+    identity_source: str | UnsetType = UNSET
+    identity_validation_expression: str | UnsetType = UNSET
+    authorizer_credentials: str | UnsetType = UNSET
 
 
 class Resource(msgspec.Struct, rename="camel"):
@@ -91,6 +106,7 @@ class RestApi(msgspec.Struct, rename="camel"):
 
 APIS = Records(REST_API, RestApi)
 RESOURCES = Records(REST_RESOURCE, Resource)
+AUTHORIZERS = Records(REST_AUTHORIZER, Authorizer)
 
 
 def get_api(tx: ReadTx, call: Call, params: Params) -> RestApi:
@@ -129,6 +145,13 @@ def get_integration(tx: ReadTx, call: Call, params: Params) -> tuple[Resource, M
     if method.method_integration is UNSET:
         raise ServiceError("NotFoundException", "Invalid Integration identifier specified")
     return resource, method, method.method_integration
+
+
+def get_authorizer(tx: ReadTx, call: Call, params: Params) -> Authorizer:
+    """Return the authorizer that `authorizerId` names."""
+    if (authorizer := AUTHORIZERS.find(tx, call.scope, params["restApiId"], params["authorizerId"])) is None:
+        raise ServiceError("NotFoundException", "Invalid Authorizer identifier specified")
+    return authorizer
 
 
 def get_deployment(tx: ReadTx, call: Call, api_id: str, deployment_id: str) -> Deployment:

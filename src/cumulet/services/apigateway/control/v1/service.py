@@ -2,6 +2,7 @@
 
 from cumulet.services.apigateway.control.v1 import (
     apis,
+    authorizers,
     deployments,
     imports,
     integrations,
@@ -15,6 +16,6 @@ from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 def build(ground: Ground) -> Service:
     """Return the service `apigateway`; it has no background work."""
-    operations = collect(apis, deployments, imports, integrations, methods, resources, stages, tags)
+    operations = collect(apis, authorizers, deployments, imports, integrations, methods, resources, stages, tags)
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
     return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable)

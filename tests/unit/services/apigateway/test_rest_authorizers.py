@@ -1,0 +1,218 @@
+"""Lambda authorizers of REST APIs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from unit.services.apigateway.fake_lambda import FUNCTION, OK, URI, ApiHouse, header
+
+UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
+DENIED = (403, b'{"Message":"User is not authorized to access this resource"}')
+DENIED_EXPLICITLY = (403, b'{"Message":"User is not authorized to access this resource with an explicit deny"}')
+MISCONFIGURED = (500, b'{"message":null}')
+
+
+def policy(effect: str = "Allow", resource: str = "*", **more: Any) -> dict[str, Any]:
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
+    return {"principalId": "me", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}, **more}
+
+
+class Guarded(ApiHouse):
+    """An API with GET and POST of /things/{id} behind an authorizer, whose answer is `verdict`."""
+
+    verdict: Any = None
+    asked: list[dict[str, Any]]
+    api_id: str
+    authorizer_id: str
+
+    async def invoke_any(self, event: dict[str, Any]) -> Any:
+        if "methodArn" not in event:
+            return OK
+        self.asked.append(event)
+        return self.verdict(event) if callable(self.verdict) else self.verdict
+
+
+async def guarded(verdict: Any = None, **authorizer: Any) -> Guarded:
+    house = Guarded()
+    house.asked, house.verdict = [], policy() if verdict is None else verdict
+    house.function.answer = house.invoke_any
+    house.api_id = api_id = (await house.v1("CreateRestApi", name="guarded"))["id"]
+    root = (await house.v1("GetRestApi", restApiId=api_id))["rootResourceId"]
+    things = await house.v1("CreateResource", restApiId=api_id, parentId=root, pathPart="things")
+    thing = await house.v1("CreateResource", restApiId=api_id, parentId=things["id"], pathPart="{id}")
+    given = {"type": "TOKEN", "identitySource": "method.request.header.Authorization", **authorizer}
+    made = await house.v1("CreateAuthorizer", restApiId=api_id, name="a", authorizerUri=URI, **given)
+    house.authorizer_id = made["id"]
+    for method in ("GET", "POST"):
+        at = {"restApiId": api_id, "resourceId": thing["id"], "httpMethod": method}
+        await house.v1("PutMethod", **at, authorizationType="CUSTOM", authorizerId=made["id"])
+        await house.v1("PutIntegration", **at, type="AWS_PROXY", integrationHttpMethod="POST", uri=URI)
+    await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
+    return house
+
+
+async def get(house: Guarded, token: str | None = "t", path: str = "/dev/things/7", **more: Any) -> tuple[int, Any]:
+    headers = {} if token is None else {"authorization": token}
+    response = await house.request(house.api_id, "GET", path, headers=headers, **more)
+    return response.status, response.body
+
+
+async def test_a_token_and_what_the_integration_learns() -> None:
+    house = await guarded(policy(context={"n": 1, "yes": True, "s": "x"}))
+
+    assert await get(house) == (200, b"fine")
+
+    arn = f"arn:aws:execute-api:us-east-1:000000000000:{house.api_id}/dev/GET/things/7"
+    assert house.asked == [{"type": "TOKEN", "methodArn": arn, "authorizationToken": "t"}]
+    said = house.function.event["requestContext"]["authorizer"]
+    assert said == {"principalId": "me", "n": "1", "yes": "true", "s": "x", "integrationLatency": 0}
+    call, params = house.function.calls[0]
+    assert params["FunctionName"] == FUNCTION
+    assert call.principal.source_arn.endswith(f":{house.api_id}/authorizers/{house.authorizer_id}")
+
+
+async def test_a_request_authorizer_gets_the_request() -> None:
+    house = await guarded(
+        type="REQUEST", identitySource="method.request.header.Authorization, method.request.querystring.q"
+    )
+
+    assert await get(house, query="q=1") == (200, b"fine")
+    assert await get(house, query="x=1") == UNAUTHORIZED
+
+    [event] = house.asked
+    assert (event["type"], event["resource"], event["path"]) == ("REQUEST", "/things/{id}", "/things/7")
+    assert (event["pathParameters"], event["stageVariables"]) == ({"id": "7"}, {})
+    assert event["headers"]["Authorization"] == "t"
+    assert "body" not in event
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (policy("Deny"), DENIED_EXPLICITLY),
+        (policy(resource="arn:aws:execute-api:*:*:*/dev/POST/*"), DENIED),
+        (policy(resource="arn:aws:execute-api:us-east-1:000000000000:*/dev/GET/things/*"), (200, b"fine")),
+        ({"principalId": "me"}, MISCONFIGURED),
+        ({**policy(), "principalId": None}, MISCONFIGURED),
+        (policy(context={"deep": {"a": 1}}), MISCONFIGURED),
+        ({"principalId": "me", "policyDocument": {"Statement": "x"}}, MISCONFIGURED),
+        ([], MISCONFIGURED),
+        (ServiceError("ResourceNotFoundException", "gone"), MISCONFIGURED),
+    ],
+)
+async def test_verdicts(verdict: Any, expected: tuple[int, bytes]) -> None:
+    def answer(event: dict[str, Any]) -> Any:
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
+
+    assert await get(await guarded(answer)) == expected
+
+
+@pytest.mark.parametrize(("message", "expected"), [("Unauthorized", UNAUTHORIZED), ("Something else", MISCONFIGURED)])
+async def test_a_function_that_fails(message: str, expected: tuple[int, bytes]) -> None:
+    house = await guarded({"errorMessage": message})
+    house.function.function_error = "Unhandled"
+    assert await get(house) == expected
+
+
+async def test_a_missing_or_malformed_token_asks_nobody() -> None:
+    house = await guarded(identityValidationExpression="Bearer [a-z]+")
+
+    assert await get(house, None) == UNAUTHORIZED
+    assert await get(house, "Bearer 1") == UNAUTHORIZED
+    assert await get(house, "Bearer x") == (200, b"fine")
+
+    assert len(house.asked) == 1
+    response = await house.request(house.api_id, "GET", "/dev/things/7")
+    assert header(response, "x-amzn-errortype") == "UnauthorizedException"
+
+
+async def test_answers_are_remembered_by_token_and_stage() -> None:
+    # The policy of an answer that is remembered is asked about each method anew.
+    house = await guarded(policy(resource="arn:aws:execute-api:*:*:*/GET/*"))
+
+    await get(house)
+    await get(house, path="/dev/things/8")
+    assert len(house.asked) == 1
+    assert (await house.request(house.api_id, "POST", "/dev/things/7", headers={"authorization": "t"})).status == 403
+    assert len(house.asked) == 1
+    await get(house, "other")
+    assert len(house.asked) == 2
+    house.clock.advance(301)
+    await get(house)
+    assert len(house.asked) == 3
+    await house.v1("FlushStageAuthorizersCache", restApiId=house.api_id, stageName="dev")
+    await get(house)
+    assert len(house.asked) == 4
+
+
+async def test_without_a_ttl_nothing_is_remembered() -> None:
+    house = await guarded(type="REQUEST", identitySource="", authorizerResultTtlInSeconds=0)
+    await get(house, None)
+    await get(house, None)
+    assert len(house.asked) == 2
+
+
+async def test_an_authorizer_from_create_to_delete() -> None:
+    house = await guarded()
+    at = {"restApiId": house.api_id, "authorizerId": house.authorizer_id}
+    shown = await house.v1("GetAuthorizer", **at)
+    assert shown == {
+        "id": house.authorizer_id,
+        "name": "a",
+        "type": "TOKEN",
+        "authType": "custom",
+        "authorizerUri": URI,
+        "authorizerResultTtlInSeconds": 300,
+        "identitySource": "method.request.header.Authorization",
+    }
+    assert (await house.v1("GetAuthorizers", restApiId=house.api_id))["items"] == [shown]
+    patched = await house.v1(
+        "UpdateAuthorizer",
+        **at,
+        patchOperations=[{"op": "replace", "path": "/authorizerResultTtlInSeconds", "value": "0"}],
+    )
+    assert patched["authorizerResultTtlInSeconds"] == 0
+    with pytest.raises(ServiceError) as used:
+        await house.v1("DeleteAuthorizer", **at)
+    assert used.value.code == "ConflictException"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"name": "a"}, "BadRequestException", "Authorizer name must be unique"),
+        ({"type": "COGNITO_USER_POOLS"}, "NotImplementedException", "The authorizer type COGNITO_USER_POOLS"),
+        ({"authorizerUri": None}, "BadRequestException", "Authorizer URI cannot be empty"),
+        ({"authorizerUri": "x"}, "BadRequestException", "Invalid Authorizer URI: x"),
+        ({"identitySource": None}, "BadRequestException", "Identity source cannot be empty"),
+        ({"identitySource": "header.x"}, "BadRequestException", "Invalid identity source specified"),
+        ({"authorizerResultTtlInSeconds": 3601}, "BadRequestException", "Authorizer result TTL must be between"),
+        ({"identityValidationExpression": "("}, "BadRequestException", "Invalid identity validation expression"),
+        ({"identityValidationExpression": "(a+)+"}, "NotImplementedException", "A regular expression"),
+        ({"type": "REQUEST", "identitySource": None}, "BadRequestException", "Identity source must be set"),
+    ],
+)
+async def test_authorizers_are_checked(change: dict[str, Any], code: str, words: str) -> None:
+    house = await guarded()
+    given = {"name": "b", "type": "TOKEN", "authorizerUri": URI, "identitySource": "method.request.header.A", **change}
+    with pytest.raises(ServiceError) as refused:
+        await house.v1("CreateAuthorizer", restApiId=house.api_id, **given)
+    assert refused.value.code == code
+    assert refused.value.message.startswith(words)
+
+
+async def test_a_method_needs_an_authorizer_that_exists() -> None:
+    house = await guarded()
+    root = (await house.v1("GetRestApi", restApiId=house.api_id))["rootResourceId"]
+    at = {"restApiId": house.api_id, "resourceId": root, "httpMethod": "GET", "authorizationType": "CUSTOM"}
+    calls: list[Callable[[], Any]] = [
+        lambda: house.v1("PutMethod", **at),
+        lambda: house.v1("PutMethod", **at, authorizerId="nosuch"),
+    ]
+    for call in calls:
+        with pytest.raises(ServiceError, match="Invalid authorizer ID specified"):
+            await call()

@@ -82,7 +82,7 @@ def parse_configuration(params: Params) -> dict[str, Any]:
     if (tracing := params.get("TracingConfig")) is not None:
         fields["tracing_mode"] = _parse_tracing(tracing)
     if (logging := params.get("LoggingConfig")) is not None:
-        fields["log_group"] = _parse_logging(logging)
+        fields.update(_parse_logging(logging))
     if (architectures := params.get("Architectures")) is not None:
         fields["architectures"] = parse_architectures(architectures)
     return fields
@@ -133,14 +133,14 @@ def _parse_tracing(tracing: Params) -> str:
     return mode
 
 
-def _parse_logging(logging: Params) -> str:
-    if logging.get("LogFormat", "Text") != "Text":
-        raise NotImplementedHere(f"LoggingConfig LogFormat {logging['LogFormat']}")
-    for name in ("ApplicationLogLevel", "SystemLogLevel"):
-        if logging.get(name) is not None:
-            # AWS has levels for the JSON format alone, which is refused above.
+def _parse_logging(logging: Params) -> dict[str, Any]:
+    fields = {"log_group": logging.get("LogGroup") or "", "log_format": logging.get("LogFormat") or "Text"}
+    for name, field in (("ApplicationLogLevel", "application_log_level"), ("SystemLogLevel", "system_log_level")):
+        level = logging.get(name)
+        if level is not None and fields["log_format"] == "Text":
             raise invalid(f"{name} cannot be set when LogFormat is Text")
-    return logging.get("LogGroup") or ""
+        fields[field] = level or ("" if fields["log_format"] == "Text" else "INFO")
+    return fields
 
 
 def _says_something(value: Any) -> bool:

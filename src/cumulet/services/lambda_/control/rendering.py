@@ -52,12 +52,21 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
         "Architectures": list(version.architectures),
         "EphemeralStorage": {"Size": version.ephemeral_storage_mb},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
-        "LoggingConfig": {"LogFormat": "Text", "LogGroup": log_group(version)},
+        "LoggingConfig": render_logging(version),
         **_STATES[moment],
     }
     if version.environment:
         configuration["Environment"] = {"Variables": dict(version.environment)}
     return configuration
+
+
+def render_logging(version: VersionRecord) -> Output:
+    """Return a LoggingConfig; the text format has no levels."""
+    config = {"LogFormat": version.log_format, "LogGroup": log_group(version)}
+    if version.application_log_level:
+        config["ApplicationLogLevel"] = version.application_log_level
+        config["SystemLogLevel"] = version.system_log_level
+    return config
 
 
 def render_last_modified(epoch_ms: int) -> str:

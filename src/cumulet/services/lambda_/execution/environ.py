@@ -29,6 +29,9 @@ def make_environ(
             f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:"
             f"/var/runtime:{task_root}"
         )
+    logging = {}
+    if version.log_format == "JSON":
+        logging = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": version.application_log_level}
     # AWS: "not defined for functions that use the OS-only runtimes".
     named = {} if runtime.startswith("provided.") else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime}"}
     return {
@@ -47,6 +50,7 @@ def make_environ(
         "AWS_REGION": scope.region,
         "AWS_DEFAULT_REGION": scope.region,
         **named,
+        **logging,
         "AWS_LAMBDA_FUNCTION_NAME": version.function_name,
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),

@@ -16,6 +16,7 @@ from cumulet.scope import Scope
 from cumulet.services.lambda_.execution import limits, report
 from cumulet.services.lambda_.execution.environment import Event, State, next_state
 from cumulet.services.lambda_.execution.fleet import Member
+from cumulet.services.lambda_.execution.json_report import JsonReport
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output, Tail
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
@@ -50,6 +51,25 @@ class Job:
             self.result.set_exception(error)
         if self.invocation.sink is not None:
             self.invocation.sink.end()
+
+
+class Report(Protocol):
+    """What the platform writes into a log, in the function's format; empty lines are not written."""
+
+    def init_start_line(self, runtime: str, region: str, patch: str) -> str: ...
+    def init_report_line(self, init_ms: float, phase: str, status: str, error_type: str) -> str: ...
+    def start_line(self, request_id: str, version: str) -> str: ...
+    def end_lines(
+        self,
+        request_id: str,
+        *,
+        duration_ms: float,
+        memory_mb: int,
+        peak_kb: int,
+        init_ms: float | None,
+        status: str = "",
+        error_type: str = "",
+    ) -> tuple[str, str]: ...
 
 
 class Keeper(Protocol):
@@ -106,6 +126,9 @@ class Environment:
         self._sandbox: Sandbox | None = None
         self._output: Output | None = None
         self._tail = Tail()
+        self._report: Report = (
+            JsonReport(version.system_log_level, clock.now_ms) if version.log_format == "JSON" else report
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._job: Job | None = None
         self._began_s = self._clock.monotonic_s()
@@ -138,7 +161,7 @@ class Environment:
         self.stream.principal = session.principal
         environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
         runtime = self.version.runtime
-        self.log(report.init_start_line(runtime, self.stream.scope.region, runtime_version), in_tail=False)
+        self.log(self._report.init_start_line(runtime, self.stream.scope.region, runtime_version), in_tail=False)
         if note := substitution_note(runtime, runtime_version):
             self.log(note, in_tail=False)
         reading, writing = os.pipe()
@@ -221,7 +244,7 @@ class Environment:
         init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         self.init_failure = InitFailure(payload, status, error_type, init_ms, words)
         phase = "invoke" if self.inside_invoke else "init"
-        self.log(report.init_report_line(init_ms, phase, status, error_type))
+        self.log(self._report.init_report_line(init_ms, phase, status, error_type))
 
     def report_init_failure(self, job: Job) -> None:
         """Answer the invocation for which this environment was started, and log that."""
@@ -229,7 +252,7 @@ class Environment:
         assert failure is not None
         request_id = job.invocation.request_id
         payload = failure.payload(request_id)
-        self.log(report.start_line(request_id, job.version.version))
+        self.log(self._report.start_line(request_id, job.version.version))
         if failure.words:
             self.log(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
         elif failure.status == "timeout":
@@ -247,7 +270,7 @@ class Environment:
         if was_frozen and self._sandbox is not None:
             self._sandbox.thaw()
         invocation = job.invocation
-        self.log(report.start_line(invocation.request_id, job.version.version))
+        self.log(self._report.start_line(invocation.request_id, job.version.version))
         delay_s, self._delay_s = self._delay_s, 0.0
         self._began_s = self._clock.monotonic_s() - delay_s
         self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
@@ -375,7 +398,9 @@ class Environment:
     # Logging
 
     def log(self, text: str, *, in_tail: bool = True) -> None:
-        """Add one event to its stream."""
+        """Add one event to its stream; an empty one is none."""
+        if not text:
+            return
         self._shipper.add(self.stream, self._clock.now_ms(), text)
         if in_tail:
             self._tail.add(text)
@@ -384,7 +409,7 @@ class Environment:
         self, request_id: str, duration_ms: float, init_ms: float | None, status: str, error_type: str
     ) -> None:
         peak_kb = max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb)
-        for line in report.end_lines(
+        for line in self._report.end_lines(
             request_id,
             duration_ms=duration_ms,
             memory_mb=self.version.memory_mb,

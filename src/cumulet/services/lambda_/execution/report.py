@@ -16,12 +16,18 @@ from cumulet.services.lambda_.execution import limits
 
 def init_start_line(runtime: str, region: str, patch: str) -> str:
     """Return the first line of an environment's log. `patch` is the interpreter's own version, e.g. 3.11.7."""
+    version, arn = runtime_version(runtime, region, patch)
+    return f"INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n"
+
+
+def runtime_version(runtime: str, region: str, patch: str) -> tuple[str, str]:
+    """Return how AWS calls the version of a runtime, and its ARN."""
     # AWS writes python:3.12.v36, nodejs:20.v39 and provided:al2023.v59.
     family = "provided" if runtime.startswith("provided.") else runtime.rstrip("0123456789.x")
     name = runtime[len(family) :].strip(".").removesuffix(".x")
     version = f"{family}:{name}.v{patch.rpartition('.')[2]}"
     digest = hashlib.sha256(version.encode()).hexdigest()
-    return f"INIT_START Runtime Version: {version}\tRuntime Version ARN: arn:aws:lambda:{region}::runtime:{digest}\n"
+    return version, f"arn:aws:lambda:{region}::runtime:{digest}"
 
 
 def init_report_line(init_ms: float, phase: str, status: str, error_type: str) -> str:

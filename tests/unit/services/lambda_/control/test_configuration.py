@@ -75,7 +75,6 @@ def test_an_unknown_runtime_is_told_the_known_ones() -> None:
     [
         ({"Runtime": "ruby3.4"}, "Runtime ruby3.4 is not implemented"),
         ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig Mode Active"),
-        ({"LoggingConfig": {"LogFormat": "JSON"}}, "LoggingConfig LogFormat JSON"),
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "The parameter VpcConfig"),
         ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:0:q"}}, "The parameter DeadLetterConfig"),
         ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "The parameter SnapStart"),
@@ -106,7 +105,7 @@ def test_asking_for_nothing_is_taken(params: dict[str, Any]) -> None:
 
 def test_the_log_group_can_be_chosen() -> None:
     logging = {"LogFormat": "Text", "LogGroup": "/notes"}
-    assert parse_configuration({"LoggingConfig": logging}) == {"log_group": "/notes"}
+    assert parse_configuration({"LoggingConfig": logging})["log_group"] == "/notes"
 
 
 def test_variables_may_take_four_kilobytes_as_json() -> None:
@@ -115,3 +114,16 @@ def test_variables_may_take_four_kilobytes_as_json() -> None:
     with pytest.raises(ServiceError) as caught:
         parse_environment({"A": "x" * (4097 - frame)})
     assert caught.value.message.startswith(ENVIRONMENT + 'exceeded the 4KB limit. String measured: {"A":"xxx')
+
+
+LOGGING: list[tuple[dict[str, str], tuple[str, str, str]]] = [
+    ({}, ("Text", "", "")),
+    ({"LogFormat": "JSON"}, ("JSON", "INFO", "INFO")),
+    ({"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": "WARN"}, ("JSON", "TRACE", "WARN")),
+]
+
+
+@pytest.mark.parametrize(("given", "recorded"), LOGGING)
+def test_the_log_format_and_its_levels(given: dict[str, str], recorded: tuple[str, str, str]) -> None:
+    fields = parse_configuration({"LoggingConfig": given})
+    assert (fields["log_format"], fields["application_log_level"], fields["system_log_level"]) == recorded

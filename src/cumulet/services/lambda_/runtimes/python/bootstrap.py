@@ -279,17 +279,54 @@ def write_frame(text: str, kind: bytes = FRAME_TEXT) -> None:
         data = data[os.write(1, data) :]
 
 
+class JsonFormatter(logging.Formatter):
+    """A record as the JSON object that AWS makes of it."""
+
+    OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id", "tenant_id"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["stackTrace"] = [
+                line for part in traceback.format_tb(record.exc_info[2]) for line in part.rstrip().split("\n")
+            ]
+            entry["errorType"] = record.exc_info[0].__name__
+            entry["errorMessage"] = str(record.exc_info[1])
+            entry["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
+        if _RequestId.current:
+            entry["requestId"] = _RequestId.current
+        for name, value in vars(record).items():
+            if name not in self.OWN and name not in entry:
+                entry[name] = value
+        return json.dumps(entry, ensure_ascii=False, default=str) + "\n"
+
+
+def logs_json() -> bool:
+    """Tell whether the function's log format is JSON."""
+    return os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+
+
 def set_up_logging() -> None:
     """Give the root logger the handler and format that AWS gives it."""
     logging.Formatter.converter = time.gmtime
     handler = LogHandler()
-    handler.setFormatter(
-        logging.Formatter(
-            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
-        )
-    )
-    handler.addFilter(_RequestId())
     root = logging.getLogger()
+    if logs_json():
+        handler.setFormatter(JsonFormatter())
+        level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO")
+        root.setLevel({"TRACE": logging.DEBUG, "FATAL": logging.CRITICAL}.get(level, level))
+    else:
+        handler.setFormatter(
+            logging.Formatter(
+                "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
+            )
+        )
+    handler.addFilter(_RequestId())
     root.handlers[:] = [handler]
 
 
@@ -338,6 +375,10 @@ def stack_trace(failure: BaseException) -> list[str]:
 
 def log_error(error: dict[str, Any]) -> None:
     """Write an error object to the log, as one event."""
+    if logs_json():
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_frame(json.dumps({"timestamp": moment, "log_level": "ERROR", **error}) + "\n", FRAME_TEXT_ERROR)
+        return
     lines = [
         f"[ERROR] {error['errorType']}: {error['errorMessage']}"
         if error["errorMessage"]

@@ -150,6 +150,9 @@ class Node:
                 return nodes.beat(tx, record)
 
             was_alive = await self._store.write(beat)
+            if not was_alive:
+                _log.warning("this node was silent and counted as dead: what it held may be another's")
+                self._tell()  # while it is not yet current again, so that nobody trusts in a lease meanwhile
             self._beat_s = began_s
             for node_id in self._watch.look(others, self._clock.outside_s()):
                 if await self._store.write(partial(nodes.bury, node_id=node_id, beats=others[node_id])):

@@ -163,6 +163,22 @@ async def test_a_paused_holder_cannot_act_any_more(cluster: Cluster) -> None:
     assert await cluster.holder() == "a"
 
 
+async def test_who_wakes_up_buried_is_at_no_moment_sure_of_what_it_held(cluster: Cluster) -> None:
+    a, _ = [await cluster.add(name) for name in "ab"]
+    a.hold_up = asyncio.Event()
+    a.clock.advance(60)
+    await settle()
+    await cluster.pass_seconds(6, without=(a,))
+    assert await cluster.holder() == "b"
+
+    a.clock.advance(6)
+
+    for _ in range(100):
+        await asyncio.sleep(0)
+        assert not a.leases[-1].is_held
+    assert a.node.is_current()
+
+
 async def test_a_node_cut_from_the_store_stops_working_before_another_begins(cluster: Cluster) -> None:
     a, b = [await cluster.add(name) for name in "ab"]
     a.hold_up = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -368,6 +369,27 @@ async def test_hints_wake_listeners_on_every_node_and_only_after_the_commit(
     assert woken.empty()
 
 
+async def test_the_hint_of_a_write_whose_caller_has_gone_is_heard(store: PostgresStore) -> None:
+    woken = asyncio.Event()
+    store.listen("topic", woken.set)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def hinting(tx: WriteTx) -> None:
+        began.set()
+        assert goes_on.wait(5)
+        tx.put(b"k", b"v")
+        tx.hint("topic")
+
+    caller = asyncio.ensure_future(store.write(hinting))
+    assert await asyncio.to_thread(began.wait, 5)
+    caller.cancel()
+    goes_on.set()
+
+    await asyncio.wait_for(woken.wait(), 5)
+    assert caller.cancelled()
+    assert await get(store, b"k") == b"v"
+
+
 async def test_hints_come_back_after_their_connection_was_lost(
     store: PostgresStore, stores: Callable[[], PostgresStore], postgres: Cluster, database: str
 ) -> None:
@@ -446,6 +468,22 @@ async def test_a_cut_connection_is_made_anew(store: PostgresStore, postgres: Clu
     assert postgres.cut_connections(database) > 0
     await put(store, b"blind", b"v")
     assert await get(store, b"blind") == b"v"
+
+
+async def test_a_line_does_not_wait_for_a_database_that_says_nothing_once_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "TRY_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = PostgresStore(
+            session.complete(f"postgresql://user@127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout=2"), "nowhere"
+        )
+        reads = [get(store, b"k") for _ in range(10 * engine.LANES_MAX)]
+        async with asyncio.timeout(10):  # one attempt takes two seconds, ten take twenty
+            outcomes = await asyncio.gather(*reads, return_exceptions=True)
+        await store.close()
+
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
 
 
 async def test_a_connection_cut_before_the_commit_costs_a_second_run(

@@ -133,13 +133,8 @@ class PostgresStore:
         return result
 
     async def write(self, fn: Callable[[WriteTx], T]) -> T:
-        hints: set[str] = set()
-        try:
-            result: T = await self._in_lane(lambda session: self._write(session, fn, hints))
-            return result
-        finally:
-            if hints:
-                self._tell(hints)
+        result: T = await self._in_lane(lambda session: self._write(session, fn))
+        return result
 
     def listen(self, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
         self._listeners.setdefault(topic, []).append(wake)
@@ -175,17 +170,17 @@ class PostgresStore:
         loop = self._loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
         job = _Job(attempt, done, self._clock.monotonic_s() + TRY_SECONDS)
-        self._under_way += 1
-        if self._under_way > len(self._lanes) and len(self._lanes) < LANES_MAX:
+        if self._under_way >= len(self._lanes) and len(self._lanes) < LANES_MAX:
             self._open_lane()
+        self._under_way += 1
         self._line.put(job)
         result: T = await done
         return result
 
     def _open_lane(self) -> None:
         lane = threading.Thread(target=self._run_lane, name=f"cumulet-lane-{len(self._lanes)}", daemon=True)
-        self._lanes.append(lane)
         lane.start()
+        self._lanes.append(lane)
 
     def _answer(self, job: "_Job", result: Any, failure: BaseException | None) -> None:
         self._under_way -= 1
@@ -246,6 +241,11 @@ class PostgresStore:
     def _perform(self, lane: "_Lane", job: "_Job") -> Any:
         """Return what the job's transaction returns, run as often as it takes and its time allows."""
         pause_s = _PAUSE_SECONDS_FIRST
+        if self._away_since_s is not None and self._clock.monotonic_s() >= job.deadline_s:
+            # Others have tried while it stood in line; a line of thousands is not to wait for one attempt each.
+            raise StoreUnavailable(
+                f"The store's database {self.where} has been out of reach for {TRY_SECONDS:g} seconds."
+            )
         while True:
             try:
                 result = job.attempt(lane.session())
@@ -267,7 +267,7 @@ class PostgresStore:
                 _NEVER.wait(self._part_of(pause_s))
                 pause_s = min(pause_s * 2, _PAUSE_SECONDS_MAX)
 
-    def _write(self, session: Session, fn: Callable[[WriteTx], T], hints: set[str]) -> T:
+    def _write(self, session: Session, fn: Callable[[WriteTx], T]) -> T:
         view = View(session, self._settled, writes=True)
 
         def body(view: View) -> tuple[OverlayTx, T, list[Statement]]:
@@ -286,7 +286,8 @@ class PostgresStore:
             statements.append((b"new generation", (self._ids.secret(_TOKEN_BYTES),)))
         if view.begun or statements:
             self._commit(session, view, statements, ranges=bool(tx.deleted_ranges))
-        hints |= tx.hints  # not before it is committed
+        if tx.hints:
+            self._on_loop(self._tell, tx.hints)  # from here, since the caller may have been cancelled
         return result
 
     def _commit(self, session: Session, view: View, statements: list[Statement], *, ranges: bool) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import time
 import urllib.parse
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -318,3 +319,34 @@ def test_lambda_urls_for_those_who_sign(server: Any, functions: Any, function: s
     iam.delete_user_policy(UserName="url-caller", PolicyName="call")
     iam.delete_access_key(UserName="url-caller", AccessKeyId=made["AccessKeyId"])
     iam.delete_user(UserName="url-caller")
+
+
+def test_lambda_layers(functions: Any) -> None:
+    archive = packed({"python/shared.py": "X = 1"})
+    published = functions.publish_layer_version(LayerName="shared-by-all", Content={"ZipFile": archive})
+    arn = published["LayerVersionArn"]
+    assert (published["ResponseMetadata"]["HTTPStatusCode"], published["Content"]["CodeSize"]) == (201, len(archive))
+    named = {"LayerName": "shared-by-all", "VersionNumber": published["Version"]}
+    assert functions.get_layer_version(**named)["LayerVersionArn"] == arn
+    location = functions.get_layer_version_by_arn(Arn=arn)["Content"]["Location"]
+    with urllib.request.urlopen(location, timeout=20) as served:
+        assert served.read() == archive
+    assert "shared-by-all" in [layer["LayerName"] for layer in functions.list_layers()["Layers"]]
+    versions = functions.list_layer_versions(LayerName="shared-by-all")["LayerVersions"]
+    assert [version["LayerVersionArn"] for version in versions] == [arn]
+    granted = functions.add_layer_version_permission(
+        **named, StatementId="all", Action="lambda:GetLayerVersion", Principal="*"
+    )
+    assert functions.get_layer_version_policy(**named)["RevisionId"] == granted["RevisionId"]
+    functions.remove_layer_version_permission(**named, StatementId="all")
+    assert functions.delete_layer_version(**named)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert refusal(functions.get_layer_version, **named) == (
+        404,
+        "ResourceNotFoundException",
+        "The resource you requested does not exist.",
+    )
+    assert refusal(functions.get_layer_version_policy, **named) == (
+        404,
+        "ResourceNotFoundException",
+        f"Layer version {arn} does not exist.",
+    )

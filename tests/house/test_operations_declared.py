@@ -15,7 +15,7 @@ WITHOUT_RESOURCE = {
     "cloudformation": {"DescribeAccountLimits", "ListExports", "ListImports", "ListStacks", "ValidateTemplate"},
     "dynamodb": {"DescribeEndpoints", "DescribeLimits", "ListBackups", "ListGlobalTables", "ListTables"},
     "iam": {"GetAccountSummary", "ListPolicies", "ListRoles", "ListUsers"},
-    "lambda": {"GetAccountSettings", "ListFunctions"},
+    "lambda": {"GetAccountSettings", "ListFunctions", "ListLayers"},
     "s3": {"ListBuckets"},
 }
 

@@ -148,6 +148,10 @@ LAMBDA_EVENT_CONFIG = _family(
 )
 LAMBDA_URL = _family(48, "function URL", "function_name qualifier", "an address of a function or an alias")
 LAMBDA_URL_OWNER = _family(49, "function URL owner", "url_id", "(system scope) whose address it is, for host names")
+LAMBDA_LAYER = _family(50, "layer version", "layer_name version", "a layer version with its resource policy")
+LAMBDA_LAYER_NUMBER = _family(
+    51, "layer version number", "layer_name", "the last number given to a version; outlives the layer"
+)
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")

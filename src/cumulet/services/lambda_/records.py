@@ -17,6 +17,8 @@ from cumulet.store.keyspace import (
     LAMBDA_EVENT,
     LAMBDA_EVENT_CONFIG,
     LAMBDA_FUNCTION,
+    LAMBDA_LAYER,
+    LAMBDA_LAYER_NUMBER,
     LAMBDA_POLICY,
     LAMBDA_RESERVED,
     LAMBDA_URL,
@@ -158,6 +160,27 @@ class UrlOwner(msgspec.Struct, frozen=True, kw_only=True):
     qualifier: str | None
 
 
+class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a layer. Its policy alone changes."""
+
+    name: str
+    version: int
+    arn: str
+    description: str
+    license_info: str | None
+    runtimes: tuple[str, ...]
+    architectures: tuple[str, ...]
+    code_blob: str
+    code_sha256: str
+    code_size: int
+    code_url_secret: bytes
+    created_ms: int
+    policy: str | None = None
+    policy_revision_id: str = ""
+
+
+LAYERS = Records(LAMBDA_LAYER, LayerRecord, cached=256)
+LAYER_NUMBERS = Records(LAMBDA_LAYER_NUMBER, VersionNumber)
 URLS = Records(LAMBDA_URL, UrlConfig, cached=256)
 URL_OWNERS = Records(LAMBDA_URL_OWNER, UrlOwner, cached=256)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)

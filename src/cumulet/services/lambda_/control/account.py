@@ -4,7 +4,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.records import FUNCTIONS, VERSIONS, reserved_total
+from cumulet.services.lambda_.records import FUNCTIONS, LAYERS, VERSIONS, reserved_total
 from cumulet.store.api import ReadTx
 
 
@@ -32,4 +32,6 @@ def check_code_storage(tx: ReadTx, scope: Scope, more_bytes: int) -> None:
 
 def _usage(tx: ReadTx, scope: Scope) -> tuple[int, int]:
     sizes = [function.latest.code_size for function in FUNCTIONS.scan(tx, scope)]
-    return len(sizes), sum(sizes) + sum(version.code_size for version in VERSIONS.scan(tx, scope))
+    return len(sizes), sum(sizes) + sum(version.code_size for version in VERSIONS.scan(tx, scope)) + sum(
+        layer.code_size for layer in LAYERS.scan(tx, scope)
+    )

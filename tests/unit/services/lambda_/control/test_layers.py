@@ -1,0 +1,137 @@
+"""Layers: publish, get, list, delete, and who else may use them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cumulet.scope import SYSTEM
+from cumulet.services.lambda_.control.code_urls import CODE_PREFIX, load_code
+from cumulet.store.keyspace import BLOB_REFS
+
+ARN = "arn:aws:lambda:us-east-1:000000000000:layer:shared"
+SHARED = {"LayerName": "shared"}
+
+
+async def publish(house: Any, archive: bytes, **more: Any) -> Any:
+    params = {**SHARED, "Content": {"ZipFile": archive}, **more}
+    return await house.call("lambda", "PublishLayerVersion", params)
+
+
+async def test_a_layer_version_is_published_and_found(house: Any, make_zip: Any) -> None:
+    archive = make_zip({"python/shared.py": b"X = 1"})
+    more = {"CompatibleRuntimes": ["python3.12"], "LicenseInfo": "MIT", "Description": "what all need"}
+    published = await publish(house, archive, **more)
+    content = published.pop("Content")
+    assert published == {
+        "LayerArn": ARN,
+        "LayerVersionArn": f"{ARN}:1",
+        "Version": 1,
+        "CreatedDate": "2025-10-09T08:53:20.000+0000",
+        **more,
+    }
+    assert content["CodeSize"] == len(archive)
+    path = content["Location"].partition(CODE_PREFIX)[2]
+    assert await load_code(house.ground, path) == archive
+    assert await load_code(house.ground, path[:-2] + "AA") is None
+    for operation, params in (
+        ("GetLayerVersion", {**SHARED, "VersionNumber": 1}),
+        ("GetLayerVersion", {"LayerName": ARN, "VersionNumber": 1}),
+        ("GetLayerVersionByArn", {"Arn": f"{ARN}:1"}),
+    ):
+        found = await house.call("lambda", operation, params)
+        assert found.pop("Content") == content
+        assert found == published
+
+
+async def test_lists(house: Any, make_zip: Any) -> None:
+    await publish(house, make_zip(), CompatibleRuntimes=["python3.12"])
+    await publish(house, make_zip(), CompatibleRuntimes=["nodejs22.x"], CompatibleArchitectures=["arm64"])
+    await publish(house, make_zip(), LayerName="other")
+    listed = (await house.call("lambda", "ListLayers", {}))["Layers"]
+    newest = [(layer["LayerName"], layer["LatestMatchingVersion"]["Version"]) for layer in listed]
+    assert newest == [("other", 1), ("shared", 2)]
+    listed = (await house.call("lambda", "ListLayers", {"CompatibleRuntime": "python3.12"}))["Layers"]
+    assert [layer["LatestMatchingVersion"]["LayerVersionArn"] for layer in listed] == [f"{ARN}:1"]
+    first = await house.call("lambda", "ListLayers", {"MaxItems": 1})
+    second = await house.call("lambda", "ListLayers", {"MaxItems": 1, "Marker": first["NextMarker"]})
+    assert ([layer["LayerName"] for layer in second["Layers"]], "NextMarker" in second) == (["shared"], False)
+    for more, versions in (({}, [2, 1]), ({"CompatibleArchitecture": "arm64"}, [2])):
+        page = await house.call("lambda", "ListLayerVersions", {**SHARED, **more})
+        assert [version["Version"] for version in page["LayerVersions"]] == versions
+    first = await house.call("lambda", "ListLayerVersions", {**SHARED, "MaxItems": 1})
+    params = {**SHARED, "MaxItems": 1, "Marker": first["NextMarker"]}
+    second = await house.call("lambda", "ListLayerVersions", params)
+    assert [version["Version"] for version in second["LayerVersions"]] == [1]
+
+
+async def test_a_deleted_version_is_gone_and_its_number_too(house: Any, make_zip: Any) -> None:
+    await publish(house, make_zip())
+    for _ in range(2):
+        assert await house.call("lambda", "DeleteLayerVersion", {**SHARED, "VersionNumber": 1}) == {}
+    assert await house.store.read(lambda tx: list(tx.scan(*BLOB_REFS.range(SYSTEM)))) == []
+    assert (await house.call("lambda", "ListLayers", {}))["Layers"] == []
+    assert (await publish(house, make_zip()))["Version"] == 2
+
+
+GRANT = {**SHARED, "VersionNumber": 1, "StatementId": "all", "Action": "lambda:GetLayerVersion", "Principal": "*"}
+VERSION = {**SHARED, "VersionNumber": 1}
+
+
+async def test_permissions(house: Any, make_zip: Any) -> None:
+    await publish(house, make_zip())
+    added = await house.call("lambda", "AddLayerVersionPermission", GRANT)
+    statement = {
+        "Sid": "all",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "lambda:GetLayerVersion",
+        "Resource": f"{ARN}:1",
+    }
+    assert json.loads(added["Statement"]) == statement
+    policy = await house.call("lambda", "GetLayerVersionPolicy", VERSION)
+    assert json.loads(policy["Policy"])["Statement"] == [statement]
+    assert policy["RevisionId"] == added["RevisionId"]
+    assert (await house.refusal("AddLayerVersionPermission", GRANT))[0] == "ResourceConflictException"
+    stale = {**VERSION, "StatementId": "all", "RevisionId": "old"}
+    assert (await house.refusal("RemoveLayerVersionPermission", stale))[0] == "PreconditionFailedException"
+    assert await house.refusal("RemoveLayerVersionPermission", {**VERSION, "StatementId": "none"}) == (
+        "ResourceNotFoundException",
+        "Statement none is not found in resource policy.",
+    )
+    await house.call("lambda", "RemoveLayerVersionPermission", {**VERSION, "StatementId": "all"})
+    for operation, more in (("GetLayerVersionPolicy", {}), ("RemoveLayerVersionPermission", {"StatementId": "all"})):
+        assert await house.refusal(operation, {**VERSION, **more}) == (
+            "ResourceNotFoundException",
+            "No policy is associated with the given resource.",
+        )
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "code", "words"),
+    [
+        ("GetLayerVersion", VERSION, "ResourceNotFoundException", "The resource you requested does not exist."),
+        (
+            "GetLayerVersionByArn",
+            {"Arn": f"{ARN}:1"},
+            "ResourceNotFoundException",
+            "The resource you requested does not exist.",
+        ),
+        (
+            "GetLayerVersion",
+            {**SHARED, "VersionNumber": 0},
+            "InvalidParameterValueException",
+            "Layer Version Cannot be less than 1",
+        ),
+        ("AddLayerVersionPermission", GRANT, "ResourceNotFoundException", f"Layer version {ARN}:1 does not exist."),
+        ("GetLayerVersionPolicy", VERSION, "ResourceNotFoundException", f"Layer version {ARN}:1 does not exist."),
+        (
+            "PublishLayerVersion",
+            {**SHARED, "Content": {"ZipFile": b"no zip"}},
+            "InvalidParameterValueException",
+            "Could not unzip uploaded file. Please check your file, then try to upload again.",
+        ),
+    ],
+)
+async def test_refusals(house: Any, operation: str, params: Any, code: str, words: str) -> None:
+    assert await house.refusal(operation, params) == (code, words)

@@ -437,17 +437,22 @@ def resident_mb(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--durability", default="fsync", choices=("fsync", "os", "memory"))
-    parser.add_argument("--only", choices=("paths", "stores"), help="a part of the whole")
+    parser.add_argument("--only", choices=("paths", "stores", "growth"), help="a part of the whole")
+    parser.add_argument("--items", type=int, default=100_000, help="how far the table grows")
     options = parser.parse_args()
     console = Console(width=110)
     console.print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
         f"uvicorn {importlib.metadata.version('uvicorn')}; durability {options.durability}; load from the same machine"
     )
-    if options.only != "stores":
+    if options.only in (None, "paths"):
         show_paths(console, options.durability)
-    if options.only != "paths":
+    if options.only in (None, "stores"):
         console.print(compare_stores(options.durability))
+    if options.only in (None, "growth"):
+        from growth import show_growth
+
+        console.print(show_growth(options.items, options.durability))
 
 
 def show_paths(console: Console, durability: str) -> None:

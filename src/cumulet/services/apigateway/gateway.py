@@ -23,15 +23,18 @@ from cumulet.services.apigateway.model import (
     Stage,
 )
 from cumulet.services.apigateway.pipeline import cors, faults, rest_mapping
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
+from cumulet.services.apigateway.pipeline.access_logs import AccessLogs, render_line
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_authorizers import Guard
 from cumulet.services.apigateway.pipeline.integrate import Integrator
+from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
 from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.rest_authorize import RestAuthorizers
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
+from cumulet.services.apigateway.pipeline.throttle import Buckets, throttling_of
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
 from cumulet.services.kit import Ground
@@ -47,6 +50,8 @@ class Gateway:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._integrator = Integrator(ground)
+        self._buckets = Buckets()
+        self._access_logs = AccessLogs(ground)
         self._guard = Guard(ground, self._integrator)
         self._authorizers = RestAuthorizers(ground, self._integrator)
         self._backends = RestBackends(ground, self._integrator)
@@ -83,16 +88,25 @@ class Gateway:
         rules = compiled.deployment.cors
         if rules is not None and cors.is_preflight(request):
             return cors.answer_preflight(arrival, rules)
-        response = await self._run(arrival, stage, compiled)
-        return response if rules is None else cors.with_cors(response, rules, request.headers)
+        journey = Journey()
+        response = await self._run(arrival, stage, compiled, journey)
+        if rules is not None:
+            response = cors.with_cors(response, rules, request.headers)
+        if stage.access_log is not None:
+            values = journey.values(arrival, stage, response, self._ground.clock.now_ms())
+            line = render_line(stage.access_log.format, values)
+            self._access_logs.write(stage.access_log.destination_arn, api_id, stage.name, arrival.now_ms, line)
+        return response
 
-    async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled) -> Response:
+    async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
         try:
             matched = match(arrival, stage, compiled)
             matched = await self._authorizers.authorize(matched)
             validate(matched)
+            journey.matched = matched
+            self._throttle(matched)
             if matched.route.http_authorization is not None:
-                matched = await self._guard.authorize(matched, matched.route.http_authorization)
+                matched = journey.matched = await self._guard.authorize(matched, matched.route.http_authorization)
             if (mapping := matched.route.target.mapping) is not None:
                 outbound = rest_mapping.map_request(matched, mapping)
                 answer = await self._backends.ask(matched, outbound)
@@ -107,12 +121,21 @@ class Gateway:
             result = await self._integrator.integrate(matched, event)
             return respond(matched, result)
         except Refused as refused:
+            journey.fault = refused.fault
             return faults.render(arrival, refused.fault).with_headers(*refused.headers)
         except StoreError as error:
             log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
             return faults.render(arrival, "unavailable")
         except NotImplementedHere as missing:
             return faults.render_not_implemented(arrival, missing)
+
+    def _throttle(self, matched: Matched) -> None:
+        """Raise Refused if the stage's settings let no more requests of the route through now."""
+        found = throttling_of(matched.stage, matched.route.key)
+        if found is not None:
+            bucket = (matched.arrival.api_id, matched.stage.name, matched.route.key)
+            if not self._buckets.take(bucket, *found, self._ground.clock.monotonic_s()):
+                raise Refused("too_many")
 
     def _arrival(
         self, api_id: str, owner: ApiOwner, request: Request, path: str, via: Literal["path", "host"]

@@ -37,9 +37,8 @@ TEMPLATE_STEPS_MAX = 200_000
 TEMPLATE_DEPTH_MAX = 40
 """What one rendering may do, and how deep templates may nest: ours, AWS stops a template by time."""
 
-PATTERN_REPEATS_MAX = 4
-PATTERN_TEXT_MAX = 10_000
-"""Repetitions in a regular expression, and characters that one is matched with: ours."""
+PATTERN_BYTES_MAX = 1024 * 1024
+"""Of memory for one compiled regular expression: ours."""
 
 AUTHORIZERS_PER_API_MAX = 10
 AUDIENCES_PER_AUTHORIZER_MAX = 50
@@ -67,3 +66,12 @@ AUTHORIZER_TTL_DEFAULT_S = 300
 
 AUTHORIZER_TIMEOUT_S = 10
 """Of the function of an HTTP API's authorizer; cannot be raised on AWS."""
+
+BUCKETS_KEPT_MAX = 10_000
+ACCESS_LOG_LINES_PENDING_MAX = 10_000
+ACCESS_LOG_BATCH_LINES = 500
+"""Throttled routes, and lines of access logs that wait, kept in memory: ours."""
+
+ACCOUNT_RATE = 10_000
+ACCOUNT_BURST = 5_000
+"""Requests a second of an account in a region: what stands in for the half of a route's throttling that is not set."""

@@ -152,6 +152,21 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     cors: Cors | None = None
 
 
+class RouteSettings(msgspec.Struct, frozen=True, rename="pascal"):
+    """The settings of a stage of an HTTP API, for one route or for all."""
+
+    detailed_metrics_enabled: bool = False
+    throttling_burst_limit: int | UnsetType = UNSET
+    throttling_rate_limit: float | UnsetType = UNSET
+
+
+class AccessLog(msgspec.Struct, frozen=True, rename="pascal"):
+    """Where the access log of an HTTP API's stage goes, and how its lines look."""
+
+    destination_arn: str
+    format: str
+
+
 class Stage(msgspec.Struct, omit_defaults=True):
     """A name under which a deployment answers."""
 
@@ -163,6 +178,9 @@ class Stage(msgspec.Struct, omit_defaults=True):
     variables: dict[str, str] = {}
     tags: dict[str, str] = {}
     auto_deploy: bool = False
+    default_route_settings: RouteSettings | None = None
+    route_settings: dict[str, RouteSettings] = {}
+    access_log: AccessLog | None = None
     authorizers_reset_s: int = 0
     """When what the authorizers had said was last to be forgotten."""
     managed: bool = False

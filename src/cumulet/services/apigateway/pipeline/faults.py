@@ -16,6 +16,7 @@ Fault = Literal[
     "no_stage",
     "no_route",
     "unauthorized",
+    "too_many",
     "forbidden",
     "denied",
     "denied_explicitly",
@@ -37,6 +38,7 @@ _JSON = ("content-type", "application/json")
 _REST: dict[Fault, tuple[int, bytes, str]] = {
     "no_stage": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
     "no_route": (403, b'{"message":"Missing Authentication Token"}', "MissingAuthenticationTokenException"),
+    "too_many": (429, b'{"message":"Too Many Requests"}', "TooManyRequestsException"),
     "unauthorized": (401, b'{"message":"Unauthorized"}', "UnauthorizedException"),
     "forbidden": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
     "denied": (403, b'{"Message":"User is not authorized to access this resource"}', "AccessDeniedException"),
@@ -65,6 +67,7 @@ _REST: dict[Fault, tuple[int, bytes, str]] = {
 _HTTP: dict[Fault, tuple[int, bytes]] = {
     "no_stage": (404, b'{"message":"Not Found"}'),
     "no_route": (404, b'{"message":"Not Found"}'),
+    "too_many": (429, b'{"message":"Too Many Requests"}'),
     "unauthorized": (401, b'{"message":"Unauthorized"}'),
     "forbidden": (403, b'{"message":"Forbidden"}'),
     "denied": (403, b'{"message":"Forbidden"}'),
@@ -121,3 +124,8 @@ def own_headers(arrival: Arrival) -> tuple[tuple[str, str], ...]:
     if arrival.is_rest:
         return (("x-amzn-RequestId", arrival.request_id), ("x-amz-apigw-id", arrival.extended_request_id))
     return (("Apigw-Requestid", arrival.extended_request_id),)
+
+
+def message_of(fault: Fault) -> str:
+    """Return the words of an HTTP API's own answer, as its access log has them."""
+    return str(msgspec.json.decode(_HTTP[fault][1])["message"])

@@ -1,12 +1,21 @@
 """The HTTP control plane as a service."""
 
-from cumulet.services.apigateway.control.v2 import apis, authorizers, imports, integrations, routes, stages, tags
+from cumulet.services.apigateway.control.v2 import (
+    apis,
+    authorizers,
+    imports,
+    integrations,
+    routes,
+    stage_settings,
+    stages,
+    tags,
+)
 from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 
 def build(ground: Ground) -> Service:
     """Return the service `apigatewayv2`; it has no background work."""
-    operations = collect(apis, authorizers, integrations, routes, stages, tags)
+    operations = collect(apis, authorizers, integrations, routes, stage_settings, stages, tags)
     show = apis.make_show(ground.settings.port)
     for declared in [*apis.operations(show), *imports.operations(show)]:
         operations[declared.name] = declared

@@ -10,8 +10,17 @@ from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, a
 from cumulet.services.apigateway.control.v1.stages import checked_variables
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy_stage, deploy, freeze
 from cumulet.services.apigateway.control.v2.paging import page
-from cumulet.services.apigateway.control.v2.records import HttpApi, get_api, get_stage
-from cumulet.services.apigateway.model import DEFAULT_STAGE, DEPLOYMENTS, STAGES, Deployment, Stage, stages_on
+from cumulet.services.apigateway.control.v2.records import ROUTES, HttpApi, get_api, get_stage, render
+from cumulet.services.apigateway.control.v2.stage_settings import make_access_log, merged_settings
+from cumulet.services.apigateway.model import (
+    DEFAULT_STAGE,
+    DEPLOYMENTS,
+    STAGES,
+    Deployment,
+    RouteSettings,
+    Stage,
+    stages_on,
+)
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -19,8 +28,10 @@ STAGE = at("/apis/{ApiId}/stages/{StageName}")
 DEPLOYMENT = at("/apis/{ApiId}/deployments/{DeploymentId}")
 
 _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
-_SETTINGS = "StageName DeploymentId AutoDeploy Description StageVariables"
-_MISSING = "access logs, client certificates, route settings"
+_SETTINGS = (
+    "StageName DeploymentId AutoDeploy Description StageVariables AccessLogSettings DefaultRouteSettings RouteSettings"
+)
+_MISSING = "client certificates, access logs to Firehose"
 
 
 @operation(
@@ -60,6 +71,18 @@ def _set(tx: WriteTx, call: Call, api: HttpApi, stage: Stage, params: Params) ->
             raise ServiceError("BadRequestException", "Deployment ID cannot be set on a stage with AutoDeploy enabled")
         _get_deployment(tx, call, api, params["DeploymentId"])
         stage.deployment_id = params["DeploymentId"]
+    if params.get("DefaultRouteSettings") is not None:
+        stage.default_route_settings = merged_settings(stage.default_route_settings, params["DefaultRouteSettings"])
+    if params.get("RouteSettings") is not None:
+        keys = {route.route_key for route in ROUTES.scan(tx, call.scope, api.api_id)}
+        for key, given in params["RouteSettings"].items():
+            if key not in keys:
+                raise ServiceError(
+                    "NotFoundException", f"Unable to find Route by key {key} within the provided RouteSettings"
+                )
+            stage.route_settings[key] = merged_settings(stage.route_settings.get(key), given)
+    if params.get("AccessLogSettings") is not None:
+        stage.access_log = make_access_log(stage.access_log, params["AccessLogSettings"])
     stage.updated_s = call.now_ms // 1000
     if stage.auto_deploy:
         auto_deploy_stage(tx, call, api, stage)
@@ -171,8 +194,8 @@ def show(stage: Stage) -> dict[str, Any]:
         "AutoDeploy": stage.auto_deploy,
         "CreatedDate": stage.created_s,
         "LastUpdatedDate": stage.updated_s,
-        "DefaultRouteSettings": {"DetailedMetricsEnabled": False},
-        "RouteSettings": {},
+        "DefaultRouteSettings": render(stage.default_route_settings or RouteSettings()),
+        "RouteSettings": {key: render(settings) for key, settings in stage.route_settings.items()},
         "StageVariables": stage.variables,
         "Tags": stage.tags,
     }
@@ -182,6 +205,8 @@ def show(stage: Stage) -> dict[str, Any]:
             shown["LastDeploymentStatusMessage"] = (
                 f"Successfully deployed stage with deployment ID '{stage.deployment_id}'"
             )
+    if stage.access_log is not None:
+        shown["AccessLogSettings"] = render(stage.access_log)
     if stage.description is not None:
         shown["Description"] = stage.description
     if stage.managed:

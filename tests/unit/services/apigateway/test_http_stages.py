@@ -1,0 +1,151 @@
+"""What the stages of HTTP APIs can do beside pointing to a deployment: throttle their routes, and log who came."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway.pipeline.access_logs import render_line
+from cumulet.services.logs import build as build_logs
+from unit.services.apigateway.fake_lambda import ApiHouse
+
+GROUP = "arn:aws:logs:us-east-1:000000000000:log-group:access"
+
+
+async def statuses(house: ApiHouse, api_id: str, path: str, times: int) -> list[int]:
+    return [(await house.request(api_id, "GET", path)).status for _ in range(times)]
+
+
+async def test_a_route_lets_a_burst_through_and_then_its_rate() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("GET /a", "GET /b")
+    stage = await house.v2(
+        "UpdateStage",
+        ApiId=api_id,
+        StageName="$default",
+        RouteSettings={"GET /a": {"ThrottlingBurstLimit": 2, "ThrottlingRateLimit": 0.5}},
+    )
+    assert stage["RouteSettings"] == {
+        "GET /a": {"DetailedMetricsEnabled": False, "ThrottlingBurstLimit": 2, "ThrottlingRateLimit": 0.5}
+    }
+
+    assert await statuses(house, api_id, "/a", 3) == [200, 200, 429]
+    assert (await house.request(api_id, "GET", "/a")).body == b'{"message":"Too Many Requests"}'
+    assert await statuses(house, api_id, "/b", 3) == [200, 200, 200]
+    house.clock.advance(2)
+    assert await statuses(house, api_id, "/a", 2) == [200, 429]
+
+    await house.v2("DeleteRouteSettings", ApiId=api_id, StageName="$default", RouteKey="GET /a")
+    assert await statuses(house, api_id, "/a", 2) == [200, 200]
+
+
+async def test_default_settings_are_for_each_route_by_itself() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("GET /a", "GET /b")
+    settings = {"ThrottlingBurstLimit": 1, "ThrottlingRateLimit": 0.0}
+    await house.v2("UpdateStage", ApiId=api_id, StageName="$default", DefaultRouteSettings=settings)
+    assert await statuses(house, api_id, "/a", 2) + await statuses(house, api_id, "/b", 2) == [200, 429, 200, 429]
+
+
+async def logged(house: ApiHouse) -> list[str]:
+    """Return the lines of the log group, once there are any."""
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+        streams = (await house.call("logs", "DescribeLogStreams", {"logGroupName": "access"}))["logStreams"]
+        for stream in streams:
+            at = {"logGroupName": "access", "logStreamName": stream["logStreamName"], "startFromHead": True}
+            if events := (await house.call("logs", "GetLogEvents", at))["events"]:
+                return [event["message"] for event in events]
+    return []
+
+
+async def test_each_request_is_a_line_of_the_access_log() -> None:
+    house = ApiHouse(more={"logs": build_logs})
+    await house.call("logs", "CreateLogGroup", {"logGroupName": "access"})
+    api_id = await house.http_api("GET /a/{id}")
+    names = ("requestId", "httpMethod", "routeKey", "path", "status", "responseLength", "identity.userAgent", "nothing")
+    line = json.dumps({name: f"$context.{name}" for name in (*names, "error.message")})
+    await house.v2(
+        "UpdateStage",
+        ApiId=api_id,
+        StageName="$default",
+        AccessLogSettings={"DestinationArn": f"{GROUP}:*", "Format": line},
+    )
+    await house.request(api_id, "GET", "/a/1", headers=[("user-agent", 'a"b\nc')])
+    [first] = [json.loads(text) for text in await logged(house)]
+    assert first.pop("requestId")
+    assert first == {
+        "httpMethod": "GET",
+        "routeKey": "GET /a/{id}",
+        "path": "/a/1",
+        "status": "200",
+        "responseLength": "4",
+        "identity.userAgent": 'a"b\nc',
+        "nothing": "-",
+        "error.message": "-",
+    }
+
+
+async def test_a_log_that_is_not_there_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    house = ApiHouse(more={"logs": build_logs})
+    api_id = await house.http_api("GET /a")
+    settings = {"DestinationArn": GROUP, "Format": "$context.requestId"}
+    await house.v2("UpdateStage", ApiId=api_id, StageName="$default", AccessLogSettings=settings)
+    assert await statuses(house, api_id, "/a", 2) == [200, 200]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert "an access log cannot be written" in caplog.text
+    await house.v2("DeleteAccessLogSettings", ApiId=api_id, StageName="$default")
+    assert "AccessLogSettings" not in await house.v2("GetStage", ApiId=api_id, StageName="$default")
+
+
+def test_what_looks_like_a_variable_in_a_value_stays_as_it_is() -> None:
+    assert render_line("$context.a.b-$context.c", {"a.b": "$context.c", "c": True}) == "$context.c-true"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        (
+            {"RouteSettings": {"GET /x": {}}},
+            "NotFoundException",
+            "Unable to find Route by key GET /x within the provided RouteSettings",
+        ),
+        (
+            {"DefaultRouteSettings": {"LoggingLevel": "INFO"}},
+            "BadRequestException",
+            "Execution logs are not supported on protocolType HTTP",
+        ),
+        (
+            {"AccessLogSettings": {"DestinationArn": "arn:aws:s3:::bucket", "Format": "x"}},
+            "BadRequestException",
+            "Invalid ARN specified in the request",
+        ),
+        (
+            {"AccessLogSettings": {"DestinationArn": GROUP, "Format": "x\ny"}},
+            "BadRequestException",
+            "Access log format must be on a single line",
+        ),
+    ],
+)
+async def test_settings_are_checked(settings: dict[str, Any], code: str, words: str) -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("GET /a")
+    with pytest.raises(ServiceError) as refused:
+        await house.v2("UpdateStage", ApiId=api_id, StageName="$default", **settings)
+    assert (refused.value.code, refused.value.message) == (code, words)
+
+
+async def test_access_logs_to_firehose_are_refused_by_name() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("GET /a")
+    arn = "arn:aws:firehose:us-east-1:000000000000:deliverystream/x"
+    with pytest.raises(NotImplementedHere, match="Firehose"):
+        await house.v2(
+            "UpdateStage",
+            ApiId=api_id,
+            StageName="$default",
+            AccessLogSettings={"DestinationArn": arn, "Format": "x"},
+        )

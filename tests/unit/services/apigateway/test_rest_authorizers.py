@@ -192,7 +192,7 @@ async def test_an_authorizer_from_create_to_delete() -> None:
         ({"identitySource": "header.x"}, "BadRequestException", "Invalid identity source specified"),
         ({"authorizerResultTtlInSeconds": 3601}, "BadRequestException", "Authorizer result TTL must be between"),
         ({"identityValidationExpression": "("}, "BadRequestException", "Invalid identity validation expression"),
-        ({"identityValidationExpression": "(a+)+"}, "NotImplementedException", "A regular expression"),
+        ({"identityValidationExpression": "(?=a)b"}, "NotImplementedException", "A regular expression"),
         ({"type": "REQUEST", "identitySource": None}, "BadRequestException", "Identity source must be set"),
     ],
 )

@@ -137,6 +137,18 @@ def test_what_is_not_here_is_refused_by_name(template: str) -> None:
         render(template)
 
 
-def test_a_runaway_regular_expression_is_refused() -> None:
+def test_a_regular_expression_takes_linear_time() -> None:
+    text = "a" * 100_000
+    assert render(f"#set($s = '{text}!')$s.matches('(a+)+') $s.matches('a*a*a*a*b')") == "false false"
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(?<!a)b"])
+def test_what_is_not_linear_is_refused(pattern: str) -> None:
     with pytest.raises(NotImplementedHere):
-        render("#set($s = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!')$s.matches('(a+)+')")
+        render(f"#set($s = 'a')$s.matches('{pattern}')")
+
+
+def test_replacements_and_parts_are_javas() -> None:
+    assert render("#set($s = 'ab1c')$s.replaceAll('([a-z])', '<$1>') $s.split('(1)') $s.split('b', 1)") == (
+        '<a><b>1<c> ["ab","c"] ["ab1c"]'
+    )

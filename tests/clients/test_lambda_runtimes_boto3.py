@@ -186,3 +186,26 @@ def test_a_bootstrap_of_the_functions_own(functions: Any, make: Make) -> None:
     name = make("bootstrap", SHELL, "provided.al2023")
     answer = functions.invoke(FunctionName=name, Payload=b'{"n": 2}')
     assert answer["Payload"].read() == b'{"n": 2}'
+
+
+def test_the_json_log_format(functions: Any, make: Make) -> None:
+    name = make("index.js", "exports.handler = async () => console.log('saw', 'it');")
+    given = {"LogFormat": "JSON", "SystemLogLevel": "DEBUG"}
+    changed = functions.update_function_configuration(FunctionName=name, LoggingConfig=given)
+    assert changed["LoggingConfig"] == {**given, "ApplicationLogLevel": "INFO", "LogGroup": f"/aws/lambda/{name}"}
+    log = base64.b64decode(functions.invoke(FunctionName=name, LogType="Tail")["LogResult"]).decode()
+    events = [json.loads(line) for line in log.splitlines()]
+    assert [event.get("type") or event["message"] for event in events] == [
+        "platform.start",
+        "saw it",
+        "platform.runtimeDone",
+        "platform.report",
+    ]
+    with pytest.raises(ClientError) as caught:
+        functions.update_function_configuration(
+            FunctionName=name, LoggingConfig={"LogFormat": "Text", "SystemLogLevel": "INFO"}
+        )
+    assert caught.value.response["Error"] == {
+        "Code": "InvalidParameterValueException",
+        "Message": "SystemLogLevel cannot be set when LogFormat is Text",
+    }

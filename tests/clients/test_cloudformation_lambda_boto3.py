@@ -1,10 +1,13 @@
 """What SAM makes of a function with an alias: versions that are published as the code changes, through boto3."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 FAST = {"Delay": 0, "MaxAttempts": 2000}
 pytestmark = pytest.mark.slow
@@ -33,7 +36,11 @@ def template(answer: str, **more: Any) -> str:
 def deploy(cfn: Any, body: str, kind: str = "create") -> dict[str, str]:
     capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
     getattr(cfn, f"{kind}_stack")(StackName="versions", TemplateBody=body, Capabilities=capabilities)
-    cfn.get_waiter(f"stack_{kind}_complete").wait(StackName="versions", WaiterConfig=FAST)
+    try:
+        cfn.get_waiter(f"stack_{kind}_complete").wait(StackName="versions", WaiterConfig=FAST)
+    except WaiterError:
+        events = cfn.describe_stack_events(StackName="versions")["StackEvents"]
+        raise AssertionError([event.get("ResourceStatusReason") for event in events]) from None
     outputs = cfn.describe_stacks(StackName="versions")["Stacks"][0]["Outputs"]
     return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
@@ -60,3 +67,40 @@ def test_an_alias_follows_the_code(client: Callable[..., Any]) -> None:
     cfn.delete_stack(StackName="versions")
     cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
     assert not [f for f in lambda_.list_functions()["Functions"] if f["FunctionName"] == name]
+
+
+def test_a_function_with_a_layer_and_a_url(client: Callable[..., Any]) -> None:
+    cfn, lambda_, s3 = client("cloudformation"), client("lambda"), client("s3")
+    s3.create_bucket(Bucket="layers-of-a-stack")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("python/greeting.py", "WORDS = 'from the layer'\n")
+    s3.put_object(Bucket="layers-of-a-stack", Key="layer.zip", Body=archive.getvalue())
+    content = {"S3Bucket": "layers-of-a-stack", "S3Key": "layer.zip"}
+    body = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Resources": {
+            "Layer": {
+                "Type": "AWS::Lambda::LayerVersion",
+                "Properties": {"LayerName": "greetings", "Content": content},
+            },
+            "F": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Runtime": "python3.11",
+                    "Handler": "index.handler",
+                    "InlineCode": "from greeting import WORDS\ndef handler(event, context):\n    return WORDS\n",
+                    "Layers": [{"Ref": "Layer"}],
+                    "FunctionUrlConfig": {"AuthType": "NONE", "Cors": {"AllowOrigins": ["*"]}},
+                },
+            },
+        },
+        "Outputs": {"Url": {"Value": {"Fn::GetAtt": ["FUrl", "FunctionUrl"]}}, "Name": {"Value": {"Ref": "F"}}},
+    }
+    outputs = deploy(cfn, json.dumps(body))
+    assert invoke(lambda_, outputs["Name"]) == "from the layer"
+    config = lambda_.get_function_url_config(FunctionName=outputs["Name"])
+    assert (config["FunctionUrl"], config["AuthType"]) == (outputs["Url"], "NONE")
+    cfn.delete_stack(StackName="versions")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
+    assert not lambda_.list_layer_versions(LayerName="greetings")["LayerVersions"]

@@ -9,6 +9,7 @@ Buckets live in the process that serves the requests. Several processes or nodes
 throughput through; a table's limit is then a limit for each of them (decision 0015).
 """
 
+import threading
 from typing import NamedTuple, NoReturn
 
 from cumulet.errors import ServiceError
@@ -48,6 +49,8 @@ class Throttle:
     def __init__(self, is_on: bool) -> None:
         self.is_on = is_on
         self._buckets: dict[tuple[str, str, bool], _Bucket] = {}
+        self._lock = threading.Lock()
+        """With PostgreSQL, transactions run in several threads."""
 
     def charge(self, call: Call, table: OpenTable, units: Units, *, writes: bool) -> None:
         """Take what was consumed. Raises AWS's error, and takes nothing, if the table or an index has nothing left."""
@@ -55,12 +58,13 @@ class Throttle:
             return
         record = table.record
         charges = _charges(record, units, writes)
-        buckets = [self._bucket(record.table_id, charge, writes, call.now_ms) for charge in charges]
-        for charge, bucket in zip(charges, buckets, strict=True):
-            if bucket.tokens <= 0:
-                _throttled(table, charge.name, writes)
-        for charge, bucket in zip(charges, buckets, strict=True):
-            bucket.tokens -= charge.units
+        with self._lock:
+            buckets = [self._bucket(record.table_id, charge, writes, call.now_ms) for charge in charges]
+            for charge, bucket in zip(charges, buckets, strict=True):
+                if bucket.tokens <= 0:
+                    _throttled(table, charge.name, writes)
+            for charge, bucket in zip(charges, buckets, strict=True):
+                bucket.tokens -= charge.units
 
     def _bucket(self, table_id: str, charge: _Charge, writes: bool, now_ms: int) -> _Bucket:
         key = (table_id, charge.name, writes)

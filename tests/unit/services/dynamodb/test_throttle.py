@@ -1,11 +1,18 @@
 """Throttling: bursts, refills, debts, indexes, and what each operation makes of it."""
 
+import asyncio
+import sys
 from typing import Any
 
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.dynamodb.core.capacity import Units
 from cumulet.services.dynamodb.core.limits import BURST_S
+from cumulet.services.dynamodb.tables import open_table
+from cumulet.services.dynamodb.throttle import Throttle
+from cumulet.services.kit import Call, Principal
 from cumulet.settings import Settings
 from harness import House
 
@@ -179,3 +186,28 @@ async def test_who_is_not_throttled(free: str) -> None:
     await table(house, **billing)
     for _ in range(3):
         await put(house, BURST_S)
+
+
+async def test_threads_take_no_more_than_there_is(metered: House) -> None:
+    ground = metered.ground
+    root = Principal.root("000000000000")
+    call = Call(Scope("000000000000", "us-east-1"), root, "request", ground.clock.now_ms(), ground.ids)
+    table = await ground.store.read(lambda tx: open_table(tx, call, "metered"))
+    throttle = Throttle(is_on=True)
+
+    def take_all() -> int:
+        for taken in range(10_000):
+            try:
+                throttle.charge(call, table, Units(0.125), writes=True)
+            except ServiceError:
+                return taken
+        return 10_000
+
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        taken = await asyncio.gather(*[asyncio.to_thread(take_all) for _ in range(4)])
+    finally:
+        sys.setswitchinterval(patience)
+
+    assert sum(taken) == BURST_S * 8

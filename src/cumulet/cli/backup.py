@@ -29,6 +29,8 @@ from cumulet.store.keyspace import STORE_VERSION
 from cumulet.store.places import Place, open_alone, open_snapshot, where
 from cumulet.store.transfer import blocks_in, check_version, fill, require_copyable, require_unserved, tally
 
+_PART = ".part"
+
 
 def find_place(data_dir: Path | None, store: str | None) -> Place:
     """Return where the store is that the flags mean, or else the environment. Raises CliError for bad settings."""
@@ -124,7 +126,7 @@ def _require_no_other_file(file: Path) -> None:
 @contextmanager
 def _new_file(file: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Yield a file that takes the place of `file` at the end, and a path to it; if the body raises, it is gone."""
-    path = file.with_name(f".{file.name}.{os.getpid()}.part")
+    path = file.with_name(f".{file.name}.{os.getpid()}{_PART}")
     # Nobody else may read it: there are secrets in every store.
     written = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     try:
@@ -175,7 +177,10 @@ def _in_words(file: Path | None = None) -> Iterator[None]:
     except StoreError as error:
         raise CliError(str(error)) from error
     except OSError as error:
-        raise CliError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+        which = error.filename
+        if file is not None and (which is None or str(which).endswith(_PART)):
+            which = file  # a full disk names no file, and what is being written has a name of its own
+        raise CliError(f"{which}: {error.strerror}" if which and error.strerror else str(error)) from error
 
 
 def _flag(place: Place) -> str:

@@ -135,6 +135,13 @@ def test_a_backup_takes_the_place_of_an_earlier_one_and_of_nothing_else(source: 
     assert (source / FILE_NAME).read_bytes() == before
 
 
+def test_a_backup_that_cannot_be_written_is_called_by_its_own_name(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "none" / "b.dump"
+    with pytest.raises(CliError) as refused:
+        make_backup(file, source)
+    assert str(refused.value) == f"{file}: No such file or directory"
+
+
 def test_a_backup_that_fails_leaves_what_was_there(source: Path, tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     file = tmp_path / "to" / "b.dump"

@@ -1,7 +1,7 @@
 """OpenAPI 2 and 3 documents with API Gateway's extensions, read into a plan (pure).
 
-What a document asks for and Cumulet does not have is refused by its name: authorizers, models, validators, gateway
-responses, policies. What API Gateway itself ignores (hosts, schemes, examples, summaries) is ignored.
+What a document asks for and Cumulet does not have is refused by its name: a REST API's authorizers, models, validators,
+gateway responses, policies. What API Gateway itself ignores (hosts, schemes, examples, summaries) is ignored.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
 """
 
@@ -18,6 +18,7 @@ from cumulet.services.apigateway.model import ANY
 INTEGRATION = "x-amazon-apigateway-integration"
 ANY_METHOD = "x-amazon-apigateway-any-method"
 BINARY_MEDIA_TYPES = "x-amazon-apigateway-binary-media-types"
+AUTHORIZER = "x-amazon-apigateway-authorizer"
 CORS = "x-amazon-apigateway-cors"
 TAG_VALUE = "x-amazon-apigateway-tag-value"
 
@@ -52,6 +53,8 @@ class PlannedMethod:
     request_parameters: Mapping[str, bool]
     responses: Mapping[str, Mapping[str, bool]]
     """The declared status codes, each with its response parameters."""
+    security: tuple[str, tuple[str, ...]] | None
+    """The security scheme that an HTTP API's route asks, and the scopes that it wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +69,22 @@ class ApiPlan:
     binary_media_types: tuple[str, ...]
     cors: Mapping[str, Any]
     tags: Mapping[str, str]
+    authorizers: Mapping[str, Mapping[str, Any]]
+    """The security schemes' x-amazon-apigateway-authorizer, by the schemes' names."""
 
 
-def plan_api(body: bytes | str) -> ApiPlan:
-    """Return what a document describes. Raises BadRequestException if it is none, NotImplementedHere for its extras."""
+def plan_api(body: bytes | str, *, is_http: bool = False) -> ApiPlan:
+    """Return what a document describes. Raises BadRequestException if it is none, NotImplementedHere for its extras.
+
+    Security schemes and parameter mappings are planned for HTTP APIs only.
+    """
     document = _parse(body)
     _refuse_extras(document, "", {BINARY_MEDIA_TYPES, CORS, f"{_EXTENSION}importexport-version"})
     for name in _NOT_MODELLED:
         if document.get(name):
             raise NotImplementedHere(f"The section {name} of an OpenAPI document")
     for name, section in _mapping(document.get("components"), "components").items():
-        if section:
+        if section and not (is_http and name == "securitySchemes"):
             raise NotImplementedHere(f"The section components.{name} of an OpenAPI document")
     info = _mapping(document.get("info"), "info")
     title = _text(info.get("title"), "title")
@@ -88,11 +96,21 @@ def plan_api(body: bytes | str) -> ApiPlan:
         version=_text(info.get("version"), "version"),
         description=_text(info.get("description"), "description"),
         paths=tuple(paths),
-        methods=tuple(_plan_methods(paths)),
+        methods=tuple(_plan_methods(paths, is_http, document.get("security"))),
         binary_media_types=tuple(_texts(document.get(BINARY_MEDIA_TYPES), BINARY_MEDIA_TYPES)),
         cors=_mapping(document.get(CORS), CORS),
         tags=dict(_plan_tags(document.get("tags"))),
+        authorizers=dict(_plan_authorizers(document)) if is_http else {},
     )
+
+
+def _plan_authorizers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    schemes = _mapping(_mapping(document.get("components"), "components").get("securitySchemes"), "securitySchemes")
+    for name, given in schemes.items():
+        scheme = _mapping(given, name)
+        if AUTHORIZER not in scheme:
+            raise NotImplementedHere(f"The security scheme {name} without {AUTHORIZER} in an OpenAPI document")
+        yield name, _mapping(scheme[AUTHORIZER], name)
 
 
 def _parse(body: bytes | str) -> Mapping[str, Any]:
@@ -125,7 +143,7 @@ def _plan_tags(tags: Any) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _plan_methods(paths: Mapping[str, Any]) -> Iterator[PlannedMethod]:
+def _plan_methods(paths: Mapping[str, Any], is_http: bool, security: Any) -> Iterator[PlannedMethod]:
     for path, item in paths.items():
         operations = _mapping(item, path)
         _refuse_extras(operations, f" of {path}", {ANY_METHOD})
@@ -133,13 +151,20 @@ def _plan_methods(paths: Mapping[str, Any]) -> Iterator[PlannedMethod]:
         for name, operation in operations.items():
             if name in _METHODS or name == ANY_METHOD:
                 method = ANY if name == ANY_METHOD else name.upper()
-                yield _plan_method(path, method, _mapping(operation, f"{method} {path}"), shared)
+                yield _plan_method(path, method, _mapping(operation, f"{method} {path}"), shared, is_http, security)
 
 
-def _plan_method(path: str, method: str, operation: Mapping[str, Any], shared: list[dict[str, Any]]) -> PlannedMethod:
+def _plan_method(
+    path: str,
+    method: str,
+    operation: Mapping[str, Any],
+    shared: list[dict[str, Any]],
+    is_http: bool,
+    security: Any,
+) -> PlannedMethod:
     where = f" of {method} {path}"
     _refuse_extras(operation, where, {INTEGRATION})
-    if operation.get("security"):
+    if operation.get("security") and not is_http:
         raise NotImplementedHere(f"The member security{where} in an OpenAPI document")
     for content in _mapping(_mapping(operation.get("requestBody"), where).get("content"), where).values():
         if isinstance(content, dict) and content.get("schema"):
@@ -153,14 +178,22 @@ def _plan_method(path: str, method: str, operation: Mapping[str, Any], shared: l
     return PlannedMethod(
         path,
         method,
-        None if operation.get(INTEGRATION) is None else _plan_integration(operation[INTEGRATION], where),
+        None if operation.get(INTEGRATION) is None else _plan_integration(operation[INTEGRATION], where, is_http),
         _text(operation.get("operationId"), f"operationId{where}"),
         parameters,
         dict(_plan_responses(operation, where)),
+        _plan_security(operation.get("security", security), where) if is_http else None,
     )
 
 
-def _plan_integration(given: Any, where: str) -> dict[str, Any]:
+def _plan_security(given: Any, where: str) -> tuple[str, tuple[str, ...]] | None:
+    asked = [(name, scopes) for one in _objects(given, f"security{where}") for name, scopes in one.items()]
+    if len(asked) > 1:
+        raise ServiceError("BadRequestException", f"Only one authorizer is supported{where}")
+    return (asked[0][0], tuple(_texts(asked[0][1], f"security{where}"))) if asked else None
+
+
+def _plan_integration(given: Any, where: str, is_http: bool) -> dict[str, Any]:
     """Return an integration with members of the right types, its responses by pattern."""
     integration = _mapping(given, f"integration{where}")
     malformed = f"integration{where}"
@@ -174,6 +207,10 @@ def _plan_integration(given: Any, where: str) -> dict[str, Any]:
             planned[name] = _texts(value, malformed)
         elif name in ("requestParameters", "requestTemplates"):
             planned[name] = _text_map(value, malformed)
+        elif name == "responseParameters" and is_http:
+            planned[name] = {
+                status: _text_map(mapping, malformed) for status, mapping in _mapping(value, malformed).items()
+            }
         elif name == "responses":
             planned[name] = {
                 pattern: _plan_integration_response(response, malformed)

@@ -52,7 +52,7 @@ def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params,
     if params.get("ApiKeyRequired"):
         # As the model says of the member: only WebSocket APIs have it.
         raise ServiceError("BadRequestException", "API key required is not supported for HTTP APIs")
-    _set_authorization(tx, call, api_id, route, params)
+    set_authorization(tx, call, api_id, route, params)
     if params.get("RouteKey") is not None:
         route.route_key = checked_route_key(params["RouteKey"])
         if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
@@ -64,7 +64,7 @@ def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params,
     ROUTES.save(tx, call.scope, api_id, route.route_id, record=route)
 
 
-def _set_authorization(tx: ReadTx, call: Call, api_id: str, route: HttpRoute, params: Params) -> None:
+def set_authorization(tx: ReadTx, call: Call, api_id: str, route: HttpRoute, params: Params) -> None:
     """Give a route its authorization. The words: hashicorp/terraform-provider-aws#17497, aws/aws-cdk#27576."""
     if params.get("AuthorizationType") == "AWS_IAM":
         raise NotImplementedHere("The authorization type AWS_IAM of HTTP APIs")

@@ -1,0 +1,97 @@
+"""HTTP APIs from OpenAPI documents with authorizers and mappings, as SAM writes them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse
+
+JWT = {
+    "type": "jwt",
+    "identitySource": "$request.header.Authorization",
+    "jwtConfiguration": {"issuer": "https://issuer.example", "audience": ["app"]},
+}
+ASKED = {
+    "type": "request",
+    "identitySource": "$request.header.A, $request.querystring.b",
+    "authorizerUri": URI,
+    "authorizerPayloadFormatVersion": "2.0",
+    "authorizerResultTtlInSeconds": 60,
+    "enableSimpleResponses": True,
+}
+INTEGRATION = {
+    "type": "aws_proxy",
+    "uri": FUNCTION,
+    "httpMethod": "POST",
+    "payloadFormatVersion": "2.0",
+    "requestParameters": {"append:header.a": "1"},
+    "responseParameters": {"200": {"append:header.b": "2"}},
+}
+
+
+def document(authorizer: Any = JWT, security: Any = None, **more: Any) -> bytes:
+    """Return a document with one scheme, `tokens`, and one route, which asks for it."""
+    operation = {"x-amazon-apigateway-integration": INTEGRATION, "security": security or [{"tokens": ["read"]}]}
+    schemes = {"tokens": {"type": "oauth2", "x-amazon-apigateway-authorizer": authorizer}}
+    return json.dumps(
+        {
+            "openapi": "3.0.1",
+            "info": {"title": "notes"},
+            "paths": {"/notes": {"get": operation}},
+            "components": {"securitySchemes": schemes},
+            **more,
+        }
+    ).encode()
+
+
+async def test_a_token_guards_an_imported_route() -> None:
+    house = ApiHouse()
+    api_id = (await house.v2("ImportApi", Body=document()))["ApiId"]
+    await house.v2("CreateStage", ApiId=api_id, StageName="$default", AutoDeploy=True)
+    [authorizer] = (await house.v2("GetAuthorizers", ApiId=api_id))["Items"]
+    [route] = (await house.v2("GetRoutes", ApiId=api_id))["Items"]
+    [integration] = (await house.v2("GetIntegrations", ApiId=api_id))["Items"]
+    assert (authorizer["Name"], authorizer["AuthorizerType"]) == ("tokens", "JWT")
+    assert authorizer["JwtConfiguration"] == {"Issuer": "https://issuer.example", "Audience": ["app"]}
+    assert (route["AuthorizationType"], route["AuthorizerId"]) == ("JWT", authorizer["AuthorizerId"])
+    assert route["AuthorizationScopes"] == ["read"]
+    assert integration["RequestParameters"] == {"append:header.a": "1"}
+    assert (await house.request(api_id, "GET", "/notes")).status == 401
+
+    again = document(ASKED, [{"tokens": []}])
+    await house.v2("ReimportApi", ApiId=api_id, Body=again)
+    [authorizer] = (await house.v2("GetAuthorizers", ApiId=api_id))["Items"]
+    assert authorizer["IdentitySource"] == ["$request.header.A", "$request.querystring.b"]
+    assert (authorizer["EnableSimpleResponses"], authorizer["AuthorizerResultTtlInSeconds"]) == (True, 60)
+    house.function.answer = {"isAuthorized": False}
+    denied = await house.request(api_id, "GET", "/notes", query="b=1", headers=[("a", "1")])
+    assert denied.status == 403
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"security": [{"other": []}]}, "The security scheme other is not defined"),
+        ({"authorizer": {**JWT, "type": "token"}}, "Invalid authorizer type specified: token"),
+        ({"authorizer": {**ASKED, "enableSimpleResponses": "yes"}, "security": [{"tokens": []}]}, "Unable to parse"),
+        ({"authorizer": {**JWT, "jwtConfiguration": {"issuer": 1, "audience": ["a"]}}}, "Unable to parse"),
+        ({"authorizer": ASKED}, "Invalid Route authorization type specified."),
+        ({"security": [{"tokens": []}, {"other": []}]}, "Only one authorizer is supported of GET /notes"),
+    ],
+)
+async def test_documents_that_make_no_sense_are_refused(given: dict[str, Any], words: str) -> None:
+    house = ApiHouse()
+    with pytest.raises(ServiceError) as refused:
+        await house.v2("ImportApi", Body=document(**given))
+    assert refused.value.code == "BadRequestException"
+    assert refused.value.message.startswith(words)
+
+
+async def test_what_is_not_built_is_refused_by_name() -> None:
+    house = ApiHouse()
+    with pytest.raises(NotImplementedHere, match="schemas"):
+        await house.v2("ImportApi", Body=document(components={"schemas": {"a": {"type": "string"}}}))
+    with pytest.raises(NotImplementedHere, match="identityValidationExpression"):
+        await house.v2("ImportApi", Body=document({**JWT, "identityValidationExpression": "x"}))

@@ -112,3 +112,54 @@ def test_authorizers(client: Callable[..., Any]) -> None:
         apis.flush_stage_authorizers_cache(**at, stageName="dev")
     assert no_stage.value.response["Error"]["Message"] == "Invalid stage identifier specified"
     apis.delete_rest_api(**at)
+
+
+def test_models_and_validators(client: Callable[..., Any], fetch: Fetch) -> None:
+    apis = client("apigateway")
+    api = apis.create_rest_api(name="validators")
+    at = {"restApiId": api["id"]}
+    schema = json.dumps({"type": "object", "required": ["a"]})
+    model = apis.create_model(**at, name="Thing", contentType="application/json", schema=schema)
+    assert apis.get_model(**at, modelName="Thing")["schema"] == model["schema"] == schema
+    assert [item["name"] for item in apis.get_models(**at)["items"]] == ["Empty", "Error", "Thing"]
+    patch = [{"op": "replace", "path": "/description", "value": "d"}]
+    assert apis.update_model(**at, modelName="Thing", patchOperations=patch)["description"] == "d"
+    validator = apis.create_request_validator(**at, name="v", validateRequestBody=True)
+    by_id = {**at, "requestValidatorId": validator["id"]}
+    assert apis.get_request_validator(**by_id)["validateRequestParameters"] is False
+    assert len(apis.get_request_validators(**at)["items"]) == 1
+    patch = [{"op": "replace", "path": "/validateRequestParameters", "value": "true"}]
+    assert apis.update_request_validator(**by_id, patchOperations=patch)["validateRequestParameters"] is True
+    method = {**at, "resourceId": api["rootResourceId"], "httpMethod": "POST"}
+    apis.put_method(
+        **method,
+        authorizationType="NONE",
+        requestModels={"application/json": "Thing"},
+        requestParameters={"method.request.querystring.q": True},
+        requestValidatorId=validator["id"],
+    )
+    apis.put_integration(**method, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+    apis.put_method_response(**method, statusCode="200")
+    apis.put_integration_response(**method, statusCode="200")
+    apis.create_deployment(**at, stageName="dev")
+    url = f"/_aws/execute-api/{api['id']}/dev/"
+    json_type = {"Content-Type": "application/json"}
+
+    assert fetch("POST", f"{url}?q=1", b'{"a": 1}', json_type)[0] == 200
+    assert fetch("POST", f"{url}?q=1", b"{}", json_type)[2] == b'{"message": "Invalid request body"}'
+    missing = fetch("POST", url, b'{"a": 1}', json_type)
+    assert (missing[0], missing[2]) == (400, b'{"message": "Missing required request parameters: [q]"}')
+
+    for call, message in (
+        (lambda: apis.delete_model(**at, modelName="Thing"), "Cannot delete model 'Thing'"),
+        (lambda: apis.delete_request_validator(**by_id), "Cannot delete request validator"),
+        (lambda: apis.create_model(**at, name="Bad", contentType="application/json", schema="{"), "Invalid model"),
+        (lambda: apis.get_model(**at, modelName="None"), "Invalid model name specified: None"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Message"].startswith(message)
+    apis.delete_method(**method)
+    apis.delete_model(**at, modelName="Thing")
+    apis.delete_request_validator(**by_id)
+    apis.delete_rest_api(**at)

@@ -163,6 +163,8 @@ HTTP_ROUTE = _family(65, "HTTP route", "api_id route_id", "a route of an HTTP AP
 HTTP_INTEGRATION = _family(66, "HTTP integration", "api_id integration_id", "an integration of an HTTP API")
 HTTP_AUTHORIZER = _family(67, "HTTP authorizer", "api_id authorizer_id", "an authorizer of an HTTP API")
 REST_AUTHORIZER = _family(69, "REST authorizer", "api_id authorizer_id", "an authorizer of a REST API")
+REST_MODEL = _family(70, "REST model", "api_id model_name", "a model of a REST API")
+REST_VALIDATOR = _family(71, "REST validator", "api_id validator_id", "a request validator of a REST API")
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
 
 # CloudWatch Logs

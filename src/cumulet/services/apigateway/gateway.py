@@ -122,7 +122,7 @@ class Gateway:
             return respond(matched, result)
         except Refused as refused:
             journey.fault = refused.fault
-            return faults.render(arrival, refused.fault).with_headers(*refused.headers)
+            return faults.render(arrival, refused.fault, refused.message).with_headers(*refused.headers)
         except StoreError as error:
             log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
             return faults.render(arrival, "unavailable")

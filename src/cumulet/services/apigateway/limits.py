@@ -61,6 +61,9 @@ ISSUERS_KEPT_MAX = 200
 AUTHORIZER_ANSWERS_KEPT_MAX = 10_000
 """How many issuers' keys and authorizers' answers are kept in memory: ours."""
 
+SCHEMA_CHARS_MAX = 400 * 1024
+"""Of a REST API's model."""
+
 AUTHORIZER_TTL_DEFAULT_S = 300
 """Of a REST API's authorizer."""
 

@@ -127,6 +127,15 @@ class RestAuthorizer(msgspec.Struct, frozen=True, omit_defaults=True):
     ttl_s: int = 0
 
 
+class RestValidation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a REST API's method checks before its integration sees a request."""
+
+    parameters: list[str] = []
+    """The required ones, as the method names them: method.request.querystring.x."""
+    schemas: dict[str, str] = {}
+    """JSON Schema texts by media type; empty if bodies are not checked."""
+
+
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     """One method of one path. `path` is empty for the $default route of an HTTP API."""
 
@@ -138,6 +147,7 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     resource_id: str = ""
     http_authorization: RouteAuthorization | None = None
     rest_authorizer: RestAuthorizer | None = None
+    rest_validation: RestValidation | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):

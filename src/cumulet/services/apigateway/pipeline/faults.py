@@ -22,6 +22,8 @@ Fault = Literal[
     "denied_explicitly",
     "authorizer_misconfigured",
     "authorizer_failed",
+    "bad_parameters",
+    "bad_body",
     "too_long",
     "unmapped_type",
     "unreadable_body",
@@ -49,6 +51,8 @@ _REST: dict[Fault, tuple[int, bytes, str]] = {
     ),
     "authorizer_misconfigured": (500, b'{"message":null}', "AuthorizerConfigurationException"),
     "authorizer_failed": (500, b'{"message":null}', "AuthorizerConfigurationException"),
+    "bad_parameters": (400, b'{"message": "Missing required request parameters"}', "BadRequestException"),
+    "bad_body": (400, b'{"message": "Invalid request body"}', "BadRequestException"),
     "too_long": (413, b'{"message":"Request Too Long"}', "RequestTooLargeException"),
     "unmapped_type": (415, b'{"message":"Unsupported Media Type"}', "BadRequestException"),
     "unreadable_body": (400, b'{"message": "Could not parse request body into json"}', "BadRequestException"),
@@ -74,6 +78,8 @@ _HTTP: dict[Fault, tuple[int, bytes]] = {
     "denied_explicitly": (403, b'{"message":"Forbidden"}'),
     "authorizer_misconfigured": (500, b'{"message":"Internal Server Error"}'),
     "authorizer_failed": (500, b'{"message":"Internal Server Error"}'),
+    "bad_parameters": (400, b'{"message":"Bad Request"}'),
+    "bad_body": (400, b'{"message":"Bad Request"}'),
     "too_long": (413, b'{"message":"Request Entity Too Large"}'),
     "unmapped_type": (415, b'{"message":"Unsupported Media Type"}'),
     "unreadable_body": (400, b'{"message":"Bad Request"}'),
@@ -89,8 +95,10 @@ _HTTP: dict[Fault, tuple[int, bytes]] = {
 class Refused(Exception):
     """The pipeline ends here, with one of API Gateway's own answers."""
 
-    def __init__(self, fault: Fault, *headers: tuple[str, str]) -> None:
+    def __init__(self, fault: Fault, *headers: tuple[str, str], message: str | None = None) -> None:
         super().__init__(fault)
+        self.message = message
+        """In place of the fault's own words, for those that name what was wrong."""
         self.headers = headers
         self.fault: Fault = fault
 
@@ -105,10 +113,12 @@ def unavailable() -> Response:
     return Response(503, (_JSON,), b'{"message":"Service Unavailable"}')
 
 
-def render(arrival: Arrival, fault: Fault) -> Response:
+def render(arrival: Arrival, fault: Fault, message: str | None = None) -> Response:
     """Return the answer in the API's dialect, with the headers that AWS sends."""
     if arrival.is_rest:
         status, body, error_type = _REST[fault]
+        if message is not None:
+            body = b'{"message": ' + msgspec.json.encode(message) + b"}"
         return Response(status, (*own_headers(arrival), ("x-amzn-ErrorType", error_type), _JSON), body)
     status, body = _HTTP[fault]
     return Response(status, (*own_headers(arrival), _JSON), body)

@@ -1,11 +1,52 @@
-"""Refuse what is too large; request validators and models find their place here."""
+"""Refuse what is too large, and what a REST API's request validator does not let through (pure)."""
+
+import msgspec
 
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.mapping import schemas
+from cumulet.services.apigateway.model import RestValidation
+from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 
 
 def validate(matched: Matched) -> None:
-    """Raise Refused unless the request's body is within API Gateway's limit."""
+    """Raise Refused unless the request's body is within API Gateway's limit, and its validator is content."""
     if len(matched.arrival.request.body) > limits.PAYLOAD_BYTES_MAX:
         raise Refused("too_long")
+    validation = matched.route.rest_validation
+    if validation is not None:
+        _check_parameters(matched, validation)
+        _check_body(matched, validation)
+
+
+def _check_parameters(matched: Matched, validation: RestValidation) -> None:
+    request = matched.arrival.request
+    query = events.query_fields(request.query) if validation.parameters else {}
+    missing = []
+    for parameter in validation.parameters:
+        where, _, name = parameter.removeprefix("method.request.").partition(".")
+        if where == "path":
+            given = name in matched.path_parameters
+        elif where == "header":
+            given = bool(request.headers.get(name.lower()))
+        else:
+            given = any(query.get(name, ()))
+        if not given:
+            missing.append(name)
+    if missing:
+        words = f"Missing required request parameters: [{', '.join(missing)}]"
+        raise Refused("bad_parameters", message=words)
+
+
+def _check_body(matched: Matched, validation: RestValidation) -> None:
+    request = matched.arrival.request
+    schema = validation.schemas.get(events.media_type(request.headers.get("content-type")) or "application/json")
+    if schema is None:
+        return
+    try:
+        body = msgspec.json.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused("bad_body") from None
+    if not schemas.allows(schema, body):
+        raise Refused("bad_body")

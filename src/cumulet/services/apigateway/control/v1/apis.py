@@ -8,11 +8,14 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1.models import save_first_models
 from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.control.v1.records import (
     APIS,
     AUTHORIZERS,
+    MODELS,
     RESOURCES,
+    VALIDATORS,
     Resource,
     RestApi,
     get_api,
@@ -58,6 +61,7 @@ def create(call: Call, tx: WriteTx, name: str, settings: Params) -> RestApi:
     )
     RESOURCES.save(tx, call.scope, api_id, root.id, record=root)
     APIS.save(tx, call.scope, api_id, record=api)
+    save_first_models(call, tx, api_id)
     return api
 
 
@@ -142,7 +146,8 @@ def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     api = get_api(tx, call, params)
     APIS.delete(tx, call.scope, api.id)
     RESOURCES.delete_all(tx, call.scope, api.id)
-    AUTHORIZERS.delete_all(tx, call.scope, api.id)
+    for records in (AUTHORIZERS, MODELS, VALIDATORS):
+        records.delete_all(tx, call.scope, api.id)
     delete_shared(tx, call.scope, api.id)
     return {}
 

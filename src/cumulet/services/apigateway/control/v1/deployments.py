@@ -10,8 +10,11 @@ from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
 from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
+    MODELS,
     RESOURCES,
+    VALIDATORS,
     Integration,
+    Method,
     RestApi,
     get_api,
     get_deployment,
@@ -23,6 +26,7 @@ from cumulet.services.apigateway.model import (
     Deployment,
     Mapping,
     Reply,
+    RestValidation,
     Route,
     Stage,
     Target,
@@ -82,11 +86,31 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
                     target,
                     resource.id,
                     rest_authorizer=None if authorizer is None else freeze_authorizer(authorizer),
+                    rest_validation=freeze_validation(tx, call, api.id, method),
                 )
             )
     if not routes:
         raise ServiceError("BadRequestException", "The REST API doesn't contain any methods")
     return routes
+
+
+def freeze_validation(tx: ReadTx, call: Call, api_id: str, method: Method) -> RestValidation | None:
+    """Return what a method's validator asks, or None."""
+    if method.request_validator_id is UNSET:
+        return None
+    validator = VALIDATORS.find(tx, call.scope, api_id, method.request_validator_id)
+    if validator is None:
+        raise ServiceError("BadRequestException", "Invalid Request Validator identifier specified")
+    required: list[str] = []
+    if validator.validate_request_parameters and method.request_parameters is not UNSET:
+        required = [name for name, needed in method.request_parameters.items() if needed]
+    schemas: dict[str, str] = {}
+    if validator.validate_request_body and method.request_models is not UNSET:
+        for media_type, name in method.request_models.items():
+            model = MODELS.find(tx, call.scope, api_id, name)
+            if model is not None and model.content_type == "application/json":
+                schemas[media_type.lower()] = model.schema
+    return RestValidation(required, schemas)
 
 
 def freeze_target(integration: Integration) -> Target:

@@ -8,7 +8,9 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
+    MODELS,
     RESOURCES,
+    VALIDATORS,
     Method,
     MethodResponse,
     get_method,
@@ -28,7 +30,7 @@ _NO_AUTHORIZER = (
     "authorizer."
 )
 _MODELS = ("Empty", "Error")
-"""The models that every API has from its beginning; others cannot be made yet."""
+"""The models that every API has from its beginning."""
 
 
 @operation(
@@ -37,9 +39,9 @@ _MODELS = ("Empty", "Error")
     resource=METHOD,
     params=(
         "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters "
-        "requestModels authorizerId"
+        "requestModels authorizerId requestValidatorId"
     ),
-    missing="the authorization types AWS_IAM and COGNITO_USER_POOLS, API keys, models",
+    missing="the authorization types AWS_IAM and COGNITO_USER_POOLS, API keys",
 )
 def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The resource has a new method, without an integration."""
@@ -52,6 +54,11 @@ def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
         and AUTHORIZERS.find(tx, call.scope, params["restApiId"], method.authorizer_id) is None
     ):
         raise ServiceError("BadRequestException", _NO_AUTHORIZER)
+    method.request_models = checked_models(tx, call, params["restApiId"], params.get("requestModels"))
+    if validator_id := params.get("requestValidatorId"):
+        if VALIDATORS.find(tx, call.scope, params["restApiId"], validator_id) is None:
+            raise ServiceError("BadRequestException", "Invalid Request Validator identifier specified")
+        method.request_validator_id = validator_id
     resource.resource_methods[method.http_method] = method
     RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
     return render(method)
@@ -85,7 +92,6 @@ def make_method(params: Params) -> Method:
         authorizer_id=authorizer_id if authorizer_id and authorization_type == "CUSTOM" else UNSET,
         operation_name=params.get("operationName") or UNSET,
         request_parameters=checked_parameters(params.get("requestParameters"), "request"),
-        request_models=checked_models(params.get("requestModels")),
     )
 
 
@@ -105,12 +111,12 @@ def checked_parameters(parameters: Any, side: str) -> Any:
     return dict(parameters)
 
 
-def checked_models(models: Any) -> Any:
-    """Return the models by content type, or UNSET if there are none."""
+def checked_models(tx: ReadTx, call: Call, api_id: str, models: Any) -> Any:
+    """Return the models by content type, or UNSET if there are none. Raises BadRequestException for unknown ones."""
     if not models:
         return UNSET
     for name in models.values():
-        if name not in _MODELS:
+        if name not in _MODELS and MODELS.find(tx, call.scope, api_id, name) is None:
             raise ServiceError("BadRequestException", f"Invalid model identifier specified: {name}")
     return dict(models)
 
@@ -136,7 +142,6 @@ def delete_method(call: Call, tx: WriteTx, params: Params) -> Output:
     action=PUT,
     resource=RESPONSE,
     params="restApiId resourceId httpMethod statusCode responseParameters responseModels",
-    missing="models",
 )
 def put_method_response(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method declares one more status code."""
@@ -147,7 +152,7 @@ def put_method_response(call: Call, tx: WriteTx, params: Params) -> Output:
     responses[params["statusCode"]] = response = MethodResponse(
         status_code=params["statusCode"],
         response_parameters=checked_parameters(params.get("responseParameters"), "response"),
-        response_models=checked_models(params.get("responseModels")),
+        response_models=checked_models(tx, call, params["restApiId"], params.get("responseModels")),
     )
     method.method_responses = responses
     RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)

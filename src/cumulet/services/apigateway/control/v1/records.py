@@ -12,7 +12,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, IntegrationKind, Stage
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import REST_API, REST_AUTHORIZER, REST_RESOURCE
+from cumulet.store.keyspace import REST_API, REST_AUTHORIZER, REST_MODEL, REST_RESOURCE, REST_VALIDATOR
 from cumulet.store.records import Records
 
 
@@ -56,6 +56,7 @@ class Method(msgspec.Struct, rename="camel"):
     http_method: str
     authorization_type: str = "NONE"
     authorizer_id: str | UnsetType = UNSET
+    request_validator_id: str | UnsetType = UNSET
     api_key_required: bool = False
     operation_name: str | UnsetType = UNSET
     request_parameters: dict[str, bool] | UnsetType = UNSET
@@ -76,6 +77,25 @@ class Authorizer(msgspec.Struct, rename="camel"):
     identity_source: str | UnsetType = UNSET
     identity_validation_expression: str | UnsetType = UNSET
     authorizer_credentials: str | UnsetType = UNSET
+
+
+class Model(msgspec.Struct, rename="camel"):
+    """A schema that bodies can be held against."""
+
+    id: str
+    name: str
+    content_type: str
+    schema: str
+    description: str | UnsetType = UNSET
+
+
+class RequestValidator(msgspec.Struct, rename="camel"):
+    """What of a request is checked before the integration sees it."""
+
+    id: str
+    validate_request_body: bool
+    validate_request_parameters: bool
+    name: str | UnsetType = UNSET
 
 
 class Resource(msgspec.Struct, rename="camel"):
@@ -107,6 +127,8 @@ class RestApi(msgspec.Struct, rename="camel"):
 APIS = Records(REST_API, RestApi)
 RESOURCES = Records(REST_RESOURCE, Resource)
 AUTHORIZERS = Records(REST_AUTHORIZER, Authorizer)
+MODELS = Records(REST_MODEL, Model)
+VALIDATORS = Records(REST_VALIDATOR, RequestValidator)
 
 
 def get_api(tx: ReadTx, call: Call, params: Params) -> RestApi:

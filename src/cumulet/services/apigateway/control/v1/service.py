@@ -7,6 +7,7 @@ from cumulet.services.apigateway.control.v1 import (
     imports,
     integrations,
     methods,
+    models,
     resources,
     stages,
     tags,
@@ -16,6 +17,8 @@ from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 def build(ground: Ground) -> Service:
     """Return the service `apigateway`; it has no background work."""
-    operations = collect(apis, authorizers, deployments, imports, integrations, methods, resources, stages, tags)
+    operations = collect(
+        apis, authorizers, deployments, imports, integrations, methods, models, resources, stages, tags
+    )
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
     return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable)

@@ -1,0 +1,247 @@
+"""The models of a REST API (JSON Schema, draft 4), and the validators that hold requests against them."""
+
+import re
+from typing import Any
+
+from msgspec import UNSET
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.records import (
+    MODELS,
+    RESOURCES,
+    VALIDATORS,
+    Model,
+    RequestValidator,
+    get_api,
+    render,
+)
+from cumulet.services.apigateway.mapping import schemas
+from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
+
+MODEL = at("/restapis/{restApiId}/models/{modelName}")
+VALIDATOR = at("/restapis/{restApiId}/requestvalidators/{requestValidatorId}")
+
+_NAME = re.compile(r"^[A-Za-z0-9]{1,64}$")
+_DRAFT = "http://json-schema.org/draft-04/schema#"
+_EMPTY = f'{{\n  "$schema": "{_DRAFT}",\n  "title" : "Empty Schema",\n  "type" : "object"\n}}'
+_ERROR = (
+    f'{{\n  "$schema" : "{_DRAFT}",\n  "title" : "Error Schema",\n  "type" : "object",\n'
+    '  "properties" : {\n    "message" : { "type" : "string" }\n  }\n}'
+)
+_BEGINNING = (
+    ("Empty", "This is a default empty schema model", _EMPTY),
+    ("Error", "This is a default error schema model", _ERROR),
+)
+
+
+def save_first_models(call: Call, tx: WriteTx, api_id: str) -> None:
+    """Give a new API the two models that every API begins with."""
+    for name, description, schema in _BEGINNING:
+        model = Model(call.ids.token(6), name, "application/json", schema, description)
+        MODELS.save(tx, call.scope, api_id, name, record=model)
+
+
+@operation(
+    "CreateModel",
+    action=POST,
+    resource=at("/restapis/{restApiId}/models"),
+    params="restApiId name description schema contentType",
+)
+def create_model(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API has one more model, which methods can name."""
+    api = get_api(tx, call, params)
+    name = params["name"]
+    if not _NAME.match(name):
+        raise _bad("Model name must be alphanumeric: " + name)
+    if MODELS.find(tx, call.scope, api.id, name) is not None:
+        raise ServiceError("ConflictException", "Model name already exists for this REST API")
+    schema = checked_schema(params.get("schema") or "{}", params["contentType"])
+    description = params.get("description") or UNSET
+    model = Model(call.ids.token(6), name, params["contentType"], schema, description)
+    MODELS.save(tx, call.scope, api.id, name, record=model)
+    return render(model)
+
+
+def checked_schema(schema: str, content_type: str) -> str:
+    """Return a schema that can be held against bodies. Raises BadRequestException, or NotImplementedHere."""
+    if len(schema) > limits.SCHEMA_CHARS_MAX:
+        raise _bad("Model size exceeds the limit of 400 KB")
+    if content_type != "application/json":
+        return schema  # AWS keeps others as text, and validates nothing with them
+    try:
+        schemas.check(schema)
+    except schemas.BadSchema as error:
+        raise _bad(
+            "Invalid model specified: Validation Result: warnings : [], errors : "
+            f"[Invalid model schema specified. {error}]"
+        ) from None
+    return schema
+
+
+def get_model(tx: ReadTx, call: Call, params: Params) -> Model:
+    """Return the model that `modelName` names."""
+    api = get_api(tx, call, params)
+    if (model := MODELS.find(tx, call.scope, api.id, params["modelName"])) is None:
+        raise ServiceError("NotFoundException", f"Invalid model name specified: {params['modelName']}")
+    return model
+
+
+@operation("GetModel", action=GET, resource=MODEL, params="restApiId modelName flatten", missing="flatten true")
+def get_one_model(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one model."""
+    if params.get("flatten"):
+        raise NotImplementedHere("The parameter flatten of apigateway:GetModel")
+    return render(get_model(tx, call, params))
+
+
+@operation("GetModels", action=GET, resource=at("/restapis/{restApiId}/models"), params="restApiId position limit")
+def get_models(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's models, a page at a time."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: MODELS.scan(
+            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
+        ),
+        lambda model: model.name,
+        render,
+    )
+
+
+@operation("UpdateModel", action=PATCH, resource=MODEL, params="restApiId modelName patchOperations")
+def update_model(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The model has the patched values; what is deployed does not change."""
+    model = get_model(tx, call, params)
+
+    def set_description(value: str | None) -> None:
+        model.description = value or UNSET
+
+    def set_schema(value: str | None) -> None:
+        model.schema = checked_schema(value or "{}", model.content_type)
+
+    patching.apply(
+        params.get("patchOperations") or [], {"/description": set_description, "/schema": set_schema}, {}, []
+    )
+    MODELS.save(tx, call.scope, params["restApiId"], model.name, record=model)
+    return render(model)
+
+
+@operation("DeleteModel", action=DELETE, resource=MODEL, params="restApiId modelName")
+def delete_model(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The model is gone. Refused while a method names it."""
+    model = get_model(tx, call, params)
+    for resource in RESOURCES.scan(tx, call.scope, params["restApiId"]):
+        for method in resource.resource_methods.values():
+            named: list[Any] = [method.request_models]
+            if method.method_responses is not UNSET:
+                named += [response.response_models for response in method.method_responses.values()]
+            if any(models is not UNSET and model.name in models.values() for models in named):
+                raise ServiceError(
+                    "ConflictException", f"Cannot delete model '{model.name}', is referenced in method request/response"
+                )
+    MODELS.delete(tx, call.scope, params["restApiId"], model.name)
+    return {}
+
+
+@operation(
+    "CreateRequestValidator",
+    action=POST,
+    resource=at("/restapis/{restApiId}/requestvalidators"),
+    params="restApiId name validateRequestBody validateRequestParameters",
+)
+def create_request_validator(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The API has one more validator, to which methods can point."""
+    api = get_api(tx, call, params)
+    validator = RequestValidator(
+        id=call.ids.token(6),
+        name=params.get("name") or UNSET,
+        validate_request_body=bool(params.get("validateRequestBody")),
+        validate_request_parameters=bool(params.get("validateRequestParameters")),
+    )
+    VALIDATORS.save(tx, call.scope, api.id, validator.id, record=validator)
+    return render(validator)
+
+
+def get_validator(tx: ReadTx, call: Call, params: Params) -> RequestValidator:
+    """Return the validator that `requestValidatorId` names."""
+    api = get_api(tx, call, params)
+    if (validator := VALIDATORS.find(tx, call.scope, api.id, params["requestValidatorId"])) is None:
+        raise ServiceError("NotFoundException", "Invalid Request Validator identifier specified")
+    return validator
+
+
+@operation("GetRequestValidator", action=GET, resource=VALIDATOR, params="restApiId requestValidatorId")
+def get_one_request_validator(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return one validator."""
+    return render(get_validator(tx, call, params))
+
+
+@operation(
+    "GetRequestValidators",
+    action=GET,
+    resource=at("/restapis/{restApiId}/requestvalidators"),
+    params="restApiId position limit",
+)
+def get_request_validators(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return an API's validators, a page at a time."""
+    api = get_api(tx, call, params)
+    return page(
+        params,
+        lambda behind, limit: VALIDATORS.scan(
+            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
+        ),
+        lambda validator: validator.id,
+        render,
+    )
+
+
+@operation(
+    "UpdateRequestValidator",
+    action=PATCH,
+    resource=VALIDATOR,
+    params="restApiId requestValidatorId patchOperations",
+)
+def update_request_validator(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The validator has the patched values; what is deployed does not change."""
+    validator = get_validator(tx, call, params)
+
+    def set_name(value: str | None) -> None:
+        validator.name = value or UNSET
+
+    def set_body(value: str | None) -> None:
+        validator.validate_request_body = (value or "").lower() == "true"
+
+    def set_parameters(value: str | None) -> None:
+        validator.validate_request_parameters = (value or "").lower() == "true"
+
+    setters = {
+        "/name": set_name,
+        "/validateRequestBody": set_body,
+        "/validateRequestParameters": set_parameters,
+    }
+    patching.apply(params.get("patchOperations") or [], setters, {}, [])
+    VALIDATORS.save(tx, call.scope, params["restApiId"], validator.id, record=validator)
+    return render(validator)
+
+
+@operation("DeleteRequestValidator", action=DELETE, resource=VALIDATOR, params="restApiId requestValidatorId")
+def delete_request_validator(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The validator is gone. Refused while a method points to it."""
+    validator = get_validator(tx, call, params)
+    for resource in RESOURCES.scan(tx, call.scope, params["restApiId"]):
+        if any(method.request_validator_id == validator.id for method in resource.resource_methods.values()):
+            raise ServiceError(
+                "ConflictException",
+                f"Cannot delete request validator '{validator.id}', is referenced in a method",
+            )
+    VALIDATORS.delete(tx, call.scope, params["restApiId"], validator.id)
+    return {}
+
+
+def _bad(words: str) -> ServiceError:
+    return ServiceError("BadRequestException", words)

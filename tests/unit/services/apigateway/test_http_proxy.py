@@ -69,6 +69,25 @@ async def test_a_backend_that_is_slow_or_absent_is_service_unavailable() -> None
     assert (gone.status, gone.body) == (503, b'{"message":"Service Unavailable"}')
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "target"),
+    [
+        ("/%zz/%", "a=%zz&%", "/x/%25zz/%25?a=%zz&%"),
+        ("/%ff", "a=\xe9", "/x/%EF%BF%BD?a=%E9"),
+        ("/a?b#c", "d#e f", "/x/a%3Fb%23c?d%23e%20f"),
+        ("/" + "a" * 20_000, "b" * 20_000, f"/x/{'a' * 20_000}?{'b' * 20_000}"),
+        ("//evil.example/%2e%2e", "", "/x//evil.example/.."),
+    ],
+)
+async def test_no_path_and_no_query_breaks_the_request(path: str, query: str, target: str) -> None:
+    house = ApiHouse()
+    async with backend() as served:
+        api_id = await proxied(house, f"{served.url}/x/{{proxy}}")
+        response = await house.request(api_id, "GET", path, query=query)
+    assert response.status == 200
+    assert served.requests[0][0] == f"GET {target} HTTP/1.1"
+
+
 async def test_a_url_that_stage_variables_break_is_an_internal_error() -> None:
     house = ApiHouse()
     api_id = await proxied(house, "http://${stageVariables.nothing}/x")

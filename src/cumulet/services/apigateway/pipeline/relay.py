@@ -13,6 +13,8 @@ from cumulet.services.apigateway.pipeline.http_client import BadUrl, Relayed, Un
 
 _PATH_VARIABLE = re.compile(r"\{([a-zA-Z0-9._:-]+)\+?\}")
 
+_URL_SAFE = "".join([chr(code) for code in range(0x21, 0x7F) if chr(code) != "#"])
+
 _NOT_RELAYED = frozenset(
     (
         "connection",
@@ -55,7 +57,9 @@ def backend_url(matched: Matched) -> str:
     path = slash + _PATH_VARIABLE.sub(lambda found: _encoded(matched.path_parameters.get(found[1], "")), path)
     if matched.overwritten_path is not None:
         path = matched.overwritten_path
-    query = "&".join([part for part in (own_query, matched.arrival.request.query) if part])
+    # As it came, but for what no URL may hold.
+    given = quote(matched.arrival.request.query, safe=_URL_SAFE, encoding="latin-1", errors="replace")
+    query = "&".join([part for part in (own_query, given) if part])
     return f"{scheme}://{authority}{path}" + (f"?{query}" if query else "")
 
 

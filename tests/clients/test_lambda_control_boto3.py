@@ -350,3 +350,27 @@ def test_lambda_layers(functions: Any) -> None:
         "ResourceNotFoundException",
         f"Layer version {arn} does not exist.",
     )
+
+
+def test_lambda_functions_with_layers(functions: Any, function: str) -> None:
+    arns = [
+        functions.publish_layer_version(LayerName=f"layer-{name}", Content={"ZipFile": packed(files)})[
+            "LayerVersionArn"
+        ]
+        for name, files in (
+            ("low", {"python/shared.py": "X = 'low'", "python/only.py": "Y = 'low'"}),
+            ("high", {"python/shared.py": "X = 'high'"}),
+        )
+    ]
+    tell = "def tell(event, context):\n    return [shared.X, only.Y, os.access('/opt', os.W_OK)]\n"
+    code = f"import only, os, shared\n\n{tell}"
+    functions.update_function_code(FunctionName=function, ZipFile=packed({"app.py": code}))
+    functions.update_function_configuration(FunctionName=function, Layers=arns)
+    assert answer(functions, FunctionName=function) == ["high", "low", False]
+    functions.update_function_configuration(FunctionName=function, Layers=arns[::-1])
+    assert answer(functions, FunctionName=function) == ["low", "low", False]
+    assert refusal(functions.update_function_configuration, FunctionName=function, Layers=[f"{arns[0]}9"]) == (
+        400,
+        "InvalidParameterValueException",
+        f"Layer version {arns[0]}9 does not exist.",
+    )

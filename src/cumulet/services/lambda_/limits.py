@@ -19,6 +19,8 @@ ZIPPED_CODE_BYTES_MAX = 50 * 1024 * 1024
 ZIPPED_CODE_REQUEST_BYTES_MAX = 69_905_067
 """The same in base64, as the error message has it."""
 UNZIPPED_CODE_BYTES_MAX = 250 * 1024 * 1024
+LAYERS_MAX = 5
+"""Of one function."""
 CODE_STORAGE_BYTES_MAX = 75 * 1024 * 1024 * 1024
 """Every archive of one account in one region."""
 

@@ -29,6 +29,15 @@ from cumulet.store.keyspace import (
 from cumulet.store.records import Records
 
 
+class LayerUse(msgspec.Struct, frozen=True):
+    """A layer version beneath a function."""
+
+    arn: str
+    code_size: int
+    unzipped_size: int
+    code_blob: str
+
+
 class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a function: its code and its configuration. Immutable."""
 
@@ -59,6 +68,10 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for the text format, which has no levels; likewise the next."""
     system_log_level: str = ""
     last_modified_ms: int
+    layers: tuple[LayerUse, ...] = ()
+    """From the lowest to the one that covers all others."""
+    unzipped_size: int = 0
+    """Of the function's own code."""
     latest_description: str | None = None
     """Of a published version: what described $LATEST at that time, since PublishVersion can give words of its own."""
 
@@ -174,6 +187,7 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
     code_sha256: str
     code_size: int
     code_url_secret: bytes
+    unzipped_size: int = 0
     created_ms: int
     policy: str | None = None
     policy_revision_id: str = ""

@@ -24,6 +24,7 @@ class Archive:
     body: bytes
     sha256: str
     """Base64, as CodeSha256 has it."""
+    unzipped_size: int
 
 
 def check_archive(body: bytes) -> Archive:
@@ -37,9 +38,10 @@ def check_archive(body: bytes) -> Archive:
         raise _not_unzippable() from None
     if any(leaves_its_folder(member.filename) or member.flag_bits & _ENCRYPTED for member in members):
         raise _not_unzippable()
-    if sum(member.file_size for member in members) > limits.UNZIPPED_CODE_BYTES_MAX:
+    unzipped_size = sum(member.file_size for member in members)
+    if unzipped_size > limits.UNZIPPED_CODE_BYTES_MAX:
         raise invalid(f"Unzipped size must be smaller than {limits.UNZIPPED_CODE_BYTES_MAX} bytes")
-    return Archive(body, b64encode(hashlib.sha256(body).digest()).decode())
+    return Archive(body, b64encode(hashlib.sha256(body).digest()).decode(), unzipped_size)
 
 
 def check_upload_size(body: bytes, operation: str) -> None:

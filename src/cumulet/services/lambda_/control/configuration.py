@@ -36,7 +36,7 @@ RESERVED_VARIABLES = frozenset(
     )
 )
 
-EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn Layers FileSystemConfigs SnapStart ImageConfig"
+EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn FileSystemConfigs SnapStart ImageConfig"
 """Members of a configuration that are honoured in one value only, the one that asks for nothing.
 
 Deployment tools send them so; anything more is refused by name.

@@ -17,6 +17,14 @@ from cumulet.services.lambda_.control.configuration import (
     parse_architectures,
     parse_configuration,
 )
+from cumulet.services.lambda_.control.holdings import (
+    check_layers,
+    check_unzipped,
+    find_uses,
+    keep_layers,
+    release_all,
+    release_layers,
+)
 from cumulet.services.lambda_.control.lookup import function_policy, load_function, load_version
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_configuration
@@ -47,7 +55,7 @@ from cumulet.store.api import ReadTx, WriteTx
 
 _DEFAULT_ONLY = (
     f"{', '.join(EMPTY_ONLY.split())} are taken only when they are empty; Architectures is recorded, but code runs on "
-    "the processor that is there; LoggingConfig: text only; TracingConfig: PassThrough only"
+    "the processor that is there; TracingConfig: PassThrough only"
 )
 
 
@@ -56,7 +64,7 @@ _DEFAULT_ONLY = (
     resource=unqualified_resource,
     resource_policy=function_policy,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
-    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig {EMPTY_ONLY}",
+    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers {EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js and provided",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
@@ -73,6 +81,8 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
     await check_role(plane.ground, call, ref, params["Role"])
     await plane.ground.store.read(lambda tx: _check_absent(tx, ref))
     archive = await fetch_code(plane.ground, call, params["Code"], "CreateFunction")
+    layers = params.get("Layers") or ()
+    await check_layers(plane.ground, call, layers)
     revision_id, secret = call.ids.uuid(), call.ids.secret(32)
 
     def create(tx: WriteTx) -> VersionRecord:
@@ -84,10 +94,14 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             revision_id=revision_id,
             code_sha256=archive.sha256,
             code_size=len(archive.body),
+            unzipped_size=archive.unzipped_size,
             code_blob=blobs.save(tx, archive.body),
+            layers=find_uses(tx, layers),
             last_modified_ms=call.now_ms,
             **fields,
         )
+        check_unzipped(version)
+        keep_layers(tx, version.layers)
         FUNCTIONS.save(
             tx, ref.scope, ref.name, record=FunctionRecord(latest=version, tags=tags, code_url_secret=secret)
         )
@@ -170,7 +184,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
         fields["architectures"] = parse_architectures(params["Architectures"])
     await plane.ground.store.read(lambda tx: _load_for_update(tx, ref, params))
     archive = await fetch_code(plane.ground, call, params, "UpdateFunctionCode")
-    fields |= {"code_sha256": archive.sha256, "code_size": len(archive.body)}
+    fields |= {"code_sha256": archive.sha256, "code_size": len(archive.body), "unzipped_size": archive.unzipped_size}
     if params.get("DryRun"):
         function = await plane.ground.store.read(lambda tx: load_function(tx, ref))
         return render_configuration(msgspec.structs.replace(function.latest, **fields))
@@ -195,7 +209,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     resource=unqualified_resource,
     resource_policy=function_policy,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
-    f"EphemeralStorage LoggingConfig {EMPTY_ONLY}",
+    f"EphemeralStorage LoggingConfig Layers {EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js and provided",
 )
 async def update_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
@@ -205,10 +219,18 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
     await plane.ground.store.read(lambda tx: _load_for_update(tx, ref, params))
     if params.get("Role") is not None:
         await check_role(plane.ground, call, ref, params["Role"])
+    layers = params.get("Layers")
+    await check_layers(plane.ground, call, layers or ())
     revision_id = call.ids.uuid()
 
     def update(tx: WriteTx) -> VersionRecord:
-        return _save_changed(tx, call, ref, _load_for_update(tx, ref, params), revision_id, **fields)
+        function = _load_for_update(tx, ref, params)
+        changed = dict(fields)
+        if layers is not None:
+            changed["layers"] = find_uses(tx, layers)
+            keep_layers(tx, changed["layers"])
+            release_layers(tx, function.latest.layers)
+        return _save_changed(tx, call, ref, function, revision_id, **changed)
 
     version = await plane.ground.store.write(update)
     if "runtime" in fields:
@@ -227,7 +249,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
     delete_versions(tx, ref)
     drop_urls(tx, ref)
     give_back(tx, ref.scope, function)
-    blobs.release(tx, function.latest.code_blob)
+    release_all(tx, function.latest)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
     tx.hint(FUNCTION_CHANGED)
     return {"StatusCode": 204}
@@ -255,6 +277,7 @@ def _save_changed(
     tx: WriteTx, call: Call, ref: FunctionRef, function: FunctionRecord, revision_id: str, **fields: Any
 ) -> VersionRecord:
     version = msgspec.structs.replace(function.latest, revision_id=revision_id, last_modified_ms=call.now_ms, **fields)
+    check_unzipped(version)
     FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(function, latest=version))
     tx.hint(FUNCTION_CHANGED)
     return version

@@ -87,6 +87,7 @@ async def publish_layer_version(call: Call, plane: LambdaPlane, params: Params) 
             code_blob=blobs.save(tx, archive.body),
             code_sha256=archive.sha256,
             code_size=len(archive.body),
+            unzipped_size=archive.unzipped_size,
             code_url_secret=secret,
             created_ms=call.now_ms,
         )

@@ -55,6 +55,8 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
         "LoggingConfig": render_logging(version),
         **_STATES[moment],
     }
+    if version.layers:
+        configuration["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in version.layers]
     if version.environment:
         configuration["Environment"] = {"Variables": dict(version.environment)}
     return configuration

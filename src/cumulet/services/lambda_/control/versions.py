@@ -12,6 +12,7 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.configuration import invalid
+from cumulet.services.lambda_.control.holdings import keep_all, release_all
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_configuration
@@ -30,7 +31,6 @@ from cumulet.services.lambda_.records import (
     find_version,
 )
 from cumulet.services.tokens import encode_token
-from cumulet.store import blobs
 from cumulet.store.api import ReadTx, WriteTx
 
 _OF_THE_VERSION_ALONE = frozenset(("version", "revision_id", "last_modified_ms", "description", "latest_description"))
@@ -94,7 +94,7 @@ def publish(tx: WriteTx, call: Call, scope: Scope, latest: VersionRecord, descri
         description=latest.description if description is None else description,
         latest_description=latest.description,
     )
-    blobs.keep(tx, latest.code_blob)
+    keep_all(tx, latest)
     VERSIONS.save(tx, scope, name, number, record=version)
     VERSION_NUMBERS.save(tx, scope, name, record=VersionNumber(number=number))
     return version
@@ -121,7 +121,7 @@ def delete_version(tx: WriteTx, ref: FunctionRef) -> None:
             f"Unable to delete version because the following aliases reference it: [{', '.join(aliases)}]",
             Type="User",
         )
-    blobs.release(tx, version.code_blob)
+    release_all(tx, version)
     VERSIONS.delete(tx, ref.scope, ref.name, _number(version))
     POLICIES.delete(tx, ref.scope, ref.name, ref.qualifier)
     EVENT_CONFIGS.delete(tx, ref.scope, ref.name, ref.qualifier)
@@ -131,7 +131,7 @@ def delete_version(tx: WriteTx, ref: FunctionRef) -> None:
 def delete_versions(tx: WriteTx, ref: FunctionRef) -> None:
     """Remove every published version of a function, its aliases and their policies."""
     for version in VERSIONS.scan(tx, ref.scope, ref.name):
-        blobs.release(tx, version.code_blob)
+        release_all(tx, version)
     for records in (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS):
         records.delete_all(tx, ref.scope, ref.name)
 

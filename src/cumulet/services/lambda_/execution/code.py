@@ -6,13 +6,14 @@ nothing is written through one), and what is unpacked is counted as it comes, no
 """
 
 import asyncio
+import hashlib
 import io
 import os
 import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path, PurePosixPath
 
 from cumulet.errors import ServiceError
@@ -45,26 +46,38 @@ class CodeCache:
 
         Raises FunctionChanged if nobody has that archive any more.
         """
+        return await self._ensure(digest, (digest,))
+
+    async def ensure_layers(self, digests: Sequence[str]) -> Path:
+        """Return a folder with these archives one over the other, the last one covering the others.
+
+        Raises FunctionChanged if nobody has one of them any more.
+        """
+        return await self._ensure(layers_key(digests), digests)
+
+    async def _ensure(self, digest: str, archives: Sequence[str]) -> Path:
         target = self.folder / digest
         if target.exists():
             if self._sizes is not None and digest in self._sizes:
                 self._sizes[digest] = self._sizes.pop(digest)
             return target
         if (waiting := self._unpacking.get(digest)) is None:
-            waiting = self._unpacking[digest] = asyncio.ensure_future(self._fetch(digest, target))
+            waiting = self._unpacking[digest] = asyncio.ensure_future(self._fetch(digest, archives, target))
             waiting.add_done_callback(lambda done: self._unpacking.pop(digest))
         return await asyncio.shield(waiting)
 
-    async def _fetch(self, digest: str, target: Path) -> Path:
-        def load(tx: ReadTx) -> bytes | None:
-            return None if blobs.find_size(tx, digest) is None else blobs.load(tx, digest)
+    async def _fetch(self, digest: str, archives: Sequence[str], target: Path) -> Path:
+        def load(tx: ReadTx) -> list[bytes] | None:
+            if any(blobs.find_size(tx, archive) is None for archive in archives):
+                return None
+            return [blobs.load(tx, archive) for archive in archives]
 
-        archive = await self._ground.store.read(load)
-        if archive is None:
+        loaded = await self._ground.store.read(load)
+        if loaded is None:
             raise FunctionChanged
         if self._sizes is None:
             self._sizes = await asyncio.to_thread(look_through, self.folder)
-        await asyncio.to_thread(unpack, archive, target)
+        await asyncio.to_thread(unpack, loaded[0], target, *loaded[1:])
         self._sizes[digest] = await asyncio.to_thread(measure, target)
         await self._evict(digest)
         return target
@@ -87,6 +100,11 @@ class CodeCache:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
+def layers_key(digests: Sequence[str]) -> str:
+    """Return the name of the folder for these layers in this order."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
 def look_through(folder: Path) -> dict[str, int]:
     """Return the sizes of the unpacked archives, oldest first, and remove what an earlier server left half done."""
     found: list[tuple[float, str, int]] = []
@@ -105,14 +123,18 @@ def measure(folder: Path) -> int:
     )
 
 
-def unpack(archive: bytes, target: Path) -> None:
-    """Unpack `archive` into the new folder `target`. Raises ServiceError, and leaves nothing, if it cannot be."""
+def unpack(archive: bytes, target: Path, *above: bytes) -> None:
+    """Unpack `archive`, and others above it, into the new folder `target`.
+
+    Raises ServiceError, and leaves nothing, if it cannot be.
+    """
     draft = target.with_name(f"{target.name}.{os.getpid()}{_DRAFT}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-            _unpack_members(opened, draft)
+        for one in (archive, *above):
+            with zipfile.ZipFile(io.BytesIO(one)) as opened:
+                _unpack_members(opened, draft)
         draft.chmod(0o755)
         draft.rename(target)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, RuntimeError, EOFError) as wrong:
@@ -140,6 +162,8 @@ def _unpack_members(opened: zipfile.ZipFile, folder: Path) -> None:
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            path.unlink()  # of an archive beneath: nothing is written through it
         if stat.S_ISLNK(mode):
             links.append((path, opened.read(member).decode("utf-8", "surrogateescape")))
             continue

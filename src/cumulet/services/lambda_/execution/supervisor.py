@@ -18,7 +18,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.code import CodeCache
+from cumulet.services.lambda_.execution.code import CodeCache, layers_key
 from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
@@ -175,6 +175,13 @@ class Supervisor:
                 self._zygote(version.runtime),
                 self._code.ensure(version.code_blob),
             )
+            layers = ""
+            if version.layers:
+                if not zygote.isolated:
+                    raise ServiceError(
+                        "ServiceException", "Layers need namespaces, which this machine does not permit.", status=500
+                    )
+                layers = (await self._code.ensure_layers([layer.code_blob for layer in version.layers])).name
             task_root = "/var/task" if zygote.isolated else str(code)
             environ = make_environ(
                 scope,
@@ -188,6 +195,7 @@ class Supervisor:
             request = {
                 "programs": program.commands(task_root, isolated=zygote.isolated),
                 "code": code.name,
+                "layers": layers,
                 "tmp_mb": version.ephemeral_storage_mb,
                 "files": limits.FILE_DESCRIPTORS_MAX,
                 "processes": limits.PROCESSES_MAX,
@@ -302,7 +310,11 @@ class Supervisor:
     # Functions that change
 
     def _code_in_use(self) -> set[str]:
-        return {member.version.code_blob for fleet in self._fleets.values() for member in fleet.members.values()}
+        versions = [member.version for fleet in self._fleets.values() for member in fleet.members.values()]
+        used = {version.code_blob for version in versions}
+        return used | {
+            layers_key([layer.code_blob for layer in version.layers]) for version in versions if version.layers
+        }
 
     def _retire_soon(self) -> None:
         """A function has changed or is gone: see to it that environments which nobody needs any more end."""

@@ -129,7 +129,6 @@ async def test_a_creation_that_aws_refuses(
     ("more", "named"),
     [
         ({"PackageType": "Image", "Code": {"ImageUri": "x"}}, "PackageType Image"),
-        ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}, "The parameter Layers of Lambda functions"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:0:key/x"}, "The parameter KMSKeyArn of Lambda functions"),
         ({"CodeSigningConfigArn": "x"}, "The parameter CodeSigningConfigArn of lambda:CreateFunction"),
         ({"Code": {"S3Bucket": "b", "S3Key": "k", "SourceKMSKeyArn": "x"}}, "The parameter SourceKMSKeyArn"),

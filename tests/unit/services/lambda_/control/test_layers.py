@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from cumulet.scope import SYSTEM
 from cumulet.services.lambda_.control.code_urls import CODE_PREFIX, load_code
+from cumulet.services.lambda_.records import LAYERS
 from cumulet.store.keyspace import BLOB_REFS
+from harness import SCOPE
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:layer:shared"
 SHARED = {"LayerName": "shared"}
@@ -135,3 +138,53 @@ async def test_permissions(house: Any, make_zip: Any) -> None:
 )
 async def test_refusals(house: Any, operation: str, params: Any, code: str, words: str) -> None:
     assert await house.refusal(operation, params) == (code, words)
+
+
+async def test_functions_name_layers(house: Any, make_zip: Any) -> None:
+    arns = []
+    for name in ("low", "high"):
+        layer = await publish(house, make_zip({name: b"x" * 10}), LayerName=name)
+        arns.append(layer["LayerVersionArn"])
+    created = await house.create(Layers=arns, Publish=True)
+    assert [layer["Arn"] for layer in created["Layers"]] == arns
+    for name in ("low", "high"):
+        await house.call("lambda", "DeleteLayerVersion", {"LayerName": name, "VersionNumber": 1})
+    kept = await house.call("lambda", "GetFunctionConfiguration", {"FunctionName": "notes:1"})
+    assert kept["Layers"] == created["Layers"]
+    changed = await house.call("lambda", "UpdateFunctionConfiguration", {"FunctionName": "notes", "Layers": []})
+    assert "Layers" not in changed
+    await house.call("lambda", "Invoke", {"FunctionName": "notes:1"})
+    assert [layer.arn for layer in house.execution.invocations[0][1].layers] == arns
+    await house.call("lambda", "DeleteFunction", {"FunctionName": "notes"})
+    assert await house.store.read(lambda tx: list(tx.scan(*BLOB_REFS.range(SYSTEM)))) == []
+
+
+@pytest.mark.parametrize(
+    ("arns", "words"),
+    [
+        ([f"{ARN}:{n}" for n in range(6)], "Cannot reference more than 5 layers."),
+        ([f"{ARN}:7"], f"Layer version {ARN}:7 does not exist."),
+        (
+            [f"{ARN}:1", f"{ARN}:2"],
+            "Two different versions of the same layer are not allowed to be referenced in the same function. "
+            f"{ARN}:1 and {ARN}:2.",
+        ),
+    ],
+)
+async def test_layers_that_functions_cannot_have(house: Any, make_zip: Any, arns: list[str], words: str) -> None:
+    await publish(house, make_zip())
+    await house.create()
+    params = {"FunctionName": "notes", "Layers": arns}
+    assert await house.refusal("UpdateFunctionConfiguration", params) == ("InvalidParameterValueException", words)
+
+
+async def test_code_and_layers_have_a_limit_together(house: Any, make_zip: Any) -> None:
+    half = make_zip({"big": b"\0" * 1})
+    await publish(house, half)
+    layer = await house.store.read(lambda tx: LAYERS.find(tx, SCOPE, "shared", 1))
+    large = msgspec.structs.replace(layer, unzipped_size=262_144_000)
+    await house.store.write(lambda tx: LAYERS.save(tx, SCOPE, "shared", 1, record=large))
+    await house.create()
+    code, words = await house.refusal("UpdateFunctionConfiguration", {"FunctionName": "notes", "Layers": [f"{ARN}:1"]})
+    assert code == "InvalidParameterValueException"
+    assert words.startswith("Function code combined with layers exceeds the maximum allowed size of 262144000 bytes.")

@@ -201,7 +201,7 @@ class ForkServer:
                 os._exit(0)
             request = json.loads(data)
             if self._isolation:
-                self._isolation.furnish(request["code"], request["tmp_mb"], request["slot"])
+                self._isolation.furnish(request["code"], request["layers"], request["tmp_mb"], request["slot"])
             socket.send_fds(ours, [data], descriptors)
             ours.close()
             line.close()

@@ -137,7 +137,7 @@ class Isolation:
         if pid == 0:
             try:
                 self.enter()
-                self.furnish("", 1, 0)
+                self.furnish("", "", 1, 0)
                 os._exit(0)
             except OSError as refused:
                 os.write(2, f"{refused}\n".encode())
@@ -165,12 +165,14 @@ class Isolation:
         _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
         _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-    def furnish(self, code: str, tmp_mb: int, slot: int) -> None:
-        """Complete the walls of one environment: its code, its /tmp, and nothing else to write to."""
+    def furnish(self, code: str, layers: str, tmp_mb: int, slot: int) -> None:
+        """Complete the walls of one environment: its code, its layers, its /tmp, and nothing else to write to."""
         owner = FIRST_UID + slot
         _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}")
         if code:
             _bind_readonly(f"{CODE_CACHE}/{code}", "/var/task")
+        if layers:
+            _bind_readonly(f"{CODE_CACHE}/{layers}", "/opt")
         _mount("tmpfs", CODE_CACHE, "tmpfs", MS_RDONLY | MS_NOSUID, "mode=0000,size=4k")
         _mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags("/"))
 

@@ -150,12 +150,13 @@ def test_models_and_validators(client: Callable[..., Any], fetch: Fetch) -> None
     missing = fetch("POST", url, b'{"a": 1}', json_type)
     assert (missing[0], missing[2]) == (400, b'{"message": "Missing required request parameters: [q]"}')
 
-    for call, message in (
+    refusals: list[tuple[Callable[[], Any], str]] = [
         (lambda: apis.delete_model(**at, modelName="Thing"), "Cannot delete model 'Thing'"),
         (lambda: apis.delete_request_validator(**by_id), "Cannot delete request validator"),
         (lambda: apis.create_model(**at, name="Bad", contentType="application/json", schema="{"), "Invalid model"),
         (lambda: apis.get_model(**at, modelName="None"), "Invalid model name specified: None"),
-    ):
+    ]
+    for call, message in refusals:
         with pytest.raises(ClientError) as refused:
             call()
         assert refused.value.response["Error"]["Message"].startswith(message)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
-from cumulet.services.kit import Call, Operation, Output, Params, Service, WriteTx, operation
+from cumulet.services.kit import Call, Operation, Output, Params, Service, operation
+from cumulet.store.api import WriteTx
 from unit.services.apigateway.fake_lambda import URI, ApiHouse, header
 
 JSON = "application/json"

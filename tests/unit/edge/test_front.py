@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cumulet.clock import ManualClock
 from cumulet.edge.front import Front
 from cumulet.ids import CountingIds
 from cumulet.services.apigateway import Gateway
@@ -49,7 +50,7 @@ async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog
         async def answer(self, *_: Any) -> Any:
             await self.read(None)
 
-    ground: Any = SimpleNamespace(ids=CountingIds(), store=Away())
+    ground: Any = SimpleNamespace(ids=CountingIds(), store=Away(), clock=ManualClock(), operations=None)
     tools: Any = SimpleNamespace(ground=ground)
     away: Any = Away()
     response = await Front(tools, Gateway(ground), away).answer(Request("GET", path, "", Headers()))

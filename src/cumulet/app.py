@@ -15,7 +15,7 @@ from cumulet.edge.pipeline import Tools
 from cumulet.errors import InvariantViolated
 from cumulet.ids import Ids, RandomIds
 from cumulet.nodes import Node
-from cumulet.services.apigateway import Gateway
+from cumulet.services.apigateway import ApiDoors
 from cumulet.services.dispatch import Dispatcher
 from cumulet.services.iam import IamAuthorizer, identify
 from cumulet.services.kit import Ground, Params, Service
@@ -88,8 +88,7 @@ async def open_app(
     workers = Workers(store, clock, node)
     dispatcher = Dispatcher(store, clock, ids, IamAuthorizer(), service_builders(lambda: ground), check_params)
     ground = Ground(store, clock, ids, settings, dispatcher, workers)
-    gateway = Gateway(ground)
-    front = Front(Tools(ground, dispatcher, identify), gateway, Control(ground, node))
+    front = Front(Tools(ground, dispatcher, identify), ApiDoors(ground), Control(ground, node))
     async with AsyncExitStack() as stopping:  # from the last to the first, whichever of them fails
         stopping.push_async_callback(store.close)
         await require_whole(store)

@@ -10,7 +10,7 @@ from cumulet.edge.function_urls import serve_function_url
 from cumulet.edge.hosts import ApiDoor, ControlDoor, FunctionDoor, find_door
 from cumulet.edge.pipeline import Arrived, Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
-from cumulet.services.apigateway import Gateway
+from cumulet.services.apigateway import ApiDoors
 from cumulet.store.api import StoreError
 from cumulet.wire import faults
 from cumulet.wire.message import Request, Response
@@ -24,9 +24,9 @@ _SIGNED_SERVICE = re.compile(r"Credential=[^/]*/[^/]*/[^/]*/([a-z0-9-]+)/aws4_re
 class Front:
     """Answers every request that the sockets bring."""
 
-    def __init__(self, tools: Tools, gateway: Gateway, control: Control) -> None:
+    def __init__(self, tools: Tools, apis: ApiDoors, control: Control) -> None:
         self._tools = tools
-        self._gateway = gateway
+        self._apis = apis
         self._control = control
 
     async def answer(self, request: Request) -> Response:
@@ -36,7 +36,7 @@ class Front:
             if isinstance(door, ControlDoor):
                 return await self._answer_control(request, door.path)
             if isinstance(door, ApiDoor):
-                return await self._gateway.serve(door.api_id, request, door.path, door.via)
+                return await self._apis.serve(door.api_id, request, door.path, door.via)
             if isinstance(door, FunctionDoor):
                 return await self._answer_function(request, door)
             return await answer_service_request(self._tools, Arrived(request, door.path))

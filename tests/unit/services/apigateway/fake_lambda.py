@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from cumulet.services.apigateway import Gateway, build_v1, build_v2
+from cumulet.services.apigateway import build_v1, build_v2
+from cumulet.services.apigateway.gateway import Gateway
 from cumulet.services.dispatch import Dispatcher
 from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service, operation
 from cumulet.wire.message import Headers, Request, Response

@@ -4,7 +4,7 @@ A table's data lies under its id, not its name: a table that is deleted and made
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NoReturn, TypeAlias
 
@@ -261,6 +261,15 @@ TABLES = Records(DDB_TABLE, Table)
 def arn_of(scope: Scope, name: str) -> str:
     """Return the ARN of a table."""
     return f"arn:aws:dynamodb:{scope.region}:{scope.account}:table/{name}"
+
+
+def transfer_arns(kind: str) -> Callable[[Call, Params], str]:
+    """Return what a listing of exports or imports is about: those of the table that `TableArn` names, or all."""
+
+    def arns(call: Call, params: Params) -> str:
+        return f"{params.get('TableArn') or arn_of(call.scope, '*')}/{kind}/*"
+
+    return arns
 
 
 def table_arn(call: Call, params: Params) -> str:

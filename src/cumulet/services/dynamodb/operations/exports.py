@@ -13,7 +13,7 @@ from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS, TRANSFERS_K
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.exports import EXPORTS, TRANSFERS_TOPIC, Export, export_arn, render_export
 from cumulet.services.dynamodb.operations.recovery import earliest_ms
-from cumulet.services.dynamodb.tables import find_table, name_of
+from cumulet.services.dynamodb.tables import find_table, name_of, transfer_arns
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx, WriteTx
@@ -31,14 +31,6 @@ def exported_arn(call: Call, params: Params) -> str:
 def described_arn(call: Call, params: Params) -> str:
     """Return the ARN of the export that is described."""
     return str(params["ExportArn"])
-
-
-def listed_arn(call: Call, params: Params) -> str:
-    """Return the ARN of the table whose exports are listed, or of all exports."""
-    given = params.get("TableArn")
-    return (
-        f"{given}/export/*" if given else f"arn:aws:dynamodb:{call.scope.region}:{call.scope.account}:table/*/export/*"
-    )
 
 
 @operation(
@@ -117,7 +109,7 @@ def describe_export(call: Call, tx: ReadTx, params: Params) -> Output:
     return {"ExportDescription": render_export(call, export)}
 
 
-@operation("ListExports", resource=listed_arn, params="TableArn MaxResults NextToken")
+@operation("ListExports", resource=transfer_arns("export"), params="TableArn MaxResults NextToken")
 def list_exports(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return the exports of the last 90 days, of one table or of all, in descending order of their ARNs."""
     limit = params.get("MaxResults") or TRANSFERS_LISTED_MAX

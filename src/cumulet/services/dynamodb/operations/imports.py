@@ -15,7 +15,7 @@ from cumulet.services.dynamodb.exports import TRANSFERS_TOPIC
 from cumulet.services.dynamodb.imports import IMPORTS, Import, render_import, render_summary
 from cumulet.services.dynamodb.operations.tables import read_table
 from cumulet.services.dynamodb.plane import DynamoDbPlane
-from cumulet.services.dynamodb.tables import TABLES, arn_of, find_table, name_of
+from cumulet.services.dynamodb.tables import TABLES, arn_of, find_table, name_of, transfer_arns
 from cumulet.services.kit import Call, Output, Params, operation, unsupported
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -40,14 +40,6 @@ def imported_arn(call: Call, params: Params) -> str:
 def described_arn(call: Call, params: Params) -> str:
     """Return the ARN of the import that is described."""
     return str(params["ImportArn"])
-
-
-def listed_arn(call: Call, params: Params) -> str:
-    """Return the ARN of the table whose imports are listed, or of all imports."""
-    given = params.get("TableArn")
-    return (
-        f"{given}/import/*" if given else f"arn:aws:dynamodb:{call.scope.region}:{call.scope.account}:table/*/import/*"
-    )
 
 
 @operation(
@@ -117,7 +109,7 @@ def describe_import(call: Call, tx: ReadTx, params: Params) -> Output:
     return {"ImportTableDescription": render_import(call, record)}
 
 
-@operation("ListImports", resource=listed_arn, params="TableArn PageSize NextToken")
+@operation("ListImports", resource=transfer_arns("import"), params="TableArn PageSize NextToken")
 def list_imports(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return the imports of the last 90 days, into one table or into all."""
     limit = params.get("PageSize") or TRANSFERS_LISTED_MAX

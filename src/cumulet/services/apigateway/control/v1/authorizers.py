@@ -11,7 +11,7 @@ from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
-from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
     RESOURCES,
@@ -141,14 +141,7 @@ def get_one_authorizer(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's authorizers, a page at a time."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: AUTHORIZERS.scan(
-            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
-        ),
-        lambda authorizer: authorizer.id,
-        render,
-    )
+    return page_of_api(tx, call, params, api.id, AUTHORIZERS, lambda authorizer: authorizer.id, render)
 
 
 @operation(

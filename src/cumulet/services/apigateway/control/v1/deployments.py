@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
-from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
     MODELS,
@@ -175,14 +175,7 @@ def get_one_deployment(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_deployments(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's deployments, a page at a time."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: DEPLOYMENTS.scan(
-            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
-        ),
-        lambda deployment: deployment.deployment_id,
-        show,
-    )
+    return page_of_api(tx, call, params, api.id, DEPLOYMENTS, lambda deployment: deployment.deployment_id, show)
 
 
 @operation("DeleteDeployment", action=DELETE, resource=DEPLOYMENT, params="restApiId deploymentId")

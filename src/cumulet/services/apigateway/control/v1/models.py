@@ -9,7 +9,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
-from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
     MODELS,
     RESOURCES,
@@ -103,14 +103,7 @@ def get_one_model(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_models(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's models, a page at a time."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: MODELS.scan(
-            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
-        ),
-        lambda model: model.name,
-        render,
-    )
+    return page_of_api(tx, call, params, api.id, MODELS, lambda model: model.name, render)
 
 
 @operation("UpdateModel", action=PATCH, resource=MODEL, params="restApiId modelName patchOperations")
@@ -190,14 +183,7 @@ def get_one_request_validator(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_request_validators(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's validators, a page at a time."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: VALIDATORS.scan(
-            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
-        ),
-        lambda validator: validator.id,
-        render,
-    )
+    return page_of_api(tx, call, params, api.id, VALIDATORS, lambda validator: validator.id, render)
 
 
 @operation(

@@ -3,12 +3,17 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import msgspec
+
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
-from cumulet.services.kit import Params
+from cumulet.services.kit import Call, Params
 from cumulet.services.tokens import decode_token, encode_token
+from cumulet.store.api import ReadTx
+from cumulet.store.records import Records
 
 R = TypeVar("R")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def page(
@@ -28,6 +33,26 @@ def page(
     if len(records) > limit:
         output["position"] = encode_token(key(records[limit - 1]))
     return output
+
+
+def page_of_api(
+    tx: ReadTx,
+    call: Call,
+    params: Params,
+    api_id: str,
+    records: Records[S],
+    key: Callable[[S], str],
+    render: Callable[[S], Any],
+) -> dict[str, Any]:
+    """Return a page of what belongs to one API, in the order of its own ids."""
+    return page(
+        params,
+        lambda behind, limit: records.scan(
+            tx, call.scope, api_id, behind=(api_id, behind) if behind else None, limit=limit
+        ),
+        key,
+        render,
+    )
 
 
 def _invalid_token() -> ServiceError:

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
-from cumulet.services.apigateway.control.v1.paging import page
+from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import RESOURCES, Resource, get_api, get_resource, render
 from cumulet.services.apigateway.pipeline.routes import is_greedy, is_variable
 from cumulet.services.kit import Call, Output, Params, operation
@@ -94,11 +94,12 @@ def get_resources(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's resources, a page at a time."""
     api = get_api(tx, call, params)
     with_methods = wants_methods(params)
-    return page(
+    return page_of_api(
+        tx,
+        call,
         params,
-        lambda behind, limit: RESOURCES.scan(
-            tx, call.scope, api.id, behind=(api.id, behind) if behind else None, limit=limit
-        ),
+        api.id,
+        RESOURCES,
         lambda resource: resource.id,
         lambda resource: show(resource, with_methods=with_methods),
     )

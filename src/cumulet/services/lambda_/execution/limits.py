@@ -64,6 +64,9 @@ The limit is on what is resident, and a runtime has about 40 MB in common with i
 can pass it by what it touches between two looks; a control group would be exact, and is not available everywhere.
 """
 
+EARLY_EVENTS_MAX = 1_000
+"""Events of an initialisation that are kept for extensions which subscribe before it ends."""
+
 STOP_GRACE_S = 10.0
 """How long running invocations may take to end when the server stops."""
 

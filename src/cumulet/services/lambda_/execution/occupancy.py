@@ -16,11 +16,10 @@ from cumulet.scope import Scope
 from cumulet.services.lambda_.execution import limits, report
 from cumulet.services.lambda_.execution.environment import Event, State, next_state
 from cumulet.services.lambda_.execution.fleet import Member
-from cumulet.services.lambda_.execution.json_report import JsonReport
-from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output, Tail
+from cumulet.services.lambda_.execution.journal import Journal
+from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
-from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.execution.streaming import Gathered
@@ -51,25 +50,6 @@ class Job:
             self.result.set_exception(error)
         if self.invocation.sink is not None:
             self.invocation.sink.end()
-
-
-class Report(Protocol):
-    """What the platform writes into a log, in the function's format; empty lines are not written."""
-
-    def init_start_line(self, runtime: str, region: str, patch: str) -> str: ...
-    def init_report_line(self, init_ms: float, phase: str, status: str, error_type: str) -> str: ...
-    def start_line(self, request_id: str, version: str) -> str: ...
-    def end_lines(
-        self,
-        request_id: str,
-        *,
-        duration_ms: float,
-        memory_mb: int,
-        peak_kb: int,
-        init_ms: float | None,
-        status: str = "",
-        error_type: str = "",
-    ) -> tuple[str, str]: ...
 
 
 class Keeper(Protocol):
@@ -119,16 +99,14 @@ class Environment:
         self.init_failure: InitFailure | None = None
         self._expires_s = math.inf
         self._keeper = keeper
-        self._shipper = shipper
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._api = RuntimeApi(self)
         self._sandbox: Sandbox | None = None
         self._output: Output | None = None
-        self._tail = Tail()
-        self._report: Report = (
-            JsonReport(version.system_log_level, clock.now_ms) if version.log_format == "JSON" else report
-        )
+        self._journal = Journal(version, stream, shipper, clock)
+        if inside_invoke:
+            self._journal.phase = "invoke"
         self._timer: asyncio.TimerHandle | None = None
         self._job: Job | None = None
         self._began_s = self._clock.monotonic_s()
@@ -160,14 +138,11 @@ class Environment:
         self._expires_s = self._clock.monotonic_s() + (session.retire_ms - self._clock.now_ms()) / 1000
         self.stream.principal = session.principal
         environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
-        runtime = self.version.runtime
-        self.log(self._report.init_start_line(runtime, self.stream.scope.region, runtime_version), in_tail=False)
-        if note := substitution_note(runtime, runtime_version):
-            self.log(note, in_tail=False)
+        self._journal.init_started(runtime_version)
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         self._began_s = self._clock.monotonic_s()
-        self._output = Output(reading, self.stream, self.log)
+        self._output = Output(reading, self.stream, self._journal.output)
         try:
             self._sandbox = await zygote.spawn(
                 f"{self.number}", {**request, "slot": self.slot, "environ": environ}, writing, self._on_end
@@ -243,8 +218,7 @@ class Environment:
     ) -> None:
         init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         self.init_failure = InitFailure(payload, status, error_type, init_ms, words)
-        phase = "invoke" if self.inside_invoke else "init"
-        self.log(self._report.init_report_line(init_ms, phase, status, error_type))
+        self._journal.init_ended(init_ms, status, error_type)
 
     def report_init_failure(self, job: Job) -> None:
         """Answer the invocation for which this environment was started, and log that."""
@@ -252,13 +226,13 @@ class Environment:
         assert failure is not None
         request_id = job.invocation.request_id
         payload = failure.payload(request_id)
-        self.log(self._report.start_line(request_id, job.version.version))
+        self._journal.invoke_started(request_id, job.trace_header)
         if failure.words:
-            self.log(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
+            self._journal.fault(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
         elif failure.status == "timeout":
-            self.log(report.timeout_line(self._clock.now_ms(), request_id, job.version.timeout_s))
-        self._log_end(request_id, failure.init_ms, None, failure.status, failure.error_type)
-        job.finish(InvocationResult(payload, "Unhandled", self._tail.take(), job.version.version))
+            self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, job.version.timeout_s))
+        self._note_end(job, failure.init_ms, 0, failure.status, failure.error_type)
+        job.finish(InvocationResult(payload, "Unhandled", self._journal.take_tail(), job.version.version))
 
     # Invocations
 
@@ -270,7 +244,7 @@ class Environment:
         if was_frozen and self._sandbox is not None:
             self._sandbox.thaw()
         invocation = job.invocation
-        self.log(self._report.start_line(invocation.request_id, job.version.version))
+        self._journal.invoke_started(invocation.request_id, job.trace_header)
         delay_s, self._delay_s = self._delay_s, 0.0
         self._began_s = self._clock.monotonic_s() - delay_s
         self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
@@ -294,6 +268,8 @@ class Environment:
                 self._delay_s = init_s
             else:
                 self._init_ms = init_s * 1000
+            self._journal.init_ended(init_s * 1000)
+            self._journal.close_subscriptions()
         elif self.state is not State.BUSY:
             return
         self._disarm()
@@ -350,9 +326,9 @@ class Environment:
         duration_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         if self._output is not None:
             self._output.drain()
-        init_ms, self._init_ms = self._init_ms, None
-        self._log_end(job.invocation.request_id, duration_ms, init_ms, status, error_type)
-        job.finish(InvocationResult(payload, "Unhandled" if failed else None, self._tail.take(), job.version.version))
+        self._note_end(job, duration_ms, len(payload), status, error_type)
+        tail = self._journal.take_tail()
+        job.finish(InvocationResult(payload, "Unhandled" if failed else None, tail, job.version.version))
 
     def _fail(self, words: str, error_type: str) -> None:
         assert self._job is not None
@@ -361,7 +337,7 @@ class Environment:
         if self._output is not None:
             self._output.drain()
         if error_type == "Runtime.ExitError":
-            self.log(f"RequestId: {request_id} Error: {words}\nRuntime.ExitError\n")
+            self._journal.fault(f"RequestId: {request_id} Error: {words}\nRuntime.ExitError\n")
         self._finish(payload, failed=True, status="error", error_type=error_type)
 
     def _took_too_long(self) -> None:
@@ -370,7 +346,7 @@ class Environment:
             if self._output is not None:
                 self._output.drain()
             request_id, timeout_s = job.invocation.request_id, job.version.timeout_s
-            self.log(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
+            self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
             self._finish(report.timeout_error(request_id, timeout_s), failed=True, status="timeout")
         self.stop()
 
@@ -395,27 +371,16 @@ class Environment:
             self._fail(words, "Runtime.OutOfMemory")
         self.stop()
 
-    # Logging
-
-    def log(self, text: str, *, in_tail: bool = True) -> None:
-        """Add one event to its stream; an empty one is none."""
-        if not text:
-            return
-        self._shipper.add(self.stream, self._clock.now_ms(), text)
-        if in_tail:
-            self._tail.add(text)
-
-    def _log_end(
-        self, request_id: str, duration_ms: float, init_ms: float | None, status: str, error_type: str
-    ) -> None:
-        peak_kb = max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb)
-        for line in self._report.end_lines(
+    def _note_end(self, job: Job, duration_ms: float, produced_bytes: int, status: str, error_type: str) -> None:
+        request_id = job.invocation.request_id
+        init_ms, self._init_ms = self._init_ms, None
+        self._journal.runtime_done(request_id, duration_ms, produced_bytes, job.trace_header, status, error_type)
+        self._journal.invoke_ended(
             request_id,
             duration_ms=duration_ms,
-            memory_mb=self.version.memory_mb,
-            peak_kb=peak_kb,
+            peak_kb=max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb),
             init_ms=init_ms,
+            trace_header=job.trace_header,
             status=status,
             error_type=error_type,
-        ):
-            self.log(line)
+        )

@@ -8,10 +8,10 @@ import hashlib
 import json
 import os
 import signal
-from datetime import UTC, datetime
-from math import ceil
+from collections.abc import Sequence
 
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.platform_events import billed_ms, render_time, used_mb
 
 
 def init_start_line(runtime: str, region: str, patch: str) -> str:
@@ -52,12 +52,10 @@ def end_lines(
     error_type: str = "",
 ) -> tuple[str, str]:
     """Return the END and the REPORT line. `status` is empty for an invocation that was answered."""
-    # Since August 2025 the first invocation is billed for the initialisation too.
-    billed_ms = ceil(duration_ms + (init_ms or 0.0))
-    used_mb = min(memory_mb, ceil(peak_kb / 1024))
     report = (
-        f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\tBilled Duration: {billed_ms} ms\t"
-        f"Memory Size: {memory_mb} MB\tMax Memory Used: {used_mb} MB\t"
+        f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\t"
+        f"Billed Duration: {billed_ms(duration_ms, init_ms)} ms\t"
+        f"Memory Size: {memory_mb} MB\tMax Memory Used: {used_mb(memory_mb, peak_kb)} MB\t"
     )
     if init_ms is not None:
         report += f"Init Duration: {init_ms:.2f} ms\t"
@@ -68,10 +66,20 @@ def end_lines(
     return f"END RequestId: {request_id}\n", report + "\n"
 
 
+def extension_line(name: str, state: str, events: Sequence[str], error_type: str) -> str:
+    """Return the line about one extension, at the end of an initialisation."""
+    error = f"\tError Type: {error_type}" if error_type else ""
+    return f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{','.join(events)}]{error}\n"
+
+
+def subscription_line(kind: str, name: str, types: Sequence[str]) -> str:
+    """Return the line about an extension that subscribed; `kind` is TELEMETRY or LOGS."""
+    return f"{kind}\tName: {name}\tState: Subscribed\tTypes: [{', '.join(map(str.capitalize, types))}]\n"
+
+
 def timeout_line(now_ms: int, request_id: str, timeout_s: int) -> str:
     """Return the line about an invocation that took too long."""
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{now_ms % 1000:03d}Z {request_id} Task timed out after {timeout_s:.2f} seconds\n\n"
+    return f"{render_time(now_ms)} {request_id} Task timed out after {timeout_s:.2f} seconds\n\n"
 
 
 def exit_words(status: int | None) -> str:

@@ -6,66 +6,6 @@ from typing import Any
 
 import pytest
 
-from cumulet.services.lambda_.execution.json_report import JsonReport
-
-NOW = "2023-11-14T22:13:20.123Z"
-REPORT = {"duration_ms": 1.2345, "memory_mb": 128, "peak_kb": 2048, "init_ms": 10.0}
-BILLED = {
-    "durationMs": 1.234,
-    "billedDurationMs": 12,
-    "memorySizeMB": 128,
-    "maxMemoryUsedMB": 2,
-    "initDurationMs": 10.0,
-}
-
-
-def report(level: str) -> JsonReport:
-    return JsonReport(level, lambda: 1_700_000_000_123)
-
-
-def test_the_platforms_events() -> None:
-    made = report("INFO")
-    assert json.loads(made.start_line("R", "3")) == {
-        "time": NOW,
-        "type": "platform.start",
-        "record": {"requestId": "R", "version": "3"},
-    }
-    debug, told = made.end_lines("R", **REPORT)
-    assert debug == ""
-    assert json.loads(told) == {
-        "time": NOW,
-        "type": "platform.report",
-        "record": {"requestId": "R", "status": "success", "metrics": BILLED},
-    }
-    first = json.loads(made.init_start_line("python3.12", "eu-west-1", "3.12.7"))
-    assert first["type"] == "platform.initStart"
-    assert first["record"]["runtimeVersion"] == "python:3.12.v7"
-    failed = json.loads(made.init_report_line(5.0, "invoke", "error", "Runtime.ExitError"))
-    assert failed["record"] == {
-        "initializationType": "on-demand",
-        "phase": "invoke",
-        "status": "error",
-        "errorType": "Runtime.ExitError",
-        "metrics": {"durationMs": 5.0},
-    }
-
-
-LEVELS = [
-    ("DEBUG", "", ["platform.initStart", "platform.start", "platform.runtimeDone", "platform.report"]),
-    ("INFO", "", ["platform.initStart", "platform.start", "platform.report"]),
-    ("WARN", "", []),
-    ("WARN", "timeout", ["platform.runtimeDone", "platform.report"]),
-]
-
-
-@pytest.mark.parametrize(("level", "status", "kinds"), LEVELS)
-def test_levels(level: str, status: str, kinds: list[str]) -> None:
-    made = report(level)
-    lines = [made.init_start_line("provided.al2", "r", "1"), made.start_line("R", "1")]
-    lines += made.end_lines("R", **REPORT, status=status)
-    assert [json.loads(line)["type"] for line in lines if line] == kinds
-
-
 PYTHON = """
 import logging
 log = logging.getLogger("notes")

@@ -1,0 +1,202 @@
+"""All that is told about one environment: to its log, to the tail that a caller may ask for, and to its extensions.
+
+The platform's own lines have two forms, text and JSON, and a third as events of the Telemetry API. What happens is
+noted here once; nothing is rendered that nobody reads.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cumulet.clock import Clock
+from cumulet.services.lambda_.execution import limits, platform_events, report
+from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Tail
+from cumulet.services.lambda_.execution.platform_events import Event, Record
+from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
+from cumulet.services.lambda_.records import VersionRecord
+
+
+class Subscribers(Protocol):
+    """Extensions that asked for telemetry."""
+
+    def tell(self, event: Event) -> None:
+        """Have an event sent to those who want its kind."""
+
+
+class Journal:
+    """What is told about one environment."""
+
+    def __init__(self, version: VersionRecord, stream: LogStream, shipper: LogShipper, clock: Clock) -> None:
+        self.stream = stream
+        self.init_type = "on-demand"
+        self.phase = "init"
+        """Where an initialisation takes place: `invoke` if it is tried again inside an invocation."""
+        self._version = version
+        self._shipper = shipper
+        self._clock = clock
+        self._tail = Tail()
+        self._json = version.log_format == "JSON"
+        self._subscribers: Subscribers | None = None
+        self._early: list[Event] | None = []
+        """What came before anybody could subscribe; None once nobody can any more."""
+
+    # What the function and its extensions write
+
+    def output(self, text: str) -> None:
+        """Add what the function wrote."""
+        self._write(text)
+        if self._subscribers is not None or self._early is not None:
+            self._tell("function", text)
+
+    def extension_output(self, text: str) -> None:
+        """Add what an extension wrote."""
+        self._write(text)
+        if self._subscribers is not None or self._early is not None:
+            self._tell("extension", text)
+
+    def fault(self, text: str) -> None:
+        """Add words of the platform's about a failure, whatever the format."""
+        self._write(text)
+
+    def take_tail(self) -> bytes:
+        """Return the last 4 KB that came since this was last asked for."""
+        return self._tail.take()
+
+    # Who listens
+
+    def subscribe(self, subscribers: Subscribers) -> None:
+        """Tell `subscribers` all that comes, and what has come."""
+        self._subscribers = subscribers
+        for event in self._early or ():
+            subscribers.tell(event)
+
+    def close_subscriptions(self) -> None:
+        """Nobody can subscribe any more: keep nothing for them."""
+        self._early = None
+
+    # What happens
+
+    def init_started(self, runtime_version: str) -> None:
+        """An initialisation begins. `runtime_version` is the interpreter's own, e.g. 3.11.7."""
+        runtime = self._version.runtime
+        region = self.stream.scope.region
+        if not self._json:
+            self._write(report.init_start_line(runtime, region, runtime_version), in_tail=False)
+        named = report.runtime_version(runtime, region, runtime_version)
+        self._note("platform.initStart", platform_events.init_start(self.init_type, self.phase, *named), in_tail=False)
+        if note := substitution_note(runtime, runtime_version):
+            self._write(note, in_tail=False)
+
+    def init_ended(self, init_ms: float, status: str = "success", error_type: str = "") -> None:
+        """An initialisation has ended."""
+        if status != "success" and not self._json:
+            self._write(report.init_report_line(init_ms, self.phase, status, error_type))
+        if not self._is_noted():
+            return
+        failed = status != "success"
+        done = platform_events.init_runtime_done(self.init_type, self.phase, status, error_type)
+        self._note("platform.initRuntimeDone", done, failed=failed)
+        reported = platform_events.init_report(self.init_type, self.phase, status, error_type, init_ms)
+        self._note("platform.initReport", reported, failed=failed)
+
+    def invoke_started(self, request_id: str, trace_header: str) -> None:
+        """An invocation begins."""
+        if not self._json:
+            self._write(report.start_line(request_id, self._version.version))
+        if self._is_noted():
+            self._note("platform.start", platform_events.start(request_id, self._version.version, trace_header))
+
+    def runtime_done(
+        self,
+        request_id: str,
+        duration_ms: float,
+        produced_bytes: int,
+        trace_header: str,
+        status: str = "",
+        error_type: str = "",
+    ) -> None:
+        """The runtime is done with an invocation; extensions may still be at work."""
+        if self._is_noted():
+            done = platform_events.runtime_done(
+                request_id, status or "success", error_type, duration_ms, produced_bytes, trace_header
+            )
+            self._note("platform.runtimeDone", done, failed=bool(status))
+
+    def invoke_ended(
+        self,
+        request_id: str,
+        *,
+        duration_ms: float,
+        peak_kb: int,
+        init_ms: float | None,
+        trace_header: str,
+        status: str = "",
+        error_type: str = "",
+    ) -> None:
+        """An invocation has ended. `status` is empty for one that was answered."""
+        memory_mb = self._version.memory_mb
+        if not self._json:
+            for line in report.end_lines(
+                request_id,
+                duration_ms=duration_ms,
+                memory_mb=memory_mb,
+                peak_kb=peak_kb,
+                init_ms=init_ms,
+                status=status,
+                error_type=error_type,
+            ):
+                self._write(line)
+        if self._is_noted():
+            record = platform_events.report(
+                request_id,
+                status or "success",
+                error_type,
+                duration_ms=duration_ms,
+                memory_mb=memory_mb,
+                peak_kb=peak_kb,
+                init_ms=init_ms,
+                trace_header=trace_header,
+            )
+            self._note("platform.report", record, failed=bool(status))
+
+    def extension_known(self, name: str, state: str, events: Sequence[str], error_type: str = "") -> None:
+        """What became of an extension in the initialisation."""
+        if not self._json:
+            self._write(report.extension_line(name, state, events, error_type))
+        record = platform_events.extension(name, state, events, error_type)
+        self._note("platform.extension", record, failed=bool(error_type))
+
+    def subscribed(self, name: str, types: Sequence[str], *, to_logs: bool) -> None:
+        """An extension listens from now on. `to_logs`: through the older Logs API."""
+        if not self._json:
+            self._write(report.subscription_line("LOGS" if to_logs else "TELEMETRY", name, types))
+        kind = "platform.logsSubscription" if to_logs else "platform.telemetrySubscription"
+        self._note(kind, platform_events.subscription(name, types))
+
+    def dropped(self, records: int, dropped_bytes: int, reason: str) -> None:
+        """Events were lost on their way to an extension."""
+        self._note("platform.logsDropped", platform_events.logs_dropped(records, dropped_bytes, reason), failed=True)
+
+    # How it is told
+
+    def _is_noted(self) -> bool:
+        return self._json or self._subscribers is not None or self._early is not None
+
+    def _note(self, kind: str, record: Record, *, failed: bool = False, in_tail: bool = True) -> None:
+        event = Event(kind, record, self._clock.now_ms(), failed)
+        if self._json and platform_events.is_in_log(event, self._version.system_log_level):
+            self._write(platform_events.render(event) + "\n", in_tail=in_tail)
+        self._spread(event)
+
+    def _tell(self, kind: str, text: str) -> None:
+        self._spread(Event(kind, text, self._clock.now_ms()))
+
+    def _spread(self, event: Event) -> None:
+        if self._early is not None and len(self._early) < limits.EARLY_EVENTS_MAX:
+            self._early.append(event)
+        if self._subscribers is not None:
+            self._subscribers.tell(event)
+
+    def _write(self, text: str, *, in_tail: bool = True) -> None:
+        self._shipper.add(self.stream, self._clock.now_ms(), text)
+        if in_tail:
+            self._tail.add(text)

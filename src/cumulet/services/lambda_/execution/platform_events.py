@@ -1,0 +1,154 @@
+"""What the platform tells about an environment, as records of the Telemetry API and of the JSON log format. Pure.
+
+Shapes: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html; which level of the system log has
+which event: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+Record = dict[str, Any]
+
+LEVELS = ("DEBUG", "INFO", "WARN")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `failed` raises its level."""
+
+    kind: str
+    record: Record | str
+    now_ms: int
+    failed: bool = False
+
+
+def level_of(event: Event) -> str:
+    """Return from which level of the system log on an event is in it."""
+    if event.failed:
+        return "WARN"
+    # Of an initialisation that is well only its start is told at the level INFO.
+    debug = event.kind in ("platform.initRuntimeDone", "platform.initReport", "platform.runtimeDone")
+    return "DEBUG" if debug else "WARN" if event.kind == "platform.logsDropped" else "INFO"
+
+
+def is_in_log(event: Event, least: str) -> bool:
+    """Tell whether a system log of level `least` has this event."""
+    return LEVELS.index(level_of(event)) >= LEVELS.index(least)
+
+
+def render_time(now_ms: int) -> str:
+    """Return a moment as events have it."""
+    return f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{now_ms % 1000:03d}Z"
+
+
+def render(event: Event) -> str:
+    """Return an event as one line of JSON, without the line's end."""
+    told = {"time": render_time(event.now_ms), "type": event.kind, "record": event.record}
+    return json.dumps(told, separators=(",", ":"))
+
+
+def init_start(init_type: str, phase: str, version: str, version_arn: str) -> Record:
+    """Return the record of platform.initStart."""
+    return {
+        "initializationType": init_type,
+        "phase": phase,
+        "runtimeVersion": version,
+        "runtimeVersionArn": version_arn,
+    }
+
+
+def init_runtime_done(init_type: str, phase: str, status: str, error_type: str = "") -> Record:
+    """Return the record of platform.initRuntimeDone."""
+    return {"initializationType": init_type, "phase": phase, "status": status, **_error(error_type)}
+
+
+def init_report(init_type: str, phase: str, status: str, error_type: str, init_ms: float) -> Record:
+    """Return the record of platform.initReport."""
+    done = init_runtime_done(init_type, phase, status, error_type)
+    return {**done, "metrics": {"durationMs": round(init_ms, 3)}}
+
+
+def start(request_id: str, version: str, trace_header: str) -> Record:
+    """Return the record of platform.start."""
+    return {"requestId": request_id, "version": version, **_tracing(trace_header)}
+
+
+def runtime_done(
+    request_id: str, status: str, error_type: str, duration_ms: float, produced_bytes: int, trace_header: str
+) -> Record:
+    """Return the record of platform.runtimeDone."""
+    return {
+        "requestId": request_id,
+        "status": status,
+        **_error(error_type),
+        "metrics": {"durationMs": round(duration_ms, 3), "producedBytes": produced_bytes},
+        **_tracing(trace_header),
+    }
+
+
+def report(
+    request_id: str,
+    status: str,
+    error_type: str,
+    *,
+    duration_ms: float,
+    memory_mb: int,
+    peak_kb: int,
+    init_ms: float | None,
+    trace_header: str,
+) -> Record:
+    """Return the record of platform.report."""
+    metrics: Record = {
+        "durationMs": round(duration_ms, 3),
+        "billedDurationMs": billed_ms(duration_ms, init_ms),
+        "memorySizeMB": memory_mb,
+        "maxMemoryUsedMB": used_mb(memory_mb, peak_kb),
+    }
+    if init_ms is not None:
+        metrics["initDurationMs"] = round(init_ms, 3)
+    return {
+        "requestId": request_id,
+        "status": status,
+        **_error(error_type),
+        "metrics": metrics,
+        **_tracing(trace_header),
+    }
+
+
+def extension(name: str, state: str, events: Sequence[str], error_type: str) -> Record:
+    """Return the record of platform.extension."""
+    return {"name": name, "state": state, "events": list(events), **_error(error_type)}
+
+
+def subscription(name: str, types: Sequence[str]) -> Record:
+    """Return the record of platform.telemetrySubscription and platform.logsSubscription."""
+    return {"name": name, "state": "Subscribed", "types": list(types)}
+
+
+def logs_dropped(records: int, dropped_bytes: int, reason: str) -> Record:
+    """Return the record of platform.logsDropped."""
+    return {"droppedBytes": dropped_bytes, "droppedRecords": records, "reason": reason}
+
+
+def billed_ms(duration_ms: float, init_ms: float | None) -> int:
+    """Return what an invocation is billed: since August 2025 the first pays for the initialisation too."""
+    return ceil(duration_ms + (init_ms or 0.0))
+
+
+def used_mb(memory_mb: int, peak_kb: int) -> int:
+    """Return how the largest use of memory is told: never more than there is."""
+    return min(memory_mb, ceil(peak_kb / 1024))
+
+
+def _error(error_type: str) -> Record:
+    return {"errorType": error_type} if error_type else {}
+
+
+def _tracing(trace_header: str) -> Record:
+    if not trace_header:
+        return {}
+    return {"tracing": {"type": "X-Amzn-Trace-Id", "value": trace_header}}

@@ -1,9 +1,9 @@
-"""The serving side: a request for a deployed API goes through the pipeline. One pipeline serves both dialects.
+"""The serving side: a request for a deployed API goes through one pipeline, which serves both dialects.
 
-    match -> validate -> transform -> integrate -> respond
+    match -> authorize -> throttle -> validate -> map_request -> transform -> integrate -> respond
 
-Each stage takes what the one before it returned; a stage that has its own answer raises `Refused`. An authorizer stands
-between match and validate, mapping templates are other transforms, other backends other integrations.
+Each stage is a file of `pipeline/`, takes what the one before it returned, and raises `Refused` where the answer is API
+Gateway's own. The order is AWS's, as its execution logs show it.
 """
 
 import logging
@@ -22,19 +22,17 @@ from cumulet.services.apigateway.model import (
     Deployment,
     Stage,
 )
-from cumulet.services.apigateway.pipeline import cors, faults, rest_mapping
+from cumulet.services.apigateway.pipeline import cors, faults
 from cumulet.services.apigateway.pipeline.access_logs import AccessLogs, render_line
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, new_extended_id, new_trace_id
+from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
-from cumulet.services.apigateway.pipeline.http_authorizers import Guard
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
 from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.respond import respond
-from cumulet.services.apigateway.pipeline.rest_authorize import RestAuthorizers
-from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
-from cumulet.services.apigateway.pipeline.throttle import Buckets, throttling_of
+from cumulet.services.apigateway.pipeline.throttle import Throttle
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
 from cumulet.services.kit import Ground
@@ -50,11 +48,9 @@ class Gateway:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._integrator = Integrator(ground)
-        self._buckets = Buckets()
+        self._doorkeeper = Doorkeeper(ground, self._integrator)
+        self._throttle = Throttle(ground.clock)
         self._access_logs = AccessLogs(ground)
-        self._guard = Guard(ground, self._integrator)
-        self._authorizers = RestAuthorizers(ground, self._integrator)
-        self._backends = RestBackends(ground, self._integrator)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
     async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
@@ -99,27 +95,16 @@ class Gateway:
         return response
 
     async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
+        """The pipeline. A stage that an API does not use costs it a look at a field."""
         try:
-            matched = match(arrival, stage, compiled)
-            matched = await self._authorizers.authorize(matched)
+            matched = journey.matched = match(arrival, stage, compiled)
+            matched = journey.matched = await self._doorkeeper.authorize(matched)
+            self._throttle.admit(matched)
             validate(matched)
-            journey.matched = matched
-            self._throttle(matched)
-            if matched.route.http_authorization is not None:
-                matched = journey.matched = await self._guard.authorize(matched, matched.route.http_authorization)
-            if (mapping := matched.route.target.mapping) is not None:
-                outbound = rest_mapping.map_request(matched, mapping)
-                answer = await self._backends.ask(matched, outbound)
-                if matched.route.target.kind == "HTTP_PROXY":
-                    return rest_mapping.relay_response(matched, answer)
-                return rest_mapping.map_response(matched, mapping, outbound, answer)
-            parameters = matched.route.target.parameters
-            if parameters is not None and parameters.request:
-                matched = map_request(matched, parameters.request)
-            relayed = matched.route.target.kind == "HTTP_PROXY" and not arrival.is_rest
-            event = {} if relayed else transform(matched)
-            result = await self._integrator.integrate(matched, event)
-            return respond(matched, result)
+            matched = map_request(matched)
+            sent = transform(matched)
+            said = await self._integrator.integrate(matched, sent)
+            return respond(matched, sent, said)
         except Refused as refused:
             journey.fault = refused.fault
             return faults.render(arrival, refused.fault, refused.message).with_headers(*refused.headers)
@@ -128,14 +113,6 @@ class Gateway:
             return faults.render(arrival, "unavailable")
         except NotImplementedHere as missing:
             return faults.render_not_implemented(arrival, missing)
-
-    def _throttle(self, matched: Matched) -> None:
-        """Raise Refused if the stage's settings let no more requests of the route through now."""
-        found = throttling_of(matched.stage, matched.route.key)
-        if found is not None:
-            bucket = (matched.arrival.api_id, matched.stage.name, matched.route.key)
-            if not self._buckets.take(bucket, *found, self._ground.clock.monotonic_s()):
-                raise Refused("too_many")
 
     def _arrival(
         self, api_id: str, owner: ApiOwner, request: Request, path: str, via: Literal["path", "host"]

@@ -91,40 +91,31 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: Parameters | None = None
 
 
-class HttpAuthorizer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who is asked about the requests of an HTTP API's routes: an issuer's keys, or a function."""
+class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who is asked about the callers of an API's routes: an issuer's keys, or a function."""
 
     authorizer_id: str
-    kind: Literal["JWT", "REQUEST"]
-    identity_sources: list[str] = []
+    kind: Literal["JWT", "TOKEN", "REQUEST"]
+    identity_sources: tuple[str, ...] = ()
+    """As the API's dialect writes them: $request.header.x or method.request.header.x."""
     issuer: str = ""
-    audience: list[str] = []
+    audience: tuple[str, ...] = ()
     uri: str = ""
     credentials: str | None = None
     payload_format: Literal["1.0", "2.0"] = "2.0"
+    """Of an HTTP API's function; those of REST APIs have events of their own."""
     simple: bool = False
+    validation: str = ""
+    """A regular expression that a REST API's token must match before anybody is asked."""
     ttl_s: int = 0
 
 
 class RouteAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a route of an HTTP API asks of a request."""
+    """What a route asks of a request; without an authorizer that it needs, it lets nobody in."""
 
     kind: Literal["JWT", "CUSTOM", "AWS_IAM"]
-    authorizer: HttpAuthorizer | None = None
-    scopes: list[str] = []
-
-
-class RestAuthorizer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The function that is asked about the callers of a REST API's method."""
-
-    authorizer_id: str
-    kind: Literal["TOKEN", "REQUEST"]
-    uri: str
-    identity_sources: tuple[str, ...] = ()
-    validation: str = ""
-    """A regular expression that a token must match before the function is asked."""
-    credentials: str | None = None
-    ttl_s: int = 0
+    authorizer: Authorizer | None = None
+    scopes: tuple[str, ...] = ()
 
 
 class RestValidation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -145,8 +136,9 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     """The route key of an HTTP API; of a REST API the method as it is declared (GET, ANY)."""
     target: Target
     resource_id: str = ""
-    http_authorization: RouteAuthorization | None = None
-    rest_authorizer: RestAuthorizer | None = None
+    authorization: RouteAuthorization | None = msgspec.field(default=None, name="http_authorization")
+    rest_authorizer: Authorizer | None = None
+    """Where deployments of REST APIs had it before `authorization` was for both."""
     rest_validation: RestValidation | None = None
 
 

@@ -12,7 +12,7 @@ from time import gmtime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from cumulet.services.apigateway.pipeline.exchange import Arrival
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
 
 Fields = Mapping[str, list[str]]
 
@@ -140,10 +140,13 @@ def encode_body(body: bytes, *, binary: bool) -> tuple[str | None, bool]:
     return body.decode("utf-8", "replace"), False
 
 
-def identity(arrival: Arrival, nulls: tuple[str, ...]) -> dict[str, Any]:
-    """Return the identity of a caller who proved nothing; `nulls` are the members that stay empty."""
-    facts = {"sourceIp": arrival.request.client_ip, "userAgent": arrival.user_agent}
-    return {name: facts.get(name) for name in nulls}
+def identity(matched: Matched, members: tuple[str, ...]) -> dict[str, Any]:
+    """Return the identity of a caller: what an API learned of it; the other members are null."""
+    request = matched.arrival.request
+    known = {"sourceIp": request.client_ip, "userAgent": matched.arrival.user_agent}
+    if matched.authorized is not None:
+        known |= matched.authorized.identity
+    return {name: known.get(name) for name in members}
 
 
 def is_token(name: str) -> bool:

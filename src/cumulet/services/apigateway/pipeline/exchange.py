@@ -1,9 +1,9 @@
 """One request on its way through the pipeline: the values that the stages hand to each other."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from cumulet.ids import Ids
 from cumulet.scope import Scope
@@ -55,11 +55,18 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """What is known of a caller: the members of requestContext.authorizer, in both payload formats, and $context's."""
+    """What an API learned of a caller."""
 
-    v1: dict[str, Any]
-    v2: dict[str, Any]
-    variables: dict[str, Any]
+    context: dict[str, Any] = field(default_factory=dict)
+    """requestContext.authorizer, as REST APIs and payload format 1.0 show it."""
+    v2: dict[str, Any] = field(default_factory=dict)
+    """The same in format 2.0."""
+    variables: dict[str, Any] = field(default_factory=dict)
+    """Variables of $context that an HTTP API has through it, by their dotted names."""
+    identity: dict[str, Any] = field(default_factory=dict)
+    """What is known of requestContext.identity besides the address and the user agent."""
+    usage_key: str | None = None
+    """The API key that the authorizer named, for APIs whose key source it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +79,9 @@ class Matched:
     route: Route
     path_parameters: dict[str, str]
     authorized: Authorized | None = None
-    """What the authorizer of an HTTP API's route said; None where nobody was asked."""
+    """What is known of the caller; None where the route asks nothing."""
     overwritten_path: str | None = None
     """The path that an HTTP API's parameter mapping put in place of the client's, percent-encoded."""
-    authorizer: dict[str, Any] | None = None
-    """What a REST API's authorizer said, as the request context shows it."""
-    usage_key: str | None = None
-    """The API key that the authorizer named, for APIs whose key source it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,48 @@ class Result:
 
     payload: bytes
     failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """An HTTP answer of somebody else's: header names as they came, in lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A REST API's request as its mapping made it for the backend."""
+
+    body: bytes
+    content_type: str
+    path: dict[str, str]
+    query: dict[str, list[str]]
+    headers: dict[str, list[str]]
+    """Lower-case names."""
+    context: dict[str, Any]
+    parameters: dict[str, dict[str, str]]
+    """The method's own, for the templates of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a backend said, for the mapping of a REST API."""
+
+    subject: str
+    """What the selection patterns look at: an error's message, or the status; empty for a function that succeeded."""
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Sent: TypeAlias = dict[str, Any] | Outbound | None
+"""What goes to a backend: a function's event, a mapped request, or (None) the client's request as it is."""
+
+Said: TypeAlias = Result | Answer | Relayed
+"""What comes back."""
 
 
 def new_extended_id(ids: Ids) -> str:

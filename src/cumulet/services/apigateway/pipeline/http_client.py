@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.pipeline.exchange import Relayed
 
 if TYPE_CHECKING:
     import ssl
@@ -26,15 +27,6 @@ class Unreachable(Exception):
 
 class BadUrl(ValueError):
     """No URL that a request can go to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relayed:
-    """An HTTP answer of somebody else's: header names as they came, in lower case."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Ask the route's function: the one stage with effects outside the pipeline.
+"""Ask the route's backend: the one stage with effects outside the pipeline.
 
 No transaction is open here. The call is made as API Gateway's service principal on behalf of the route, so that the
 function's resource policy decides; with integration credentials it is made as the role that they name.
@@ -15,11 +15,11 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
-from cumulet.services.apigateway.model import DEFAULT_ROUTE, HttpAuthorizer, RestAuthorizer, Target
-from cumulet.services.apigateway.pipeline.exchange import Matched, Result
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, Authorizer, Target
+from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused
-from cumulet.services.apigateway.pipeline.http_client import Relayed
 from cumulet.services.apigateway.pipeline.relay import relay
+from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
 from cumulet.services.kit import Ground, Principal
 
 R = TypeVar("R")
@@ -38,18 +38,21 @@ class Integrator:
         self._ground = ground
         self._roles: dict[tuple[Scope, str], tuple[float, Principal]] = {}
         self._left_running: set[asyncio.Task[Any]] = set()
+        self._mapped = RestBackends(ground, self)
 
-    async def integrate(self, matched: Matched, event: dict[str, Any]) -> Result | Relayed:
-        """Return what the function answers to `event`. Raises Refused if it cannot be asked, or not in time."""
+    async def integrate(self, matched: Matched, sent: Sent) -> Said:
+        """Return what the backend answers. Raises Refused if it cannot be asked, or not in time."""
         target = matched.route.target
-        if target.kind == "HTTP_PROXY" and not matched.arrival.is_rest:
+        if isinstance(sent, Outbound):
+            return await self._mapped.ask(matched, sent)
+        if sent is None:
             return await self.within(target, relay(matched))
         found = function_arn(target.uri, matched.stage.variables)
         # Lambda's Invoke is a POST; any other method fails at AWS's side of the integration.
         if found is None or target.http_method != "POST":
             raise Refused("misconfigured")
         region, account, arn = found
-        return await self.within(target, self.invoke(matched, Scope(account, region), arn, _encode(event)))
+        return await self.within(target, self.invoke(matched, Scope(account, region), arn, _encode(sent)))
 
     async def within(self, target: Target, work: Coroutine[Any, Any, R]) -> R:
         """Return the work's result. Raises Refused after the integration's time-out."""
@@ -61,9 +64,7 @@ class Integrator:
         """Return what a function answers. Raises Refused if it cannot be asked."""
         return await self._ask(self.principal(matched), scope, arn, payload, invocation_type)
 
-    async def ask_authorizer(
-        self, matched: Matched, authorizer: HttpAuthorizer | RestAuthorizer, event: dict[str, Any]
-    ) -> Result:
+    async def ask_authorizer(self, matched: Matched, authorizer: Authorizer, event: dict[str, Any]) -> Result:
         """Return what an authorizer's function answers, asked as API Gateway or as the authorizer's role."""
         found = function_arn(authorizer.uri, matched.stage.variables)
         if found is None:
@@ -73,7 +74,7 @@ class Integrator:
         work = self._ask(principal, Scope(account, region), arn, _encode(event), "RequestResponse")
         return await _within(self._ground.clock, limits.AUTHORIZER_TIMEOUT_S, work, self._left_running)
 
-    async def _authorizer_principal(self, matched: Matched, authorizer: HttpAuthorizer | RestAuthorizer) -> Principal:
+    async def _authorizer_principal(self, matched: Matched, authorizer: Authorizer) -> Principal:
         arrival = matched.arrival
         if authorizer.credentials is not None:
             return await self.assumed(arrival.scope, authorizer.credentials)

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-author
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ def _parse_keys(found: Any) -> dict[str, Any]:
     return keys
 
 
-async def verify(issuers: Issuers, token: str, issuer: str, audience: list[str], now_s: float) -> dict[str, Any]:
+async def verify(issuers: Issuers, token: str, issuer: str, audience: Sequence[str], now_s: float) -> dict[str, Any]:
     """Return the claims of a token that this issuer signed for this audience, and that is valid now.
 
     Raises TokenRefused.
@@ -131,7 +131,7 @@ async def verify(issuers: Issuers, token: str, issuer: str, audience: list[str],
     return claims
 
 
-def check_claims(claims: Mapping[str, Any], issuer: str, audience: list[str], now_s: float) -> None:
+def check_claims(claims: Mapping[str, Any], issuer: str, audience: Sequence[str], now_s: float) -> None:
     """Raise TokenRefused unless the claims are this issuer's, for this audience, and hold now."""
     if claims.get("iss") != issuer:
         raise TokenRefused("the token does not have a valid issuer")

@@ -2,7 +2,9 @@
 
 from urllib.parse import unquote
 
-from cumulet.services.apigateway.model import DEFAULT_ROUTE, Deployment, Stage
+import msgspec
+
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, Deployment, Route, RouteAuthorization, Stage
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.routes import RouteTable, split_path
@@ -10,12 +12,21 @@ from cumulet.services.apigateway.pipeline.routes import RouteTable, split_path
 
 def compile_deployment(deployment: Deployment, *, is_rest: bool) -> Compiled:
     """Return a deployment with its route table."""
-    default = next((route for route in deployment.routes if route.key == DEFAULT_ROUTE), None)
+    routes = [_brought_up(route) for route in deployment.routes]
+    default = next((route for route in routes if route.key == DEFAULT_ROUTE), None)
     table = RouteTable(
-        ((route.method, route.path, route) for route in deployment.routes if route is not default),
+        ((route.method, route.path, route) for route in routes if route is not default),
         full_match_first=not is_rest,
     )
     return Compiled(deployment, table, default)
+
+
+def _brought_up(route: Route) -> Route:
+    if route.rest_authorizer is None:
+        return route
+    return msgspec.structs.replace(
+        route, authorization=RouteAuthorization("CUSTOM", route.rest_authorizer), rest_authorizer=None
+    )
 
 
 def match(arrival: Arrival, stage: Stage, compiled: Compiled) -> Matched:

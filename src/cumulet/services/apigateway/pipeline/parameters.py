@@ -74,15 +74,18 @@ def is_expression(expression: str, side: str) -> bool:
     return bool(re.match(r"^(context|stageVariables)\.[A-Za-z0-9_.:-]+$", expression))
 
 
-def map_request(matched: Matched, parameters: Mapping[str, str]) -> Matched:
-    """Return the request as the backend is to see it."""
+def map_request(matched: Matched) -> Matched:
+    """Return the request as the integration's parameter mapping makes it; REST APIs map in `rest_mapping`."""
+    mapping = matched.route.target.parameters
+    if mapping is None or not mapping.request:
+        return matched
     arrival = matched.arrival
     request = arrival.request
     lookup = request_lookup(matched)
     headers = list(request.headers.items)
     query = [(name, value) for name, values in events.query_fields(request.query).items() for value in values]
     query_changed, path = False, arrival.path
-    for key, expression in parameters.items():
+    for key, expression in mapping.request.items():
         value = _evaluate(expression, lookup)
         if key == "overwrite:path":
             if value is not None:
@@ -104,7 +107,7 @@ def map_request(matched: Matched, parameters: Mapping[str, str]) -> Matched:
         request.client_ip,
         request.http_version,
     )
-    moved = path if path != arrival.path or "overwrite:path" in parameters else None
+    moved = path if path != arrival.path or "overwrite:path" in mapping.request else None
     return replace(matched, arrival=replace(arrival, request=changed, path=path), overwritten_path=moved)
 
 

@@ -7,9 +7,9 @@ import re
 from urllib.parse import quote
 
 from cumulet.services.apigateway.control.lambda_uri import fill_stage_variables
-from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.exchange import Matched, Relayed
 from cumulet.services.apigateway.pipeline.faults import Refused
-from cumulet.services.apigateway.pipeline.http_client import BadUrl, Relayed, Unreachable, exchange
+from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
 
 _PATH_VARIABLE = re.compile(r"\{([a-zA-Z0-9._:-]+)\+?\}")
 

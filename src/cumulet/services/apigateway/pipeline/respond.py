@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Matched, Result
+from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Relayed, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
-from cumulet.services.apigateway.pipeline.http_client import Relayed
-from cumulet.services.apigateway.pipeline.parameters import map_response
+from cumulet.services.apigateway.pipeline.parameters import map_response as map_http_response
+from cumulet.services.apigateway.pipeline.rest_mapping import map_response as map_rest_response
 from cumulet.wire.message import Response
 
 HeaderList = list[tuple[str, str]]
@@ -51,15 +51,15 @@ _BODILESS = (204, 304)
 """A 1xx status is no final answer in HTTP, and these two have no body."""
 
 
-def respond(matched: Matched, result: Result | Relayed) -> Response:
-    """Return the answer for the client. Raises Refused if a function failed or answered in no known form."""
+def respond(matched: Matched, sent: Sent, said: Said) -> Response:
+    """Return the answer for the client. Raises Refused if a backend failed or answered in no known form."""
     target = matched.route.target
-    if isinstance(result, Relayed):
-        response = _relayed_response(matched, result)
-    else:
-        response = _function_response(matched, result)
+    if isinstance(said, Answer):
+        assert isinstance(sent, Outbound) and target.mapping is not None
+        return map_rest_response(matched, target.mapping, sent, said)
+    response = _relayed_response(matched, said) if isinstance(said, Relayed) else _function_response(matched, said)
     if target.parameters is not None and target.parameters.response:
-        response = map_response(matched, response, target.parameters.response)
+        response = map_http_response(matched, response, target.parameters.response)
     return response
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -11,11 +11,12 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.pipeline import http_client
-from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
 from cumulet.services.apigateway.pipeline.faults import Refused
-from cumulet.services.apigateway.pipeline.integrate import Integrator
-from cumulet.services.apigateway.pipeline.rest_mapping import Answer, Outbound
 from cumulet.services.kit import Ground
+
+if TYPE_CHECKING:
+    from cumulet.services.apigateway.pipeline.integrate import Integrator
 
 _MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
 _PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
@@ -25,7 +26,7 @@ _JSON = (("Content-Type", "application/json"),)
 class RestBackends:
     """Asks the backend that a route names, within its time-out."""
 
-    def __init__(self, ground: Ground, integrator: Integrator) -> None:
+    def __init__(self, ground: Ground, integrator: "Integrator") -> None:
         self._ground = ground
         self._integrator = integrator
 

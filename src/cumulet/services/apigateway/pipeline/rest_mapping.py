@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-data-trans
 """
 
 from collections.abc import Mapping as Lookup
-from dataclasses import dataclass
 from typing import Any
 
 from cumulet.services.apigateway.mapping import parameters, patterns, variables
@@ -14,9 +13,9 @@ from cumulet.services.apigateway.mapping.variables import Body, UnreadableBody
 from cumulet.services.apigateway.mapping.vtl import compile_template
 from cumulet.services.apigateway.model import Mapping, Reply
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
-from cumulet.services.apigateway.pipeline.transform import rest_context
+from cumulet.services.apigateway.pipeline.rest_context import rest_context
 from cumulet.wire.message import Response
 
 _JSON = "application/json"
@@ -27,32 +26,6 @@ _NEVER_MAPPED = frozenset(
 )
 
 _PROXY_DROPPED = frozenset(("host", "content-length", "connection", "expect", "te", "trailer", "transfer-encoding"))
-
-
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """The request as the backend is to get it."""
-
-    body: bytes
-    content_type: str
-    path: dict[str, str]
-    query: dict[str, list[str]]
-    headers: dict[str, list[str]]
-    """Lower-case names."""
-    context: dict[str, Any]
-    parameters: dict[str, dict[str, str]]
-    """The method's own, for the templates of the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the backend said."""
-
-    subject: str
-    """What the selection patterns look at: an error's message, or the status; empty for a function that succeeded."""
-    body: bytes
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 def map_request(matched: Matched, mapping: Mapping) -> Outbound:
@@ -167,6 +140,8 @@ def _render(
 
 def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer: Answer) -> Response:
     """Return the method's answer. Raises Refused if no reply is for the backend's answer, or its template fails."""
+    if matched.route.target.kind == "HTTP_PROXY":
+        return _relayed(matched, answer)
     reply = _select(mapping.replies, answer.subject)
     context = outbound.context
     context["responseOverride"] = {"header": {}}
@@ -200,7 +175,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
     return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in _BODILESS else content)
 
 
-def relay_response(matched: Matched, answer: Answer) -> Response:
+def _relayed(matched: Matched, answer: Answer) -> Response:
     """Return a proxied server's answer as it is, but for the headers that belong to its connection."""
     kept = [(name, value) for name, value in answer.headers if name.lower() not in _NEVER_MAPPED]
     body = b"" if answer.status in _BODILESS else answer.body

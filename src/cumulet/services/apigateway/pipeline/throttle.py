@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from msgspec import UNSET
 
+from cumulet.clock import Clock
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.model import Stage
+from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.faults import Refused
 
 
 @dataclass(slots=True)
@@ -20,11 +23,20 @@ class _Bucket:
     filled_s: float
 
 
-class Buckets:
+class Throttle:
     """A bounded memory of buckets; one that is forgotten is a full one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._kept: OrderedDict[Hashable, _Bucket] = OrderedDict()
+
+    def admit(self, matched: Matched) -> None:
+        """Raise Refused if the stage's settings let no more requests of the route through now."""
+        found = throttling_of(matched.stage, matched.route.key)
+        if found is not None:
+            bucket = (matched.arrival.api_id, matched.stage.name, matched.route.key)
+            if not self.take(bucket, *found, self._clock.monotonic_s()):
+                raise Refused("too_many")
 
     def take(self, key: Hashable, rate: float, burst: float, now_s: float) -> bool:
         """Take a token and tell whether there was one. The bucket holds `burst`, and gains `rate` a second."""

@@ -1,4 +1,4 @@
-"""The event that a function gets, member by member as AWS sends it (pure).
+"""What a backend gets: for a function the event, member by member as AWS sends it (pure).
 
 REST: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 HTTP: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -9,26 +9,27 @@ from urllib.parse import unquote
 
 from cumulet.services.apigateway.model import DEFAULT_STAGE
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched, Sent
+from cumulet.services.apigateway.pipeline.rest_context import rest_context
+from cumulet.services.apigateway.pipeline.rest_mapping import map_request
 
-_REST_IDENTITY = (
-    "cognitoIdentityPoolId accountId cognitoIdentityId caller sourceIp principalOrgId accessKey "
-    "cognitoAuthenticationType cognitoAuthenticationProvider userArn userAgent user"
-)
 _HTTP_IDENTITY = (
     "accessKey accountId caller cognitoAmr cognitoAuthenticationProvider cognitoAuthenticationType cognitoIdentityId "
     "cognitoIdentityPoolId principalOrgId sourceIp user userAgent userArn"
 )
-_REST_IDENTITY_MEMBERS = tuple(_REST_IDENTITY.split())
 _HTTP_IDENTITY_MEMBERS = tuple(_HTTP_IDENTITY.split())
 
 
-def transform(matched: Matched) -> dict[str, Any]:
-    """Return the event for the route's function, in the payload format of its integration."""
-    payload_format = matched.route.target.payload_format
-    if payload_format == "rest":
+def transform(matched: Matched) -> Sent:
+    """Return what the route's backend is to get. Raises Refused where a mapping cannot make it."""
+    target = matched.route.target
+    if target.mapping is not None:
+        return map_request(matched, target.mapping)
+    if target.kind == "HTTP_PROXY":
+        return None
+    if target.payload_format == "rest":
         return rest_event(matched)
-    return http_event_v2(matched) if payload_format == "2.0" else http_event_v1(matched)
+    return http_event_v2(matched) if target.payload_format == "2.0" else http_event_v1(matched)
 
 
 def rest_event(matched: Matched) -> dict[str, Any]:
@@ -59,33 +60,6 @@ def rest_event(matched: Matched) -> dict[str, Any]:
         "body": body,
         "isBase64Encoded": is_base64,
     }
-
-
-def rest_context(matched: Matched) -> dict[str, Any]:
-    """Return the request context of a REST API, which events and mapping templates share."""
-    arrival, route, stage = matched.arrival, matched.route, matched.stage
-    request = arrival.request
-    context = {
-        "resourceId": route.resource_id,
-        "resourcePath": route.path,
-        "httpMethod": request.method,
-        "extendedRequestId": arrival.extended_request_id,
-        "requestTime": events.request_time(arrival.now_ms),
-        "path": f"/{stage.name}{arrival.path}",
-        "accountId": arrival.owner.account,
-        "protocol": f"HTTP/{request.http_version}",
-        "stage": stage.name,
-        "domainPrefix": arrival.api_id,
-        "requestTimeEpoch": arrival.now_ms,
-        "requestId": arrival.request_id,
-        "identity": events.identity(arrival, _REST_IDENTITY_MEMBERS),
-        "domainName": arrival.domain_name,
-        "deploymentId": matched.compiled.deployment.deployment_id,
-        "apiId": arrival.api_id,
-    }
-    if matched.authorizer is not None:
-        context["authorizer"] = matched.authorizer
-    return context
 
 
 def http_event_v2(matched: Matched) -> dict[str, Any]:
@@ -157,12 +131,12 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
         "requestContext": {
             "accountId": arrival.owner.account,
             "apiId": arrival.api_id,
-            **({} if matched.authorized is None else {"authorizer": matched.authorized.v1}),
+            **({} if matched.authorized is None else {"authorizer": matched.authorized.context}),
             "domainName": arrival.domain_name,
             "domainPrefix": arrival.api_id,
             "extendedRequestId": arrival.extended_request_id,
             "httpMethod": request.method,
-            "identity": events.identity(arrival, _HTTP_IDENTITY_MEMBERS),
+            "identity": events.identity(matched, _HTTP_IDENTITY_MEMBERS),
             "path": path,
             "protocol": f"HTTP/{request.http_version}",
             "requestId": arrival.extended_request_id,

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway import limits
+from cumulet.services.apigateway import limits, model
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
@@ -22,7 +22,7 @@ from cumulet.services.apigateway.control.v1.records import (
     render,
 )
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
-from cumulet.services.apigateway.model import STAGES, RestAuthorizer
+from cumulet.services.apigateway.model import STAGES
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -105,9 +105,9 @@ def make_authorizer(authorizer_id: str, given: Params) -> Authorizer:
     )
 
 
-def freeze_authorizer(authorizer: Authorizer) -> RestAuthorizer:
+def freeze_authorizer(authorizer: Authorizer) -> model.Authorizer:
     """Return an authorizer as the pipeline has it."""
-    return RestAuthorizer(
+    return model.Authorizer(
         authorizer_id=authorizer.id,
         kind="TOKEN" if authorizer.type == "TOKEN" else "REQUEST",
         uri=authorizer.authorizer_uri,

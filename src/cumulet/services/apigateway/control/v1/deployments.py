@@ -28,6 +28,7 @@ from cumulet.services.apigateway.model import (
     Reply,
     RestValidation,
     Route,
+    RouteAuthorization,
     Stage,
     Target,
     stages_on,
@@ -85,7 +86,9 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
                     method.http_method,
                     target,
                     resource.id,
-                    rest_authorizer=None if authorizer is None else freeze_authorizer(authorizer),
+                    authorization=None
+                    if authorizer is None
+                    else RouteAuthorization("CUSTOM", freeze_authorizer(authorizer)),
                     rest_validation=freeze_validation(tx, call, api.id, method),
                 )
             )
@@ -199,7 +202,7 @@ def show(deployment: Deployment, *, with_summary: bool = False) -> dict[str, Any
         for route in deployment.routes:
             methods = summary.setdefault(route.path, {})
             methods[route.method] = {
-                "authorizationType": "NONE" if route.rest_authorizer is None else "CUSTOM",
+                "authorizationType": "NONE" if route.authorization is None else "CUSTOM",
                 "apiKeyRequired": False,
             }
         shown["apiSummary"] = summary

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from cumulet.services.apigateway.control.v2 import records
 from cumulet.services.apigateway.control.v2.records import (
     AUTHORIZERS,
     INTEGRATION_TARGET,
     INTEGRATIONS,
     ROUTES,
-    Authorizer,
     HttpApi,
     HttpRoute,
     Integration,
@@ -16,9 +16,9 @@ from cumulet.services.apigateway.model import (
     DEFAULT_ROUTE,
     DEPLOYMENTS,
     STAGES,
+    Authorizer,
     Cors,
     Deployment,
-    HttpAuthorizer,
     Parameters,
     PayloadFormat,
     Route,
@@ -47,11 +47,11 @@ def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
         if route.route_key == DEFAULT_ROUTE:
             method = "ANY"
         asked = _authorization(route, authorizers)
-        routes.append(Route(method, path, route.route_key, _target(integration), http_authorization=asked))
+        routes.append(Route(method, path, route.route_key, _target(integration), authorization=asked))
     return routes
 
 
-def _authorization(route: HttpRoute, authorizers: Mapping[str, Authorizer]) -> RouteAuthorization | None:
+def _authorization(route: HttpRoute, authorizers: Mapping[str, records.Authorizer]) -> RouteAuthorization | None:
     if route.authorization_type == "AWS_IAM":
         return RouteAuthorization("AWS_IAM")
     found = authorizers.get(route.authorizer_id) if isinstance(route.authorizer_id, str) else None
@@ -59,19 +59,19 @@ def _authorization(route: HttpRoute, authorizers: Mapping[str, Authorizer]) -> R
         # Whatever became of its authorizer, such a route lets nobody in.
         return None if route.authorization_type == "NONE" else RouteAuthorization("CUSTOM")
     jwt, uri, credentials = found.jwt_configuration, found.authorizer_uri, found.authorizer_credentials_arn
-    authorizer = HttpAuthorizer(
+    authorizer = Authorizer(
         authorizer_id=found.authorizer_id,
         kind="JWT" if jwt else "REQUEST",
-        identity_sources=found.identity_source,
+        identity_sources=tuple(found.identity_source),
         issuer=jwt.issuer if jwt else "",
-        audience=jwt.audience if jwt else [],
+        audience=tuple(jwt.audience) if jwt else (),
         uri=uri or "",
         credentials=credentials or None,
         payload_format="1.0" if found.authorizer_payload_format_version == "1.0" else "2.0",
         simple=found.enable_simple_responses is True,
         ttl_s=found.authorizer_result_ttl_in_seconds or 0,
     )
-    return RouteAuthorization("JWT" if jwt else "CUSTOM", authorizer, route.authorization_scopes or [])
+    return RouteAuthorization("JWT" if jwt else "CUSTOM", authorizer, tuple(route.authorization_scopes or ()))
 
 
 def _target(integration: Integration) -> Target:

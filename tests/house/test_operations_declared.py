@@ -15,7 +15,13 @@ WITHOUT_RESOURCE = {
     "cloudformation": {"DescribeAccountLimits", "ListExports", "ListImports", "ListStacks", "ValidateTemplate"},
     "dynamodb": {"DescribeEndpoints", "DescribeLimits", "ListBackups", "ListGlobalTables", "ListTables"},
     "iam": {"GetAccountSummary", "ListPolicies", "ListRoles", "ListUsers"},
-    "lambda": {"GetAccountSettings", "ListFunctions", "ListLayers"},
+    "lambda": {
+        "CreateCodeSigningConfig",
+        "GetAccountSettings",
+        "ListCodeSigningConfigs",
+        "ListFunctions",
+        "ListLayers",
+    },
     "s3": {"ListBuckets"},
 }
 

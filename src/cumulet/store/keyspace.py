@@ -152,6 +152,7 @@ LAMBDA_LAYER = _family(50, "layer version", "layer_name version", "a layer versi
 LAMBDA_LAYER_NUMBER = _family(
     51, "layer version number", "layer_name", "the last number given to a version; outlives the layer"
 )
+LAMBDA_CODE_SIGNING = _family(52, "code signing configuration", "config_id", "whose signatures a function's code needs")
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")

@@ -14,6 +14,7 @@ from cumulet.scope import Scope
 from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import (
     LAMBDA_ALIAS,
+    LAMBDA_CODE_SIGNING,
     LAMBDA_EVENT,
     LAMBDA_EVENT_CONFIG,
     LAMBDA_FUNCTION,
@@ -88,6 +89,12 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Signs the URLs under which GetFunction offers the code."""
     reserved_concurrency: int | None = None
     """How many of its invocations run at once; None: as many as the account has left."""
+    recursive_loop: str = "Terminate"
+    """What becomes of invocations in which it calls itself again and again: Allow or Terminate."""
+    runtime_updates: dict[str, str] = {}
+    """By version when its runtime is updated, where that is not Auto."""
+    code_signing_arn: str = ""
+    """Of the code signing configuration that its deployments are held against."""
 
 
 FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord, cached=1024)
@@ -173,6 +180,18 @@ class UrlOwner(msgspec.Struct, frozen=True, kw_only=True):
     qualifier: str | None
 
 
+class CodeSigning(msgspec.Struct, frozen=True, kw_only=True):
+    """A code signing configuration."""
+
+    config_id: str
+    arn: str
+    description: str = ""
+    publishers: tuple[str, ...]
+    """ARNs of the signing profile versions whose signatures are trusted."""
+    tags: dict[str, str] = {}
+    changed_ms: int
+
+
 class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a layer. Its policy alone changes."""
 
@@ -198,6 +217,7 @@ LAYER_NUMBERS = Records(LAMBDA_LAYER_NUMBER, VersionNumber)
 URLS = Records(LAMBDA_URL, UrlConfig, cached=256)
 URL_OWNERS = Records(LAMBDA_URL_OWNER, UrlOwner, cached=256)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)
+CODE_SIGNINGS = Records(LAMBDA_CODE_SIGNING, CodeSigning)
 EVENT_CONFIGS = Records(LAMBDA_EVENT_CONFIG, EventConfig, cached=256)
 VERSIONS = Records(LAMBDA_VERSION, VersionRecord, cached=1024)
 """The published ones, by number."""

@@ -111,6 +111,12 @@ def parse_architectures(architectures: Sequence[str]) -> tuple[str, ...]:
     return tuple(architectures)
 
 
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raise AWS's error for more tags than a resource may have."""
+    if len(tags) > limits.TAGS_MAX:
+        raise invalid("Number of tags exceeds resource tag limit.")
+
+
 def _within(member: str, value: int, low: int, high: int) -> int:
     if value > high:
         constraint = f"less than or equal to {high}"

@@ -9,10 +9,12 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.archives import Archive
+from cumulet.services.lambda_.control.code_signing import check_code_signing
 from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.concurrency import give_back, render_concurrency
 from cumulet.services.lambda_.control.configuration import (
     EMPTY_ONLY,
+    check_tags,
     invalid,
     parse_architectures,
     parse_configuration,
@@ -30,7 +32,6 @@ from cumulet.services.lambda_.control.paging import marker, page_size, with_mark
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.control.roles import check_role
 from cumulet.services.lambda_.control.sources import fetch_code
-from cumulet.services.lambda_.control.tags import check_tags
 from cumulet.services.lambda_.control.urls import drop_urls
 from cumulet.services.lambda_.control.versions import (
     check_latest_only,
@@ -64,7 +65,7 @@ _DEFAULT_ONLY = (
     resource=unqualified_resource,
     resource_policy=function_policy,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
-    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers {EMPTY_ONLY}",
+    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn {EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js and provided",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
@@ -102,9 +103,14 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
         )
         check_unzipped(version)
         keep_layers(tx, version.layers)
-        FUNCTIONS.save(
-            tx, ref.scope, ref.name, record=FunctionRecord(latest=version, tags=tags, code_url_secret=secret)
+        signing = params.get("CodeSigningConfigArn")
+        function = FunctionRecord(
+            latest=version,
+            tags=tags,
+            code_url_secret=secret,
+            code_signing_arn=check_code_signing(tx, signing) if signing else "",
         )
+        FUNCTIONS.save(tx, ref.scope, ref.name, record=function)
         return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
 
     version = await plane.ground.store.write(create)

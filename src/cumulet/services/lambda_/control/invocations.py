@@ -12,7 +12,7 @@ from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.json_faults import find_json_fault
 from cumulet.services.lambda_.control.lookup import function_policy, load_version
 from cumulet.services.lambda_.execution.events import accept
-from cumulet.services.lambda_.names import function_of, resource
+from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.running import run_function
 from cumulet.store.api import WriteTx
@@ -43,12 +43,7 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
         await store.read(lambda tx: load_version(tx, ref))
         return {"StatusCode": 204}
     if invocation_type == "Event":
-
-        def accept_event(tx: WriteTx) -> None:
-            load_version(tx, ref)
-            accept(tx, ref, call.request_id, payload, call.now_ms)
-
-        await store.write(accept_event)
+        await _accept(call, plane, ref, payload)
         return {"StatusCode": 202, "Payload": b""}
     result = (
         await run_function(store, plane.execution, call.ids, ref, call.request_id, payload, client_context)
@@ -63,6 +58,25 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     if params.get("LogType") == "Tail":
         output["LogResult"] = b64encode(result.log_tail[-limits.LOG_TAIL_BYTES_MAX :]).decode()
     return output
+
+
+@operation(
+    "InvokeAsync", resource=unqualified_resource, resource_policy=function_policy, params="FunctionName InvokeArgs"
+)
+async def invoke_async(call: Call, plane: LambdaPlane, params: Params) -> Output:
+    """Accept an event for a function, as Invoke does with the type Event; AWS keeps it for clients of 2014."""
+    payload: bytes = params["InvokeArgs"] or b"{}"
+    check_payload(payload, limits.EVENT_PAYLOAD_BYTES_MAX, "InvokeAsync")
+    await _accept(call, plane, function_of(call, params), payload)
+    return {"Status": 202}
+
+
+async def _accept(call: Call, plane: LambdaPlane, ref: FunctionRef, payload: bytes) -> None:
+    def accept_event(tx: WriteTx) -> None:
+        load_version(tx, ref)
+        accept(tx, ref, call.request_id, payload, call.now_ms)
+
+    await plane.ground.store.write(accept_event)
 
 
 def check_payload(

@@ -21,6 +21,7 @@ from cumulet.services.lambda_.records import (
     ALIASES,
     EVENT_CONFIGS,
     FUNCTION_CHANGED,
+    FUNCTIONS,
     LATEST,
     POLICIES,
     VERSION_NUMBERS,
@@ -123,6 +124,10 @@ def delete_version(tx: WriteTx, ref: FunctionRef) -> None:
         )
     release_all(tx, version)
     VERSIONS.delete(tx, ref.scope, ref.name, _number(version))
+    function = load_function(tx, ref)
+    if ref.qualifier in function.runtime_updates:
+        updates = {name: when for name, when in function.runtime_updates.items() if name != ref.qualifier}
+        FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(function, runtime_updates=updates))
     POLICIES.delete(tx, ref.scope, ref.name, ref.qualifier)
     EVENT_CONFIGS.delete(tx, ref.scope, ref.name, ref.qualifier)
     tx.hint(FUNCTION_CHANGED)

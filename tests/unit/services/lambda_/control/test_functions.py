@@ -130,7 +130,10 @@ async def test_a_creation_that_aws_refuses(
     [
         ({"PackageType": "Image", "Code": {"ImageUri": "x"}}, "PackageType Image"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:0:key/x"}, "The parameter KMSKeyArn of Lambda functions"),
-        ({"CodeSigningConfigArn": "x"}, "The parameter CodeSigningConfigArn of lambda:CreateFunction"),
+        (
+            {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
+            "The parameter TenancyConfig of lambda:CreateFunction",
+        ),
         ({"Code": {"S3Bucket": "b", "S3Key": "k", "SourceKMSKeyArn": "x"}}, "The parameter SourceKMSKeyArn"),
     ],
 )

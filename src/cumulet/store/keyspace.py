@@ -120,12 +120,14 @@ DDB_STREAM_ARRIVAL = _family(
 )
 DDB_STREAM_RECORD = _family(32, "stream record", "stream_id shard sequence", "a change, in its place in the shard")
 DDB_STREAM_SHARD = _family(33, "stream shard", "stream_id shard", "the last sequence number given, and its time")
-DDB_EXPIRING = _family(34, "expiring item", "table_id expires_s hash pk sk", "nothing: the key tells what expires when")
+DDB_EXPIRING = _family(
+    34, "expiring item", "expiry_id expires_s hash pk sk", "nothing: the key tells what expires when"
+)
 DDB_CHORE = _family(
     35, "DynamoDB chore", "kind account region subject", "(system scope) what background work has to look after"
 )
 DDB_CHANGE = _family(
-    36, "item before a change", "table_id day hash pk sk changed_ms", "an item as it was before it changed"
+    36, "item before a change", "log_id day hash pk sk changed_ms", "an item as it was before it changed"
 )
 DDB_BACKUP = _family(37, "backup", "table_name backup_id", "a backup with the table's definition")
 DDB_BACKUP_ITEM = _family(38, "backed-up item", "backup_id hash pk sk", "an item as it was at the backup's time")
@@ -167,6 +169,9 @@ REST_AUTHORIZER = _family(69, "REST authorizer", "api_id authorizer_id", "an aut
 REST_MODEL = _family(70, "REST model", "api_id model_name", "a model of a REST API")
 REST_VALIDATOR = _family(71, "REST validator", "api_id validator_id", "a request validator of a REST API")
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
+API_KEY = _family(74, "API key", "key_id", "an API key; its id is derived from its value")
+USAGE_PLAN = _family(75, "usage plan", "plan_id", "a usage plan with its stages, throttling and quota")
+API_USAGE = _family(76, "API usage", "plan_id key_id day", "what a key used of a plan on a day")
 
 # CloudWatch Logs
 LOG_GROUP = _family(80, "log group", "group_name", "a log group with its retention")
@@ -209,6 +214,8 @@ _SETTLED = frozenset(
             HTTP_INTEGRATION,
             API_STAGE,
             HTTP_AUTHORIZER,
+            API_KEY,
+            USAGE_PLAN,
         ),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),

@@ -5,13 +5,17 @@ own transaction. An item at a moment is then what the first later change replace
 now. So a copy of a moment can be made in small steps while writes go on, and what an item costs does not depend on how
 long ago it was written.
 
-Entries lie by day, so that days behind the recovery window go as one range.
+Entries lie by day, so that days behind the recovery window go as ranges.
 """
 
 from typing import NamedTuple
 
+import msgspec
+
+from cumulet.scope import Scope
 from cumulet.services.dynamodb.core.limits import COPY_STEP_BYTES_MAX, COPY_STEP_ITEMS_MAX
-from cumulet.services.dynamodb.tables import OpenTable
+from cumulet.services.dynamodb.remains import erase, erase_step
+from cumulet.services.dynamodb.tables import OpenTable, Table
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import DDB_CHANGE
@@ -62,19 +66,20 @@ def read_as_of(
 
 def has_trimmable(tx: ReadTx, table: OpenTable, since_ms: int) -> bool:
     """Return whether there are days that no moment from `since_ms` on needs."""
-    start, _ = DDB_CHANGE.range(table.scope, table.record.table_id)
+    start, _ = DDB_CHANGE.range(table.scope, table.record.log_id)
     return next(iter(tx.scan(start, _day_key(table, since_ms // _DAY_MS), limit=1)), None) is not None
 
 
 def trim_log(tx: WriteTx, table: OpenTable, since_ms: int) -> None:
-    """Remove the days that no moment from `since_ms` on needs."""
-    start, _ = DDB_CHANGE.range(table.scope, table.record.table_id)
-    tx.delete_range(start, _day_key(table, since_ms // _DAY_MS))
+    """Remove some of the days that no moment from `since_ms` on needs."""
+    start, _ = DDB_CHANGE.range(table.scope, table.record.log_id)
+    erase_step(tx, start, _day_key(table, since_ms // _DAY_MS))
 
 
-def delete_log(tx: WriteTx, table: OpenTable) -> None:
-    """Remove the whole log."""
-    tx.delete_range(*DDB_CHANGE.range(table.scope, table.record.table_id))
+def end_log(tx: WriteTx, scope: Scope, record: Table) -> Table:
+    """Remove the whole log; return the record of the table, whose next log lies elsewhere."""
+    erase(tx, scope, [(DDB_CHANGE, (record.log_id,))])
+    return msgspec.structs.replace(record, logs=record.logs + 1)
 
 
 def _take(tx: ReadTx, head: bytes, position: bytes, limit: int) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
@@ -108,7 +113,7 @@ def _split(key: bytes) -> tuple[bytes, int]:
 
 
 def _day_key(table: OpenTable, day: int) -> bytes:
-    return DDB_CHANGE.key(table.scope, table.record.table_id, day)
+    return DDB_CHANGE.key(table.scope, table.record.log_id, day)
 
 
 _TIME_BYTES = len(pack((1_700_000_000_000,)))

@@ -14,7 +14,7 @@ from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import DDB_CHORE
 from cumulet.store.records import Records
 
-Kind = Literal["stream", "expiry", "change log", "copy", "index", "export", "import", "vector index"]
+Kind = Literal["stream", "expiry", "change log", "copy", "index", "export", "import", "vector index", "remains"]
 
 
 class Chore(msgspec.Struct, frozen=True):

@@ -10,10 +10,11 @@ While a table is copied it counts its copies, keeps its change log, and cannot b
 import msgspec
 
 from cumulet.services.dynamodb.backups import BACKUPS, Backup
-from cumulet.services.dynamodb.change_log import Piece, delete_log, read_as_of
+from cumulet.services.dynamodb.change_log import Piece, end_log, read_as_of
 from cumulet.services.dynamodb.chores import Chore, delete_chore, save_chore
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes
 from cumulet.services.dynamodb.core.limits import COPY_STEP_BYTES_MAX, COPY_STEP_ITEMS_MAX
+from cumulet.services.dynamodb.remains import erase
 from cumulet.services.dynamodb.tables import TABLES, OpenTable, Table, TableRestore, find_table
 from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call
@@ -102,8 +103,8 @@ def restore_step(tx: WriteTx, call: Call, chore: Chore) -> bool:
 
 
 def delete_backup_items(tx: WriteTx, call: Call, backup: Backup) -> None:
-    """Remove what a backup holds."""
-    tx.delete_range(*DDB_BACKUP_ITEM.range(call.scope, backup.id))
+    """Remove what a backup holds; what is large goes in the background."""
+    erase(tx, call.scope, [(DDB_BACKUP_ITEM, (backup.id,))])
 
 
 def _leave(tx: WriteTx, call: Call, chore: Chore, piece: Piece) -> bool:
@@ -139,9 +140,9 @@ def _find_source(tx: ReadTx, call: Call, source: TableRestore) -> OpenTable | No
 def count_copies(tx: WriteTx, call: Call, table: OpenTable, change: int) -> None:
     """Count the copies of a table that are under way; with the last one the log that only they needed goes."""
     record = msgspec.structs.replace(table.record, copies=table.record.copies + change)
-    TABLES.save(tx, call.scope, record.name, record=record)
     if not (record.copies or record.recovery_since_ms):
-        delete_log(tx, table)
+        record = end_log(tx, call.scope, record)
+    TABLES.save(tx, call.scope, record.name, record=record)
 
 
 def _count_restores(tx: WriteTx, call: Call, source: TableRestore, change: int) -> None:

@@ -23,6 +23,7 @@ from cumulet.services.dynamodb.core.limits import (
     EXPIRY_YEARS_S,
 )
 from cumulet.services.dynamodb.core.values import Value
+from cumulet.services.dynamodb.remains import erase
 from cumulet.services.dynamodb.tables import OpenTable, Table, find_table
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
@@ -69,8 +70,8 @@ def with_expiry(tx: WriteTx, scope: Scope, record: Table, attribute: str) -> Tab
 def without_expiry(tx: WriteTx, scope: Scope, record: Table) -> Table:
     """Return the record of a table whose items expire no longer."""
     delete_chore(tx, "expiry", scope, record.name)
-    tx.delete_range(*DDB_EXPIRING.range(scope, record.table_id))
-    return msgspec.structs.replace(record, expiry_attribute=None)
+    erase(tx, scope, [(DDB_EXPIRING, (record.expiry_id,))])
+    return msgspec.structs.replace(record, expiry_attribute=None, expiries=record.expiries + 1)
 
 
 def is_indexed(tx: ReadTx, table: OpenTable) -> bool:
@@ -120,9 +121,9 @@ def open_expiring(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
 
 def _due(table: OpenTable, now_ms: int) -> tuple[bytes, bytes]:
     now_s = now_ms // 1000
-    start = DDB_EXPIRING.key(table.scope, table.record.table_id, max(0, now_s - EXPIRY_YEARS_S))
-    return start, DDB_EXPIRING.key(table.scope, table.record.table_id, now_s + 1)
+    start = DDB_EXPIRING.key(table.scope, table.record.expiry_id, max(0, now_s - EXPIRY_YEARS_S))
+    return start, DDB_EXPIRING.key(table.scope, table.record.expiry_id, now_s + 1)
 
 
 def _key(table: OpenTable, second: int, place: bytes) -> bytes:
-    return DDB_EXPIRING.key(table.scope, table.record.table_id, second) + place[len(table.prefix) :]
+    return DDB_EXPIRING.key(table.scope, table.record.expiry_id, second) + place[len(table.prefix) :]

@@ -19,6 +19,7 @@ from cumulet.services.dynamodb.core.item_codec import stored_bytes, stored_json
 from cumulet.services.dynamodb.core.key_codec import HASH_BITS
 from cumulet.services.dynamodb.core.limits import STREAM_PAGE_BYTES_MAX, STREAM_RETENTION_MS, STREAM_SETTLED_MAX
 from cumulet.services.dynamodb.core.values import equal, item_bytes
+from cumulet.services.dynamodb.remains import erase
 from cumulet.services.dynamodb.streams import Stream, sequence_text
 from cumulet.services.dynamodb.tables import OpenTable
 from cumulet.services.kit import Call
@@ -200,9 +201,8 @@ def trim(tx: WriteTx, scope: Scope, stream: Stream, shard: int, now_ms: int, lim
 
 
 def delete_log(tx: WriteTx, scope: Scope, stream: Stream) -> None:
-    """Remove everything that the stream holds."""
-    for records in (ARRIVALS, RECORDS, SHARDS):
-        records.delete_all(tx, scope, stream.id)
+    """Remove everything that the stream holds; what is large goes in the background."""
+    erase(tx, scope, [(records.family, (stream.id,)) for records in (ARRIVALS, RECORDS, SHARDS)])
 
 
 def render_record(scope: Scope, stream: Stream, shard: int, number: int, change: Change) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from cumulet.services.dynamodb.expiry import INDEXED, find_expired, has_expired,
 from cumulet.services.dynamodb.exports import TRANSFERS_TOPIC
 from cumulet.services.dynamodb.operations.recovery import earliest_ms
 from cumulet.services.dynamodb.plane import DynamoDbPlane
+from cumulet.services.dynamodb.remains import REMAINS_TOPIC, erase_remains
 from cumulet.services.dynamodb.resource_policies import POLICIES
 from cumulet.services.dynamodb.stream_log import (
     EXPIRY_PRINCIPAL,
@@ -59,6 +60,7 @@ class SweepingPlane(DynamoDbPlane):
             Loop("dynamodb: copies", sweeps.copy, RECOVERY_SWEEP_S, COPIES_TOPIC),
             Loop("dynamodb: indexes", sweeps.fill_indexes, RECOVERY_SWEEP_S, index_filling.HINT),
             Loop("dynamodb: old changes", sweeps.trim_changes, RECOVERY_SWEEP_S),
+            Loop("dynamodb: remains of what was deleted", sweeps.erase_remains, RECOVERY_SWEEP_S, REMAINS_TOPIC),
             Loop("dynamodb: transaction tokens", sweeps.forget_tokens, TOKENS_SWEEP_S),
             Loop("dynamodb: vector indexes", sweeps.fill_vectors, RECOVERY_SWEEP_S, VECTOR_FILLING_TOPIC),
             Loop("dynamodb: exports and imports", Transfers(self.ground).round, TRANSFER_S, TRANSFERS_TOPIC),
@@ -103,7 +105,12 @@ class Sweeps:
     async def trim_changes(self, lease: Lease) -> None:
         """Remove what no moment of a recovery window needs."""
         for call, name in await self._find_work("change log", _has_old_changes):
-            await lease.write(partial(_trim_changes, call, name))
+            while await self._store.read(partial(_has_old_changes, call, name)):
+                await lease.write(partial(_trim_changes, call, name))
+
+    async def erase_remains(self, lease: Lease) -> None:
+        """Remove what is left of what was deleted."""
+        await erase_remains(self._store, lease)
 
     async def forget_tokens(self, lease: Lease) -> None:
         """Forget the tokens of transactions that no longer count."""
@@ -194,6 +201,8 @@ def _recovering(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
 
 
 def _has_old_changes(call: Call, name: str, tx: ReadTx) -> bool:
+    if find_chore(tx, "change log", call.scope, name) is None:
+        return False
     table = _recovering(tx, call, name)
     return table is None or has_trimmable(tx, table, _kept_since_ms(call, table))
 

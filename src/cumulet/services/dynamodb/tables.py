@@ -20,6 +20,7 @@ from cumulet.services.dynamodb.core.limits import (
 )
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.core.vectors import VectorIndex, VectorKeys
+from cumulet.services.dynamodb.remains import erase
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import (
@@ -155,11 +156,17 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: TableStream | None = None
     expiry_attribute: str | None = None
     """The attribute with the time at which an item expires (TTL)."""
+    expiry_changed_ms: int = 0
+    """When TTL was enabled or disabled."""
+    expiries: int = 0
+    """How often TTL was disabled: the next index of expiring items has another id."""
     recovery_since_ms: int = 0
     """Since when every moment of the table can be restored; 0 if none can."""
     recovery_days: int = 0
     copies: int = 0
     """How many copies are being made of the table: backups, and restores of a moment."""
+    logs: int = 0
+    """How many logs of changes have ended: the next one has another id."""
     restore: TableRestore | None = None
     insights: dict[str, Insights] = {}
     """Contributor insights, by the index's name; the table's own under the empty name."""
@@ -173,6 +180,16 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.ready_ms > now_ms:
             return "CREATING"
         return "UPDATING" if self.updated_ms > now_ms else "ACTIVE"
+
+    @property
+    def log_id(self) -> str:
+        """Under what the table's log of changes lies."""
+        return f"{self.table_id}-{self.logs}" if self.logs else self.table_id
+
+    @property
+    def expiry_id(self) -> str:
+        """Under what the table's index of expiring items lies."""
+        return f"{self.table_id}-{self.expiries}" if self.expiries else self.table_id
 
 
 class OpenTable:
@@ -343,18 +360,11 @@ def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
 
 
 def erase_table_data(tx: WriteTx, table: OpenTable) -> None:
-    """Remove all that lies under a table's id. It goes as ranges: the cost does not grow with the number of items."""
-    families = (
-        DDB_ITEM,
-        DDB_INDEX_ENTRY,
-        DDB_VECTOR,
-        DDB_ITEM_COLLECTION,
-        DDB_EXPIRING,
-        DDB_CHANGE,
-        DDB_RESOURCE_POLICY,
-    )
-    for family in families:
-        tx.delete_range(*family.range(table.scope, table.record.table_id))
+    """Remove all that lies under a table's ids; what is large goes in the background."""
+    record = table.record
+    families = (DDB_RESOURCE_POLICY, DDB_ITEM, DDB_INDEX_ENTRY, DDB_VECTOR, DDB_ITEM_COLLECTION)
+    ranges = [(family, (record.table_id,)) for family in families]
+    erase(tx, table.scope, [*ranges, (DDB_EXPIRING, (record.expiry_id,)), (DDB_CHANGE, (record.log_id,))])
 
 
 def refuse_in_use(record: Table, now_ms: int) -> NoReturn:

@@ -93,6 +93,9 @@ RECOVERY_SWEEP_S = 3600.0
 COPY_STEP_ITEMS_MAX = 500
 COPY_STEP_BYTES_MAX = 2 * 1024 * 1024
 """Ours: what one transaction of a backup or a restore copies, about."""
+ERASED_STEP_RECORDS_MAX = 250
+ERASED_STEP_BYTES_MAX = 2 * 1024 * 1024
+"""Ours: what one transaction removes of what was deleted, about: some milliseconds of work."""
 
 # "Quotas in Amazon DynamoDB", developer guide: the default quotas, as DescribeLimits tells them.
 ACCOUNT_UNITS_MAX = 80_000

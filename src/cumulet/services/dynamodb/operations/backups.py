@@ -77,7 +77,7 @@ def describe_backup(call: Call, tx: ReadTx, params: Params) -> Output:
 
 @operation("DeleteBackup", resource=given_backup, params="BackupArn")
 def delete_backup(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Remove a backup. Its items go as one range: the cost does not grow with their number."""
+    """Remove a backup."""
     arn = params["BackupArn"]
     backup = get_backup(tx, call, arn)
     if backup.status == "CREATING" or backup.restores:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.services.dynamodb.change_log import delete_log
+from cumulet.services.dynamodb.change_log import end_log
 from cumulet.services.dynamodb.chores import delete_chore, save_chore
 from cumulet.services.dynamodb.copies import begin_restore
 from cumulet.services.dynamodb.core.limits import RECOVERY_DAYS_MAX
@@ -62,7 +62,7 @@ def update_continuous_backups(call: Call, tx: WriteTx, params: Params) -> Output
         record = msgspec.structs.replace(record, recovery_since_ms=0, recovery_days=0)
         delete_chore(tx, "change log", call.scope, record.name)
         if not record.copies:
-            delete_log(tx, table)
+            record = end_log(tx, call.scope, record)
     TABLES.save(tx, call.scope, record.name, record=record)
     return {"ContinuousBackupsDescription": _render(record, call.now_ms)}
 

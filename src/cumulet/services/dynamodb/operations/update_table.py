@@ -27,6 +27,7 @@ from cumulet.services.dynamodb.provisioning import (
     switch_to_on_demand,
     warm,
 )
+from cumulet.services.dynamodb.remains import erase
 from cumulet.services.dynamodb.streams import read_specification, with_stream, without_stream
 from cumulet.services.dynamodb.tables import (
     TABLES,
@@ -160,7 +161,7 @@ def change_vector_index(call: Call, tx: WriteTx, record: Table, update: IndexUpd
     if update.action == "Delete":
         if index is None:
             raise ServiceError("ResourceNotFoundException", "Requested resource not found")
-        tx.delete_range(*DDB_VECTOR.range(call.scope, record.table_id, index.number))
+        erase(tx, call.scope, [(DDB_VECTOR, (record.table_id, index.number))])
         stop_vector_filling(tx, call.scope, record, index)
         rest = tuple([one for one in record.vector_indexes if one is not index])
         return _forget_attributes(msgspec.structs.replace(record, vector_indexes=rest))
@@ -264,7 +265,7 @@ def _change_index(
         changed = warm(changed, update.given.get("WarmThroughput"), mode)
         return _with_indexes(record, [changed if one is index else one for one in record.global_indexes])
     _check_none_under_way(record, call.now_ms)
-    tx.delete_range(*DDB_INDEX_ENTRY.range(call.scope, record.table_id, index.number))
+    erase(tx, call.scope, [(DDB_INDEX_ENTRY, (record.table_id, index.number))])
     stop_filling(tx, call.scope, record, index)
     gone = [msgspec.structs.replace(index, gone_ms=call.now_ms + delay_ms)] if delay_ms else []
     rest = [one for one in record.global_indexes if one is not index]

@@ -3,6 +3,9 @@
 PAYLOAD_BYTES_MAX = 10 * 1024 * 1024
 """Of a request's body, for REST and HTTP APIs; cannot be raised on AWS."""
 
+COMPRESSION_BYTES = range(10 * 1024 * 1024 + 1)
+"""What a REST API's minimumCompressionSize may be."""
+
 REST_TIMEOUT_MS = range(50, 29_000 + 1)
 HTTP_TIMEOUT_MS = range(50, 30_000 + 1)
 

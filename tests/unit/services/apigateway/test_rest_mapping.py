@@ -29,7 +29,9 @@ async def deployed(
     for part in path.split("/"):
         parent = (await house.v1("CreateResource", restApiId=api["id"], parentId=parent, pathPart=part))["id"]
     at = {"restApiId": api["id"], "resourceId": parent, "httpMethod": "ANY"}
-    await house.v1("PutMethod", **at, authorizationType="NONE")
+    sources = [source for source in integration.get("requestParameters", {}).values() if source.startswith("method.")]
+    asked = dict.fromkeys([source.replace(".multivalue", ".") for source in sources if ".body" not in source], False)
+    await house.v1("PutMethod", **at, authorizationType="NONE", requestParameters=asked)
     await house.v1("PutIntegration", **at, **integration)
     for reply in replies:
         await house.v1("PutMethodResponse", **at, statusCode=reply["statusCode"], responseParameters=declared or {})

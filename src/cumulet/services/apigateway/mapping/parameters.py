@@ -28,21 +28,22 @@ def check_request(mappings: Mapping[str, str]) -> None:
     """Raise BadRequestException unless these can be an integration's requestParameters."""
     for target, source in mappings.items():
         if not _REQUEST_TARGET.match(target):
-            raise _invalid(target)
+            raise invalid(target)
         if not _REQUEST_SOURCE.match(source):
-            raise _invalid(source)
+            raise invalid(source)
 
 
 def check_response(mappings: Mapping[str, str], declared: Mapping[str, bool]) -> None:
     """Raise BadRequestException unless these map to headers that the method's response declares."""
     for target, source in mappings.items():
         if target not in declared:
-            raise _invalid(target)
+            raise invalid(target)
         if not _RESPONSE_SOURCE.match(source):
-            raise _invalid(source)
+            raise invalid(source)
 
 
-def _invalid(expression: str) -> ServiceError:
+def invalid(expression: str) -> ServiceError:
+    """Return the error for a mapping expression that is none, or that leads nowhere."""
     return ServiceError(
         "BadRequestException",
         "Invalid mapping expression specified: Validation Result: warnings : [], errors : "

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
@@ -26,43 +27,82 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 ENDPOINT_TYPES = ("EDGE", "REGIONAL")
+API_KEY_SOURCES = ("AUTHORIZER", "HEADER")
+
+PATCHES = patching.table(
+    """
+    /name                                    text    replace
+    /description                             text    replace
+    /version                                 text    replace
+    /apiKeySource                            text    replace
+    /binaryMediaTypes/{mediaType}            listed  add replace remove
+    /disableExecuteApiEndpoint               flag    replace
+    /endpointConfiguration/ipAddressType     text    replace
+    /endpointConfiguration/types/{type}      listed  replace
+    /endpointConfiguration/vpcEndpointIds    members add remove
+    /minimumCompressionSize                  number  replace
+    /policy                                  refused replace
+    /securityPolicy                          refused replace
+    /endpointAccessMode                      refused replace
+    """
+)
 
 
 @operation(
     "CreateRestApi",
     action=POST,
     resource=at("/restapis"),
-    params="name description version binaryMediaTypes endpointConfiguration disableExecuteApiEndpoint tags",
-    missing="disableExecuteApiEndpoint true, private endpoints",
+    params=(
+        "name description version binaryMediaTypes minimumCompressionSize apiKeySource endpointConfiguration "
+        "disableExecuteApiEndpoint tags"
+    ),
+    missing="private endpoints",
 )
 def create_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """A REST API with its root resource exists."""
-    if not params["name"].strip():
-        raise ServiceError("BadRequestException", "API name cannot be blank")
     return show(create(call, tx, params["name"], params))
 
 
 def create(call: Call, tx: WriteTx, name: str, settings: Params) -> RestApi:
     """Create an API and its root resource; `settings` has the members of CreateRestApi."""
-    if settings.get("disableExecuteApiEndpoint"):
-        raise NotImplementedHere("The parameter disableExecuteApiEndpoint of apigateway:CreateRestApi")
-    api_id = claim_api_id(tx, call.ids, call.scope, "REST")
     root = Resource(id=call.ids.token(10), path="/")
     api = RestApi(
-        id=api_id,
+        id=claim_api_id(tx, call.ids, call.scope, "REST"),
         name=name,
         created_date=call.now_ms // 1000,
         root_resource_id=root.id,
-        endpoint_configuration=endpoint_configuration(settings.get("endpointConfiguration")),
-        description=settings.get("description") or UNSET,
-        version=settings.get("version") or UNSET,
-        binary_media_types=settings.get("binaryMediaTypes") or UNSET,
         tags=tagging.checked(settings.get("tags") or {}),
     )
-    RESOURCES.save(tx, call.scope, api_id, root.id, record=root)
-    APIS.save(tx, call.scope, api_id, record=api)
-    save_first_models(call, tx, api_id)
+    settle(api, {**settings, "name": name})
+    RESOURCES.save(tx, call.scope, api.id, root.id, record=root)
+    APIS.save(tx, call.scope, api.id, record=api)
+    save_first_models(call, tx, api.id)
     return api
+
+
+def settle(api: RestApi, settings: Params) -> None:
+    """Give an API the settings that the members of CreateRestApi describe; what they leave out is unset."""
+    if not (settings.get("name") or "").strip():
+        raise ServiceError("BadRequestException", "API name cannot be blank")
+    source = settings.get("apiKeySource") or "HEADER"
+    if source not in API_KEY_SOURCES:
+        raise ServiceError(
+            "BadRequestException", f"Invalid API key source: {source}. Must be one of [AUTHORIZER, HEADER]"
+        )
+    size = settings.get("minimumCompressionSize")
+    if size is not None and size not in limits.COMPRESSION_BYTES:
+        raise ServiceError(
+            "BadRequestException",
+            f"Invalid minimum compression size, must be between 0 and {limits.COMPRESSION_BYTES.stop - 1}",
+        )
+    api.name = settings["name"]
+    api.description = settings.get("description") or UNSET
+    api.version = settings.get("version") or UNSET
+    api.api_key_source = source
+    api.binary_media_types = list(settings.get("binaryMediaTypes") or ()) or UNSET
+    api.minimum_compression_size = UNSET if size is None else size
+    api.disable_execute_api_endpoint = bool(settings.get("disableExecuteApiEndpoint"))
+    api.endpoint_configuration = endpoint_configuration(settings.get("endpointConfiguration"))
 
 
 def endpoint_configuration(given: Any) -> dict[str, Any]:
@@ -103,39 +143,12 @@ def get_rest_apis(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=at("/restapis/{restApiId}"),
     params="restApiId patchOperations",
-    missing="patch paths other than name, description, version and binaryMediaTypes",
+    missing="the patch paths /policy, /securityPolicy and /endpointAccessMode, private endpoints",
 )
 def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has the patched values; what is deployed does not change."""
     api = get_api(tx, call, params)
-
-    def set_name(value: str | None) -> None:
-        if not value:
-            raise ServiceError("BadRequestException", "API name cannot be blank")
-        api.name = value
-
-    def set_description(value: str | None) -> None:
-        api.description = value or UNSET
-
-    def set_version(value: str | None) -> None:
-        api.version = value or UNSET
-
-    binary = {} if api.binary_media_types is UNSET else dict.fromkeys(api.binary_media_types, "")
-    patching.apply(
-        params.get("patchOperations") or [],
-        {"/name": set_name, "/description": set_description, "/version": set_version},
-        {"/binaryMediaTypes": binary},
-        [
-            "apiKeySource",
-            "disableExecuteApiEndpoint",
-            "endpointAccessMode",
-            "endpointConfiguration",
-            "minimumCompressionSize",
-            "policy",
-            "securityPolicy",
-        ],
-    )
-    api.binary_media_types = list(binary) or UNSET
+    settle(api, patching.patched(render(api), params.get("patchOperations"), PATCHES))
     APIS.save(tx, call.scope, api.id, record=api)
     return show(api)
 

@@ -28,6 +28,20 @@ from cumulet.store.api import ReadTx, WriteTx
 
 AUTHORIZER = at("/restapis/{restApiId}/authorizers/{authorizerId}")
 
+PATCHES = patching.table(
+    """
+    /authType                     text    replace
+    /authorizerCredentials        text    replace
+    /authorizerResultTtlInSeconds number  replace
+    /authorizerUri                text    replace
+    /identitySource               text    replace
+    /identityValidationExpression text    replace
+    /name                         text    replace
+    /providerARNs                 refused add remove
+    /type                         text    replace
+    """
+)
+
 _TYPES = ("TOKEN", "REQUEST")
 _SOURCE = re.compile(r"^(?:method\.request\.(?:header|querystring)\.[^\s,]+|context\.[^\s,]+|stageVariables\.[^\s,]+)$")
 _TOKEN_SOURCE = re.compile(r"^method\.request\.header\.[^\s,]+$")
@@ -155,21 +169,7 @@ def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer has the patched values; what is deployed does not change."""
     api = get_api(tx, call, params)
     authorizer = get_authorizer(tx, call, params)
-    given = dict(render(authorizer))
-
-    def setter(name: str) -> patching.Setter:
-        def set_value(value: str | None) -> None:
-            given[name] = value
-
-        return set_value
-
-    names = [*_SETTINGS.split(), "authorizerResultTtlInSeconds"]
-    patching.apply(
-        params.get("patchOperations") or [], {f"/{name}": setter(name) for name in names}, {}, ["providerARNs"]
-    )
-    ttl = given["authorizerResultTtlInSeconds"]
-    if isinstance(ttl, str) and not (ttl.isascii() and ttl.isdigit() and len(ttl) < 6):
-        raise _bad(f"Invalid patch value {ttl} specified for path /authorizerResultTtlInSeconds")
+    given = patching.patched(render(authorizer), params.get("patchOperations"), PATCHES)
     changed = make_authorizer(authorizer.id, given)
     AUTHORIZERS.save(tx, call.scope, api.id, authorizer.id, record=changed)
     return render(changed)

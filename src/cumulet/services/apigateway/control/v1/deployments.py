@@ -3,9 +3,11 @@
 from typing import Any
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
@@ -35,6 +37,8 @@ from cumulet.services.apigateway.model import (
 )
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
+
+PATCHES = patching.table("/description text replace")
 
 DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
 
@@ -179,6 +183,17 @@ def get_deployments(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's deployments, a page at a time."""
     api = get_api(tx, call, params)
     return page_of_api(tx, call, params, api.id, DEPLOYMENTS, lambda deployment: deployment.deployment_id, show)
+
+
+@operation("UpdateDeployment", action=PATCH, resource=DEPLOYMENT, params="restApiId deploymentId patchOperations")
+def update_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The deployment has another description."""
+    api = get_api(tx, call, params)
+    deployment = get_deployment(tx, call, api.id, params["deploymentId"])
+    given = patching.patched({"description": deployment.description}, params.get("patchOperations"), PATCHES)
+    changed = replace(deployment, description=given["description"])
+    DEPLOYMENTS.save(tx, call.scope, api.id, changed.deployment_id, record=changed)
+    return show(changed)
 
 
 @operation("DeleteDeployment", action=DELETE, resource=DEPLOYMENT, params="restApiId deploymentId")

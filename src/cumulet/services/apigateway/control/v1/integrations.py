@@ -9,16 +9,19 @@ from msgspec import UNSET, UnsetType
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri
-from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
+from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.records import (
     RESOURCES,
     Integration,
     IntegrationResponse,
+    Method,
+    Resource,
     get_integration,
     get_method,
     render,
 )
-from cumulet.services.apigateway.mapping.parameters import check_request, check_response
+from cumulet.services.apigateway.mapping.parameters import check_request, check_response, invalid
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
 from cumulet.services.apigateway.mapping.values import TemplateError
 from cumulet.services.apigateway.mapping.vtl import compile_template
@@ -29,9 +32,40 @@ from cumulet.store.api import ReadTx, WriteTx
 INTEGRATION = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}/integration")
 RESPONSE = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}/integration/responses/{statusCode}")
 
+PATCHES = patching.table(
+    """
+    /cacheKeyParameters/{parameter}     listed  add replace remove
+    /cacheNamespace                     text    replace
+    /connectionId                       refused replace
+    /connectionType                     text    replace
+    /contentHandling                    text    replace
+    /credentials                        text    replace
+    /httpMethod                         text    replace
+    /integrationTarget                  refused replace
+    /passthroughBehavior                text    replace
+    /requestParameters/{parameter}      texts   add replace remove
+    /requestTemplates/{contentType}     texts   add replace remove
+    /responseTransferMode               text    replace
+    /timeoutInMillis                    number  replace
+    /tlsConfig/insecureSkipVerification refused replace
+    /type                               text    replace
+    /uri                                text    replace
+    """
+)
+RESPONSE_PATCHES = patching.table(
+    """
+    /contentHandling                    text    replace
+    /responseParameters/{parameter}     texts   add replace remove
+    /responseTemplates/{contentType}    texts   add replace remove
+    /selectionPattern                   text    replace
+    """
+)
+CONTENT_HANDLING = ("CONVERT_TO_BINARY", "CONVERT_TO_TEXT")
+
 _TYPES = ("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK")
 _STATUS = re.compile(r"^[1-5]\d\d$")
 _ENDPOINT = re.compile(r"^(?:https?://|\$\{stageVariables\.)\S+$")
+_DECLARABLE = re.compile(r"^method\.request\.(?:multivalue)?(?:path|querystring|header)\.")
 _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 
 
@@ -41,7 +75,8 @@ _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
     resource=INTEGRATION,
     params=(
         "restApiId resourceId httpMethod type integrationHttpMethod uri connectionType credentials passthroughBehavior "
-        "cacheNamespace cacheKeyParameters timeoutInMillis responseTransferMode requestParameters requestTemplates"
+        "cacheNamespace cacheKeyParameters contentHandling timeoutInMillis responseTransferMode requestParameters "
+        "requestTemplates"
     ),
     missing="AWS services other than Lambda and DynamoDB, VPC links, response streaming",
 )
@@ -49,6 +84,7 @@ def put_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method has this integration."""
     resource, method = get_method(tx, call, params)
     method.method_integration = integration = make_integration(params, resource.id)
+    check_declared(integration, method)
     RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
     return render(integration)
 
@@ -100,7 +136,23 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
         passthrough_behavior=passthrough,
         connection_type=params.get("connectionType") or UNSET,
         credentials=checked_credentials(params.get("credentials")) or UNSET,
+        content_handling=checked_handling(params.get("contentHandling")),
     )
+
+
+def check_declared(integration: Integration, method: Method) -> None:
+    """Raise BadRequestException for a mapping from a parameter of the request that the method does not declare."""
+    declared = method.request_parameters or {}
+    for source in (integration.request_parameters or {}).values():
+        if _DECLARABLE.match(source) and source.replace(".multivalue", ".", 1) not in declared:
+            raise invalid(source)
+
+
+def checked_handling(given: str | None) -> str | UnsetType:
+    """Return a contentHandling, or UNSET if bodies pass as they are."""
+    if given and given not in CONTENT_HANDLING:
+        raise ServiceError("BadRequestException", f"Invalid content handling strategy specified: {given}")
+    return given or UNSET
 
 
 def check_uri(kind: str, uri: str) -> None:
@@ -142,6 +194,22 @@ def get_one_integration(call: Call, tx: ReadTx, params: Params) -> Output:
     return render(integration)
 
 
+@operation(
+    "UpdateIntegration", action=PATCH, resource=INTEGRATION, params="restApiId resourceId httpMethod patchOperations"
+)
+def update_integration(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The integration has the patched values; its responses stay."""
+    resource, method, integration = get_integration(tx, call, params)
+    given = patching.patched(render(integration), params.get("patchOperations"), PATCHES)
+    given["integrationHttpMethod"] = given.get("httpMethod")
+    changed = make_integration(given, resource.id)
+    check_declared(changed, method)
+    changed.integration_responses = integration.integration_responses
+    method.method_integration = changed
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return render(changed)
+
+
 @operation("DeleteIntegration", action=DELETE, resource=INTEGRATION, params="restApiId resourceId httpMethod")
 def delete_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method has no integration."""
@@ -155,22 +223,31 @@ def delete_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     "PutIntegrationResponse",
     action=PUT,
     resource=RESPONSE,
-    params="restApiId resourceId httpMethod statusCode selectionPattern responseParameters responseTemplates",
+    params=(
+        "restApiId resourceId httpMethod statusCode selectionPattern responseParameters responseTemplates "
+        "contentHandling"
+    ),
 )
 def put_integration_response(call: Call, tx: WriteTx, params: Params) -> Output:
     """The integration has a response for a status code that its method declares."""
     resource, method, integration = get_integration(tx, call, params)
-    declared = {} if method.method_responses is UNSET else method.method_responses
-    if params["statusCode"] not in declared:
-        raise ServiceError("NotFoundException", "Invalid Response status code specified")
-    response = make_response(params)
-    parameters = declared[params["statusCode"]].response_parameters
-    if response.response_parameters is not UNSET:
-        check_response(response.response_parameters, {} if parameters is UNSET else parameters)
-    responses = {} if integration.integration_responses is UNSET else integration.integration_responses
-    integration.integration_responses = {**responses, response.status_code: response}
-    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    response = _save_response(tx, call, params["restApiId"], resource, method, integration, params)
     return render(response)
+
+
+def _save_response(
+    tx: WriteTx, call: Call, api_id: str, resource: Resource, method: Method, integration: Integration, given: Params
+) -> IntegrationResponse:
+    declared = method.method_responses or {}
+    if given["statusCode"] not in declared:
+        raise ServiceError("NotFoundException", "Invalid Response status code specified")
+    response = make_response(given)
+    if response.response_parameters is not UNSET:
+        check_response(response.response_parameters, declared[given["statusCode"]].response_parameters or {})
+    responses = integration.integration_responses or {}
+    integration.integration_responses = {**responses, response.status_code: response}
+    RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
+    return response
 
 
 def make_response(params: Params) -> IntegrationResponse:
@@ -184,6 +261,7 @@ def make_response(params: Params) -> IntegrationResponse:
         selection_pattern=params["selectionPattern"] if params.get("selectionPattern") is not None else UNSET,
         response_parameters=dict(params.get("responseParameters") or {}) or UNSET,
         response_templates=checked_templates(params.get("responseTemplates")),
+        content_handling=checked_handling(params.get("contentHandling")),
     )
 
 
@@ -199,6 +277,20 @@ def get_integration_response(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return one response of an integration."""
     *_, integration = get_integration(tx, call, params)
     return render(_find_response(integration, params["statusCode"]))
+
+
+@operation(
+    "UpdateIntegrationResponse",
+    action=PATCH,
+    resource=RESPONSE,
+    params="restApiId resourceId httpMethod statusCode patchOperations",
+)
+def update_integration_response(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The response of the integration has the patched values."""
+    resource, method, integration = get_integration(tx, call, params)
+    response = _find_response(integration, params["statusCode"])
+    given = patching.patched(render(response), params.get("patchOperations"), RESPONSE_PATCHES)
+    return render(_save_response(tx, call, params["restApiId"], resource, method, integration, given))
 
 
 @operation(

@@ -5,7 +5,8 @@ from typing import Any
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
+from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
     MODELS,
@@ -24,6 +25,25 @@ from cumulet.store.api import ReadTx, WriteTx
 METHOD = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}")
 RESPONSE = at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}/responses/{statusCode}")
 
+PATCHES = patching.table(
+    """
+    /apiKeyRequired                 flag    replace
+    /authorizationScopes            members add remove
+    /authorizationType              text    replace
+    /authorizerId                   text    replace
+    /operationName                  text    replace
+    /requestModels/{contentType}    texts   add replace remove
+    /requestParameters/{parameter}  flags   add replace remove
+    /requestValidatorId             text    replace
+    """
+)
+RESPONSE_PATCHES = patching.table(
+    """
+    /responseModels/{contentType}   texts   add replace remove
+    /responseParameters/{parameter} flags   add replace remove
+    """
+)
+
 _AUTHORIZATION_TYPES = ("AWS_IAM", "COGNITO_USER_POOLS")
 _NO_AUTHORIZER = (
     "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid "
@@ -39,7 +59,7 @@ _MODELS = ("Empty", "Error")
     resource=METHOD,
     params=(
         "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters "
-        "requestModels authorizerId requestValidatorId"
+        "requestModels authorizerId requestValidatorId authorizationScopes"
     ),
     missing="the authorization types AWS_IAM and COGNITO_USER_POOLS, API keys",
 )
@@ -48,20 +68,23 @@ def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     resource = get_resource(tx, call, params)
     if params["httpMethod"] in resource.resource_methods:
         raise ServiceError("ConflictException", "Method already exists for this resource")
-    method = make_method(params)
-    if (
-        method.authorizer_id is not UNSET
-        and AUTHORIZERS.find(tx, call.scope, params["restApiId"], method.authorizer_id) is None
-    ):
-        raise ServiceError("BadRequestException", _NO_AUTHORIZER)
-    method.request_models = checked_models(tx, call, params["restApiId"], params.get("requestModels"))
-    if validator_id := params.get("requestValidatorId"):
-        if VALIDATORS.find(tx, call.scope, params["restApiId"], validator_id) is None:
-            raise ServiceError("BadRequestException", "Invalid Request Validator identifier specified")
-        method.request_validator_id = validator_id
+    method = checked_method(tx, call, params["restApiId"], params)
     resource.resource_methods[method.http_method] = method
     RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
     return render(method)
+
+
+def checked_method(tx: ReadTx, call: Call, api_id: str, given: Params) -> Method:
+    """Return the method that the members of PutMethod describe. Raises BadRequestException if it names what is not."""
+    method = make_method(given)
+    if method.authorizer_id is not UNSET and AUTHORIZERS.find(tx, call.scope, api_id, method.authorizer_id) is None:
+        raise ServiceError("BadRequestException", _NO_AUTHORIZER)
+    method.request_models = checked_models(tx, call, api_id, given.get("requestModels"))
+    if validator_id := given.get("requestValidatorId"):
+        if VALIDATORS.find(tx, call.scope, api_id, validator_id) is None:
+            raise ServiceError("BadRequestException", "Invalid Request Validator identifier specified")
+        method.request_validator_id = validator_id
+    return method
 
 
 def make_method(params: Params) -> Method:
@@ -85,11 +108,19 @@ def make_method(params: Params) -> Method:
     authorizer_id = params.get("authorizerId")
     if authorization_type == "CUSTOM" and not authorizer_id:
         raise ServiceError("BadRequestException", _NO_AUTHORIZER)
+    scopes = list(params.get("authorizationScopes") or ())
+    if scopes and authorization_type != "COGNITO_USER_POOLS":
+        raise ServiceError(
+            "BadRequestException",
+            "Invalid Method authorization type specified. Authorization Scopes are only valid for COGNITO_USER_POOLS "
+            "authorization type",
+        )
     return Method(
         http_method=http_method,
         authorization_type=authorization_type,
         # As on AWS, an authorizer without its authorization type is not kept.
         authorizer_id=authorizer_id if authorizer_id and authorization_type == "CUSTOM" else UNSET,
+        authorization_scopes=scopes or UNSET,
         operation_name=params.get("operationName") or UNSET,
         request_parameters=checked_parameters(params.get("requestParameters"), "request"),
     )
@@ -128,6 +159,18 @@ def get_one_method(call: Call, tx: ReadTx, params: Params) -> Output:
     return render(method)
 
 
+@operation("UpdateMethod", action=PATCH, resource=METHOD, params="restApiId resourceId httpMethod patchOperations")
+def update_method(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The method has the patched values; its integration and its responses stay."""
+    resource, method = get_method(tx, call, params)
+    given = patching.patched(render(method), params.get("patchOperations"), PATCHES)
+    changed = checked_method(tx, call, params["restApiId"], given)
+    changed.method_responses, changed.method_integration = method.method_responses, method.method_integration
+    resource.resource_methods[method.http_method] = changed
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return render(changed)
+
+
 @operation("DeleteMethod", action=DELETE, resource=METHOD, params="restApiId resourceId httpMethod")
 def delete_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method is gone from its resource."""
@@ -149,14 +192,19 @@ def put_method_response(call: Call, tx: WriteTx, params: Params) -> Output:
     responses = {} if method.method_responses is UNSET else method.method_responses
     if params["statusCode"] in responses:
         raise ServiceError("ConflictException", "Response already exists for this resource")
-    responses[params["statusCode"]] = response = MethodResponse(
-        status_code=params["statusCode"],
-        response_parameters=checked_parameters(params.get("responseParameters"), "response"),
-        response_models=checked_models(tx, call, params["restApiId"], params.get("responseModels")),
-    )
+    responses[params["statusCode"]] = response = make_response(tx, call, params["restApiId"], params)
     method.method_responses = responses
     RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
     return render(response)
+
+
+def make_response(tx: ReadTx, call: Call, api_id: str, given: Params) -> MethodResponse:
+    """Return the method response that the members of PutMethodResponse describe."""
+    return MethodResponse(
+        status_code=given["statusCode"],
+        response_parameters=checked_parameters(given.get("responseParameters"), "response"),
+        response_models=checked_models(tx, call, api_id, given.get("responseModels")),
+    )
 
 
 def _find_response(method: Method, status_code: str) -> MethodResponse:
@@ -171,6 +219,23 @@ def get_method_response(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return one declared status code of a method."""
     _, method = get_method(tx, call, params)
     return render(_find_response(method, params["statusCode"]))
+
+
+@operation(
+    "UpdateMethodResponse",
+    action=PATCH,
+    resource=RESPONSE,
+    params="restApiId resourceId httpMethod statusCode patchOperations",
+)
+def update_method_response(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The declared status code has the patched parameters and models."""
+    resource, method = get_method(tx, call, params)
+    response = _find_response(method, params["statusCode"])
+    given = patching.patched(render(response), params.get("patchOperations"), RESPONSE_PATCHES)
+    changed = make_response(tx, call, params["restApiId"], given)
+    method.method_responses = {**(method.method_responses or {}), params["statusCode"]: changed}
+    RESOURCES.save(tx, call.scope, params["restApiId"], resource.id, record=resource)
+    return render(changed)
 
 
 @operation(

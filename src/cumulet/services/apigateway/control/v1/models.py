@@ -26,6 +26,20 @@ from cumulet.store.api import ReadTx, WriteTx
 MODEL = at("/restapis/{restApiId}/models/{modelName}")
 VALIDATOR = at("/restapis/{restApiId}/requestvalidators/{requestValidatorId}")
 
+MODEL_PATCHES = patching.table(
+    """
+    /description text replace
+    /schema      text replace
+    """
+)
+VALIDATOR_PATCHES = patching.table(
+    """
+    /name                      text replace
+    /validateRequestParameters flag replace
+    /validateRequestBody       flag replace
+    """
+)
+
 _NAME = re.compile(r"^[A-Za-z0-9]{1,64}$")
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _EMPTY = f'{{\n  "$schema": "{_DRAFT}",\n  "title" : "Empty Schema",\n  "type" : "object"\n}}'
@@ -110,16 +124,9 @@ def get_models(call: Call, tx: ReadTx, params: Params) -> Output:
 def update_model(call: Call, tx: WriteTx, params: Params) -> Output:
     """The model has the patched values; what is deployed does not change."""
     model = get_model(tx, call, params)
-
-    def set_description(value: str | None) -> None:
-        model.description = value or UNSET
-
-    def set_schema(value: str | None) -> None:
-        model.schema = checked_schema(value or "{}", model.content_type)
-
-    patching.apply(
-        params.get("patchOperations") or [], {"/description": set_description, "/schema": set_schema}, {}, []
-    )
+    given = patching.patched(render(model), params.get("patchOperations"), MODEL_PATCHES)
+    model.description = given.get("description") or UNSET
+    model.schema = checked_schema(given["schema"] or "{}", model.content_type)
     MODELS.save(tx, call.scope, params["restApiId"], model.name, record=model)
     return render(model)
 
@@ -150,14 +157,19 @@ def delete_model(call: Call, tx: WriteTx, params: Params) -> Output:
 def create_request_validator(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more validator, to which methods can point."""
     api = get_api(tx, call, params)
-    validator = RequestValidator(
-        id=call.ids.token(6),
-        name=params.get("name") or UNSET,
-        validate_request_body=bool(params.get("validateRequestBody")),
-        validate_request_parameters=bool(params.get("validateRequestParameters")),
-    )
+    validator = make_validator(call.ids.token(6), params)
     VALIDATORS.save(tx, call.scope, api.id, validator.id, record=validator)
     return render(validator)
+
+
+def make_validator(validator_id: str, given: Params) -> RequestValidator:
+    """Return the validator that the members of CreateRequestValidator describe."""
+    return RequestValidator(
+        id=validator_id,
+        name=given.get("name") or UNSET,
+        validate_request_body=bool(given.get("validateRequestBody")),
+        validate_request_parameters=bool(given.get("validateRequestParameters")),
+    )
 
 
 def get_validator(tx: ReadTx, call: Call, params: Params) -> RequestValidator:
@@ -195,22 +207,8 @@ def get_request_validators(call: Call, tx: ReadTx, params: Params) -> Output:
 def update_request_validator(call: Call, tx: WriteTx, params: Params) -> Output:
     """The validator has the patched values; what is deployed does not change."""
     validator = get_validator(tx, call, params)
-
-    def set_name(value: str | None) -> None:
-        validator.name = value or UNSET
-
-    def set_body(value: str | None) -> None:
-        validator.validate_request_body = (value or "").lower() == "true"
-
-    def set_parameters(value: str | None) -> None:
-        validator.validate_request_parameters = (value or "").lower() == "true"
-
-    setters = {
-        "/name": set_name,
-        "/validateRequestBody": set_body,
-        "/validateRequestParameters": set_parameters,
-    }
-    patching.apply(params.get("patchOperations") or [], setters, {}, [])
+    given = patching.patched(render(validator), params.get("patchOperations"), VALIDATOR_PATCHES)
+    validator = make_validator(validator.id, given)
     VALIDATORS.save(tx, call.scope, params["restApiId"], validator.id, record=validator)
     return render(validator)
 

@@ -31,6 +31,7 @@ class IntegrationResponse(msgspec.Struct, rename="camel"):
     selection_pattern: str | UnsetType = UNSET
     response_parameters: dict[str, str] | UnsetType = UNSET
     response_templates: dict[str, str] | UnsetType = UNSET
+    content_handling: str | UnsetType = UNSET
 
 
 class Integration(msgspec.Struct, rename="camel"):
@@ -47,6 +48,7 @@ class Integration(msgspec.Struct, rename="camel"):
     request_templates: dict[str, str] | UnsetType = UNSET
     connection_type: str | UnsetType = UNSET
     credentials: str | UnsetType = UNSET
+    content_handling: str | UnsetType = UNSET
     integration_responses: dict[str, IntegrationResponse] | UnsetType = UNSET
 
 
@@ -56,6 +58,7 @@ class Method(msgspec.Struct, rename="camel"):
     http_method: str
     authorization_type: str = "NONE"
     authorizer_id: str | UnsetType = UNSET
+    authorization_scopes: list[str] | UnsetType = UNSET
     request_validator_id: str | UnsetType = UNSET
     api_key_required: bool = False
     operation_name: str | UnsetType = UNSET
@@ -121,6 +124,7 @@ class RestApi(msgspec.Struct, rename="camel"):
     description: str | UnsetType = UNSET
     version: str | UnsetType = UNSET
     binary_media_types: list[str] | UnsetType = UNSET
+    minimum_compression_size: int | UnsetType = UNSET
     tags: dict[str, str] = {}
 
 

@@ -7,12 +7,20 @@ from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
-from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at
+from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import RESOURCES, Resource, get_api, get_resource, render
 from cumulet.services.apigateway.pipeline.routes import is_greedy, is_variable
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
+
+PATCHES = patching.table(
+    """
+    /parentId text replace
+    /pathPart text replace
+    """
+)
 
 _PATH_PART = re.compile(r"^(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:-]+\+?\})$")
 
@@ -34,31 +42,7 @@ def add_resource(
     call: Call, tx: WriteTx, api_id: str, parent: Resource, path_part: str, resources: list[Resource]
 ) -> Resource:
     """Save a new resource among the API's `resources`, and append it to them."""
-    if not _PATH_PART.match(path_part):
-        raise ServiceError(
-            "BadRequestException",
-            "Resource's path part only allow a-zA-Z0-9._-:, or a valid greedy path variable and curly braces at the "
-            "beginning and the end.",
-        )
-    if parent.path_part is not UNSET and is_greedy(parent.path_part):
-        raise ServiceError(
-            "BadRequestException",
-            f"Cannot create a child of a resource with a greedy path variable: {parent.path_part}",
-        )
-    for sibling in resources:
-        if sibling.parent_id != parent.id or sibling.path_part is UNSET:
-            continue
-        if sibling.path_part == path_part:
-            raise ServiceError(
-                "ConflictException", f"Another resource with the same parent already has this name: {path_part}"
-            )
-        # {name} and {name+} count alike: https://github.com/serverless-nextjs/serverless-next.js/issues/206
-        if is_variable(path_part) and is_variable(sibling.path_part):
-            raise ServiceError(
-                "BadRequestException",
-                f"A sibling ({sibling.path_part}) of this resource already has a variable path part -- only one is "
-                "allowed",
-            )
+    check_place(parent, path_part, resources)
     if len(resources) >= limits.RESOURCES_PER_API_MAX:
         raise ServiceError(
             "LimitExceededException",
@@ -71,6 +55,77 @@ def add_resource(
     RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
     resources.append(resource)
     return resource
+
+
+def check_place(parent: Resource, path_part: str, resources: list[Resource], moved: str | None = None) -> None:
+    """Raise unless a resource can have this path part under this parent, beside the API's others but `moved` itself."""
+    if not _PATH_PART.match(path_part):
+        raise ServiceError(
+            "BadRequestException",
+            "Resource's path part only allow a-zA-Z0-9._-:, or a valid greedy path variable and curly braces at the "
+            "beginning and the end.",
+        )
+    if parent.path_part is not UNSET and is_greedy(parent.path_part):
+        raise ServiceError(
+            "BadRequestException",
+            f"Cannot create a child of a resource with a greedy path variable: {parent.path_part}",
+        )
+    for sibling in resources:
+        if sibling.parent_id != parent.id or sibling.path_part is UNSET or sibling.id == moved:
+            continue
+        if sibling.path_part == path_part:
+            raise ServiceError(
+                "ConflictException", f"Another resource with the same parent already has this name: {path_part}"
+            )
+        # {name} and {name+} count alike: https://github.com/serverless-nextjs/serverless-next.js/issues/206
+        if is_variable(path_part) and is_variable(sibling.path_part):
+            raise ServiceError(
+                "BadRequestException",
+                f"A sibling ({sibling.path_part}) of this resource already has a variable path part -- only one is "
+                "allowed",
+            )
+
+
+@operation(
+    "UpdateResource",
+    action=PATCH,
+    resource=at("/restapis/{restApiId}/resources/{resourceId}"),
+    params="restApiId resourceId patchOperations",
+)
+def update_resource(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The resource has another path part or another parent, and with it everything below it another path."""
+    resource, api_id = get_resource(tx, call, params), params["restApiId"]
+    shown = {"pathPart": resource.path_part or None, "parentId": resource.parent_id or None}
+    given = patching.patched(dict(shown), params.get("patchOperations"), PATCHES)
+    if given != shown:
+        if resource.parent_id is UNSET:
+            name = next(name for name in given if given[name] != shown[name])
+            raise ServiceError("BadRequestException", f"Root resource cannot update its {name}.")
+        _move(call, tx, api_id, resource, given["parentId"] or "", given["pathPart"] or "")
+    return show(resource, with_methods=False)
+
+
+def _move(call: Call, tx: WriteTx, api_id: str, resource: Resource, parent_id: str, path_part: str) -> None:
+    resources = list(RESOURCES.scan(tx, call.scope, api_id))
+    parent = next((other for other in resources if other.id == parent_id), None)
+    if parent is None:
+        raise ServiceError("NotFoundException", "Invalid Resource identifier specified")
+    below = f"{resource.path}/"
+    if parent.id == resource.id or parent.path.startswith(below):
+        raise ServiceError("BadRequestException", "Resources cannot be cyclical.")
+    children = [other for other in resources if other.path.startswith(below)]
+    if children and is_greedy(path_part):
+        raise ServiceError(
+            "BadRequestException",
+            f"Cannot create a child of a resource with a greedy path variable: {path_part}",
+        )
+    check_place(parent, path_part, resources, resource.id)
+    resource.parent_id, resource.path_part = parent.id, path_part
+    resource.path = f"{parent.path.rstrip('/')}/{path_part}"
+    RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
+    for child in children:
+        child.path = f"{resource.path}/{child.path.removeprefix(below)}"
+        RESOURCES.save(tx, call.scope, api_id, child.id, record=child)
 
 
 @operation(

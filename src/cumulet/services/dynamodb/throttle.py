@@ -5,6 +5,9 @@ adaptive capacity", developer guide). A request is let through while anything is
 costs, which may leave a debt: AWS knows only afterwards what a read has cost. Maxima of on-demand tables are buckets of
 the same kind.
 
+A transaction's body may run more than once, and a request pays once for each thing that it asks for: what was paid is
+remembered under the request and the thing, and another run pays the difference.
+
 Buckets live in the process that serves the requests. Several processes or nodes over one store each let the whole
 throughput through; a table's limit is then a limit for each of them (decision 0015).
 """
@@ -19,6 +22,8 @@ from cumulet.services.dynamodb.tables import Index, OpenTable, Table
 from cumulet.services.kit import Call
 
 _BUCKETS_MAX = 10_000
+_PAID_MAX = 10_000
+"""So many payments are remembered: a body runs again within seconds or not at all."""
 
 
 class _Bucket:
@@ -49,22 +54,32 @@ class Throttle:
     def __init__(self, is_on: bool) -> None:
         self.is_on = is_on
         self._buckets: dict[tuple[str, str, bool], _Bucket] = {}
+        self._paid: dict[tuple[str, str, bool, bytes], dict[str, float]] = {}
+        """By request, table and thing, the oldest first: the units paid, by the index's name."""
         self._lock = threading.Lock()
         """With PostgreSQL, transactions run in several threads."""
 
-    def charge(self, call: Call, table: OpenTable, units: Units, *, writes: bool) -> None:
-        """Take what was consumed. Raises AWS's error, and takes nothing, if the table or an index has nothing left."""
+    def charge(self, call: Call, table: OpenTable, units: Units, *, writes: bool, thing: bytes = b"") -> None:
+        """Take what was consumed. Raises AWS's error, and takes nothing, if the table or an index has nothing left.
+
+        A request that asks for several things of one table tells them apart by `thing`, the place of an item.
+        """
         if not (self.is_on and table.metered):
             return
         record = table.record
         charges = _charges(record, units, writes)
+        paying = (call.request_id, record.table_id, writes, thing)
         with self._lock:
+            paid = self._paid.get(paying, {})
             buckets = [self._bucket(record.table_id, charge, writes, call.now_ms) for charge in charges]
             for charge, bucket in zip(charges, buckets, strict=True):
-                if bucket.tokens <= 0:
+                if bucket.tokens <= 0 and charge.name not in paid:
                     _throttled(table, charge.name, writes)
             for charge, bucket in zip(charges, buckets, strict=True):
-                bucket.tokens -= charge.units
+                bucket.tokens -= charge.units - paid.get(charge.name, 0.0)
+            if paying not in self._paid and len(self._paid) >= _PAID_MAX:
+                del self._paid[next(iter(self._paid))]
+            self._paid[paying] = {charge.name: charge.units for charge in charges}
 
     def _bucket(self, table_id: str, charge: _Charge, writes: bool, now_ms: int) -> _Bucket:
         key = (table_id, charge.name, writes)
@@ -85,11 +100,11 @@ class Throttle:
                 del self._buckets[key]
 
 
-def charge(call: Call, table: OpenTable, units: Units, *, writes: bool) -> None:
+def charge(call: Call, table: OpenTable, units: Units, *, writes: bool, thing: bytes = b"") -> None:
     """Take what was consumed from the buckets of the call's process; see `Throttle.charge`."""
     # What works without a plane is no client's request: expiry deletes items at no cost.
     if table.metered and call.plane is not None:
-        call.plane.throttle.charge(call, table, units, writes=writes)
+        call.plane.throttle.charge(call, table, units, writes=writes, thing=thing)
 
 
 def _charges(record: Table, units: Units, writes: bool) -> list[_Charge]:

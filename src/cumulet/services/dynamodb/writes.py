@@ -85,7 +85,7 @@ def write_item(
             consumed[write.keys.name] = write.units
     grown = (0 if item is None else size) - (0 if before is None else stored_bytes(before))
     collection = grown_collection(tx, table, place, grown, index_writes) if table.watched else None
-    charge(call, table, units, writes=True)
+    charge(call, table, units, writes=True, thing=place)
 
     if stored is not None:
         tx.put(place, stored)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, render_capacity
 from cumulet.services.dynamodb.core.partiql.ast import Exists
@@ -62,7 +64,11 @@ async def batch_execute_statement(call: Call, plane: DynamoDbPlane, params: Para
         invalid("BatchExecuteStatement API does not support both read and write operations in the same request.")
     # Together, so that one fsync serves them all; the store takes them in their order.
     slots = await asyncio.gather(
-        *[_run(call, plane, one, request) for one, request in zip(prepared, requests, strict=True)]
+        *[
+            # Each pays for itself, so each is a request of its own.
+            _run(msgspec.structs.replace(call, request_id=f"{call.request_id}/{number}"), plane, one, request)
+            for number, (one, request) in enumerate(zip(prepared, requests, strict=True))
+        ]
     )
     output: dict[str, Any] = {"Responses": [response for response, _ in slots]}
     level = params.get("ReturnConsumedCapacity")

@@ -68,7 +68,7 @@ def batch_get_item(call: Call, tx: ReadTx, params: Params) -> Output:
                 continue
             cost = read_units(size, consistent)
             try:
-                charge(call, tables[name], Units(cost), writes=False)
+                charge(call, tables[name], Units(cost), writes=False, thing=place)
             except ServiceError as error:
                 refusal = error
                 left.append(key)

@@ -31,6 +31,7 @@ from cumulet.services.dynamodb.operations.statements import (
 from cumulet.services.dynamodb.operations.transact_write_items import (
     NO_REASON,
     ONGOING,
+    OTHER_HALF,
     TRANSACTION_FACTOR,
     cancel_transaction,
     perform_transaction,
@@ -128,10 +129,10 @@ def _read(
     responses: list[dict[str, Any]] = []
     consumed: dict[str, Units] = {}
     size = 0
-    for one in prepared:
-        page = read_select(tx, call, one, consistent=True, limit=None, token=None)
+    for one, place in zip(prepared, places, strict=True):
+        page = read_select(tx, call, one, consistent=True, limit=None, token=None, thing=place)
         # The other half: reading has charged its own already.
-        charge(call, open_table(tx, call, one.table_name), page.units, writes=False)
+        charge(call, open_table(tx, call, one.table_name), page.units, writes=False, thing=OTHER_HALF + place)
         size += page.size
         if size > TRANSACTION_BYTES_MAX:
             invalid("Transaction payload size cannot exceed 4 MB")

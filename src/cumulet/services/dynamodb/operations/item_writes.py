@@ -139,11 +139,11 @@ def perform_write(
         return _perform_update(tx, call, table, write, place)
     if write.kind == "ConditionCheck":
         old = tx.get(place)
-        _check(call, table, write, old)
+        _check(call, table, write, place, old)
         return Outcome(old, old, Units(write_units(0 if old is None else stored_bytes(old), 0)))
     puts = write.kind == "Put"
     old = read_before(tx, table, place, needed=wants_old or write.test is not None or not puts)
-    _check(call, table, write, old)
+    _check(call, table, write, place, old)
     new, units = write_item(tx, call, table, place, old, write.item if puts else None, write.size)
     return Outcome(old, new, units)
 
@@ -151,10 +151,10 @@ def perform_write(
 def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite, place: bytes) -> Outcome:
     old = tx.get(place)
     item = {} if old is None else decode_item(old)
-    _check(call, table, write, old, item)
+    _check(call, table, write, place, old, item)
     if old is None and not write.creates:
         units = Units(write_units(0, 0))
-        charge(call, table, units, writes=True)
+        charge(call, table, units, writes=True, thing=place)
         return Outcome(None, None, units)
     size = stored_bytes(old) if old is not None else write.size
     item = item or dict(write.item)
@@ -170,10 +170,13 @@ def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite,
     return Outcome(old, new, units)
 
 
-def _check(call: Call, table: OpenTable, write: ItemWrite, old: bytes | None, item: Item | None = None) -> None:
+def _check(
+    call: Call, table: OpenTable, write: ItemWrite, place: bytes, old: bytes | None, item: Item | None = None
+) -> None:
     try:
         check_condition(write.test, old, write.params, item)
     except ServiceError:
         # A write whose condition fails costs what the item that is there would ("Conditional writes", developer guide).
-        charge(call, table, Units(write_units(0 if old is None else stored_bytes(old), 0)), writes=True)
+        units = Units(write_units(0 if old is None else stored_bytes(old), 0))
+        charge(call, table, units, writes=True, thing=place)
         raise

@@ -70,9 +70,16 @@ def find_source(table: OpenTable, call: Call, select: Select, consistent: bool) 
 
 
 def read_select(
-    tx: ReadTx, call: Call, prepared: Prepared, *, consistent: bool, limit: int | None, token: str | None
+    tx: ReadTx,
+    call: Call,
+    prepared: Prepared,
+    *,
+    consistent: bool,
+    limit: int | None,
+    token: str | None,
+    thing: bytes = b"",
 ) -> SelectPage:
-    """Return a page of what a SELECT asks for."""
+    """Return a page of what a SELECT asks for. `thing` is for requests of several: see `throttle.charge`."""
     select = prepared.select
     if select is None:
         raise InvariantViolated("a SELECT that is none")
@@ -105,11 +112,11 @@ def read_select(
             if places.value is None or (is_last and span.is_one_key):
                 continue
             position = (_digest(prepared), number, places.place)
-            charge(call, table, units, writes=False)
+            charge(call, table, units, writes=False, thing=thing)
             return SelectPage(
                 items, key_attributes(source, decode_item(places.value)), encode_token(position), units, size
             )
-    charge(call, table, units, writes=False)
+    charge(call, table, units, writes=False, thing=thing)
     return SelectPage(items, None, None, units, size)
 
 

@@ -60,7 +60,7 @@ def transact_get_items(call: Call, tx: ReadTx, params: Params) -> Output:
         units = Units(read_units(size, consistent=True) * TRANSACTION_FACTOR)
         consumed.setdefault(get["TableName"], Units()).add(units)
         try:
-            charge(call, table, units, writes=False)
+            charge(call, table, units, writes=False, thing=place)
         except ServiceError as error:
             reasons.append(reason_of(error))
             continue

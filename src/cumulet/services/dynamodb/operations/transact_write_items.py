@@ -47,6 +47,8 @@ _CODES = {
 """What an error of one action is called among the reasons (API reference, TransactWriteItems)."""
 NO_REASON: Mapping[str, Any] = {"Code": "None"}
 ONGOING: Mapping[str, Any] = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
+OTHER_HALF = b"commit:"
+"""Before an item's place: what the second half of its cost is paid for."""
 TRANSACTION_FACTOR = 2
 """Each item is written, or read, twice: to prepare and to commit ("Capacity management for transactions")."""
 
@@ -127,9 +129,8 @@ def _write_all(tx: WriteTx, call: Call, plane: DynamoDbPlane, writes: Sequence[I
         try:
             units = perform_write(tx, call, table, write, place, wants_old=True).units
             # The other half: a write has charged its own already, a check nothing.
-            charge(
-                call, table, units.times(TRANSACTION_FACTOR) if write.kind == "ConditionCheck" else units, writes=True
-            )
+            due = units.times(TRANSACTION_FACTOR) if write.kind == "ConditionCheck" else units
+            charge(call, table, due, writes=True, thing=OTHER_HALF + place)
         except ServiceError as error:
             reasons.append(reason_of(error))
             continue

@@ -18,6 +18,11 @@ STAGES_PER_API_MAX = 100
 
 TAGS_PER_RESOURCE_MAX = 50
 
+DOMAINS_MAX = 120
+MAPPINGS_PER_DOMAIN_MAX = 200
+MAPPING_KEY_CHARS_MAX = 300
+"""Custom domain names of an account in a region, and what each may have."""
+
 DEFINITION_BYTES_MAX = 6 * 1024 * 1024
 """Of an OpenAPI document to import."""
 
@@ -81,3 +86,20 @@ ACCESS_LOG_BATCH_LINES = 500
 ACCOUNT_RATE = 10_000
 ACCOUNT_BURST = 5_000
 """Requests a second of an account in a region: what stands in for the half of a route's throttling that is not set."""
+
+KEY_CHARS = 40
+"""Of the value of an API key that AWS makes."""
+
+KEY_VALUE_CHARS = range(20, 128 + 1)
+IMPORTED_KEY_CHARS = range(30, 128 + 1)
+KEY_NAME_CHARS_MAX = 1024
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html"""
+
+KEYS_MAX = 10_000
+PLANS_MAX = 300
+PLANS_PER_KEY_MAX = 10
+PLAN_METHODS_MAX = 20
+"""Of an account in a region; the last are a key's plans, and the methods of a plan's stage with throttling of their own."""
+
+USAGE_DAYS_MAX = 90
+"""How far apart the dates of GetUsage may lie."""

@@ -1,6 +1,7 @@
 """The REST control plane as a service."""
 
 from cumulet.services.apigateway.control.v1 import (
+    api_keys,
     apis,
     authorizers,
     deployments,
@@ -11,6 +12,8 @@ from cumulet.services.apigateway.control.v1 import (
     resources,
     stages,
     tags,
+    usage,
+    usage_plans,
 )
 from cumulet.services.kit import Ground, Service, Unavailable, collect
 
@@ -18,7 +21,19 @@ from cumulet.services.kit import Ground, Service, Unavailable, collect
 def build(ground: Ground) -> Service:
     """Return the service `apigateway`; it has no background work."""
     operations = collect(
-        apis, authorizers, deployments, imports, integrations, methods, models, resources, stages, tags
+        api_keys,
+        usage,
+        usage_plans,
+        apis,
+        authorizers,
+        deployments,
+        imports,
+        integrations,
+        methods,
+        models,
+        resources,
+        stages,
+        tags,
     )
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
     return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable)

@@ -1,20 +1,28 @@
-"""Tags of REST APIs and their stages."""
+"""Tags of REST APIs and their stages, of API keys and usage plans."""
 
+import re
 from collections.abc import Callable
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at, parse_taggable
+from cumulet.services.apigateway.control.v1.api_keys import get_key
 from cumulet.services.apigateway.control.v1.records import APIS, get_api_by_id, get_stage
+from cumulet.services.apigateway.control.v1.usage_plans import get_plan
 from cumulet.services.apigateway.model import STAGES
+from cumulet.services.apigateway.plans import API_KEYS, USAGE_PLANS
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 TAGS = at("/tags/{resourceArn}")
 
+_METERED = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(apikeys|usageplans)/([^/]+)$")
+
 
 def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[WriteTx], None]]:
-    """Return the tags of the API or stage that an ARN names, and what saves them once they are changed."""
+    """Return the tags of what an ARN names, and what saves them once they are changed."""
+    if (metered := _METERED.match(arn)) is not None and metered[1] == call.scope.region:
+        return _find_metered(tx, call, metered[2], metered[3])
     found = parse_taggable(arn)
     if found is None or found[0] != call.scope.region or found[1] != "restapis":
         raise ServiceError("BadRequestException", "Invalid resource ARN specified in the request")
@@ -25,9 +33,19 @@ def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[W
     return stage.tags, lambda write: STAGES.save(write, call.scope, api.id, stage.name, record=stage)
 
 
+def _find_metered(
+    tx: ReadTx, call: Call, collection: str, resource_id: str
+) -> tuple[dict[str, str], Callable[[WriteTx], None]]:
+    if collection == "apikeys":
+        key = get_key(tx, call, resource_id)
+        return key.tags, lambda write: API_KEYS.save(write, call.scope, key.key_id, record=key)
+    plan = get_plan(tx, call, resource_id)
+    return plan.tags, lambda write: USAGE_PLANS.save(write, call.scope, plan.plan_id, record=plan)
+
+
 @operation("TagResource", action=PUT, resource=TAGS, params="resourceArn tags")
 def tag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
-    """The API or stage has these tags beside its others."""
+    """The resource has these tags beside its others."""
     tags, save = _find(tx, call, params["resourceArn"])
     tags.update(params["tags"])
     tagging.checked(tags)
@@ -37,7 +55,7 @@ def tag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
 
 @operation("UntagResource", action=DELETE, resource=TAGS, params="resourceArn tagKeys")
 def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
-    """The API or stage no longer has tags with these keys."""
+    """The resource no longer has tags with these keys."""
     tags, save = _find(tx, call, params["resourceArn"])
     for key in params["tagKeys"]:
         tags.pop(key, None)
@@ -47,6 +65,6 @@ def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
 
 @operation("GetTags", action=GET, resource=TAGS, params="resourceArn")
 def get_tags(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return the tags of an API or stage."""
+    """Return the tags of a resource."""
     tags, _ = _find(tx, call, params["resourceArn"])
     return {"tags": tags}

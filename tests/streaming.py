@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.settings import Settings
 from harness import House
 
 Answer = dict[str, Any]
@@ -21,8 +22,8 @@ Answer = dict[str, Any]
 class Tables:
     """The services, called by operation name; answers come as their JSON would read."""
 
-    def __init__(self) -> None:
-        self.house = House("dynamodb", "dynamodbstreams")
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.house = House("dynamodb", "dynamodbstreams", settings=settings)
         self.clock = self.house.clock
         self.store = self.house.store
 

@@ -1,6 +1,7 @@
 """Backups: their records and their names. The copying is in `copies`.
 
-A backup outlives its table. Its items lie under its id, its definition is the table's own record of that time.
+A backup outlives its table. Its items lie under its id, its definition is the table's own record of that time. A table
+with point-in-time recovery that is deleted leaves a system backup, which is its items where they lie, for 35 days.
 """
 
 import re
@@ -10,11 +11,14 @@ import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
+from cumulet.services.dynamodb.chores import delete_chore, save_chore
+from cumulet.services.dynamodb.core.limits import SYSTEM_BACKUP_MS
 from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.remains import Remains, erase
 from cumulet.services.dynamodb.tables import Table, arn_of
 from cumulet.services.kit import Call
-from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import DDB_BACKUP
+from cumulet.store.api import ReadTx, WriteTx
+from cumulet.store.keyspace import DDB_BACKUP, DDB_BACKUP_ITEM, DDB_ITEM
 from cumulet.store.records import Records
 
 _BACKUP_ARN = re.compile(
@@ -36,6 +40,19 @@ class Backup(msgspec.Struct, frozen=True, omit_defaults=True):
     size_bytes: int = 0
     restores: int = 0
     """How many tables are being made of it."""
+    kind: str = "USER"
+    """USER or SYSTEM."""
+    expires_ms: int = 0
+    """When it goes by itself; 0 if it stays."""
+
+    def is_gone(self, now_ms: int) -> bool:
+        """Return whether the backup has expired."""
+        return 0 < self.expires_ms <= now_ms
+
+    @property
+    def place(self) -> Remains:
+        """Where the backup's items lie. A system backup has those of the deleted table, as they lie there."""
+        return (DDB_ITEM, (self.table.table_id,)) if self.kind == "SYSTEM" else (DDB_BACKUP_ITEM, (self.id,))
 
 
 BACKUPS = Records(DDB_BACKUP, Backup)
@@ -65,9 +82,34 @@ def name_of_backup(call: Call, arn: str) -> tuple[str, str]:
 def get_backup(tx: ReadTx, call: Call, arn: str) -> Backup:
     """Return the backup of that ARN. Raises BackupNotFoundException if there is none."""
     backup = BACKUPS.find(tx, call.scope, *name_of_backup(call, arn))
-    if backup is None:
+    if backup is None or backup.is_gone(call.now_ms):
         missing_backup(arn)
     return backup
+
+
+def keep_deleted(tx: WriteTx, call: Call, record: Table, item_count: int, size_bytes: int) -> None:
+    """Make a system backup of a table that is being deleted. Nothing is copied: the items stay where they are."""
+    backup = Backup(
+        id=new_backup_id(call),
+        name=f"{record.name}$DeletedTableBackup",
+        table=record,
+        created_ms=call.now_ms,
+        status="AVAILABLE",
+        item_count=item_count,
+        size_bytes=size_bytes,
+        kind="SYSTEM",
+        expires_ms=call.now_ms + SYSTEM_BACKUP_MS,
+    )
+    BACKUPS.save(tx, call.scope, record.name, backup.id, record=backup)
+    save_chore(tx, "system backup", call.scope, f"{record.name}/{backup.id}")
+
+
+def remove_backup(tx: WriteTx, scope: Scope, backup: Backup) -> None:
+    """Remove a backup; what is large goes in the background."""
+    BACKUPS.delete(tx, scope, backup.table.name, backup.id)
+    erase(tx, scope, [backup.place])
+    if backup.kind == "SYSTEM":
+        delete_chore(tx, "system backup", scope, f"{backup.table.name}/{backup.id}")
 
 
 def missing_backup(arn: str) -> NoReturn:

@@ -14,7 +14,9 @@ from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import DDB_CHORE
 from cumulet.store.records import Records
 
-Kind = Literal["stream", "expiry", "change log", "copy", "index", "export", "import", "vector index", "remains"]
+Kind = Literal[
+    "stream", "expiry", "change log", "copy", "index", "export", "import", "vector index", "remains", "system backup"
+]
 
 
 class Chore(msgspec.Struct, frozen=True):

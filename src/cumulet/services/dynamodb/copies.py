@@ -14,7 +14,6 @@ from cumulet.services.dynamodb.change_log import Piece, end_log, read_as_of
 from cumulet.services.dynamodb.chores import Chore, delete_chore, save_chore
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes
 from cumulet.services.dynamodb.core.limits import COPY_STEP_BYTES_MAX, COPY_STEP_ITEMS_MAX
-from cumulet.services.dynamodb.remains import erase
 from cumulet.services.dynamodb.tables import TABLES, OpenTable, Table, TableRestore, find_table
 from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call
@@ -45,7 +44,8 @@ def begin_restore(tx: WriteTx, call: Call, record: Table, source: TableRestore) 
         _count_restores(tx, call, source, 1)
     elif (table := _find_source(tx, call, source)) is not None:
         count_copies(tx, call, table, 1)
-    restore_step(tx, call, Chore(*call.scope, f"table/{record.name}"))
+    # What is restored consumes nothing of the new table's capacity: no plane, no throttling.
+    restore_step(tx, msgspec.structs.replace(call, plane=None), Chore(*call.scope, f"table/{record.name}"))
     return TABLES.find(tx, call.scope, record.name) or record
 
 
@@ -102,11 +102,6 @@ def restore_step(tx: WriteTx, call: Call, chore: Chore) -> bool:
     return _leave(tx, call, chore, piece)
 
 
-def delete_backup_items(tx: WriteTx, call: Call, backup: Backup) -> None:
-    """Remove what a backup holds; what is large goes in the background."""
-    erase(tx, call.scope, [(DDB_BACKUP_ITEM, (backup.id,))])
-
-
 def _leave(tx: WriteTx, call: Call, chore: Chore, piece: Piece) -> bool:
     if piece.behind is None:
         delete_chore(tx, "copy", call.scope, chore.subject)
@@ -120,7 +115,11 @@ def _read_source(tx: ReadTx, call: Call, source: TableRestore, position: bytes) 
     if not source.backup_id:
         table = _find_source(tx, call, source)
         return Piece([], None) if table is None else read_as_of(tx, table, source.at_ms, call.now_ms, position)
-    head = DDB_BACKUP_ITEM.key(call.scope, source.backup_id)
+    backup = BACKUPS.find(tx, call.scope, source.source_table, source.backup_id)
+    if backup is None:
+        return Piece([], None)
+    family, parts = backup.place
+    head = family.key(call.scope, *parts)
     items: list[tuple[bytes, bytes]] = []
     size = 0
     start = head + position + b"\x00" if position else head

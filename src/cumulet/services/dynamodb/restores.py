@@ -14,13 +14,13 @@ from cumulet.scope import Scope
 from cumulet.services.dynamodb.backups import backup_arn
 from cumulet.services.dynamodb.core.schema import render_definitions, render_key_schema
 from cumulet.services.dynamodb.core.values import invalid_parameter
-from cumulet.services.dynamodb.core.vectors import render_vector_index
+from cumulet.services.dynamodb.core.vectors import VectorIndex, define_vector_index, render_vector_index
 from cumulet.services.dynamodb.tables import Index, Table, TableRestore, arn_of
 from cumulet.services.kit import Params
 
 OVERRIDES = (
     "BillingModeOverride GlobalSecondaryIndexOverride LocalSecondaryIndexOverride ProvisionedThroughputOverride "
-    "OnDemandThroughputOverride SSESpecificationOverride"
+    "OnDemandThroughputOverride SSESpecificationOverride VectorIndexOverride"
 )
 """The members of both requests that restore."""
 
@@ -44,7 +44,8 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
     used = {source.hash_name, source.range_name}
     for index, _ in (*local, *chosen):
         used.update(index.key_names)
-    for vector_index in source.vector_indexes:
+    vectors = _chosen_vectors(source, params.get("VectorIndexOverride"))
+    for vector_index in vectors:
         used.update(vector_index.search_names)
     request: dict[str, Any] = {
         "TableName": name,
@@ -65,8 +66,8 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
         request["LocalSecondaryIndexes"] = [_define_index(index) for index, _ in local]
     if global_indexes:
         request["GlobalSecondaryIndexes"] = global_indexes
-    if source.vector_indexes:
-        request["VectorIndexes"] = [render_vector_index(index) for index in source.vector_indexes]
+    if vectors:
+        request["VectorIndexes"] = [render_vector_index(index) for index in vectors]
     return request
 
 
@@ -101,6 +102,22 @@ def _chosen(
         if index is None or not _is_same(index, override):
             invalid_parameter(f"{member} does not match an index of the source table: {override['IndexName']}")
         chosen.append((index, override))
+    return chosen
+
+
+def _chosen_vectors(source: Table, given: Sequence[Mapping[str, Any]] | None) -> Sequence[VectorIndex]:
+    """Return the vector indexes to restore, chosen as `_chosen` does."""
+    if given is None:
+        return source.vector_indexes
+    by_name = {index.name: msgspec.structs.replace(index, filling=False) for index in source.vector_indexes}
+    chosen: list[VectorIndex] = []
+    for override in given:
+        index = by_name.get(override["IndexName"])
+        if index is None or define_vector_index(override, source.attributes, index.number) != index:
+            invalid_parameter(
+                f"VectorIndexOverride does not match an index of the source table: {override['IndexName']}"
+            )
+        chosen.append(index)
     return chosen
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from cumulet.scope import Scope
 from cumulet.services.dynamodb import index_filling
+from cumulet.services.dynamodb.backups import BACKUPS, remove_backup
 from cumulet.services.dynamodb.change_log import has_trimmable, trim_log
 from cumulet.services.dynamodb.chores import Kind, delete_chore, find_chore, scan_chores
 from cumulet.services.dynamodb.copies import COPIES_TOPIC, copy_step
@@ -103,7 +104,9 @@ class Sweeps:
         await fill_vector_indexes(self._store, lease)
 
     async def trim_changes(self, lease: Lease) -> None:
-        """Remove what no moment of a recovery window needs."""
+        """Remove what no moment of a recovery window needs, and backups that have expired."""
+        for call, subject in await self._find_work("system backup", _has_expired_backup):
+            await lease.write(partial(_expire_backup, call, subject))
         for call, name in await self._find_work("change log", _has_old_changes):
             while await self._store.read(partial(_has_old_changes, call, name)):
                 await lease.write(partial(_trim_changes, call, name))
@@ -213,6 +216,17 @@ def _trim_changes(call: Call, name: str, tx: WriteTx) -> None:
         delete_chore(tx, "change log", call.scope, name)
         return
     trim_log(tx, table, _kept_since_ms(call, table))
+
+
+def _has_expired_backup(call: Call, subject: str, tx: ReadTx) -> bool:
+    backup = BACKUPS.find(tx, call.scope, *subject.split("/"))
+    return backup is not None and backup.is_gone(call.now_ms) and not backup.restores
+
+
+def _expire_backup(call: Call, subject: str, tx: WriteTx) -> None:
+    backup = BACKUPS.find(tx, call.scope, *subject.split("/"))
+    if backup is not None and not backup.restores:
+        remove_backup(tx, call.scope, backup)
 
 
 def _kept_since_ms(call: Call, table: OpenTable) -> int:

@@ -156,8 +156,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: TableStream | None = None
     expiry_attribute: str | None = None
     """The attribute with the time at which an item expires (TTL)."""
-    expiry_changed_ms: int = 0
-    """When TTL was enabled or disabled."""
+    expiry_busy_ms: int = 0
+    """Until when TTL is ENABLING or DISABLING, and cannot be changed again."""
     expiries: int = 0
     """How often TTL was disabled: the next index of expiring items has another id."""
     recovery_since_ms: int = 0
@@ -359,12 +359,13 @@ def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
     return None if 0 < table.record.gone_ms <= call.now_ms else table
 
 
-def erase_table_data(tx: WriteTx, table: OpenTable) -> None:
-    """Remove all that lies under a table's ids; what is large goes in the background."""
+def erase_table_data(tx: WriteTx, table: OpenTable, *, keeps_items: bool) -> None:
+    """Remove all that lies under a table's ids, but for the items if they are kept; large ranges go by and by."""
     record = table.record
-    families = (DDB_RESOURCE_POLICY, DDB_ITEM, DDB_INDEX_ENTRY, DDB_VECTOR, DDB_ITEM_COLLECTION)
+    families = (DDB_RESOURCE_POLICY, *(() if keeps_items else (DDB_ITEM,)), DDB_INDEX_ENTRY, DDB_VECTOR)
     ranges = [(family, (record.table_id,)) for family in families]
-    erase(tx, table.scope, [*ranges, (DDB_EXPIRING, (record.expiry_id,)), (DDB_CHANGE, (record.log_id,))])
+    named = ((DDB_EXPIRING, (record.expiry_id,)), (DDB_CHANGE, (record.log_id,)))
+    erase(tx, table.scope, [*ranges, (DDB_ITEM_COLLECTION, (record.table_id,)), *named])
 
 
 def refuse_in_use(record: Table, now_ms: int) -> NoReturn:

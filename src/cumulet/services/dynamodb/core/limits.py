@@ -88,6 +88,8 @@ EXPIRY_SWEEP_S = 1.0
 # "Point-in-time recovery for DynamoDB" and "Backup and restore for DynamoDB", developer guide.
 RECOVERY_DAYS_MAX = 35
 BACKUPS_LISTED_MAX = 100
+SYSTEM_BACKUP_MS = 35 * 24 * 60 * 60 * 1000
+"""How long the backup of a deleted table is kept (BackupDetails, API reference)."""
 RECOVERY_SWEEP_S = 3600.0
 """Ours: how often what lies behind the recovery windows is removed."""
 COPY_STEP_ITEMS_MAX = 500

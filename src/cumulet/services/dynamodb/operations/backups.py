@@ -15,8 +15,9 @@ from cumulet.services.dynamodb.backups import (
     name_of_backup,
     new_backup_id,
     refuse_busy_backup,
+    remove_backup,
 )
-from cumulet.services.dynamodb.copies import begin_backup, begin_restore, delete_backup_items
+from cumulet.services.dynamodb.copies import begin_backup, begin_restore
 from cumulet.services.dynamodb.core.limits import BACKUPS_LISTED_MAX
 from cumulet.services.dynamodb.core.schema import render_key_schema
 from cumulet.services.dynamodb.core.values import invalid
@@ -82,8 +83,7 @@ def delete_backup(call: Call, tx: WriteTx, params: Params) -> Output:
     backup = get_backup(tx, call, arn)
     if backup.status == "CREATING" or backup.restores:
         refuse_busy_backup(arn)
-    BACKUPS.delete(tx, call.scope, backup.table.name, backup.id)
-    delete_backup_items(tx, call, backup)
+    remove_backup(tx, call.scope, backup)
     return {"BackupDescription": _describe(call.scope, msgspec.structs.replace(backup, status="DELETED"))}
 
 
@@ -104,14 +104,15 @@ def list_backups(call: Call, tx: ReadTx, params: Params) -> Output:
     if behind is not None and name is not None and behind[0] != name:
         invalid(f"Invalid BackupArn: {start} is not a backup of the table {name}")
     found: list[Backup] = []
-    # Nobody but users makes backups here.
-    if params.get("BackupType") in (None, "USER", "ALL"):
-        for backup in _scan(tx, call.scope, name, behind):
-            created = backup.created_ms / 1000
-            if (lower is None or created >= lower) and (upper is None or created < upper):
-                found.append(backup)
-            if len(found) > limit:
-                break
+    kind = params.get("BackupType") or "USER"
+    for backup in _scan(tx, call.scope, name, behind):
+        created = backup.created_ms / 1000
+        if kind not in (backup.kind, "ALL") or backup.is_gone(call.now_ms):
+            continue
+        if (lower is None or created >= lower) and (upper is None or created < upper):
+            found.append(backup)
+        if len(found) > limit:
+            break
     listed = [_summarise(call.scope, backup) for backup in found[:limit]]
     if len(found) > limit:
         return {"BackupSummaries": listed, "LastEvaluatedBackupArn": listed[-1]["BackupArn"]}
@@ -149,14 +150,17 @@ def _scan(tx: ReadTx, scope: Scope, name: str | None, behind: tuple[str, str] | 
 
 
 def _render_details(scope: Scope, backup: Backup) -> dict[str, Any]:
-    return {
+    details: dict[str, Any] = {
         "BackupArn": backup_arn(scope, backup.table.name, backup.id),
         "BackupName": backup.name,
         "BackupSizeBytes": backup.size_bytes,
         "BackupStatus": backup.status,
-        "BackupType": "USER",
+        "BackupType": backup.kind,
         "BackupCreationDateTime": backup.created_ms / 1000,
     }
+    if backup.expires_ms:
+        details["BackupExpiryDateTime"] = backup.expires_ms / 1000
+    return details
 
 
 def _summarise(scope: Scope, backup: Backup) -> dict[str, Any]:

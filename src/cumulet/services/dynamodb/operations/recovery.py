@@ -38,12 +38,7 @@ def restored_arns(call: Call, params: Params) -> list[str]:
     return [source, arn_of(call.scope, params["TargetTableName"])]
 
 
-@operation(
-    "UpdateContinuousBackups",
-    resource=table_arn,
-    params="TableName PointInTimeRecoverySpecification",
-    missing="a table that is deleted leaves no system backup",
-)
+@operation("UpdateContinuousBackups", resource=table_arn, params="TableName PointInTimeRecoverySpecification")
 def update_continuous_backups(call: Call, tx: WriteTx, params: Params) -> Output:
     """Begin to keep what makes every moment restorable, or cease to and forget it."""
     table = _get(call, tx, params["TableName"])

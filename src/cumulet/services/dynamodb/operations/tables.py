@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.backups import keep_deleted
 from cumulet.services.dynamodb.core.index_schema import (
     IndexDefinition,
     check_all_used,
@@ -184,7 +185,7 @@ def list_tables(call: Call, tx: ReadTx, params: Params) -> Output:
 
 @operation("DeleteTable", resource=table_arn, params="TableName")
 async def delete_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
-    """Remove a table and all that lies in it."""
+    """Remove a table and all that lies in it. With point-in-time recovery on, a system backup is left."""
     delay_ms = plane.ground.settings.dynamodb_delay_ms
     return await plane.ground.store.write(lambda tx: _delete(call, tx, params["TableName"], delay_ms))
 
@@ -202,7 +203,9 @@ def _delete(call: Call, tx: WriteTx, given: str, delay_ms: int) -> Output:
     description = describe_deleted(tx, table, call.now_ms)
     if record.stream is not None and record.stream.enabled:
         record = without_stream(tx, call, record)
-    erase_table_data(tx, table)
+    if keeps_items := bool(record.recovery_since_ms):
+        keep_deleted(tx, call, record, description["ItemCount"], description["TableSizeBytes"])
+    erase_table_data(tx, table, keeps_items=keeps_items)
     if delay_ms:
         gone = msgspec.structs.replace(record, gone_ms=call.now_ms + delay_ms)
         TABLES.save(tx, call.scope, record.name, record=gone)

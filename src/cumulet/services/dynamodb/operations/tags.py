@@ -45,9 +45,11 @@ def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("ListTagsOfResource", resource=tagged_arn, params="ResourceArn")
+@operation("ListTagsOfResource", resource=tagged_arn, params="ResourceArn NextToken")
 def list_tags_of_resource(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return a table's tags. They come all at once, as on AWS, so there never is a NextToken to come back with."""
+    """Return a table's tags. They come all at once, as on AWS, so no NextToken was ever given out."""
+    if params.get("NextToken") is not None:
+        invalid("Invalid NextToken")
     tags = _get(call, tx, params).record.tags
     return {"Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
 

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from cumulet.services.dynamodb.chores import scan_chores
 from cumulet.services.dynamodb.core.limits import COPY_STEP_ITEMS_MAX
 from cumulet.services.dynamodb.sweeps import Sweeps
+from cumulet.store.keyspace import DDB_ITEM
+from harness import SCOPE
 from streaming import Tables, refused
 
 NOW_S = 1_760_000_000
@@ -32,11 +35,15 @@ async def back_up(tables: Tables, name: str = "tab", backup_name: str = "bak") -
     return str(answer["BackupDetails"]["BackupArn"])
 
 
-async def copy(tables: Tables) -> None:
-    """Do one round of the loop that goes on with copies."""
+async def run(tables: Tables, round_name: str) -> None:
+    """Do one round of a loop."""
     lease = await tables.house.workers.take("test")
     assert lease is not None
-    await tables.house.workers.perform(lease, Sweeps(tables.house.ground).copy)
+    await tables.house.workers.perform(lease, getattr(Sweeps(tables.house.ground), round_name))
+
+
+async def copy(tables: Tables) -> None:
+    await run(tables, "copy")
 
 
 async def test_a_backup_is_told_of(tables: Tables) -> None:
@@ -290,3 +297,111 @@ async def test_a_large_backup_is_of_one_moment(tables: Tables) -> None:
     assert await tables.items("tab-2") == {f"{place:04d}": item(place, "old") for place in range(LARGE)}
     await tables("DeleteBackup", BackupArn=arn)
     await tables("DeleteTable", TableName="tab")
+
+
+async def keep_past(tables: Tables, name: str) -> None:
+    setting = {"PointInTimeRecoveryEnabled": True}
+    await tables("UpdateContinuousBackups", TableName=name, PointInTimeRecoverySpecification=setting)
+
+
+async def list_backups(tables: Tables, kind: str | None = None) -> list[dict[str, Any]]:
+    more = {} if kind is None else {"BackupType": kind}
+    return list((await tables("ListBackups", **more))["BackupSummaries"])
+
+
+async def test_a_deleted_table_that_had_recovery_leaves_a_system_backup_for_35_days(tables: Tables) -> None:
+    await tables.create("tab")
+    await fill(tables, "tab", LARGE)
+    await keep_past(tables, "tab")
+    await tables.create("other")
+    await tables("DeleteTable", TableName="other")
+    await tables("DeleteTable", TableName="tab")
+    assert await list_backups(tables) == await list_backups(tables, "USER") == []
+    (summary,) = await list_backups(tables, "SYSTEM")
+    assert await list_backups(tables, "ALL") == [summary]
+    arn = summary["BackupArn"]
+    assert summary["BackupName"] == "tab$DeletedTableBackup"
+    assert (summary["BackupType"], summary["BackupStatus"]) == ("SYSTEM", "AVAILABLE")
+    assert summary["BackupExpiryDateTime"] == NOW_S + 35 * 24 * 3600
+
+    # A namesake shares nothing with it.
+    await tables.create("tab")
+    await tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="back")
+    await copy(tables)
+    assert await tables.items("tab") == {}
+    assert len(await tables.items("back")) == LARGE
+
+    tables.clock.advance(35 * 24 * 3600)
+    assert await list_backups(tables, "ALL") == []
+    gone = await refused(tables("DescribeBackup", BackupArn=arn))
+    assert gone == ("BackupNotFoundException", f"Backup not found: {arn}")
+    await run(tables, "trim_changes")
+    await tables("DeleteTable", TableName="back")
+    await run(tables, "erase_remains")
+    assert await tables.store.read(lambda tx: list(tx.scan(*DDB_ITEM.range(SCOPE)))) == []
+    assert await tables.store.read(lambda tx: list(scan_chores(tx, "system backup"))) == []
+
+
+async def test_a_system_backup_can_be_deleted(tables: Tables) -> None:
+    await tables.create("tab")
+    await fill(tables, "tab", 3)
+    await keep_past(tables, "tab")
+    await tables("DeleteTable", TableName="tab")
+    (summary,) = await list_backups(tables, "SYSTEM")
+    await tables("DeleteBackup", BackupArn=summary["BackupArn"])
+    assert await tables.store.read(lambda tx: list(tx.scan(*DDB_ITEM.range(SCOPE)))) == []
+    assert await tables.store.read(lambda tx: list(scan_chores(tx, "system backup"))) == []
+
+
+async def test_a_restore_consumes_none_of_the_new_tables_capacity(tables: Tables) -> None:
+    await tables.create("tab")
+    await fill(tables, "tab", COPY_STEP_ITEMS_MAX - 1)
+    arn = await back_up(tables)
+    await tables(
+        "RestoreTableFromBackup",
+        BackupArn=arn,
+        TargetTableName="slow",
+        BillingModeOverride="PROVISIONED",
+        ProvisionedThroughputOverride={"ReadCapacityUnits": 1000, "WriteCapacityUnits": 1},
+    )
+    assert len(await tables.items("slow")) == COPY_STEP_ITEMS_MAX - 1
+
+
+def vector_index(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "IndexName": name,
+        "VectorAttribute": {"AttributeName": "v"},
+        "Dimensions": 1,
+        "DistanceFunction": "EUCLIDEAN",
+        "Projection": {"ProjectionType": "ALL"},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "restored"),
+    [
+        (None, ["far", "near"]),
+        ([], []),
+        ([vector_index("near")], ["near"]),
+        ([vector_index("none")], "none"),
+        ([vector_index("near", Dimensions=2)], "near"),
+        ([vector_index("near", Projection={"ProjectionType": "KEYS_ONLY"})], "near"),
+    ],
+)
+async def test_which_vector_indexes_are_restored(tables: Tables, override: Any, restored: list[str] | str) -> None:
+    await tables.create("tab", VectorIndexes=[vector_index("far"), vector_index("near")])
+    await tables("PutItem", TableName="tab", Item={"pk": {"S": "a"}, "v": {"L": [{"N": "1"}]}})
+    request = {"BackupArn": await back_up(tables), "TargetTableName": "back"}
+    if override is not None:
+        request["VectorIndexOverride"] = override
+    if isinstance(restored, str):
+        code, message = await refused(tables("RestoreTableFromBackup", **request))
+        assert code == "ValidationException"
+        assert message.endswith(f"VectorIndexOverride does not match an index of the source table: {restored}")
+        return
+    await tables("RestoreTableFromBackup", **request)
+    described = (await tables("DescribeTable", TableName="back"))["Table"]
+    assert [(index["IndexName"], index["ItemCount"]) for index in described.get("VectorIndexes", [])] == [
+        (name, 1) for name in restored
+    ]

@@ -7,6 +7,7 @@ import pytest
 
 from cumulet.services.dynamodb.core.limits import EXPIRY_STEP_ITEMS_MAX
 from cumulet.services.dynamodb.sweeps import Sweeps
+from cumulet.settings import Settings
 from streaming import Tables, refused
 
 NOW_S = 1_760_000_000
@@ -223,3 +224,31 @@ async def test_a_table_of_the_same_name_inherits_nothing(tables: Tables) -> None
     assert set(await tables.items("tab")) == {"a"}
     described = await tables("DescribeTimeToLive", TableName="tab")
     assert described == {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
+
+
+async def test_a_change_that_takes_its_time_cannot_be_followed_by_another() -> None:
+    hour_s = 3600
+    tables = Tables(Settings(dynamodb_delay_ms=hour_s * 1000))
+    await tables.create("tab")
+    tables.clock.advance(hour_s)
+    off = {"Enabled": False, "AttributeName": "expires"}
+
+    async def status() -> Any:
+        return (await tables("DescribeTimeToLive", TableName="tab"))["TimeToLiveDescription"]
+
+    await enable(tables)
+    assert await status() == {"TimeToLiveStatus": "ENABLING", "AttributeName": "expires"}
+    # What is wrong with the change itself is told first.
+    assert "already enabled" in (await refused(enable(tables)))[1]
+    tables.clock.advance(hour_s - 1)
+    assert await refused(tables("UpdateTimeToLive", TableName="tab", TimeToLiveSpecification=off)) == (
+        "ValidationException",
+        "Time to live has been modified multiple times within a fixed interval",
+    )
+    tables.clock.advance(1)
+    assert await status() == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+    await tables("UpdateTimeToLive", TableName="tab", TimeToLiveSpecification=off)
+    assert await status() == {"TimeToLiveStatus": "DISABLING"}
+    assert "multiple times" in (await refused(enable(tables)))[1]
+    tables.clock.advance(hour_s)
+    assert await status() == {"TimeToLiveStatus": "DISABLED"}

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from cumulet.edge import limits
 from cumulet.edge.control import Control
 from cumulet.edge.function_urls import serve_function_url
-from cumulet.edge.hosts import ApiDoor, ControlDoor, FunctionDoor, find_door
+from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, FunctionDoor, ServiceDoor, find_door, possible_domain
 from cumulet.edge.pipeline import Arrived, Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import ApiDoors
@@ -39,6 +39,9 @@ class Front:
                 return await self._apis.serve(door.api_id, request, door.path, door.via)
             if isinstance(door, FunctionDoor):
                 return await self._answer_function(request, door)
+            domain = _domain_behind(door, request)
+            if domain is not None and (response := await self._apis.serve_domain(domain, request)) is not None:
+                return response
             return await answer_service_request(self._tools, Arrived(request, door.path))
         except Exception:
             request_id = self._tools.ground.ids.uuid()
@@ -63,7 +66,7 @@ class Front:
     def body_limit(self, head: Request) -> int:
         """Return how many bytes the body of a request with this head may have."""
         door = find_door(head.host, head.path)
-        if isinstance(door, ApiDoor):
+        if isinstance(door, ApiDoor) or _domain_behind(door, head) is not None:
             return limits.BODY_BYTES_MAX_OF["execute-api"]
         if isinstance(door, FunctionDoor):
             return limits.BODY_BYTES_MAX_OF["lambda-url"]
@@ -74,7 +77,7 @@ class Front:
     def too_large(self, head: Request) -> Response:
         """Return the answer to a request whose body is over its limit."""
         door = find_door(head.host, head.path)
-        if isinstance(door, ApiDoor):
+        if isinstance(door, ApiDoor) or _domain_behind(door, head) is not None:
             return Response(413, (("content-type", "application/json"),), b'{"message":"Request Too Long"}')
         if isinstance(door, FunctionDoor):
             return Response(413, (("content-type", "application/json"),), b'{"Message":"Request Too Long"}')
@@ -90,6 +93,14 @@ class Front:
                 status=413,
             )
         return faults.render(None, error, self._tools.ground.ids.uuid(), head)
+
+
+def _domain_behind(door: Door, head: Request) -> str | None:
+    """Return the host if it can be a custom domain name of API Gateway: a request that is signed for another service
+    is none of theirs."""
+    if not isinstance(door, ServiceDoor) or (domain := possible_domain(head.host)) is None:
+        return None
+    return domain if _signed_service(head) in ("", "execute-api") else None
 
 
 def _for_operation(head: Request) -> str:

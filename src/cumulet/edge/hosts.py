@@ -7,7 +7,7 @@
 {url-id}.lambda-url.{region}.{any domain}/...  the same, by host name
 {bucket}.s3.{any domain}/...                    S3, virtual-host style: the bucket moves into the path
 {bucket}.localhost/...                          the same, as SDKs make it of the endpoint http://localhost:4566
-everything else                                 the AWS service endpoints
+everything else                                 the AWS service endpoints, or a custom domain name of API Gateway
 """
 
 import re
@@ -100,3 +100,14 @@ def find_door(host: str, path: str) -> Door:
     ):
         return ServiceDoor(f"/{found[1].lower()}{path}")
     return ServiceDoor(path)
+
+
+def possible_domain(host: str) -> str | None:
+    """Return a Host header's name if it can be a custom domain name, in lower case; what it is, only records tell.
+
+    Clients that are given an endpoint say localhost, an address, or a name without a dot; those cost nothing here.
+    """
+    name = host.partition(":")[0]
+    if "." not in name or name[-1].isdigit() or name.endswith(".amazonaws.com"):
+        return None
+    return name.lower()

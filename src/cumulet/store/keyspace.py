@@ -169,6 +169,9 @@ REST_AUTHORIZER = _family(69, "REST authorizer", "api_id authorizer_id", "an aut
 REST_MODEL = _family(70, "REST model", "api_id model_name", "a model of a REST API")
 REST_VALIDATOR = _family(71, "REST validator", "api_id validator_id", "a request validator of a REST API")
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
+API_DOMAIN = _family(
+    79, "custom domain name", "domain_name region", "(system scope) whose a domain name is, with its API mappings"
+)
 API_KEY = _family(74, "API key", "key_id", "an API key; its id is derived from its value")
 USAGE_PLAN = _family(75, "usage plan", "plan_id", "a usage plan with its stages, throttling and quota")
 API_USAGE = _family(76, "API usage", "plan_id key_id day", "what a key used of a plan on a day")
@@ -214,6 +217,7 @@ _SETTLED = frozenset(
             HTTP_INTEGRATION,
             API_STAGE,
             HTTP_AUTHORIZER,
+            API_DOMAIN,
             API_KEY,
             USAGE_PLAN,
         ),

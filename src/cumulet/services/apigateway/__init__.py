@@ -4,13 +4,17 @@
 dialects through one `pipeline/`, and reads only `model`.
 """
 
+import logging
 from typing import TYPE_CHECKING, Literal
 
 from cumulet.services.kit import Ground, Service
+from cumulet.store.api import StoreError
 from cumulet.wire.message import Request, Response
 
 if TYPE_CHECKING:
     from cumulet.services.apigateway.gateway import Gateway
+
+log = logging.getLogger("cumulet.apigateway")
 
 __all__ = ["ApiDoors", "build_v1", "build_v2"]
 
@@ -24,12 +28,31 @@ class ApiDoors:
 
     async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
         """Return the answer of an API; see `Gateway.serve`."""
+        return await self._open().serve(api_id, request, path_after_api, via)
+
+    async def serve_domain(self, host: str, request: Request) -> Response | None:
+        """Return the answer of what a custom domain name is mapped to; None if the host is no such name."""
+        from cumulet.services.apigateway import domains
+        from cumulet.services.apigateway.pipeline import faults
+
+        try:
+            mapped = await self._ground.store.read(lambda tx: domains.find_mapped(tx, host, request.path))
+        except StoreError as error:
+            log.error("the store refused a request", extra={"host": host, "said": error})
+            return faults.unavailable()
+        if mapped is None:
+            return None
+        if mapped == "unmapped":
+            return faults.unknown_api()
+        return await self._open().serve(mapped.api_id, request, mapped.path, "host", mapped)
+
+    def _open(self) -> "Gateway":
         if self._gateway is None:
             # A tenth of a second, which a server without APIs never spends, nor any server before its first answer.
             from cumulet.services.apigateway.gateway import Gateway
 
             self._gateway = Gateway(self._ground)
-        return await self._gateway.serve(api_id, request, path_after_api, via)
+        return self._gateway
 
 
 def build_v1(ground: Ground) -> Service:

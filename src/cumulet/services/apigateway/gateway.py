@@ -13,6 +13,7 @@ from typing import Literal
 from cumulet.errors import NotImplementedHere
 from cumulet.scope import SYSTEM
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.domains import Mapped
 from cumulet.services.apigateway.model import (
     DEFAULT_STAGE,
     DEPLOYMENTS,
@@ -53,14 +54,27 @@ class Gateway:
         self._access_logs = AccessLogs(ground)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
-    async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
-        """Return the answer of an API. `path_after_api` is percent-encoded, and begins with the stage if it has one."""
+    async def serve(
+        self,
+        api_id: str,
+        request: Request,
+        path_after_api: str,
+        via: Literal["path", "host"],
+        mapped: Mapped | None = None,
+    ) -> Response:
+        """Return the answer of an API. `path_after_api` is percent-encoded, and begins with the stage if it has one.
+
+        `mapped` is there for a request that came through a custom domain name.
+        """
 
         def look_up(tx: ReadTx) -> tuple[ApiOwner, Stage | None, str, Compiled | Deployment | None] | None:
             owner = OWNERS.find(tx, SYSTEM, api_id)
             if owner is None:
                 return None
-            stage, path = find_stage(tx, owner, api_id, path_after_api, via)
+            if mapped is not None and mapped.stage is not None:
+                stage, path = STAGES.find(tx, owner.scope, api_id, mapped.stage), path_after_api
+            else:
+                stage, path = find_stage(tx, owner, api_id, path_after_api, via)
             deployed: Compiled | Deployment | None = None
             if stage is not None and (deployment_id := stage.deployment_id) is not None:
                 # Which deployment it is, is read for each request; what a deployment is, never changes.
@@ -78,7 +92,7 @@ class Gateway:
             return faults.unknown_api()
         owner, stage, path, deployed = found
         compiled = None if deployed is None else self._keep_compiled(owner, api_id, deployed)
-        arrival = self._arrival(api_id, owner, request, path, via)
+        arrival = self._arrival(api_id, owner, request, path, via, mapped)
         if stage is None or compiled is None:
             return faults.render(arrival, "no_stage")
         rules = compiled.deployment.cors
@@ -115,7 +129,13 @@ class Gateway:
             return faults.render_not_implemented(arrival, missing)
 
     def _arrival(
-        self, api_id: str, owner: ApiOwner, request: Request, path: str, via: Literal["path", "host"]
+        self,
+        api_id: str,
+        owner: ApiOwner,
+        request: Request,
+        path: str,
+        via: Literal["path", "host"],
+        mapped: Mapped | None,
     ) -> Arrival:
         ids, now_ms = self._ground.ids, self._ground.clock.now_ms()
         host = request.host.partition(":")[0].lower() if via == "host" else f"{api_id}.execute-api.localhost"
@@ -130,6 +150,7 @@ class Gateway:
             now_ms=now_ms,
             trace_id=request.headers.get("x-amzn-trace-id") or new_trace_id(ids, now_ms),
             port=self._ground.settings.port,
+            mapped_path=None if mapped is None else request.path,
         )
 
     def _keep_compiled(self, owner: ApiOwner, api_id: str, deployed: Compiled | Deployment) -> Compiled:

@@ -12,7 +12,9 @@ GET, POST, PUT = "apigateway:GET", "apigateway:POST", "apigateway:PUT"
 PATCH, DELETE = "apigateway:PATCH", "apigateway:DELETE"
 
 _MEMBER = re.compile(r"\{(\w+)\}")
-_RESOURCE_ARN = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(restapis|apis)/([^/]+)(?:/stages/([^/]+))?$")
+_RESOURCE_ARN = re.compile(
+    r"^arn:aws:apigateway:([a-z0-9-]+)::/(restapis|apis|domainnames)/([^/]+)(?:/stages/([^/]+))?$"
+)
 
 
 def at(path: str) -> Callable[[Call, Params], str]:
@@ -26,6 +28,6 @@ def at(path: str) -> Callable[[Call, Params], str]:
 
 
 def parse_taggable(arn: str) -> tuple[str, str, str, str | None] | None:
-    """Return region, collection (restapis, apis), API id and stage name of an ARN that can be tagged, or None."""
+    """Return region, collection (restapis, apis, domainnames), id and stage of an ARN that can be tagged, or None."""
     found = _RESOURCE_ARN.match(arn)
     return None if found is None else (found[1], found[2], found[3], found[4])

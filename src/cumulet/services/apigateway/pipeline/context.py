@@ -19,7 +19,7 @@ def context_values(arrival: Arrival) -> dict[str, Any]:
         "accountId": arrival.owner.account,
         "apiId": arrival.api_id,
         "domainName": arrival.domain_name,
-        "domainPrefix": arrival.domain_name.partition(".")[0],
+        "domainPrefix": arrival.domain_prefix,
         "extendedRequestId": arrival.extended_request_id,
         "httpMethod": arrival.request.method,
         "identity.sourceIp": arrival.request.client_ip,

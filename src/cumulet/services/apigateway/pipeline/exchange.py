@@ -36,11 +36,18 @@ class Arrival:
     now_ms: int
     trace_id: str
     port: int
+    mapped_path: str | None = None
+    """The whole path, percent-encoded, of a request that came through a custom domain name."""
 
     @property
     def scope(self) -> Scope:
         """Where the API's records lie."""
         return self.owner.scope
+
+    @property
+    def domain_prefix(self) -> str:
+        """The first label of the domain name: the API's id, unless the name is a custom one."""
+        return self.domain_name.partition(".")[0]
 
     @property
     def is_rest(self) -> bool:

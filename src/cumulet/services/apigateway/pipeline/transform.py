@@ -48,7 +48,7 @@ def rest_event(matched: Matched) -> dict[str, Any]:
     )
     return {
         "resource": route.path,
-        "path": arrival.path,
+        "path": arrival.mapped_path or arrival.path,  # with its base path, but without the stage
         "httpMethod": request.method,
         "headers": events.last_values(headers),
         "multiValueHeaders": headers,
@@ -85,7 +85,7 @@ def http_event_v2(matched: Matched) -> dict[str, Any]:
         "apiId": arrival.api_id,
         **({} if matched.authorized is None else {"authorizer": matched.authorized.v2}),
         "domainName": arrival.domain_name,
-        "domainPrefix": arrival.api_id,
+        "domainPrefix": arrival.domain_prefix,
         "http": {
             "method": request.method,
             "path": path,
@@ -116,7 +116,7 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
     request = arrival.request
     headers = events.http_v1_names(_http_fields(arrival))
     query = events.query_fields(request.query)
-    path = _raw_path(matched)
+    path = _raw_path(matched) if arrival.mapped_path is None else unquote(arrival.mapped_path)
     body, is_base64 = _http_body(matched)
     resource = route.path or route.key
     return {
@@ -133,7 +133,7 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
             "apiId": arrival.api_id,
             **({} if matched.authorized is None else {"authorizer": matched.authorized.context}),
             "domainName": arrival.domain_name,
-            "domainPrefix": arrival.api_id,
+            "domainPrefix": arrival.domain_prefix,
             "extendedRequestId": arrival.extended_request_id,
             "httpMethod": request.method,
             "identity": events.identity(matched, _HTTP_IDENTITY_MEMBERS),
@@ -161,7 +161,8 @@ def _http_fields(arrival: Arrival) -> dict[str, list[str]]:
 
 def _raw_path(matched: Matched) -> str:
     # HTTP APIs decode the path, despite the name, and a named stage is a part of it:
-    # https://github.com/middleapi/standard-server/pull/93
+    # https://github.com/middleapi/standard-server/pull/93. Behind a custom domain name, too; its base path is not:
+    # https://github.com/CodeGenieApp/serverless-express/issues/465
     path = unquote(matched.arrival.path)
     return path if matched.stage.name == DEFAULT_STAGE else f"/{matched.stage.name}{path}"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from cumulet.services.cloudformation.core.diff import Kind
 from cumulet.services.cloudformation.resources import (
     apigateway,
+    apigateway_domains,
     apigatewayv2,
     dynamodb,
     iam,
@@ -17,7 +18,7 @@ from cumulet.services.cloudformation.resources.kit import ResourceType
 
 TYPES: Mapping[str, ResourceType] = {
     value.name: value
-    for module in (apigateway, apigatewayv2, dynamodb, iam, lambda_, lambda_versions, logs, s3)
+    for module in (apigateway, apigateway_domains, apigatewayv2, dynamodb, iam, lambda_, lambda_versions, logs, s3)
     for value in vars(module).values()
     if isinstance(value, ResourceType)
 }

@@ -8,6 +8,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.models import save_first_models
 from cumulet.services.apigateway.control.v1.paging import page
@@ -157,6 +158,7 @@ def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
 def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API and everything in it are gone."""
     api = get_api(tx, call, params)
+    require_unmapped(tx, call, api.id)
     APIS.delete(tx, call.scope, api.id)
     RESOURCES.delete_all(tx, call.scope, api.id)
     for records in (AUTHORIZERS, MODELS, VALIDATORS):

@@ -8,6 +8,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.records import get_api, get_stage
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Stage
@@ -114,6 +115,7 @@ def delete_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage is gone; its deployment stays."""
     api = get_api(tx, call, params)
     stage = get_stage(tx, call, api.id, params["stageName"])
+    require_unmapped(tx, call, api.id, stage.name)
     STAGES.delete(tx, call.scope, api.id, stage.name)
     return {}
 

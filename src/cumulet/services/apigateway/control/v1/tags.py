@@ -6,6 +6,7 @@ from collections.abc import Callable
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at, parse_taggable
+from cumulet.services.apigateway.control.domains import tags_of
 from cumulet.services.apigateway.control.v1.api_keys import get_key
 from cumulet.services.apigateway.control.v1.records import APIS, get_api_by_id, get_stage
 from cumulet.services.apigateway.control.v1.usage_plans import get_plan
@@ -24,8 +25,10 @@ def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[W
     if (metered := _METERED.match(arn)) is not None and metered[1] == call.scope.region:
         return _find_metered(tx, call, metered[2], metered[3])
     found = parse_taggable(arn)
-    if found is None or found[0] != call.scope.region or found[1] != "restapis":
+    if found is None or found[0] != call.scope.region or found[1] not in ("restapis", "domainnames"):
         raise ServiceError("BadRequestException", "Invalid resource ARN specified in the request")
+    if found[1] == "domainnames":
+        return tags_of(tx, call, found[2])
     api = get_api_by_id(tx, call, found[2])
     if found[3] is None:
         return api.tags, lambda write: APIS.save(write, call.scope, api.id, record=api)

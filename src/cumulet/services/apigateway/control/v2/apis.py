@@ -9,6 +9,7 @@ from msgspec import UNSET
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy, auto_deploy_stage
 from cumulet.services.apigateway.control.v2.integrations import make_integration
 from cumulet.services.apigateway.control.v2.paging import page
@@ -101,6 +102,7 @@ def _quick_create(call: Call, tx: WriteTx, api: HttpApi, params: Params) -> None
 def delete_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API and everything in it are gone."""
     api = get_api(tx, call, params)
+    require_unmapped(tx, call, api.api_id)
     APIS.delete(tx, call.scope, api.api_id)
     ROUTES.delete_all(tx, call.scope, api.api_id)
     AUTHORIZERS.delete_all(tx, call.scope, api.api_id)

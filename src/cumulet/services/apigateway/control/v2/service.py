@@ -3,6 +3,7 @@
 from cumulet.services.apigateway.control.v2 import (
     apis,
     authorizers,
+    domain_names,
     imports,
     integrations,
     routes,
@@ -15,7 +16,7 @@ from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 def build(ground: Ground) -> Service:
     """Return the service `apigatewayv2`; it has no background work."""
-    operations = collect(apis, authorizers, integrations, routes, stage_settings, stages, tags)
+    operations = collect(apis, authorizers, domain_names, integrations, routes, stage_settings, stages, tags)
     show = apis.make_show(ground.settings.port)
     for declared in [*apis.operations(show), *imports.operations(show)]:
         operations[declared.name] = declared

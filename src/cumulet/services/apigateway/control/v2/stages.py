@@ -7,6 +7,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1.stages import checked_variables
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy_stage, deploy, freeze
 from cumulet.services.apigateway.control.v2.paging import page
@@ -125,6 +126,7 @@ def delete_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage is gone."""
     api = get_api(tx, call, params)
     stage = get_stage(tx, call, api.api_id, params["StageName"])
+    require_unmapped(tx, call, api.api_id, stage.name)
     STAGES.delete(tx, call.scope, api.api_id, stage.name)
     return {}
 

@@ -1,10 +1,11 @@
-"""Tags of HTTP APIs and their stages."""
+"""Tags of HTTP APIs and their stages, and of custom domain names."""
 
 from collections.abc import Callable
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at, parse_taggable
+from cumulet.services.apigateway.control.domains import tags_of
 from cumulet.services.apigateway.control.v2.records import APIS, get_api_by_id, get_stage
 from cumulet.services.apigateway.model import STAGES
 from cumulet.services.kit import Call, Output, Params, operation
@@ -16,8 +17,10 @@ TAGS = at("/tags/{ResourceArn}")
 def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[WriteTx], None]]:
     """Return the tags of the API or stage that an ARN names, and what saves them once they are changed."""
     found = parse_taggable(arn)
-    if found is None or found[0] != call.scope.region or found[1] != "apis":
+    if found is None or found[0] != call.scope.region or found[1] not in ("apis", "domainnames"):
         raise ServiceError("BadRequestException", "Invalid resource ARN specified in the request")
+    if found[1] == "domainnames":
+        return tags_of(tx, call, found[2])
     api = get_api_by_id(tx, call, found[2])
     if found[3] is None:
         return api.tags, lambda write: APIS.save(write, call.scope, api.api_id, record=api)

@@ -1,0 +1,205 @@
+"""What both dialects' operations on custom domain names share: checks, in AWS's words, and changes of the record.
+
+Certificates are recorded, not used: Cumulet serves plain HTTP behind whatever terminates TLS.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.scope import SYSTEM
+from cumulet.services.apigateway import domains, limits
+from cumulet.services.apigateway.domains import ApiMapping, Configuration, Domain, EndpointType
+from cumulet.services.apigateway.model import OWNERS, STAGES
+from cumulet.services.kit import Call
+from cumulet.store.api import ReadTx, WriteTx
+
+MISSING = "mutual TLS, private domain names, routing rules"
+
+_NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$")
+_CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+$")
+_KEY = re.compile(r"^[A-Za-z0-9$\-_.+!*'()/]*$")
+_POLICY = re.compile(r"^(TLS_1_0|TLS_1_2|SecurityPolicy_TLS1[23]_[A-Za-z0-9_]+)$")
+
+_EDGE_REGION = "us-east-1"
+_EDGE_HOSTED_ZONE = "Z2FDTNDATAQYW2"
+_HOSTED_ZONES = {
+    "us-east-1": "Z1UJRXOUMOOFQ8",
+    "us-east-2": "ZOJJZC49E0EPZ",
+    "us-west-1": "Z2MUQ32089INYE",
+    "us-west-2": "Z2OJLYMUO9EFXC",
+    "eu-central-1": "Z1U9ULNL0V5AJ3",
+    "eu-west-1": "ZLY8HYME6SFDD",
+}
+"""https://docs.aws.amazon.com/general/latest/gr/apigateway.html; names in other regions go without."""
+
+
+def get_domain(tx: ReadTx, call: Call, name: str) -> Domain:
+    """Return the caller's domain of that name."""
+    domain = domains.find_in_region(tx, name.lower(), call.scope.region)
+    if domain is None or domain.scope != call.scope:
+        raise ServiceError("NotFoundException", "Invalid domain name identifier specified")
+    return domain
+
+
+def create(call: Call, tx: WriteTx, name: str, configurations: Sequence[Configuration], tags: dict[str, str]) -> Domain:
+    """A domain exists that nothing is mapped to yet."""
+    name = name.lower()
+    if not _NAME.match(name):
+        raise _bad(f"Invalid domain name specified: {name}")
+    if domains.find_in_region(tx, name, call.scope.region) is not None:
+        # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1151
+        raise _bad("The domain name you provided already exists.")
+    if len(domains.domains_of(tx, call.scope)) >= limits.DOMAINS_MAX:
+        raise ServiceError("TooManyRequestsException", "Maximum number of domain names has been reached.")
+    domain = Domain(name, call.scope.account, call.scope.region, call.now_ms // 1000, tuple(configurations), tags=tags)
+    domains.save(tx, domain)
+    return domain
+
+
+def make_configuration(
+    call: Call,
+    kind: EndpointType,
+    certificate_arn: str | None,
+    before: Configuration | None = None,
+    *,
+    certificate_name: str | None = None,
+    security_policy: str | None = None,
+    ip_address_type: str | None = None,
+    ownership_certificate_arn: str | None = None,
+) -> Configuration:
+    """Return how a domain is served at one kind of endpoint. A new certificate counts as uploaded now."""
+    _check_certificate(certificate_arn, _EDGE_REGION if kind == "EDGE" else call.scope.region)
+    if ownership_certificate_arn is not None:
+        _check_certificate(ownership_certificate_arn, None)
+    security_policy = security_policy or "TLS_1_2"
+    if not _POLICY.match(security_policy):
+        raise _bad(f"Invalid security policy specified: {security_policy}")
+    if (ip_address_type or "ipv4") not in ("ipv4", "dualstack"):
+        raise _bad("Invalid ipAddressType. Must be one of [ipv4, dualstack]")
+    if before is None:
+        chance = call.ids.token(10)
+        name = (
+            f"d-{chance}.execute-api.{call.scope.region}.amazonaws.com"
+            if kind == "REGIONAL"
+            else f"d{chance}.cloudfront.net"
+        )
+    else:
+        name = before.gateway_name
+    kept = before is not None and before.certificate_arn == certificate_arn
+    return Configuration(
+        kind,
+        certificate_arn or "",
+        name,
+        before.uploaded_s if before is not None and kept else call.now_ms // 1000,
+        certificate_name,
+        security_policy,
+        ip_address_type or "ipv4",
+        ownership_certificate_arn,
+    )
+
+
+def _check_certificate(arn: str | None, region: str | None) -> None:
+    found = _CERTIFICATE.match(arn or "")
+    if found is None or region not in (None, found[1]):
+        # https://github.com/aws/aws-cdk/issues/21340
+        where = f" Certificate must be in '{region}'." if region is not None else ""
+        raise _bad(f"Invalid certificate ARN: {arn}.{where}")
+
+
+def check_routing(mode: str | None) -> None:
+    """Raise unless requests are routed by mappings alone."""
+    if mode not in (None, "", "BASE_PATH_MAPPING_ONLY", "API_MAPPING_ONLY"):
+        raise NotImplementedHere(f"The routing mode {mode} of API Gateway")
+
+
+def checked_key(key: str) -> str:
+    """Return a mapping's key of any number of levels."""
+    if not _KEY.match(key) or len(key) > limits.MAPPING_KEY_CHARS_MAX:
+        raise _bad("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()/")
+    if key.startswith("/") or key.endswith("/") or "//" in key:
+        raise _bad("API mapping key should not start with a '/' or have consecutive '/'s.")
+    return key
+
+
+def add_mapping(call: Call, tx: WriteTx, domain: Domain, mapping: ApiMapping, taken: str) -> None:
+    """The domain has one more mapping. `taken` says, in the dialect's words, that its key is another's."""
+    if len(domain.mappings) >= limits.MAPPINGS_PER_DOMAIN_MAX:
+        raise ServiceError("TooManyRequestsException", "Maximum number of API mappings has been reached.")
+    check_mapping(call, tx, domain, mapping, taken)
+    domains.save(tx, replace(domain, mappings=(*domain.mappings, mapping)))
+
+
+def change_mapping(call: Call, tx: WriteTx, domain: Domain, mapping: ApiMapping, taken: str) -> None:
+    """The domain has this mapping in place of the one with its id."""
+    check_mapping(call, tx, domain, mapping, taken)
+    changed = [mapping if mapping.mapping_id == old.mapping_id else old for old in domain.mappings]
+    domains.save(tx, replace(domain, mappings=tuple(changed)))
+
+
+def remove_mapping(tx: WriteTx, domain: Domain, mapping: ApiMapping) -> None:
+    """The domain no longer has that mapping."""
+    domains.save(tx, replace(domain, mappings=tuple([other for other in domain.mappings if other != mapping])))
+
+
+def check_mapping(call: Call, tx: ReadTx, domain: Domain, mapping: ApiMapping, taken: str) -> None:
+    """Raise unless the API and the stage are there, the key is free, and the domain may have such a mapping."""
+    if any(other.key == mapping.key and other.mapping_id != mapping.mapping_id for other in domain.mappings):
+        raise ServiceError("ConflictException", taken)
+    owner = OWNERS.find(tx, SYSTEM, mapping.api_id)
+    if owner is None or owner.scope != call.scope:
+        raise _bad("Invalid API identifier specified")
+    if mapping.stage is not None and STAGES.find(tx, call.scope, mapping.api_id, mapping.stage) is None:
+        raise _bad("Invalid stage identifier specified")
+    if "/" in mapping.key or owner.kind == "HTTP":
+        for configuration in domain.configurations:
+            if configuration.endpoint_type != "REGIONAL" or configuration.security_policy == "TLS_1_0":
+                raise _bad(
+                    "Only REGIONAL domain names can be managed through the API Gateway V2 API. For EDGE domain names, "
+                    "please use the API Gateway V1 API. Also note that only REST APIs can be attached to EDGE domain "
+                    "names."
+                    if configuration.endpoint_type != "REGIONAL"
+                    else "API mappings of HTTP APIs, and those with multiple levels, need the security policy TLS_1_2"
+                )
+
+
+def find_mapping(domain: Domain, is_it: Callable[[ApiMapping], bool], absent: str) -> ApiMapping:
+    """Return the domain's mapping that `is_it`. Raises NotFoundException in the dialect's words."""
+    found = next((mapping for mapping in domain.mappings if is_it(mapping)), None)
+    if found is None:
+        raise ServiceError("NotFoundException", absent)
+    return found
+
+
+def require_unmapped(tx: ReadTx, call: Call, api_id: str, stage: str | None = None) -> None:
+    """Raise BadRequestException while a domain has a mapping to the API, or to its stage, that is to be deleted."""
+    if names := domains.domains_with(tx, call.scope, api_id, stage):
+        # https://github.com/serverless/serverless/issues/3356
+        what = "API" if stage is None else "stage"
+        raise _bad(
+            f"Deleting {what} failed. Please remove all base path mappings related to the {what} in your domains: "
+            f"{', '.join(names)}"
+        )
+
+
+def tags_of(tx: ReadTx, call: Call, name: str) -> tuple[dict[str, str], Callable[[WriteTx], None]]:
+    """Return the tags of a domain name, and what saves them once they are changed."""
+    domain = get_domain(tx, call, name)
+    tags = dict(domain.tags)
+    return tags, lambda write: domains.save(write, replace(domain, tags=tags))
+
+
+def hosted_zone(domain: Domain, configuration: Configuration) -> str | None:
+    """Return the id of Route 53's zone that a domain's alias record would point into."""
+    return _EDGE_HOSTED_ZONE if configuration.endpoint_type == "EDGE" else _HOSTED_ZONES.get(domain.region)
+
+
+def arn_of(domain: Domain) -> str:
+    """Return a domain's ARN."""
+    return f"arn:aws:apigateway:{domain.region}::/domainnames/{domain.name}"
+
+
+def _bad(words: str) -> ServiceError:
+    return ServiceError("BadRequestException", words)

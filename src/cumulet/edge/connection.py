@@ -4,13 +4,16 @@
     IDLE --(a request is whole)--> ANSWERING --(the last answer is out)--> IDLE
 
 Requests that come while one is answered wait in line, and the socket is not read meanwhile. An answer goes out in one
-write. What breaks a bound is answered after what came before it (400, 413, 431, then nothing more is heard), or cut:
-heads that do not end, bodies that drip or fall silent, answers that nobody reads, connections that say nothing.
+write, or in one for each piece of it: then the next is asked for when the client has taken the last, and whoever makes
+them is told when the client has gone. What breaks a bound is answered after what came before it (400, 413, 431, then
+nothing more is heard), or cut: heads that do not end, bodies that drip or fall silent, answers that nobody reads,
+connections that say nothing.
 
 Why this and not uvicorn's connection with an ASGI application behind it: docs/decisions/0005-uvicorn-with-bounds.md.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections import deque
@@ -22,7 +25,7 @@ from typing import Any, Protocol, cast
 import httptools
 
 from cumulet.edge import limits
-from cumulet.wire.message import Headers, Request, Response
+from cumulet.wire.message import BrokeOff, Headers, Request, Response
 
 log = logging.getLogger("cumulet.edge")
 
@@ -109,6 +112,7 @@ class Connection(asyncio.Protocol):
         # What is being answered
         self._line: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._streaming = False
         self._reading = True
         self._heard_all = False
         """Nothing more is read: the client said that this was its last request, or broke a bound."""
@@ -141,6 +145,8 @@ class Connection(asyncio.Protocol):
             self._drained.set()
         if self._task is None:
             self._line.clear()
+        elif self._streaming:
+            self._task.cancel()
 
     def eof_received(self) -> bool:
         # A client that has said all may still be listening: what it asked for is answered first.
@@ -328,6 +334,7 @@ class Connection(asyncio.Protocol):
                 else:
                     response = await self._answer(waiting.request)
                 if self._transport.is_closing():
+                    await _let_go(response.body)
                     break
                 goes_on = await self._send(waiting.request, response, waiting.keeps_alive and not self._ending)
                 self._server.total_requests += 1
@@ -373,13 +380,15 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
             return keeps_alive and not closes
         declared = next((int(value) for name, value in response.headers if name.lower() == "content-length"), None)
-        chunked = declared is None and request.http_version == "1.1"
+        bodiless = response.status in _BODILESS
+        chunked = declared is None and request.http_version == "1.1" and not bodiless
         if chunked:
             response = response.with_headers(("transfer-encoding", "chunked"))
-        keeps_alive = keeps_alive and (chunked or declared is not None)
+        keeps_alive = keeps_alive and (chunked or declared is not None or bodiless)
         head, closes = _render_head(response, self._server.default_headers, None, keeps_alive)
         self._transport.write(head)
-        if request.method == "HEAD":
+        if bodiless or request.method == "HEAD":
+            await _let_go(body)
             return keeps_alive and not closes
         sent = await self._send_stream(body, chunked)
         if declared is not None and sent is not None and sent != declared:
@@ -390,6 +399,7 @@ class Connection(asyncio.Protocol):
     async def _send_stream(self, chunks: AsyncIterator[bytes], chunked: bool) -> int | None:
         """Send a body as it is made; return its bytes, or None if it broke off, which cuts the connection."""
         sent = 0
+        self._streaming = True
         try:
             async for chunk in chunks:
                 if self._transport.is_closing():
@@ -399,11 +409,16 @@ class Connection(asyncio.Protocol):
                     self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
                 if self._drained is not None:
                     await self._drained.wait()
+        except BrokeOff:
+            if not chunked:
+                self._transport.abort()  # the end of such a body is the connection's: in order, it would say complete
+            return None
         except Exception:
             log.exception("an answer broke off")
             self._transport.abort()
             return None
         finally:
+            self._streaming = False
             if (aclose := getattr(chunks, "aclose", None)) is not None:
                 await aclose()
         if chunked:
@@ -446,6 +461,15 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._look_at_deadline)
         elif not self._transport.is_closing():
             self._transport.abort()
+
+
+async def _let_go(body: bytes | AsyncIterator[bytes]) -> None:
+    """Tell whoever makes a body that nobody reads it."""
+    if isinstance(body, bytes) or (aclose := getattr(body, "aclose", None)) is None:
+        return
+    with contextlib.suppress(BrokeOff):
+        await anext(body, None)  # a generator that has not begun is not told of its end
+    await aclose()
 
 
 @lru_cache(maxsize=512)

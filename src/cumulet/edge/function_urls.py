@@ -7,7 +7,7 @@ from cumulet.scope import SYSTEM, Scope
 from cumulet.services.kit import Principal
 from cumulet.store.api import ReadTx
 from cumulet.wire import sigv4
-from cumulet.wire.message import Request, Response
+from cumulet.wire.message import BrokeOff, Request, Response
 from cumulet.wire.model import load_service
 
 _JSON = (("content-type", "application/json"),)
@@ -22,7 +22,7 @@ _FAILED = Response(502, _JSON, b"Internal Server Error")
 
 async def serve_function_url(tools: Tools, url_id: str, request: Request, path: str) -> Response:
     """Return what the function behind a URL answers; `path` is what follows the address."""
-    from cumulet.services.lambda_ import url_payload
+    from cumulet.services.lambda_ import url_payload, url_streaming
     from cumulet.services.lambda_.control.url_invocations import invoke_function_url
     from cumulet.services.lambda_.records import URL_OWNERS, URLS, UrlConfig, UrlOwner
 
@@ -60,6 +60,7 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         "FunctionName": owner.function_name,
         "Qualifier": owner.qualifier,
         "AuthType": config.auth_type,
+        "InvokeMode": config.invoke_mode,
         "Payload": url_payload.make_event(request, url_id, path, domain, signer, call.request_id, call.now_ms),
     }
     try:
@@ -68,14 +69,18 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         return _FORBIDDEN
     try:
         output = await tools.dispatcher.perform(call, service, invoke_function_url, params)
+        if "Pieces" in output:
+            response = await url_streaming.begin_response(output["ContentType"], output["Pieces"])
+        elif output["FunctionError"] is not None:
+            response = _FAILED
+        elif config.invoke_mode == "RESPONSE_STREAM":
+            response = Response(200, _JSON, output["Payload"])  # as it stands: there is no prelude to look for
+        else:
+            response = url_payload.make_response(output["Payload"])
     except ServiceError as refused:
         response = _refusal(refused)
-    else:
-        try:
-            failed = output["FunctionError"] is not None
-            response = _FAILED if failed else url_payload.make_response(output["Payload"])
-        except url_payload.MalformedAnswer:
-            response = _FAILED
+    except (url_payload.MalformedAnswer, BrokeOff):
+        response = _FAILED
     response = response.with_headers(("x-amzn-requestid", call.request_id))
     return response if config.cors is None else url_payload.with_cors(response, request, config.cors)
 

@@ -65,6 +65,10 @@ class Request(msgspec.Struct, frozen=True):
         return self.headers.get("host") or ""
 
 
+class BrokeOff(Exception):
+    """What makes a streamed body raises it: what has come is not all, and the client shall see that."""
+
+
 class Response(msgspec.Struct, frozen=True):
     """One HTTP answer. A streamed body is sent chunk by chunk as it is made."""
 

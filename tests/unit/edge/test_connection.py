@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
 
 from cumulet.edge.connection import Connection
-from cumulet.wire.message import Request, Response
+from cumulet.wire.message import BrokeOff, Request, Response
 
 ANSWER = b"x" * (8 * 1024 * 1024)
 
@@ -42,14 +43,23 @@ class Echo:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
+        self.let_go = asyncio.Event()
+        self.flooded = 0
         self.seen: list[Request] = []
 
     async def answer(self, request: Request) -> Response:
         self.seen.append(request)
         if request.path == "/held":
             await self.gate.wait()
-        if request.path in ("/stream", "/broken"):
-            return Response(200, (), self.pieces(request.path == "/broken"))
+        if request.path in ("/stream", "/broken", "/failed"):
+            return Response(200, (), self.pieces(request.path))
+        if request.path == "/none-streamed":
+            return Response(304, (), self.pieces(request.path))
+        if request.path == "/flood":
+            return Response(200, (), self.flood())
+        if request.path == "/late":
+            await self.gate.wait()
+            return Response(200, (), self.flood())
         if request.path == "/injected":
             return Response(200, (("x-a", "1\r\nx-b: 2"), ("no name", "3"), ("Content-Length", "99")), b"ok")
         if request.path == "/nothing":
@@ -58,12 +68,23 @@ class Echo:
             raise RuntimeError("broken")
         return Response(200, (), {"/large": ANSWER, "/echo": request.body}.get(request.path, b"ok"))
 
-    async def pieces(self, breaks: bool) -> AsyncIterator[bytes]:
+    async def pieces(self, path: str) -> AsyncIterator[bytes]:
         yield b"one"
-        if breaks:
+        if path == "/broken":
             raise RuntimeError("broken")
+        if path == "/failed":
+            raise BrokeOff
         yield b""
         yield b"two"
+
+    async def flood(self) -> AsyncIterator[bytes]:
+        """Give more than anybody wants, and then nothing for as long as it takes to be told of the end."""
+        try:
+            for self.flooded in range(1, 65):
+                yield ANSWER[: 1024 * 1024]
+            await asyncio.Event().wait()
+        finally:
+            self.let_go.set()
 
     def body_limit(self, head: Request) -> int:
         return 2 * 1024 * 1024
@@ -189,6 +210,8 @@ LAST = "Connection: close"
         (request_line("/stream", LAST), [b"200"], b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
         (request_line("/stream", LAST, method="HEAD"), [b"200"], b"\r\n\r\n"),
         (b"GET /stream HTTP/1.0\r\nHost: x\r\n\r\n", [b"200"], b"\r\n\r\nonetwo"),
+        (request_line("/none-streamed") + request_line("/", LAST), [b"304", b"200"], b"ok"),
+        (request_line("/failed"), [b"200"], b"\r\n\r\n3\r\none\r\n"),
         (b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", [b"200"], b"\r\n\r\nok"),
         (request_line("/", LAST, method="HEAD"), [b"200"], b"content-length: 2\r\nconnection: close\r\n\r\n"),
         (request_line("/nothing", LAST), [b"204"], b"connection: close\r\n\r\n"),
@@ -236,6 +259,43 @@ async def test_headers_cannot_be_written_through_headers(port: int) -> None:
 
 async def test_a_stream_that_breaks_off_is_not_ended_properly(port: int) -> None:
     assert not (await say(port, request_line("/broken"))).endswith(b"0\r\n\r\n")
+
+
+async def test_what_nobody_reads_is_not_made(port: int, echo: Echo) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(request_line("/flood"))
+        await asyncio.wait_for(ImpatientConnection.lost.wait(), 5)
+    await asyncio.wait_for(echo.let_go.wait(), 5)
+    assert 0 < echo.flooded < 32  # what the kernel took, and one piece more
+
+
+@pytest.mark.usefixtures("patient")
+async def test_who_makes_a_stream_is_told_that_its_reader_has_gone(port: int, echo: Echo) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_line("/flood"))
+    taken = 0
+    while taken < 64 * 1024 * 1024:
+        taken += len(await reader.read(1024 * 1024))
+    assert not echo.let_go.is_set()
+    # Nothing is being sent to it, so its end alone, which says no more than that it has no more to say, would not do.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await asyncio.wait_for(echo.let_go.wait(), 5)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_stream_whose_reader_has_gone_before_it_began(port: int, echo: Echo) -> None:
+    echo.gate.clear()
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_line("/late"))
+    while not echo.seen:
+        await asyncio.sleep(0.01)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await asyncio.wait_for(ImpatientConnection.lost.wait(), 5)
+    echo.gate.set()
+    await asyncio.wait_for(echo.let_go.wait(), 5)
+    assert echo.flooded == 1
 
 
 @pytest.mark.usefixtures("patient")

@@ -32,6 +32,10 @@ UNRESERVED_CONCURRENCY_MIN = 100
 
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 """Of a synchronous invocation, each way."""
+PRELUDE_BYTES_MAX = 16 * 1024
+"""Of the metadata before a streamed HTTP answer. API Gateway's number; of function URLs AWS does not tell:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
+"""
 EVENT_PAYLOAD_BYTES_MAX = 1024 * 1024
 """Of an asynchronous invocation."""
 EVENT_RETRIES_MAX = 2

@@ -167,6 +167,7 @@ class UrlConfig(msgspec.Struct, frozen=True, kw_only=True):
     auth_type: str
     cors: dict[str, Any] | None = None
     """As the API has it."""
+    invoke_mode: str = "BUFFERED"
     created_ms: int
     changed_ms: int
 

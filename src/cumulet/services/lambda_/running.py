@@ -1,5 +1,7 @@
 """From a function's name to an invocation's result, for whoever invokes: Invoke, the queue of events, function URLs."""
 
+import asyncio
+
 import msgspec
 
 from cumulet.errors import InvariantViolated
@@ -7,6 +9,7 @@ from cumulet.ids import Ids
 from cumulet.services.lambda_.control.lookup import load_target
 from cumulet.services.lambda_.control.routing import CHANCE_BYTES, choose
 from cumulet.services.lambda_.execution.plane import ExecutionPlane, FunctionChanged
+from cumulet.services.lambda_.execution.streaming import AnswerStream
 from cumulet.services.lambda_.names import FunctionRef
 from cumulet.services.lambda_.records import AnswerSink, Invocation, InvocationResult, VersionRecord
 from cumulet.store.api import Store
@@ -17,6 +20,28 @@ class Ran(msgspec.Struct, frozen=True):
 
     version: VersionRecord
     result: InvocationResult
+
+
+async def start_function(
+    store: Store,
+    execution: ExecutionPlane,
+    ids: Ids,
+    ref: FunctionRef,
+    request_id: str,
+    payload: bytes,
+    client_context: str | None = None,
+) -> tuple[AnswerStream | None, asyncio.Future[Ran]]:
+    """Return when the answer begins, with its stream; or without one when the run is over and has given it whole."""
+    stream = AnswerStream()
+    running = asyncio.ensure_future(
+        run_function(store, execution, ids, ref, request_id, payload, client_context, sink=stream)
+    )
+    try:
+        await asyncio.wait((running, stream.began), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    return stream if stream.began.done() else None, running
 
 
 async def run_function(

@@ -94,18 +94,30 @@ def make_response(payload: bytes) -> Response:
         # "If your function returns valid JSON and doesn't return a statusCode", it is the body of a 200.
         body = result.encode() if isinstance(result, str) else b"" if result is None else payload
         return Response(200, _JSON, body)
-    status, headers, cookies = result["statusCode"], result.get("headers") or {}, result.get("cookies") or []
+    status, fields = make_head(result, "application/json")
+    return Response(status, fields, _body(result))
+
+
+def make_head(result: Mapping[str, Any], content_type: str) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """Return status and headers that a function has chosen; `content_type` is for one that says nothing of it.
+
+    Raises MalformedAnswer.
+    """
+    status, headers, cookies = result.get("statusCode", 200), result.get("headers") or {}, result.get("cookies") or []
     if isinstance(status, str) and status.isdigit():
         status = int(status)
-    if type(status) is not int or not 100 <= status <= 599 or not isinstance(headers, dict):
+    if type(status) is not int or not 100 <= status <= 599:
         raise MalformedAnswer
-    fields = [(str(name).lower(), _text(value)) for name, value in headers.items()]
+    if not isinstance(headers, dict) or not isinstance(cookies, list):
+        raise MalformedAnswer
+    # How an answer is framed is not the function's business.
+    fields = [(name.lower(), _text(value)) for name, value in headers.items() if name.lower() not in _NOT_FORWARDED]
     if "content-type" not in [name for name, _ in fields]:
-        fields += _JSON
+        fields.append(("content-type", content_type))
     fields += [("set-cookie", str(cookie)) for cookie in cookies]
     if any("\n" in value or "\r" in value or not name for name, value in fields):
         raise MalformedAnswer
-    return Response(status, tuple(fields), _body(result))
+    return status, tuple(fields)
 
 
 def _body(result: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from cumulet.services.lambda_.execution.streaming import AnswerStream
 from cumulet.services.lambda_.names import function_of, resource
 from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.records import InvocationResult
-from cumulet.services.lambda_.running import Ran, run_function
+from cumulet.services.lambda_.running import Ran, start_function
 from cumulet.wire.event_stream import CONTENT_TYPE
 
 Event = dict[str, dict[str, Any]]
@@ -45,17 +45,11 @@ async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Pa
     if params.get("InvocationType") == "DryRun":
         await store.read(lambda tx: load_version(tx, ref))
         return {"StatusCode": 204}
-    stream = AnswerStream()
-    running = asyncio.ensure_future(
-        run_function(store, plane.execution, call.ids, ref, call.request_id, payload, client_context, sink=stream)
+    stream, running = await start_function(
+        store, plane.execution, call.ids, ref, call.request_id, payload, client_context
     )
     wants_log = params.get("LogType") == "Tail"
-    try:
-        await asyncio.wait((running, stream.began), return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:
-        running.cancel()
-        raise
-    if stream.began.done():
+    if stream is not None:
         version = stream.began.result()[1]
         events = _pieces(stream, running, wants_log)
     else:

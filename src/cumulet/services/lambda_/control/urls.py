@@ -16,7 +16,6 @@ from cumulet.services.lambda_.records import URL_OWNERS, URLS, UrlConfig, UrlOwn
 from cumulet.services.tokens import encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
-_MISSING = "InvokeMode RESPONSE_STREAM is refused"
 _URL_ID_CHARS = 32
 
 
@@ -25,12 +24,10 @@ _URL_ID_CHARS = 32
     resource=resource,
     resource_policy=function_policy,
     params="FunctionName Qualifier AuthType Cors InvokeMode",
-    missing=_MISSING,
 )
 async def create_function_url_config(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Give a function, or an alias of it, an address."""
     ref = function_of(call, params)
-    _check_mode(params)
     url_id = call.ids.token(_URL_ID_CHARS)
 
     def create(tx: WriteTx) -> UrlConfig:
@@ -47,6 +44,7 @@ async def create_function_url_config(call: Call, plane: LambdaPlane, params: Par
             qualifier=ref.qualifier or "",
             auth_type=params["AuthType"],
             cors=dict(params["Cors"]) if params.get("Cors") else None,
+            invoke_mode=params.get("InvokeMode") or "BUFFERED",
             created_ms=call.now_ms,
             changed_ms=call.now_ms,
         )
@@ -75,12 +73,10 @@ async def get_function_url_config(call: Call, plane: LambdaPlane, params: Params
     resource=resource,
     resource_policy=function_policy,
     params="FunctionName Qualifier AuthType Cors InvokeMode",
-    missing=_MISSING,
 )
 async def update_function_url_config(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Change who may use an address; what is not given stays."""
     ref = function_of(call, params)
-    _check_mode(params)
 
     def update(tx: WriteTx) -> UrlConfig:
         config = _load(tx, ref)
@@ -89,6 +85,8 @@ async def update_function_url_config(call: Call, plane: LambdaPlane, params: Par
             fields["auth_type"] = params["AuthType"]
         if params.get("Cors") is not None:
             fields["cors"] = dict(params["Cors"]) or None
+        if params.get("InvokeMode") is not None:
+            fields["invoke_mode"] = params["InvokeMode"]
         config = msgspec.structs.replace(config, **fields)
         URLS.save(tx, ref.scope, ref.name, config.qualifier, record=config)
         return config
@@ -140,11 +138,6 @@ def drop_urls(tx: WriteTx, ref: FunctionRef, qualifier: str | None = None) -> No
             URLS.delete(tx, ref.scope, ref.name, config.qualifier)
 
 
-def _check_mode(params: Params) -> None:
-    if params.get("InvokeMode") == "RESPONSE_STREAM":
-        raise NotImplementedHere("InvokeMode RESPONSE_STREAM of function URLs")
-
-
 def _check_there(tx: ReadTx, ref: FunctionRef) -> None:
     try:
         check_qualifier(tx, ref)
@@ -170,7 +163,7 @@ def _render(plane: LambdaPlane, ref: FunctionRef, config: UrlConfig) -> Output:
         "AuthType": config.auth_type,
         "CreationTime": render_last_modified(config.created_ms),
         "LastModifiedTime": render_last_modified(config.changed_ms),
-        "InvokeMode": "BUFFERED",
+        "InvokeMode": config.invoke_mode,
     }
     if config.cors is not None:
         output["Cors"] = dict(config.cors)

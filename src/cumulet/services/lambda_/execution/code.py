@@ -105,6 +105,12 @@ def layers_key(digests: Sequence[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
+def find_extensions(layers: Path) -> list[str]:
+    """Return the names of the external extensions that layers bring."""
+    folder = layers / "extensions"
+    return sorted(entry.name for entry in folder.iterdir() if not entry.is_dir()) if folder.is_dir() else []
+
+
 def look_through(folder: Path) -> dict[str, int]:
     """Return the sizes of the unpacked archives, oldest first, and remove what an earlier server left half done."""
     found: list[tuple[float, str, int]] = []

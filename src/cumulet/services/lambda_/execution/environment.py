@@ -4,10 +4,12 @@
                            |                  ^
                          frozen -> FROZEN --assigned
     any living state --stopped--> stopping --died--> dead
-    any living state --died--> dead
+    any living state --retired--> leaving --stopped--> stopping
+    any living state, leaving --died--> dead
 
-`polled` means that the runtime asked the Runtime API for its next event: the only sign that it is well. An answer to an
-event does not end `busy`; the next poll does, since AWS counts what a runtime does after its answer too. Pure.
+`polled` means that the runtime, and each extension if there are any, asked for its next event: the only sign that all
+is well. An answer to an event does not end `busy`; the next poll does, since AWS counts what a runtime does after its
+answer too. An environment that is `leaving` is in its SHUTDOWN phase, which only one with extensions has. Pure.
 """
 
 from enum import Enum
@@ -20,6 +22,7 @@ class State(Enum):
     READY = "ready"
     BUSY = "busy"
     FROZEN = "frozen"
+    LEAVING = "leaving"
     STOPPING = "stopping"
     DEAD = "dead"
 
@@ -30,6 +33,7 @@ class Event(Enum):
     POLLED = "polled"
     ASSIGNED = "assigned"
     FROZEN = "frozen"
+    RETIRED = "retired"
     STOPPED = "stopped"
     DIED = "died"
 
@@ -45,18 +49,24 @@ class TransitionRefused(Exception):
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.STARTING, Event.POLLED): State.READY,
+    (State.STARTING, Event.RETIRED): State.LEAVING,
     (State.STARTING, Event.STOPPED): State.STOPPING,
     (State.STARTING, Event.DIED): State.DEAD,
     (State.READY, Event.ASSIGNED): State.BUSY,
     (State.READY, Event.FROZEN): State.FROZEN,
+    (State.READY, Event.RETIRED): State.LEAVING,
     (State.READY, Event.STOPPED): State.STOPPING,
     (State.READY, Event.DIED): State.DEAD,
     (State.BUSY, Event.POLLED): State.READY,
+    (State.BUSY, Event.RETIRED): State.LEAVING,
     (State.BUSY, Event.STOPPED): State.STOPPING,
     (State.BUSY, Event.DIED): State.DEAD,
     (State.FROZEN, Event.ASSIGNED): State.BUSY,
+    (State.FROZEN, Event.RETIRED): State.LEAVING,
     (State.FROZEN, Event.STOPPED): State.STOPPING,
     (State.FROZEN, Event.DIED): State.DEAD,
+    (State.LEAVING, Event.STOPPED): State.STOPPING,
+    (State.LEAVING, Event.DIED): State.DEAD,
     (State.STOPPING, Event.DIED): State.DEAD,
 }
 

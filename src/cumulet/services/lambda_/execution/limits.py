@@ -18,6 +18,19 @@ INIT_TIMEOUT_S = 10.0
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 """
 
+EXTENSIONS_MAX = 10
+"""Of one environment, internal ones among them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html, as the next three
+"""
+
+RUNTIME_SHUTDOWN_S = 0.3
+"""How long a runtime may take to end on SIGTERM beside external extensions."""
+INTERNAL_SHUTDOWN_S = 0.5
+"""The same, if there are internal ones."""
+SHUTDOWN_S = 2.0
+"""How long the end of an environment may take that has external extensions, its runtime's included."""
+
 LOG_EVENT_BYTES_MAX = 256 * 1024
 LOG_EVENT_OVERHEAD_BYTES = 26
 LOG_BATCH_BYTES_MAX = 1024 * 1024

@@ -113,7 +113,8 @@ class LogStream:
     pending_bytes: int = 0
     refused: bool = False
     """The role may not write logs: nothing is kept."""
-    on_room: Callable[[], None] = lambda: None
+    readers: list["Output"] = field(default_factory=list)
+    """What waits for room in it."""
 
 
 class Output:
@@ -126,7 +127,7 @@ class Output:
         self._splitter = Splitter()
         self._loop = asyncio.get_running_loop()
         self._reading = False
-        stream.on_room = self.resume
+        stream.readers.append(self)
         self.resume()
 
     def resume(self) -> None:
@@ -176,6 +177,7 @@ class Output:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._stream.readers.remove(self)
 
 
 class LogShipper:
@@ -214,7 +216,8 @@ class LogShipper:
                     _log.exception("log events are lost: group=%s stream=%s", stream.group, stream.name)
                     stream.pending.clear()
                     stream.pending_bytes = 0
-                stream.on_room()
+                for reader in stream.readers:
+                    reader.resume()
 
     async def _send(self, stream: LogStream) -> None:
         while stream.pending:

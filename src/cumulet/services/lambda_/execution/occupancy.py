@@ -1,23 +1,28 @@
 """One live environment: its processes, its Runtime API, its log, and the invocation it has in hand.
 
 It performs what it is told and reports three things upwards: it polls, its invocation is answered, it is dead. What to
-do about that is the supervisor's business.
+do about that is the supervisor's business. With extensions an invocation lasts until they are done too: its caller has
+the answer by then, its report waits.
 """
 
 import asyncio
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cumulet.clock import Clock
 from cumulet.scope import Scope
 from cumulet.services.lambda_.execution import limits, report
-from cumulet.services.lambda_.execution.environment import Event, State, next_state
+from cumulet.services.lambda_.execution.environment import ALIVE, Event, State, next_state
+from cumulet.services.lambda_.execution.extension import Connection
+from cumulet.services.lambda_.execution.extensions import Extensions, Function
+from cumulet.services.lambda_.execution.farewell import Farewell, Reason
 from cumulet.services.lambda_.execution.fleet import Member
 from cumulet.services.lambda_.execution.journal import Journal
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output
+from cumulet.services.lambda_.execution.responses import NOT_FOUND
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
@@ -85,6 +90,7 @@ class Environment:
         keeper: Keeper,
         shipper: LogShipper,
         clock: Clock,
+        new_id: Callable[[], str],
         *,
         inside_invoke: bool = False,
     ) -> None:
@@ -103,7 +109,7 @@ class Environment:
         self._loop = asyncio.get_running_loop()
         self._api = RuntimeApi(self)
         self._sandbox: Sandbox | None = None
-        self._output: Output | None = None
+        self._outputs: list[Output] = []
         self._journal = Journal(version, stream, shipper, clock)
         if inside_invoke:
             self._journal.phase = "invoke"
@@ -116,6 +122,17 @@ class Environment:
         self._gathered = Gathered()
         self._delay_s = 0.0
         """What of the first invocation's time its initialisation has taken."""
+        self._new_id = new_id
+        self._extensions: Extensions | None = None
+        self._hold: int | None = None
+        """Closed when the runtime may begin, if that has to wait for extensions."""
+        self._runtime_rests = False
+        self._produced_bytes: int | None = None
+        """Of the invocation in hand, once it is answered."""
+        self._fatal_error = ""
+        """What an extension said of its end."""
+        self._farewell: Farewell | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     def as_member(self) -> Member:
         """Return what the planner sees of it."""
@@ -139,21 +156,41 @@ class Environment:
         self.stream.principal = session.principal
         environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
         self._journal.init_started(runtime_version)
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
+        paths = request["extensions"][: limits.EXTENSIONS_MAX]
+        descriptors = [self._open_output(self._journal.output)]
+        if paths:
+            self._extensions = self._make_extensions([path.rpartition("/")[2] for path in paths])
+            descriptors.append(self._open_output(self._journal.extension_output))
+            held, self._hold = os.pipe()
+            descriptors.append(held)
         self._began_s = self._clock.monotonic_s()
-        self._output = Output(reading, self.stream, self._journal.output)
         try:
             self._sandbox = await zygote.spawn(
-                f"{self.number}", {**request, "slot": self.slot, "environ": environ}, writing, self._on_end
+                f"{self.number}",
+                {**request, "extensions": paths, "slot": self.slot, "environ": environ},
+                descriptors,
+                self._on_end,
             )
         finally:
-            os.close(writing)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if paths:
+            self._sandbox.watch_parts(self._on_part_end)
+        if len(request["extensions"]) > limits.EXTENSIONS_MAX and self.state is State.STARTING:
+            self._fail_init("ErrTooManyExtensions", "Extension.LaunchError")
+            self.stop("failure")
         if self.state is State.STOPPING:
             self._sandbox.kill()
         elif self.state is State.STARTING:
             allowed_s = self.version.timeout_s if self.inside_invoke else limits.INIT_TIMEOUT_S
             self._timer = self._loop.call_later(allowed_s, self._init_took_too_long)
+
+    def _open_output(self, emit: Callable[[str], None]) -> int:
+        """Return the writing end of a pipe whose lines go to `emit`."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        self._outputs.append(Output(reading, self.stream, emit))
+        return writing
 
     def abandon(self) -> None:
         """Let go of an environment whose start has failed."""
@@ -166,33 +203,76 @@ class Environment:
         if self._sandbox is not None:
             self._sandbox.freeze()
 
-    def stop(self) -> None:
-        """End it; `on_dead` follows."""
-        self._step(Event.STOPPED)
+    def stop(self, reason: Reason = "spindown") -> None:
+        """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
         self._disarm()
+        if self._sandbox is not None and self._extensions is not None and self._extensions.are_any():
+            self._step(Event.RETIRED)
+            self._farewell = Farewell(self._sandbox, self._extensions, self._clock)
+            self._leaving = self._loop.create_task(self._leave(self._farewell, reason))
+        else:
+            self._step(Event.STOPPED)
+            self._kill()
+
+    async def _leave(self, farewell: Farewell, reason: Reason) -> None:
+        await farewell.take(reason)
+        self._step(Event.STOPPED)
+        self._kill()
+
+    def _kill(self) -> None:
         if self._sandbox is not None:
             self._sandbox.kill()
 
-    def _on_end(self) -> None:
+    def _on_part_end(self, name: str, status: int) -> None:
+        """The runtime (an empty name) or an extension has ended by itself, and others have not."""
         assert self._sandbox is not None
-        if self._output is not None:
-            self._output.close()
+        refused = self._sandbox.refused.get(name, "")
+        if name and self._extensions is not None:
+            self._extensions.ended(name, refused)
+        if self._farewell is not None:
+            self._farewell.on_part_end()
+        if self.state not in ALIVE:
+            return
+        if name:
+            words = refused or report.extension_exit_words(status)
+            error_type = self._fatal_error or ("Extension.LaunchError" if refused else "Extension.Crash")
+        else:
+            words, error_type = self._runtime_end()
         if self.state is State.STARTING:
-            if self._sandbox.refusal:
-                self._fail_init(self._sandbox.refusal, "Runtime.InvalidEntrypoint")
-            else:
-                self._fail_init(report.exit_words(self._sandbox.status), "Runtime.ExitError")
-        elif self._job is not None:
-            self._fail(report.exit_words(self._sandbox.status), "Runtime.ExitError")
+            self._fail_init(words, error_type)
+        else:
+            self._fail(words, self._fatal_error or error_type)
+        self.stop("failure")
+
+    def _runtime_end(self) -> tuple[str, str]:
+        """Return how the runtime's end is told, and its error type."""
+        assert self._sandbox is not None
+        if refused := self._sandbox.refused.get("", ""):
+            return refused, "Runtime.InvalidEntrypoint"
+        return report.exit_words(self._sandbox.status), "Runtime.ExitError"
+
+    def _on_end(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+        self._close_outputs()
+        if self.state is State.STARTING:
+            self._fail_init(*self._runtime_end())
+        else:
+            self._fail(*self._runtime_end())
         self._step(Event.DIED)
         self._release()
         self._keeper.on_dead(self)
 
+    def _close_outputs(self) -> None:
+        while self._outputs:
+            self._outputs[-1].close()
+            self._outputs.pop()
+
     def _release(self) -> None:
         self._disarm()
         self._api.close()
-        if self._output is not None:
-            self._output.close()
+        self._let_runtime_begin()
+        self._close_outputs()
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -211,13 +291,14 @@ class Environment:
     def _init_took_too_long(self) -> None:
         timeout_s = self.version.timeout_s
         self._note_init_failure(lambda request_id: report.timeout_error(request_id, timeout_s), "timeout", "")
-        self.stop()
+        self.stop("timeout")
 
     def _note_init_failure(
         self, payload: Callable[[str], bytes], status: str, error_type: str, words: str = ""
     ) -> None:
         init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         self.init_failure = InitFailure(payload, status, error_type, init_ms, words)
+        self._note_extensions()
         self._journal.init_ended(init_ms, status, error_type)
 
     def report_init_failure(self, job: Job) -> None:
@@ -231,7 +312,7 @@ class Environment:
             self._journal.fault(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
         elif failure.status == "timeout":
             self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, job.version.timeout_s))
-        self._note_end(job, failure.init_ms, 0, failure.status, failure.error_type)
+        self._note_end(job, failure.init_ms, failure.status, failure.error_type)
         job.finish(InvocationResult(payload, "Unhandled", self._journal.take_tail(), job.version.version))
 
     # Invocations
@@ -244,16 +325,26 @@ class Environment:
         if was_frozen and self._sandbox is not None:
             self._sandbox.thaw()
         invocation = job.invocation
+        self._runtime_rests, self._produced_bytes = False, None
         self._journal.invoke_started(invocation.request_id, job.trace_header)
         delay_s, self._delay_s = self._delay_s, 0.0
         self._began_s = self._clock.monotonic_s() - delay_s
         self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
+        # The bootstrap compares it with its own clock, which nobody moves.
+        deadline_ms = self._clock.outside_ms() + int((job.version.timeout_s - delay_s) * 1000)
+        invoked_arn = invocation.invoked_arn or job.version.arn
+        if self._extensions is not None:
+            self._extensions.invoke(
+                deadline_ms=deadline_ms,
+                request_id=invocation.request_id,
+                invoked_arn=invoked_arn,
+                trace_header=job.trace_header,
+            )
         self._api.deliver(
             Delivery(
                 invocation.request_id,
-                # The bootstrap compares it with its own clock, which nobody moves.
-                self._clock.outside_ms() + int((job.version.timeout_s - delay_s) * 1000),
-                invocation.invoked_arn or job.version.arn,
+                deadline_ms,
+                invoked_arn,
                 job.trace_header,
                 invocation.client_context,
                 invocation.payload,
@@ -262,16 +353,30 @@ class Environment:
 
     def on_poll(self) -> None:
         """The runtime wants its next event."""
+        if self.state not in (State.STARTING, State.BUSY):
+            return
+        self._runtime_rests = True
+        if self._extensions is None:
+            self._rest()
+            return
+        self._extensions.registration_is_open = False
+        if self._job is not None:
+            self._note_runtime_done(self._job, self._lasted_ms(), "", "")
+        self.on_extension_rested()
+
+    def _rest(self) -> None:
+        """All wait for the next event: take it as ready."""
         if self.state is State.STARTING:
             init_s = self._clock.monotonic_s() - self._began_s
             if self.inside_invoke:
                 self._delay_s = init_s
             else:
                 self._init_ms = init_s * 1000
+            self._note_extensions()
             self._journal.init_ended(init_s * 1000)
             self._journal.close_subscriptions()
-        elif self.state is not State.BUSY:
-            return
+        elif self._job is not None:
+            self._finish(b"", failed=False)
         self._disarm()
         self.last_used_s = self._clock.monotonic_s()
         self._step(Event.POLLED)
@@ -320,35 +425,43 @@ class Environment:
         self._init_error = (body, error_type or "Runtime.Unknown")
 
     def _finish(self, payload: bytes, *, failed: bool, status: str = "", error_type: str = "") -> None:
-        job, self._job = self._job, None
+        """Answer the invocation in hand, and report it unless extensions still work on it."""
+        job = self._job
         if job is None:
             return
-        duration_ms = (self._clock.monotonic_s() - self._began_s) * 1000
-        if self._output is not None:
-            self._output.drain()
-        self._note_end(job, duration_ms, len(payload), status, error_type)
-        tail = self._journal.take_tail()
-        job.finish(InvocationResult(payload, "Unhandled" if failed else None, tail, job.version.version))
+        for output in self._outputs:
+            output.drain()
+        is_first = self._produced_bytes is None
+        if is_first:
+            self._produced_bytes = len(payload)
+        if not is_first or status or self._extensions is None or not self._extensions.are_any():
+            self._job = None
+            self._note_end(job, self._lasted_ms(), status, error_type)
+        if is_first:
+            tail = self._journal.take_tail()
+            job.finish(InvocationResult(payload, "Unhandled" if failed else None, tail, job.version.version))
 
     def _fail(self, words: str, error_type: str) -> None:
-        assert self._job is not None
+        """Answer the invocation in hand with how it ended, if there is one."""
+        if self._job is None:
+            return
         request_id = self._job.invocation.request_id
+        for output in self._outputs:
+            output.drain()
+        if error_type != "Runtime.OutOfMemory":
+            self._journal.fault(f"RequestId: {request_id} Error: {words}\n{error_type}\n")
         payload = report.exit_error(request_id, words, error_type)
-        if self._output is not None:
-            self._output.drain()
-        if error_type == "Runtime.ExitError":
-            self._journal.fault(f"RequestId: {request_id} Error: {words}\nRuntime.ExitError\n")
         self._finish(payload, failed=True, status="error", error_type=error_type)
 
     def _took_too_long(self) -> None:
         job = self._job
         if job is not None:
-            if self._output is not None:
-                self._output.drain()
+            for output in self._outputs:
+                output.drain()
             request_id, timeout_s = job.invocation.request_id, job.version.timeout_s
             self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
             self._finish(report.timeout_error(request_id, timeout_s), failed=True, status="timeout")
-        self.stop()
+        self.stop("timeout")
 
     # Watching
 
@@ -367,16 +480,79 @@ class Environment:
                 "error",
                 "Runtime.OutOfMemory",
             )
-        elif self._job is not None:
+        else:
             self._fail(words, "Runtime.OutOfMemory")
-        self.stop()
+        self.stop("failure")
 
-    def _note_end(self, job: Job, duration_ms: float, produced_bytes: int, status: str, error_type: str) -> None:
-        request_id = job.invocation.request_id
+    # Extensions
+
+    def _make_extensions(self, names: Sequence[str]) -> Extensions:
+        version = self.version
+        known = Function(version.function_name, version.version, version.handler, self.stream.scope.account)
+        return Extensions(self, known, self._new_id, names)
+
+    def on_other_request(
+        self, connection: Connection, method: bytes, path: bytes, body: bytes | None, headers: Mapping[bytes, str]
+    ) -> bytes:
+        """An extension, or the runtime on behalf of an internal one, asks for something."""
+        if self._extensions is None:
+            self._extensions = self._make_extensions(())
+            self._extensions.registration_is_open = not self._runtime_rests and self.state is State.STARTING
+        self._extensions.subscription_is_open = self.state is State.STARTING
+        return self._extensions.handle(connection, method, path, body, headers)
+
+    def on_other_gone(self, connection: object) -> None:
+        """A connection is gone."""
+        if self._extensions is not None:
+            self._extensions.forget(connection)
+
+    def on_extension_registered(self) -> None:
+        """The runtime may begin with the last of the external ones."""
+        assert self._extensions is not None
+        if self._extensions.are_registered():
+            self._let_runtime_begin()
+
+    def _let_runtime_begin(self) -> None:
+        if self._hold is not None:
+            os.close(self._hold)
+            self._hold = None
+
+    def on_extension_rested(self) -> None:
+        """One more waits for the next event: perhaps it was the last."""
+        assert self._extensions is not None
+        if self._runtime_rests and self.state in (State.STARTING, State.BUSY) and self._extensions.are_at_rest():
+            self._rest()
+
+    def on_extension_failed(self, error_type: str) -> None:
+        """One has said why it will end; its end follows."""
+        self._fatal_error = self._fatal_error or error_type
+
+    def on_subscription(self, extension: str, body: bytes, *, to_logs: bool) -> bytes:
+        """One asks for telemetry."""
+        return NOT_FOUND
+
+    def _note_extensions(self) -> None:
+        for one in self._extensions.known if self._extensions is not None else ():
+            self._journal.extension_known(one.name, one.state.value, one.events, one.error_type)
+
+    # What is told of an invocation
+
+    def _note_runtime_done(self, job: Job, duration_ms: float, status: str, error_type: str) -> None:
+        self._journal.runtime_done(
+            job.invocation.request_id,
+            duration_ms,
+            self._produced_bytes or 0,
+            job.trace_header,
+            status,
+            error_type,
+        )
+
+    def _note_end(self, job: Job, duration_ms: float, status: str, error_type: str) -> None:
         init_ms, self._init_ms = self._init_ms, None
-        self._journal.runtime_done(request_id, duration_ms, produced_bytes, job.trace_header, status, error_type)
+        if not self._runtime_rests:
+            self._note_runtime_done(job, duration_ms, status, error_type)
         self._journal.invoke_ended(
-            request_id,
+            job.invocation.request_id,
             duration_ms=duration_ms,
             peak_kb=max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb),
             init_ms=init_ms,
@@ -384,3 +560,6 @@ class Environment:
             status=status,
             error_type=error_type,
         )
+
+    def _lasted_ms(self) -> float:
+        return (self._clock.monotonic_s() - self._began_s) * 1000

@@ -94,6 +94,11 @@ def exit_words(status: int | None) -> str:
     return f"Runtime exited with error: signal: {SIGNAL_WORDS.get(-code) or signal.strsignal(-code) or -code}"
 
 
+def extension_exit_words(status: int) -> str:
+    """Return how an extension's wait status is told."""
+    return "exit code 0" if status == 0 else exit_words(status).removeprefix("Runtime exited with error: ")
+
+
 # As the Go language names signals, in which AWS's supervisor is written.
 SIGNAL_WORDS: dict[int, str] = {
     signal.SIGABRT: "aborted",

@@ -9,6 +9,7 @@ a parser, and bytes.
 import asyncio
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -16,6 +17,15 @@ from typing import Any, Protocol
 import httptools
 
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.responses import (
+    ACCEPTED,
+    BAD_REQUEST,
+    INVALID_REQUEST_ID,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    TOO_LARGE,
+    render_failure,
+)
 from cumulet.services.lambda_.records import Reader
 
 PREFIX = b"/2018-06-01/runtime/"
@@ -61,6 +71,14 @@ class Listener(Protocol):
 
     def on_init_error(self, body: bytes, error_type: str) -> None:
         """The runtime cannot start."""
+
+    def on_other_request(
+        self, connection: "_Connection", method: bytes, path: bytes, body: bytes | None, headers: Mapping[bytes, str]
+    ) -> bytes:
+        """An extension asks for something; return the response, or nothing if it comes later."""
+
+    def on_other_gone(self, connection: "_Connection") -> None:
+        """A connection is gone that may have been an extension's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +153,24 @@ class RuntimeApi:
         self.connections.discard(connection)
         if self._waiting is connection:
             self._waiting = None
+        self.listener.on_other_gone(connection)
 
     def is_waiting(self, connection: "_Connection") -> bool:
         """Tell whether this connection's poll waits for an event."""
         return self._waiting is connection
 
     def handle(
-        self, connection: "_Connection", method: bytes, path: bytes, body: bytes | None, error_type: str
+        self,
+        connection: "_Connection",
+        method: bytes,
+        path: bytes,
+        body: bytes | None,
+        error_type: str,
+        of_extension: Mapping[bytes, str],
     ) -> bytes:
         """Return the response to one request; empty if it comes later. `body` is None if it was too large to keep."""
         if not path.startswith(PREFIX):
-            return NOT_FOUND
+            return self.listener.on_other_request(connection, method, path, body, of_extension)
         action = path[len(PREFIX) :]
         if action == b"invocation/next":
             return self._poll(connection) if method == b"GET" else METHOD_NOT_ALLOWED
@@ -215,10 +240,10 @@ class RuntimeApi:
         return ACCEPTED
 
     def _not_allowed(self, wanted: str) -> bytes:
-        return _render(
-            "403 Forbidden",
-            f'{{"errorMessage":"State transition from {self.phase.value} to {wanted} failed for runtime. '
-            'Error: State transition is not allowed","errorType":"InvalidStateTransition"}\n',
+        return render_failure(
+            "InvalidStateTransition",
+            f"State transition from {self.phase.value} to {wanted} failed for runtime. "
+            "Error: State transition is not allowed",
         )
 
 
@@ -243,6 +268,7 @@ class _Connection(asyncio.Protocol):
         self._content_type = ""
         self._error_body = b""
         self._wants_to_stream = self._streams = False
+        self._of_extension: dict[bytes, str] = {}
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -307,6 +333,8 @@ class _Connection(asyncio.Protocol):
             self._content_type = value.decode("latin-1")
         elif lowered == b"lambda-runtime-function-error-body":  # a trailer
             self._error_body = value
+        elif lowered.startswith(b"lambda-extension-"):
+            self._of_extension[lowered] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self._expects_continue:
@@ -327,13 +355,13 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = b"".join(self._body) if self._body_bytes <= limits.RESPONSE_BYTES_MAX else None
         method, url, error_type = self._parser.get_method(), self._url, self._error_type
-        streamed, error_body = self._streams, self._error_body
+        streamed, error_body, of_extension = self._streams, self._error_body, self._of_extension
         self._reset()
         self._parsing = True
         if streamed:
             response = self._api.end_stream(error_type, decode_error(error_body))
         else:
-            response = self._api.handle(self, method, url, body, error_type)
+            response = self._api.handle(self, method, url, body, error_type, of_extension)
         self._parsing = False
         if response:
             self._outgoing.append(response)
@@ -345,22 +373,3 @@ def decode_error(body: bytes) -> bytes:
         return b64decode(body, validate=True)
     except binascii.Error:
         return b""
-
-
-def _render(status: str, body: str) -> bytes:
-    data = body.encode()
-    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
-
-
-ACCEPTED = _render("202 Accepted", '{"status":"OK"}\n')
-INVALID_REQUEST_ID = _render(
-    "400 Bad Request", '{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}\n'
-)
-TOO_LARGE = _render(
-    "413 Request Entity Too Large",
-    f'{{"errorMessage":"Exceeded maximum allowed payload size ({limits.RESPONSE_BYTES_MAX} bytes).",'
-    '"errorType":"RequestEntityTooLarge"}\n',
-)
-NOT_FOUND = _render("404 Not Found", "404 page not found\n")
-METHOD_NOT_ALLOWED = _render("405 Method Not Allowed", "")
-BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

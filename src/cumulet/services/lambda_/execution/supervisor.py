@@ -18,7 +18,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.code import CodeCache, layers_key
+from cumulet.services.lambda_.execution.code import CodeCache, find_extensions, layers_key
 from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
@@ -159,6 +159,7 @@ class Supervisor:
             self,
             self._shipper,
             self._ground.clock,
+            self._ground.ids.uuid,
             inside_invoke=retried is not None,
         )
         fleet.members[environment.number] = environment
@@ -175,13 +176,14 @@ class Supervisor:
                 self._zygote(version.runtime),
                 self._code.ensure(version.code_blob),
             )
-            layers = ""
+            layers, extensions = "", []
             if version.layers:
                 if not zygote.isolated:
                     raise ServiceError(
                         "ServiceException", "Layers need namespaces, which this machine does not permit.", status=500
                     )
-                layers = (await self._code.ensure_layers([layer.code_blob for layer in version.layers])).name
+                beneath = await self._code.ensure_layers([layer.code_blob for layer in version.layers])
+                layers, extensions = beneath.name, [f"/opt/extensions/{name}" for name in find_extensions(beneath)]
             task_root = "/var/task" if zygote.isolated else str(code)
             environ = make_environ(
                 scope,
@@ -196,6 +198,7 @@ class Supervisor:
                 "programs": program.commands(task_root, isolated=zygote.isolated),
                 "code": code.name,
                 "layers": layers,
+                "extensions": extensions,
                 "tmp_mb": version.ephemeral_storage_mb,
                 "files": limits.FILE_DESCRIPTORS_MAX,
                 "processes": limits.PROCESSES_MAX,

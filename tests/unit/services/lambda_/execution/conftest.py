@@ -112,6 +112,8 @@ class Rig:
         }
         return VersionRecord(**{**fields, **configuration})
 
+    make_archive = staticmethod(make_archive)
+
     async def invoke(self, version: VersionRecord, payload: bytes = b"{}", **fields: Any) -> InvocationResult:
         """Return the result of one invocation."""
         return await self.plane.invoke(SCOPE, version, Invocation(self.ids.uuid(), payload, **fields))

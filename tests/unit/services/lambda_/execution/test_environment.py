@@ -8,18 +8,24 @@ from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, Event, S
 
 ALLOWED = {
     ("starting", "polled"): "ready",
+    ("starting", "retired"): "leaving",
     ("starting", "stopped"): "stopping",
     ("starting", "died"): "dead",
     ("ready", "assigned"): "busy",
     ("ready", "frozen"): "frozen",
+    ("ready", "retired"): "leaving",
     ("ready", "stopped"): "stopping",
     ("ready", "died"): "dead",
     ("busy", "polled"): "ready",
+    ("busy", "retired"): "leaving",
     ("busy", "stopped"): "stopping",
     ("busy", "died"): "dead",
     ("frozen", "assigned"): "busy",
+    ("frozen", "retired"): "leaving",
     ("frozen", "stopped"): "stopping",
     ("frozen", "died"): "dead",
+    ("leaving", "stopped"): "stopping",
+    ("leaving", "died"): "dead",
     ("stopping", "died"): "dead",
 }
 
@@ -39,5 +45,6 @@ def test_only_what_is_idle_can_be_assigned() -> None:
 
 
 def test_everything_alive_can_be_stopped_and_everything_but_the_dead_can_die() -> None:
-    assert {state for state in State if (state.value, "stopped") in ALLOWED} == ALIVE
+    assert {state for state in State if (state.value, "stopped") in ALLOWED} == ALIVE | {State.LEAVING}
+    assert {state for state in State if (state.value, "retired") in ALLOWED} == ALIVE
     assert {state for state in State if (state.value, "died") in ALLOWED} == set(State) - {State.DEAD}

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from cumulet.services.lambda_.execution.limits import RESPONSE_BYTES_MAX
+from cumulet.services.lambda_.execution.responses import NOT_FOUND
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -38,6 +39,15 @@ class Told:
 
     def on_init_error(self, body: bytes, error_type: str) -> None:
         self.said.append(("init error", body, error_type))
+
+    def on_other_request(
+        self, connection: object, method: bytes, path: bytes, body: bytes, headers: dict[bytes, str]
+    ) -> bytes:
+        self.said.append(("other", method, path, body, headers))
+        return NOT_FOUND
+
+    def on_other_gone(self, connection: object) -> None:
+        pass
 
 
 class Client:

@@ -11,6 +11,12 @@ package and may be older (3.9). Its parent talks to it over that descriptor, a s
     a guard     {"exited": key, "status": wait status of the runtime, "peak_kb": its largest resident size}
     it says     {"gone": key}                       nothing of that environment is left
 
+An environment with external extensions gets two more descriptors, their output pipe and one whose end-of-file lets the
+runtime begin, and its guard ends only with the last of them:
+
+    an extension {"refused": key, "extension": name, "words": why}
+    a guard      {"ended": key, "extension": name, "status": its wait status}
+
 Between it and a runtime stands a guard: process 1 of the environment's namespace, which reaps orphans, tells how the
 runtime ended, and takes everything with it when it ends. One guard and its runtime are always forked ahead, and wait.
 Where there are no namespaces the guard adopts orphans and hunts them down. It ends when the fork server ends (the
@@ -19,7 +25,7 @@ nothing outlives the server.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: BLE001, PTH100, PTH113, PTH118, PTH120, PTH123, PTH208, UP031
+# ruff: noqa: BLE001, PTH100, PTH113, PTH118, PTH119, PTH120, PTH123, PTH208, UP031
 
 from __future__ import annotations
 
@@ -34,9 +40,26 @@ import sys
 from typing import Any, NoReturn
 
 PACKET_BYTES_MAX = 256 * 1024
+DESCRIPTORS_MAX = 3
 LEAVE_S = 3
 SPARE_AFTER_MS = 20
 """When nothing has been asked for so long, one environment is forked ahead of its request."""
+
+NOT_FOR_EXTENSIONS = frozenset(
+    (
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_AWS_XRAY_DAEMON_ADDRESS",
+        "_AWS_XRAY_DAEMON_PORT",
+        "_HANDLER",
+    )
+)
+"""https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-registration-api-e"""
 
 
 def load(name: str, path: str) -> Any:
@@ -128,7 +151,7 @@ class ForkServer:
                 self._spare = None
 
     def _serve(self) -> None:
-        data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, 1)
+        data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, DESCRIPTORS_MAX)
         if not data:
             self._leave()
         key = json.loads(data)["start"]
@@ -142,7 +165,8 @@ class ForkServer:
             self.say(failed=str(refused), start=key)
         else:
             self.say(started=key, pid=pid)
-        os.close(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _leave(self) -> NoReturn:
         """End every environment, then this process."""
@@ -193,7 +217,7 @@ class ForkServer:
                 line.close()
                 self._become_runtime(theirs)
             theirs.close()
-            data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, 1)
+            data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, DESCRIPTORS_MAX)
             if not data:
                 # The fork server ends; the runtime hears the same from us, and is gone before we are.
                 ours.close()
@@ -202,62 +226,75 @@ class ForkServer:
             request = json.loads(data)
             if self._isolation:
                 self._isolation.furnish(request["code"], request["layers"], request["tmp_mb"], request["slot"])
+            line.close()
+            parts = {runtime: ""}
+            if request["extensions"]:
+                for path in request["extensions"]:
+                    parts[self._fork_extension(request, path, descriptors[1])] = os.path.basename(path)
+                os.close(descriptors.pop(1))
             socket.send_fds(ours, [data], descriptors)
             ours.close()
-            line.close()
-            os.close(descriptors[0])
+            for descriptor in descriptors:
+                os.close(descriptor)
             if self._isolation:
-                self._watch_isolated(request["start"], runtime)
+                self._watch_isolated(request["start"], parts)
             else:
-                self._watch_plain(request["start"], runtime)
+                self._watch_plain(request["start"], parts)
         except BaseException as failure:  # the edge of a forked process: nothing may run on above it
             os.write(2, f"cumulet: an environment could not be set up: {failure!r}\n".encode())
         os._exit(1)
 
-    def _watch_isolated(self, key: str, runtime: int) -> None:
-        while True:
+    def _watch_isolated(self, key: str, parts: dict[int, str]) -> None:
+        while parts:
             pid, status, usage = os.wait4(-1, 0)
-            if pid == runtime:
-                self.say(exited=key, status=status, peak_kb=usage.ru_maxrss)
-                os._exit(0)  # process 1 ends, and the kernel ends all others of its namespace
+            if pid in parts:
+                self._tell_end(key, parts.pop(pid), status, usage.ru_maxrss)
+        os._exit(0)  # process 1 ends, and the kernel ends all others of its namespace
 
-    def _watch_plain(self, key: str, runtime: int) -> None:
+    def _watch_plain(self, key: str, parts: dict[int, str]) -> None:
         awaited = {signal.SIGTERM, signal.SIGCHLD}
-        end: tuple[int, int] | None = None
-        while end is None and signal.sigwait(awaited) != signal.SIGTERM:
-            end = _reap_children().get(runtime)
+        while parts and signal.sigwait(awaited) != signal.SIGTERM:
+            for pid, (status, peak_kb) in _reap_children().items():
+                if pid in parts:
+                    self._tell_end(key, parts.pop(pid), status, peak_kb)
         while children := _children_of(os.getpid()):
             for pid in children:
                 _kill(pid)
             _reap_children(wait=True)
-        if end is not None:
-            # Not before: who hears of the end may rely on it that nothing of the environment runs any more.
-            self.say(exited=key, status=end[0], peak_kb=end[1])
         os._exit(0)
+
+    def _tell_end(self, key: str, extension: str, status: int, peak_kb: int) -> None:
+        if extension:
+            self.say(ended=key, extension=extension, status=status)
+        else:
+            self.say(exited=key, status=status, peak_kb=peak_kb)
+
+    def _fork_extension(self, request: dict[str, Any], path: str, output: int) -> int:
+        pid = os.fork()
+        if pid == 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            self._take_place(request, output)
+            os.chdir("/")
+            environ = {name: value for name, value in request["environ"].items() if name not in NOT_FOR_EXTENSIONS}
+            words = self._execute([path], environ)
+            self.say(refused=request["start"], extension=os.path.basename(path), words=words)
+            os._exit(1)
+        return pid
 
     def _become_runtime(self, line: socket.socket) -> NoReturn:
         """Be the runtime of one environment: first wait for what it is to be."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, 1)
+        data, descriptors, _, _ = socket.recv_fds(line, PACKET_BYTES_MAX, DESCRIPTORS_MAX)
         if not data:
             os._exit(0)
         request = json.loads(data)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(descriptors[0], 1)
-        os.dup2(descriptors[0], 2)
         line.detach()
-        says = self._control.fileno()  # closed by the kernel when this becomes another program
-        os.closerange(3, says)
-        os.closerange(says + 1, 256)
-        if self._isolation:
-            self._walls.limit(request["files"], request["processes"])
-            self._isolation.drop(request["slot"])
-        else:
-            self._walls.limit(
-                request["files"], 0
-            )  # the kernel counts a user's processes, and this user is the server's
+        if request["extensions"]:
+            os.read(descriptors[1], 1)  # until all of them have registered
+        self._take_place(request, descriptors[0])
         root = request["environ"]["LAMBDA_TASK_ROOT"]
         os.chdir(root)
         if request["programs"]:
@@ -268,21 +305,41 @@ class ForkServer:
         self._runtime.main(root)
         os._exit(0)
 
+    def _take_place(self, request: dict[str, Any], output: int) -> None:
+        """Keep nothing but the output pipe, and take on the limits and the user of the environment."""
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        says = self._control.fileno()  # closed by the kernel when this becomes another program
+        os.closerange(3, says)
+        os.closerange(says + 1, 256)
+        if self._isolation:
+            self._walls.limit(request["files"], request["processes"])
+            self._isolation.drop(request["slot"])
+        else:
+            # The kernel counts a user's processes, and this user is the server's.
+            self._walls.limit(request["files"], 0)
+
     def _become_program(self, request: dict[str, Any]) -> NoReturn:
         """Become the first of the programs that is a file."""
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a new program would inherit that
         found = [command for command in request["programs"] if os.path.isfile(command[0])]
         if found:
-            try:
-                os.execve(found[0][0], found[0], request["environ"])
-            except OSError as refused:
-                words = "fork/exec %s: %s" % (found[0][0], os.strerror(refused.errno or 0).lower())
+            words = self._execute(found[0], request["environ"])
         else:
             # https://github.com/aws/aws-lambda-runtime-interface-emulator has these words, and so has AWS.
             words = "Couldn't find valid bootstrap(s): [%s]" % " ".join(command[0] for command in request["programs"])
         self.say(refused=request["start"], words=words)
         os._exit(1)
+
+    def _execute(self, command: list[str], environ: dict[str, str]) -> str:
+        """Become a program, or return why not, as the Go language words it."""
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a new program would inherit that
+        try:
+            os.execve(command[0], command, environ)
+        except OSError as refused:
+            return "fork/exec %s: %s" % (command[0], os.strerror(refused.errno or 0).lower())
 
 
 def _children_of(pid: int) -> list[int]:

@@ -20,14 +20,42 @@ class Sandbox:
         """The guard's; 0 until it runs."""
         self.status: int | None = None
         """The wait status of the runtime, if it ended by itself."""
-        self.refusal = ""
-        """Why the runtime's program could not be started, if it could not."""
+        self.refused: dict[str, str] = {}
+        """Why programs could not be started: of extensions by name, of the runtime under the empty one."""
         self.on_end: Callable[[], None] = lambda: None
+        self._on_part_end: Callable[[str, int], None] | None = None
+        self._ended_parts: list[tuple[str, int]] = []
         self._isolated = isolated
         self.has_ended = False
         self.last_peak_kb = 0
         """The largest resident size that the runtime had, told when it has ended."""
         self._runtime_status: int | None = None
+
+    def watch_parts(self, on_part_end: Callable[[str, int], None]) -> None:
+        """Have `on_part_end` called when the runtime (an empty name) or an extension has ended, with its wait status.
+
+        Needed only where the end of one is not the end of all: where there are extensions.
+        """
+        self._on_part_end = on_part_end
+        for part in self._ended_parts:
+            on_part_end(*part)
+
+    def runtime_ended(self, status: int, peak_kb: int) -> None:
+        """The runtime has ended by itself."""
+        self.status, self.last_peak_kb = status, peak_kb
+        self.part_ended("", status)
+
+    def part_ended(self, name: str, status: int) -> None:
+        """The runtime or an extension has ended by itself."""
+        if self._on_part_end is None:
+            self._ended_parts.append((name, status))
+        else:
+            self._on_part_end(name, status)
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        """Send a signal to the runtime, if it has not ended."""
+        if self.status is None and not self.has_ended and (children := _children(self.pid)):
+            _send(children[0], number)
 
     def freeze(self) -> None:
         """Stop every process, whatever group or session it has made for itself."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +123,13 @@ class Zygote:
             (folder / name).symlink_to(path)
         return folder
 
-    async def spawn(self, key: str, request: dict[str, Any], output: int, on_end: Callable[[], None]) -> Sandbox:
-        """Return a new sandbox whose runtime writes to the pipe `output`. Raises ServiceError if it cannot be made.
+    async def spawn(
+        self, key: str, request: dict[str, Any], descriptors: Sequence[int], on_end: Callable[[], None]
+    ) -> Sandbox:
+        """Return a new sandbox whose runtime writes to the first of these. Raises ServiceError if it cannot be made.
 
-        `on_end` is called when nothing is left of it, never before this has returned.
+        With extensions there are two more, see the fork server. `on_end` is called when nothing is left of the sandbox,
+        never before this has returned.
         """
         packet = json.dumps({"start": key, **request}).encode()
         if len(packet) > PACKET_BYTES_MAX:
@@ -139,7 +142,7 @@ class Zygote:
                 if self._socket is None:
                     raise OSError("the fork server ended")
                 try:
-                    socket.send_fds(self._socket, [packet], [output])
+                    socket.send_fds(self._socket, [packet], descriptors)
                     break
                 except BlockingIOError:
                     await asyncio.sleep(0.001)
@@ -171,9 +174,11 @@ class Zygote:
 
     def _told(self, packet: dict[str, Any]) -> None:
         if (key := packet.get("exited")) is not None:
-            self._sandboxes[key].status, self._sandboxes[key].last_peak_kb = packet["status"], packet["peak_kb"]
+            self._sandboxes[key].runtime_ended(packet["status"], packet["peak_kb"])
+        elif (key := packet.get("ended")) is not None:
+            self._sandboxes[key].part_ended(packet["extension"], packet["status"])
         elif (key := packet.get("refused")) is not None:
-            self._sandboxes[key].refusal = packet["words"]
+            self._sandboxes[key].refused[packet.get("extension", "")] = packet["words"]
         elif (key := packet.get("gone")) is not None:
             if (sandbox := self._sandboxes.pop(key, None)) is not None:  # one that failed to start has been told
                 sandbox.end()

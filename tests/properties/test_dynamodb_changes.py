@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cumulet.clock import ManualClock
 from cumulet.ids import CountingIds
-from cumulet.services.dynamodb.change_log import Piece, read_as_of
+from cumulet.services.dynamodb.change_log import Changes, Piece, read_as_of, read_changes
 from cumulet.services.dynamodb.core.item_codec import decode_item
 from cumulet.services.dynamodb.expiry import expires_s
 from cumulet.services.dynamodb.stream_log import RECORDS, settle
@@ -304,3 +304,51 @@ def _read(call: Call, at_ms: int, position: bytes, limit: int, tx: ReadTx) -> Pi
     table = find_table(tx, call, "tab")
     assert table is not None
     return read_as_of(tx, table, at_ms, call.now_ms, position, limit)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, STEPS, st.integers(1, 5), st.data())
+def test_an_increment_is_the_difference_of_two_moments(
+    steps: list[Any], later: list[Any], limit: int, data: st.DataObject
+) -> None:
+    async def scenario() -> None:
+        world = World(0)
+        await world.create()
+        moments = [(world.houses[0].clock.now_ms() - 1, await world.state())]
+        for write, server, pause in steps:
+            await world.write(write, server)
+            if pause:
+                moments.append((world.houses[0].clock.now_ms(), await world.state()))
+            world.advance(pause)
+        world.advance(1)
+        moments.append((world.houses[0].clock.now_ms() - 1, await world.state()))
+        first = data.draw(st.integers(0, len(moments) - 2))
+        (since_ms, before), (until_ms, after) = moments[first], data.draw(st.sampled_from(moments[first + 1 :]))
+        found: dict[str, tuple[Item | None, Item | None]] = {}
+        position: bytes | None = b""
+        changes = iter(later)
+        while position is not None:
+            piece = await world.store.read(
+                partial(_read_increment, world.make_call(), since_ms + 1, until_ms + 1, position, limit)
+            )
+            for one in piece.items:
+                old, new = (decode_item(image) if image else None for image in (one.before, one.after))
+                name = name_of(old or new or {})
+                assert name not in found
+                found[name] = old, new
+                assert since_ms < one.changed_ms <= until_ms
+            position = piece.behind
+            if (change := next(changes, None)) is not None:
+                write, server, pause = change
+                await world.write(write, server)
+                world.advance(pause)
+        assert found == {name: (before.get(name), after.get(name)) for name in found}
+        assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} <= found.keys()
+
+    run(scenario)
+
+
+def _read_increment(call: Call, since_ms: int, until_ms: int, position: bytes, limit: int, tx: ReadTx) -> Changes:
+    table = find_table(tx, call, "tab")
+    assert table is not None
+    return read_changes(tx, table, since_ms, until_ms, call.now_ms, position, limit)

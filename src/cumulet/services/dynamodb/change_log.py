@@ -64,6 +64,73 @@ def read_as_of(
     return Piece([(key, image) for key, image in images if image], behind)
 
 
+class Changed(NamedTuple):
+    """What a stretch of time did to an item: how it was before, how it was after, and when it changed last."""
+
+    key: bytes
+    """The stored key without its table's prefix."""
+    before: bytes
+    after: bytes
+    """Stored items; empty where there was none."""
+    changed_ms: int
+
+
+class Changes(NamedTuple):
+    """Some of the items that a stretch of time changed."""
+
+    items: list[Changed]
+    """In key order. An item that came and went again is not among them."""
+    behind: bytes | None
+    """Behind which key the next ones begin; None at the end."""
+
+
+def read_changes(
+    tx: ReadTx,
+    table: OpenTable,
+    since_ms: int,
+    until_ms: int,
+    now_ms: int,
+    position: bytes,
+    limit: int = COPY_STEP_ITEMS_MAX,
+) -> Changes:
+    """Return the next items behind `position` that changed from `since_ms` on and before `until_ms`."""
+    first: dict[bytes, bytes] = {}
+    last_ms: dict[bytes, int] = {}
+    behind: bytes | None = None
+
+    def note(item_key: bytes, changed_ms: int, image: bytes) -> None:
+        first.setdefault(item_key, image)
+        last_ms[item_key] = changed_ms
+
+    for day in range(since_ms // _DAY_MS, (until_ms - 1) // _DAY_MS + 1):
+        head = _day_key(table, day)
+        entries, last = _take(tx, head, position, limit)
+        cut = None if last is None else _split(last)[0]
+        for key, image in entries:
+            item_key, changed_ms = _split(key)
+            if item_key != cut and since_ms <= changed_ms < until_ms:
+                note(item_key, changed_ms, image)
+        if cut is not None:
+            # Of the item at which the page ended, however often it changed, the ends are enough.
+            behind = cut if behind is None else min(behind, cut)
+            start, end = head + cut + pack((since_ms,)), head + cut + pack((until_ms,))
+            for reverse in (False, True):
+                for key, image in tx.scan(start, end, limit=1, reverse=reverse):
+                    note(cut, _split(key[len(head) :])[1], image)
+    keys = sorted(key for key in first if behind is None or key <= behind)
+    changed = [Changed(key, first[key], _image_at(tx, table, key, until_ms, now_ms), last_ms[key]) for key in keys]
+    return Changes([one for one in changed if one.before or one.after], behind)
+
+
+def _image_at(tx: ReadTx, table: OpenTable, item_key: bytes, at_ms: int, now_ms: int) -> bytes:
+    """Return an item as it was just before a time: what the first change from then on replaced, or what is there."""
+    for day in range(at_ms // _DAY_MS, now_ms // _DAY_MS + 1):
+        head = _day_key(table, day) + item_key
+        for _, image in tx.scan(head + pack((at_ms,)), after(head), limit=1):
+            return image
+    return tx.get(table.prefix + item_key) or b""
+
+
 def has_trimmable(tx: ReadTx, table: OpenTable, since_ms: int) -> bool:
     """Return whether there are days that no moment from `since_ms` on needs."""
     start, _ = DDB_CHANGE.range(table.scope, table.record.log_id)

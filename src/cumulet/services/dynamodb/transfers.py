@@ -1,6 +1,6 @@
 """Exports to S3 and imports from S3 under way: the round of the loop that does them, one after the other."""
 
-from cumulet.services.dynamodb import exports, imports
+from cumulet.services.dynamodb import exporting, imports
 from cumulet.services.dynamodb.chores import Chore, scan_chores
 from cumulet.services.kit import Call, Ground, Principal
 from cumulet.store.leases import Lease
@@ -17,7 +17,7 @@ class Transfers:
     async def round(self, lease: Lease) -> None:
         """Go on with every export and import that is under way."""
         for chore in await self._ground.store.read(lambda tx: list(scan_chores(tx, "export"))):
-            await exports.go_on(self._ground, lease, chore, self._call(chore))
+            await exporting.go_on(self._ground, lease, chore, self._call(chore))
         for chore in await self._ground.store.read(lambda tx: list(scan_chores(tx, "import"))):
             await imports.go_on(self._ground, lease, chore, self._call(chore))
 

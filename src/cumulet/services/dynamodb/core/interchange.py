@@ -20,14 +20,14 @@ Record = tuple[Item, int] | None
 ION_BINARY_MARK = b"\xe0\x01\x00\xea"
 
 
-def render_json(item: Item) -> bytes:
-    """Return an item as a line of an export in DynamoDB JSON."""
-    return msgspec.json.encode({"Item": item}) + b"\n"
+def render_json(members: Mapping[str, Item]) -> bytes:
+    """Return a line of an export in DynamoDB JSON: an item, or what an increment tells of one."""
+    return msgspec.json.encode(members) + b"\n"
 
 
-def render_ion(item: Item) -> bytes:
-    """Return an item as a line of an export in Ion."""
-    return ion.render_ion(item).encode() + b"\n"
+def render_ion(members: Mapping[str, Item]) -> bytes:
+    """Return a line of an export in Ion."""
+    return ion.render_ion(members).encode() + b"\n"
 
 
 class RecordReader:

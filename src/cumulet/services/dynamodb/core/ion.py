@@ -6,7 +6,7 @@ A number is a decimal, a binary a blob, a set a list that is annotated $dynamodb
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from cumulet.services.dynamodb.core.limits import NESTING_DEPTH_MAX
@@ -24,19 +24,9 @@ class NotIon(ValueError):
     """What this text is not."""
 
 
-def render_ion(item: Item) -> str:
-    """Return an item as one line of an export, without its line break."""
-    return f"{VERSION} {{Item:{_render_struct(item)}}}"
-
-
-def render_struct(members: dict[str, str]) -> str:
-    """Return a struct of members that are rendered already, as a line of an export."""
-    return f"{VERSION} {{{','.join(f'{name}:{value}' for name, value in members.items())}}}"
-
-
-def render_item(item: Item) -> str:
-    """Return an item as a struct."""
-    return _render_struct(item)
+def render_ion(members: Mapping[str, Item]) -> str:
+    """Return items under their names as one line of an export, without its line break."""
+    return f"{VERSION} {{{','.join(f'{name}:{_render_struct(item)}' for name, item in members.items())}}}"
 
 
 def render_text(text: str) -> str:

@@ -113,6 +113,9 @@ TRANSFER_TOKEN_MS = 8 * 60 * 60 * 1000
 TRANSFERS_KEPT_MS = 90 * 24 * 60 * 60 * 1000
 """How long they are listed."""
 TRANSFERS_LISTED_MAX = 25
+EXPORT_PERIOD_MS_MIN = 15 * 60 * 1000
+EXPORT_PERIOD_MS_MAX = 24 * 60 * 60 * 1000
+"""How long a time an incremental export may be about."""
 EXPORT_FILE_BYTES_MAX = 8 * 1024 * 1024
 """Ours: how much of a table goes into one file, before it is compressed."""
 IMPORT_RECORD_BYTES_MAX = 4 * 1024 * 1024

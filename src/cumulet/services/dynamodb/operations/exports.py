@@ -2,14 +2,20 @@
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.dynamodb.chores import save_chore
 from cumulet.services.dynamodb.copies import count_copies
-from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS, TRANSFERS_KEPT_MS, TRANSFERS_LISTED_MAX
+from cumulet.services.dynamodb.core.limits import (
+    EXPORT_PERIOD_MS_MAX,
+    EXPORT_PERIOD_MS_MIN,
+    TRANSFER_TOKEN_MS,
+    TRANSFERS_KEPT_MS,
+    TRANSFERS_LISTED_MAX,
+)
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.exports import EXPORTS, TRANSFERS_TOPIC, Export, export_arn, render_export
 from cumulet.services.dynamodb.operations.recovery import earliest_ms
@@ -36,13 +42,13 @@ def described_arn(call: Call, params: Params) -> str:
 @operation(
     "ExportTableToPointInTime",
     resource=exported_arn,
-    params="TableArn ExportTime ClientToken S3Bucket S3BucketOwner S3Prefix S3SseAlgorithm ExportFormat ExportType",
-    missing="incremental and filtered exports, encryption with KMS",
+    params="TableArn ExportTime ClientToken S3Bucket S3BucketOwner S3Prefix S3SseAlgorithm ExportFormat ExportType "
+    "IncrementalExportSpecification",
+    missing="filtered exports; encryption with KMS, which S3 does not have here",
 )
 def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Output:
     """Record an export, to be done in the background. The same token and request within 8 hours mean the same one."""
-    if params.get("ExportType") == "INCREMENTAL_EXPORT":
-        raise NotImplementedHere("ExportType=INCREMENTAL_EXPORT of dynamodb:ExportTableToPointInTime")
+    _check_type(params)
     if params.get("S3SseAlgorithm") == "KMS":
         raise NotImplementedHere("S3SseAlgorithm=KMS of dynamodb:ExportTableToPointInTime")
     arn = params["TableArn"]
@@ -57,8 +63,7 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
             "PointInTimeRecoveryUnavailableException",
             f"Point in time recovery is not enabled for table '{record.name}'",
         )
-    moment = params.get("ExportTime")
-    at_ms = call.now_ms if moment is None else round(moment * 1000)
+    what = _read_increment(call, params) if _is_incremental(params) else _read_moment(call, params)
     token = params.get("ClientToken")
     digest = hashlib.sha256(msgspec.json.encode(dict(params), order="deterministic")).digest()
     if token is not None and (same := _find_same(tx, call, record.name, token)) is not None:
@@ -68,11 +73,12 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
                 f"An export with the same client token but other parameters exists: {export_arn(call, same)}",
             )
         return {"ExportDescription": render_export(call, same)}
-    if not earliest_ms(record, call.now_ms) <= at_ms <= call.now_ms:
-        raise ServiceError(
-            "InvalidExportTimeException",
-            "The specified ExportTime is outside of the point in time recovery window.",
-        )
+    for name, moment_ms in (("ExportFromTime", what.since_ms), (what.until_name, what.at_ms)):
+        if moment_ms and not earliest_ms(record, call.now_ms) <= moment_ms <= call.now_ms:
+            raise ServiceError(
+                "InvalidExportTimeException",
+                f"The specified {name} is outside of the point in time recovery window.",
+            )
     export = Export(
         id=f"{call.now_ms:014d}-{call.ids.token(8, '0123456789abcdef')}",
         table_name=record.name,
@@ -81,7 +87,9 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
         digest=digest,
         client_token=token,
         started_ms=call.now_ms,
-        at_ms=at_ms,
+        at_ms=what.at_ms,
+        since_ms=what.since_ms,
+        view=what.view,
         bucket=params["S3Bucket"],
         bucket_owner=params.get("S3BucketOwner"),
         prefix=params.get("S3Prefix"),
@@ -123,13 +131,57 @@ def list_exports(call: Call, tx: ReadTx, params: Params) -> Output:
             break
     output: dict[str, Any] = {
         "ExportSummaries": [
-            {"ExportArn": export_arn(call, export), "ExportStatus": export.status, "ExportType": "FULL_EXPORT"}
+            {"ExportArn": export_arn(call, export), "ExportStatus": export.status, "ExportType": export.type}
             for export in found[:limit]
         ]
     }
     if len(found) > limit:
         output["NextToken"] = encode_token((found[limit - 1].table_name, found[limit - 1].id))
     return output
+
+
+class _What(NamedTuple):
+    """What of a table is exported."""
+
+    at_ms: int
+    until_name: str
+    """What the request calls that time."""
+    since_ms: int = 0
+    view: str = ""
+
+
+def _is_incremental(params: Params) -> bool:
+    return params.get("ExportType") == "INCREMENTAL_EXPORT"
+
+
+def _check_type(params: Params) -> None:
+    """Raise ValidationException for members of the other type of export. AWS documents the rules, not the words."""
+    given = params.get("IncrementalExportSpecification") is not None
+    if given != _is_incremental(params):
+        negation = "not " if given else ""
+        invalid(
+            f"IncrementalExportSpecification must {negation}be specified when ExportType is "
+            f"{params.get('ExportType') or 'FULL_EXPORT'}"
+        )
+    if given and params.get("ExportTime") is not None:
+        invalid("ExportTime must not be specified when ExportType is INCREMENTAL_EXPORT")
+
+
+def _read_moment(call: Call, params: Params) -> _What:
+    moment = params.get("ExportTime")
+    return _What(call.now_ms if moment is None else round(moment * 1000), "ExportTime")
+
+
+def _read_increment(call: Call, params: Params) -> _What:
+    """Return the stretch of time that a request names: its start belongs to it, its end does not."""
+    given = params["IncrementalExportSpecification"]
+    since, until = given.get("ExportFromTime"), given.get("ExportToTime")
+    if since is None:
+        invalid("ExportFromTime must be specified in IncrementalExportSpecification")
+    since_ms, until_ms = round(since * 1000), call.now_ms if until is None else round(until * 1000)
+    if not EXPORT_PERIOD_MS_MIN <= until_ms - since_ms <= EXPORT_PERIOD_MS_MAX:
+        invalid("The export period must be at least 15 minutes and at most 24 hours long")
+    return _What(until_ms, "ExportToTime", since_ms, given.get("ExportViewType") or "NEW_AND_OLD_IMAGES")
 
 
 def _find_same(tx: ReadTx, call: Call, table_name: str, token: str) -> Export | None:

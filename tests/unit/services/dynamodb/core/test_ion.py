@@ -25,7 +25,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize(("item", "text"), WRITTEN.values(), ids=WRITTEN)
 def test_what_is_written(item: Any, text: str) -> None:
-    assert ion.render_ion(item) == f"$ion_1_0 {{Item:{text}}}"
+    assert ion.render_ion({"Item": item}) == f"$ion_1_0 {{Item:{text}}}"
 
 
 READ = {
@@ -88,7 +88,7 @@ values = st.recursive(
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_what_is_written_is_read_as_it_was(item: Any) -> None:
-    text = ion.render_ion(item)
+    text = ion.render_ion({"Item": item})
     assert "\n" not in text
     assert ion.Balance().add(text)
     ((found,),) = [list(ion.read_ion(text))]

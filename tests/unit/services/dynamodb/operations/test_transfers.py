@@ -222,10 +222,10 @@ EXPORTS_REFUSED = {
         "InvalidExportTimeException",
         "The specified ExportTime is outside of the point in time recovery window.",
     ),
-    "increments": (
-        {"ExportType": "INCREMENTAL_EXPORT"},
+    "KMS": (
+        {"S3SseAlgorithm": "KMS"},
         "NotImplementedException",
-        "ExportType=INCREMENTAL_EXPORT of dynamodb:ExportTableToPointInTime is not implemented by Cumulet. "
+        "S3SseAlgorithm=KMS of dynamodb:ExportTableToPointInTime is not implemented by Cumulet. "
         "docs/operations.md lists what is.",
     ),
     "a filter": (
@@ -242,6 +242,141 @@ async def test_what_exports_refuse(tables: Tables, refused: Any, more: Any, code
     await make_table(tables)
     request = {"TableArn": ARN + "source", "S3Bucket": "bucket", **more}
     assert await refused(tables("ExportTableToPointInTime", **request)) == (code, message)
+
+
+MINUTE_S = 60
+START_S = 1_760_000_000
+
+
+async def make_history(tables: Tables) -> None:
+    """Make a table in which, in the second hour, one item came, one changed twice, one went, and one did both."""
+    await make_table(tables, *[{"pk": {"S": name}, "v": {"N": "0"}} for name in ("changed", "gone", "left alone")])
+    tables.house.clock.advance(60 * MINUTE_S)
+    for value in "12":
+        await tables("PutItem", TableName="source", Item={"pk": {"S": "changed"}, "v": {"N": value}})
+        tables.house.clock.advance(1.5)
+    await tables("DeleteItem", TableName="source", Key={"pk": {"S": "gone"}})
+    for name in ("new", "brief"):
+        await tables("PutItem", TableName="source", Item={"pk": {"S": name}})
+    await tables("DeleteItem", TableName="source", Key={"pk": {"S": "brief"}})
+    tables.house.clock.advance(60 * MINUTE_S)
+    for name in ("changed", "later"):
+        await tables("PutItem", TableName="source", Item={"pk": {"S": name}, "v": {"N": "3"}})
+
+
+def increment(start_minute: float, end_minute: float | None, view: str | None = None) -> dict[str, Any]:
+    given: dict[str, Any] = {"ExportFromTime": START_S + start_minute * MINUTE_S}
+    if end_minute is not None:
+        given["ExportToTime"] = START_S + end_minute * MINUTE_S
+    if view is not None:
+        given["ExportViewType"] = view
+    return {"ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": given}
+
+
+def item(name: str, value: str | None = None) -> dict[str, Any]:
+    return {"pk": {"S": name}} if value is None else {"pk": {"S": name}, "v": {"N": value}}
+
+
+def change(name: str, second: float, **images: Any) -> dict[str, Any]:
+    stamp = {"WriteTimestampMicros": {"N": str(int((START_S + second) * 1_000_000))}}
+    return {"Metadata": stamp, "Keys": item(name), **images}
+
+
+@pytest.mark.parametrize("view", [None, "NEW_AND_OLD_IMAGES", "NEW_IMAGE"])
+async def test_an_incremental_export(tables: Tables, view: str | None) -> None:
+    await make_history(tables)
+    described = await export(tables, S3Prefix="out", **increment(59, 119, view))
+    expected = [
+        change("changed", 3601.5, OldImage=item("changed", "0"), NewImage=item("changed", "2")),
+        change("gone", 3603, OldImage=item("gone", "0")),
+        change("new", 3603, NewImage=item("new")),
+    ]
+    if view == "NEW_IMAGE":
+        for line in expected:
+            line.pop("OldImage", None)
+    found = [json.loads(line) for line in await lines(tables, described)]
+    assert sorted(found, key=lambda line: line["Keys"]["pk"]["S"]) == expected
+    assert (described["ExportType"], described["ItemCount"]) == ("INCREMENTAL_EXPORT", 3)
+    assert described["IncrementalExportSpecification"] == {
+        "ExportFromTime": START_S + 59 * MINUTE_S,
+        "ExportToTime": START_S + 119 * MINUTE_S,
+        "ExportViewType": view or "NEW_AND_OLD_IMAGES",
+    }
+    assert "ExportTime" not in described
+    summary = json.loads(await tables.read(described["ExportManifest"]))
+    assert {name: summary.get(name) for name in ("version", "exportType", "outputView", "exportTime")} == {
+        "version": "2023-08-01",
+        "exportType": "INCREMENTAL_EXPORT",
+        "outputView": view or "NEW_AND_OLD_IMAGES",
+        "exportTime": None,
+    }
+    assert (summary["exportFromTime"], summary["exportToTime"]) == (
+        "2025-10-09T09:52:20.000Z",
+        "2025-10-09T10:52:20.000Z",
+    )
+    (data,) = await tables.keys("out/AWSDynamoDB/data/")
+    assert data.endswith(".json.gz")
+    listed = (await tables("ListExports"))["ExportSummaries"]
+    assert [one["ExportType"] for one in listed] == ["INCREMENTAL_EXPORT"]
+
+
+async def test_an_increment_has_its_start_and_not_its_end(tables: Tables) -> None:
+    await make_history(tables)
+    tables.house.clock.advance(MINUTE_S)
+    second = 1 / MINUTE_S
+    # The first change of "changed" is at minute 60, its last one at 120 minutes and 3 seconds.
+    told = {
+        "from the first change on": (await export(tables, **increment(60, 120)), "0", "2"),
+        "from behind it on": (await export(tables, **increment(60 + second, 120)), "1", "2"),
+        "up to the last change": (await export(tables, **increment(60, 120 + 3 * second)), "0", "2"),
+        "with the last change": (await export(tables, **increment(60, 120 + 4 * second)), "0", "3"),
+        "without an end": (await export(tables, **increment(60, None)), "0", "3"),
+    }
+    for which, (described, old, new) in told.items():
+        found = {line["Keys"]["pk"]["S"]: line for line in map(json.loads, await lines(tables, described))}
+        images = found["changed"]["OldImage"]["v"]["N"], found["changed"]["NewImage"]["v"]["N"]
+        assert images == (old, new), which
+
+
+async def test_an_incremental_export_in_ion(tables: Tables) -> None:
+    await make_history(tables)
+    described = await export(tables, ExportFormat="ION", **increment(59, 119))
+    assert (
+        b'$ion_1_0 {Metadata:{WriteTimestampMicros:1760003601500000.},Keys:{pk:"changed"},'
+        b'OldImage:{pk:"changed",v:0.},NewImage:{pk:"changed",v:2.}}'
+    ) in await lines(tables, described)
+
+
+INCREMENTS_REFUSED = {
+    "without its members": (
+        {"ExportType": "INCREMENTAL_EXPORT"},
+        "IncrementalExportSpecification must be specified when ExportType is INCREMENTAL_EXPORT",
+    ),
+    "of a full export": (
+        {**increment(0, 60), "ExportType": "FULL_EXPORT"},
+        "IncrementalExportSpecification must not be specified when ExportType is FULL_EXPORT",
+    ),
+    "with a moment": (
+        {**increment(0, 60), "ExportTime": START_S},
+        "ExportTime must not be specified when ExportType is INCREMENTAL_EXPORT",
+    ),
+    "without a start": (
+        {"ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": {}},
+        "ExportFromTime must be specified in IncrementalExportSpecification",
+    ),
+    "too short": (increment(0, 14.9), "The export period must be at least 15 minutes and at most 24 hours long"),
+    "too long": (increment(0, 24 * 60 + 1), "The export period must be at least 15 minutes and at most 24 hours long"),
+    "too early": (increment(-5, 60), "The specified ExportFromTime is outside of the point in time recovery window."),
+    "too late": (increment(0, 180), "The specified ExportToTime is outside of the point in time recovery window."),
+}
+
+
+@pytest.mark.parametrize(("more", "message"), INCREMENTS_REFUSED.values(), ids=INCREMENTS_REFUSED)
+async def test_what_incremental_exports_refuse(tables: Tables, refused: Any, more: Any, message: str) -> None:
+    await make_history(tables)
+    code, said = await refused(tables("ExportTableToPointInTime", TableArn=ARN + "source", S3Bucket="bucket", **more))
+    expected = "InvalidExportTimeException" if "recovery window" in message else "ValidationException"
+    assert (code, said) == (expected, message)
 
 
 async def test_an_export_needs_point_in_time_recovery(tables: Tables, refused: Any) -> None:

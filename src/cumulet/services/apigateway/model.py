@@ -152,6 +152,8 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     auto_deployed: bool = False
     binary_media_types: list[str] = []
     cors: Cors | None = None
+    endpoint_disabled: bool = False
+    """Whether only custom domain names lead here: AWS's disableExecuteApiEndpoint."""
 
 
 class RouteSettings(msgspec.Struct, frozen=True, rename="pascal"):

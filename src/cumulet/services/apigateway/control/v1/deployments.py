@@ -62,6 +62,7 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         routes=freeze(tx, call, api),
         description=params.get("description") or None,
         binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
+        endpoint_disabled=api.disable_execute_api_endpoint,
     )
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
     if params.get("stageName"):

@@ -10,6 +10,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
+from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy, auto_deploy_stage
 from cumulet.services.apigateway.control.v2.integrations import make_integration
 from cumulet.services.apigateway.control.v2.paging import page
@@ -24,7 +25,7 @@ from cumulet.services.apigateway.control.v2.records import (
     get_api,
     render,
 )
-from cumulet.services.apigateway.control.v2.routes import checked_route_key
+from cumulet.services.apigateway.control.v2.routes import checked_route_key, require_free_key
 from cumulet.services.apigateway.model import (
     DEFAULT_ROUTE,
     DEFAULT_STAGE,
@@ -41,22 +42,56 @@ Show = Callable[[HttpApi], dict[str, Any]]
 API = at("/apis/{ApiId}")
 
 
+_SETTINGS = (
+    "Name Description Version CorsConfiguration ApiKeySelectionExpression RouteSelectionExpression IpAddressType "
+    "DisableExecuteApiEndpoint DisableSchemaValidation"
+)
+_ROUTE_SELECTION = ("$request.method $request.path", "${request.method} ${request.path}")
+_KEY_SELECTION = ("$request.header.x-api-key", "$context.authorizer.usageIdentifierKey")
+
+
 def create(call: Call, tx: WriteTx, settings: Params) -> HttpApi:
     """Create an API; `settings` has the members of CreateApi."""
-    if settings.get("DisableExecuteApiEndpoint"):
-        raise NotImplementedHere("The parameter DisableExecuteApiEndpoint of apigateway:CreateApi")
-    cors = settings.get("CorsConfiguration")
     api = HttpApi(
         api_id=claim_api_id(tx, call.ids, call.scope, "HTTP"),
         name=settings["Name"],
         created_date=call.now_ms // 1000,
-        description=settings.get("Description") or UNSET,
-        version=settings.get("Version") or UNSET,
-        cors_configuration=make_cors(cors) if cors else UNSET,
         tags=tagging.checked(settings.get("Tags") or {}),
     )
+    _settle(api, settings)
     APIS.save(tx, call.scope, api.api_id, record=api)
     return api
+
+
+def _settle(api: HttpApi, settings: Params) -> None:
+    """Give an API the settings that are there."""
+    websocket_only.refuse(settings, "DisableSchemaValidation")
+    if (name := settings.get("Name")) is not None:
+        api.name = name
+    if (description := settings.get("Description")) is not None:
+        api.description = description or UNSET
+    if (version := settings.get("Version")) is not None:
+        api.version = version or UNSET
+    if (cors := settings.get("CorsConfiguration")) is not None:
+        api.cors_configuration = make_cors(cors) if cors else UNSET
+    if (key := settings.get("ApiKeySelectionExpression")) is not None:
+        if key not in _KEY_SELECTION:
+            raise ServiceError("BadRequestException", f"Invalid ApiKeySelectionExpression specified: {key}")
+        api.api_key_selection_expression = key
+    if (route := settings.get("RouteSelectionExpression")) is not None:
+        if route not in _ROUTE_SELECTION:
+            raise ServiceError(
+                "BadRequestException",
+                "Invalid RouteSelectionExpression specified: for HTTP APIs it must be ${request.method} "
+                "${request.path}",
+            )
+        api.route_selection_expression = route
+    if (kind := settings.get("IpAddressType")) is not None:
+        if kind not in ("ipv4", "dualstack"):
+            raise ServiceError("BadRequestException", "Invalid ipAddressType. Must be one of [ipv4, dualstack]")
+        api.ip_address_type = kind
+    if (disabled := settings.get("DisableExecuteApiEndpoint")) is not None:
+        api.disable_execute_api_endpoint = disabled
 
 
 def make_cors(given: Any) -> Cors:
@@ -73,17 +108,36 @@ def make_cors(given: Any) -> Cors:
     return cors
 
 
+def _quick_integration(target: str, credentials_arn: str | None) -> dict[str, Any]:
+    """Return the members of CreateIntegration for a target: a URL, or a function's ARN."""
+    if target.startswith(("http://", "https://")):
+        members = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY", "PayloadFormatVersion": "1.0"}
+    else:
+        members = {"IntegrationType": "AWS_PROXY", "IntegrationMethod": "POST", "PayloadFormatVersion": "2.0"}
+    return {**members, "IntegrationUri": target, "CredentialsArn": credentials_arn}
+
+
+def _quick_update(call: Call, tx: WriteTx, api: HttpApi, params: Params) -> None:
+    """Change what quick create made: its route's key, its integration's target and credentials."""
+    route = next((one for one in ROUTES.scan(tx, call.scope, api.api_id) if one.api_gateway_managed is True), None)
+    made = next((one for one in INTEGRATIONS.scan(tx, call.scope, api.api_id) if one.api_gateway_managed is True), None)
+    if route is None or made is None:
+        raise ServiceError("BadRequestException", "Only APIs that quick create made have a Target and a RouteKey")
+    if (key := params.get("RouteKey")) is not None:
+        route.route_key = checked_route_key(key)
+        require_free_key(route, ROUTES.scan(tx, call.scope, api.api_id))
+        ROUTES.save(tx, call.scope, api.api_id, route.route_id, record=route)
+    credentials = params.get("CredentialsArn")
+    if credentials is None:
+        credentials = made.credentials_arn or None
+    changed = make_integration(call, _quick_integration(params.get("Target") or made.integration_uri, credentials))
+    changed.integration_id, changed.api_gateway_managed = made.integration_id, True
+    INTEGRATIONS.save(tx, call.scope, api.api_id, changed.integration_id, record=changed)
+
+
 def _quick_create(call: Call, tx: WriteTx, api: HttpApi, params: Params) -> None:
     """Give the API a route (or $default) to a function, and an auto-deployed $default stage, all managed by AWS."""
-    integration = make_integration(
-        call,
-        {
-            "IntegrationType": "AWS_PROXY",
-            "IntegrationUri": params["Target"],
-            "PayloadFormatVersion": "2.0",
-            "CredentialsArn": params.get("CredentialsArn"),
-        },
-    )
+    integration = make_integration(call, _quick_integration(params["Target"], params.get("CredentialsArn")))
     integration.api_gateway_managed = True
     INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
     route = HttpRoute(
@@ -139,11 +193,8 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         "CreateApi",
         action=POST,
         resource=at("/apis"),
-        params=(
-            "Name ProtocolType Description Version CorsConfiguration Tags Target RouteKey CredentialsArn "
-            "DisableExecuteApiEndpoint"
-        ),
-        missing="WebSocket APIs, DisableExecuteApiEndpoint true, quick create with an HTTP endpoint",
+        params=f"{_SETTINGS} ProtocolType Tags Target RouteKey CredentialsArn",
+        missing="WebSocket APIs",
     )
     def create_api(call: Call, tx: WriteTx, params: Params) -> Output:
         """An HTTP API exists; with `Target`, it has a route, an integration and a stage at once."""
@@ -171,18 +222,13 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
             show,
         )
 
-    @operation("UpdateApi", action=PATCH, resource=API, params="ApiId Name Description Version CorsConfiguration")
+    @operation("UpdateApi", action=PATCH, resource=API, params=f"ApiId {_SETTINGS} Target RouteKey CredentialsArn")
     def update_api(call: Call, tx: WriteTx, params: Params) -> Output:
         """The API has the given values; stages with AutoDeploy follow."""
         api = get_api(tx, call, params)
-        if params.get("Name") is not None:
-            api.name = params["Name"]
-        if params.get("Description") is not None:
-            api.description = params["Description"]
-        if params.get("Version") is not None:
-            api.version = params["Version"]
-        if params.get("CorsConfiguration") is not None:
-            api.cors_configuration = make_cors(params["CorsConfiguration"])
+        _settle(api, params)
+        if any(params.get(name) is not None for name in ("Target", "RouteKey", "CredentialsArn")):
+            _quick_update(call, tx, api, params)
         APIS.save(tx, call.scope, api.api_id, record=api)
         auto_deploy(tx, call, api)
         return show(api)

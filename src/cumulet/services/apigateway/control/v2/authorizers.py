@@ -31,8 +31,9 @@ AUTHORIZER = at("/apis/{ApiId}/authorizers/{AuthorizerId}")
 
 _SETTINGS = (
     "AuthorizerType Name IdentitySource JwtConfiguration AuthorizerUri AuthorizerCredentialsArn "
-    "AuthorizerPayloadFormatVersion AuthorizerResultTtlInSeconds EnableSimpleResponses"
+    "AuthorizerPayloadFormatVersion AuthorizerResultTtlInSeconds EnableSimpleResponses IdentityValidationExpression"
 )
+"""The last is, in the model's words, not used."""
 _JWT_SOURCE = re.compile(r"^\$request\.(header|querystring)\.[^.\s][^\s]*$")
 _SOURCE = re.compile(r"^\$(request\.(header|querystring)|context|stageVariables)\.[^.\s][^\s]*$")
 _ISSUER = re.compile(r"^https?://[^/?#\s]+[^?#\s]*$")

@@ -10,6 +10,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
+from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
 from cumulet.services.apigateway.control.v2.mappings import checked_request_mapping, checked_response_mapping
 from cumulet.services.apigateway.control.v2.paging import page
@@ -30,8 +31,10 @@ INTEGRATION = at("/apis/{ApiId}/integrations/{IntegrationId}")
 
 _SETTINGS = (
     "IntegrationType IntegrationUri IntegrationMethod PayloadFormatVersion TimeoutInMillis Description CredentialsArn "
-    "ConnectionType RequestParameters ResponseParameters IntegrationSubtype"
+    "ConnectionType ConnectionId TlsConfig RequestParameters ResponseParameters IntegrationSubtype "
+    "ContentHandlingStrategy PassthroughBehavior RequestTemplates TemplateSelectionExpression"
 )
+_WEBSOCKET_ONLY = "ContentHandlingStrategy PassthroughBehavior RequestTemplates TemplateSelectionExpression"
 _MISSING = "VPC links; service integrations, since none of the services that have them is built"
 _ENDPOINT = re.compile(r"^https?://[^/?#\s]+[^\s]*$")
 
@@ -85,6 +88,10 @@ def make_integration(call: Call, params: Params, before: Integration | None = No
         raise _refused_subtype(given["IntegrationSubtype"])
     if given.get("ConnectionType") == "VPC_LINK":
         raise NotImplementedHere("The connection type VPC_LINK of API Gateway")
+    websocket_only.refuse(params, _WEBSOCKET_ONLY)
+    for name in ("ConnectionId", "TlsConfig"):
+        if given.get(name):
+            raise ServiceError("BadRequestException", f"{name} is only supported for the connection type VPC_LINK")
     payload_format = _checked_proxy(given) if kind == "HTTP_PROXY" else _checked_function(given)
     timeout = given.get("TimeoutInMillis") or limits.HTTP_TIMEOUT_MS.stop - 1
     if timeout not in limits.HTTP_TIMEOUT_MS:

@@ -3,12 +3,15 @@
 import re
 from typing import Any
 
+from msgspec.structs import replace
+
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1.stages import checked_variables
+from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy_stage, deploy, freeze
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.control.v2.records import ROUTES, HttpApi, get_api, get_stage, render
@@ -30,9 +33,10 @@ DEPLOYMENT = at("/apis/{ApiId}/deployments/{DeploymentId}")
 
 _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
 _SETTINGS = (
-    "StageName DeploymentId AutoDeploy Description StageVariables AccessLogSettings DefaultRouteSettings RouteSettings"
+    "StageName DeploymentId AutoDeploy Description StageVariables AccessLogSettings DefaultRouteSettings RouteSettings "
+    "ClientCertificateId"
 )
-_MISSING = "client certificates, access logs to Firehose"
+_MISSING = "access logs to Firehose"
 
 
 @operation(
@@ -61,6 +65,7 @@ def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def _set(tx: WriteTx, call: Call, api: HttpApi, stage: Stage, params: Params) -> None:
     """Give a stage the values that are in `params`, and save it."""
+    websocket_only.refuse(params, "ClientCertificateId")
     if params.get("AutoDeploy") is not None:
         stage.auto_deploy = params["AutoDeploy"]
     if params.get("Description") is not None:
@@ -176,6 +181,17 @@ def get_deployments(call: Call, tx: ReadTx, params: Params) -> Output:
         lambda deployment: deployment.deployment_id,
         show_deployment,
     )
+
+
+@operation("UpdateDeployment", action=PATCH, resource=DEPLOYMENT, params="ApiId DeploymentId Description")
+def update_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
+    """The deployment has the given description."""
+    api = get_api(tx, call, params)
+    deployment = _get_deployment(tx, call, api, params["DeploymentId"])
+    if (description := params.get("Description")) is not None:
+        deployment = replace(deployment, description=description or None)
+        DEPLOYMENTS.save(tx, call.scope, api.api_id, deployment.deployment_id, record=deployment)
+    return show_deployment(deployment)
 
 
 @operation("DeleteDeployment", action=DELETE, resource=DEPLOYMENT, params="ApiId DeploymentId")

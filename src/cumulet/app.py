@@ -6,10 +6,12 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from cumulet import __version__
 from cumulet.clock import Clock, SystemClock
 from cumulet.edge.control import Control
+from cumulet.edge.credentials import find_signer
 from cumulet.edge.front import Front
 from cumulet.edge.pipeline import Tools
 from cumulet.errors import InvariantViolated
@@ -41,6 +43,9 @@ SERVICES: dict[str, tuple[str, str]] = {
     "s3": ("cumulet.services.s3", "build"),
 }
 """Each service by the name of botocore's model, with the module and function that build it (imported at first use)."""
+
+API_SIGNATURES = "apigatewaymanagementapi"
+"""The model whose signatures requests to APIs bear: those of execute-api."""
 
 CALLERS = ("cloudformation",)
 """Services whose background work calls the others: they are stopped before these."""
@@ -88,7 +93,8 @@ async def open_app(
     workers = Workers(store, clock, node)
     dispatcher = Dispatcher(store, clock, ids, IamAuthorizer(), service_builders(lambda: ground), check_params)
     ground = Ground(store, clock, ids, settings, dispatcher, workers)
-    front = Front(Tools(ground, dispatcher, identify), ApiDoors(ground), Control(ground, node))
+    apis = ApiDoors(ground, partial(find_signer, ground, identify, API_SIGNATURES))
+    front = Front(Tools(ground, dispatcher, identify), apis, Control(ground, node))
     async with AsyncExitStack() as stopping:  # from the last to the first, whichever of them fails
         stopping.push_async_callback(store.close)
         await require_whole(store)

@@ -17,7 +17,7 @@ from cumulet.services.kit import Ground, Principal
 from cumulet.settings import is_loopback
 from cumulet.wire import sigv4
 from cumulet.wire.message import Request
-from cumulet.wire.model import ServiceModel
+from cumulet.wire.model import ServiceModel, load_service
 
 _ISSUED_KEY_ID = re.compile(r"A[KS]IA[A-Z2-7]{16}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
@@ -70,6 +70,14 @@ async def find_principal(
             status=403,
         )
     return _root_of(key_id, settings.account)
+
+
+async def find_signer(ground: Ground, identify: Identify, service: str, request: Request) -> Principal:
+    """Return who signed a request that knocks at no AWS endpoint, but at an API or a function's URL.
+
+    `service` is the one whose signatures it takes. Raises what `find_principal` raises.
+    """
+    return await find_principal(ground, identify, request, sigv4.find_claim(request), load_service(service))
 
 
 @lru_cache(maxsize=256)

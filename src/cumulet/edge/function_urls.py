@@ -1,14 +1,12 @@
 """The door of function URLs: who calls, whether they may, the function's run, and the answer."""
 
-from cumulet.edge.credentials import find_principal
+from cumulet.edge.credentials import find_signer
 from cumulet.edge.pipeline import Tools
 from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM, Scope
 from cumulet.services.kit import Principal
 from cumulet.store.api import ReadTx
-from cumulet.wire import sigv4
 from cumulet.wire.message import BrokeOff, Request, Response
-from cumulet.wire.model import load_service
 
 _JSON = (("content-type", "application/json"),)
 _FORBIDDEN = Response(
@@ -42,8 +40,7 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
     signer: Principal | None = None
     if config.auth_type == "AWS_IAM":
         try:
-            claim = sigv4.find_claim(request)
-            signer = await find_principal(tools.ground, tools.identify, request, claim, load_service("lambda"))
+            signer = await find_signer(tools.ground, tools.identify, "lambda", request)
         except ServiceError:
             return _FORBIDDEN
     service = await tools.dispatcher.service("lambda")

@@ -11,6 +11,7 @@ from typing import Any, cast
 from cumulet.clock import Clock
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.ids import REQUEST_ID_ALPHABET, Ids
+from cumulet.policy.evaluate import Decision
 from cumulet.scope import Scope
 from cumulet.services.kit import (
     Authorizer,
@@ -149,6 +150,14 @@ class Dispatcher:
         if denial is not None:
             refusing = await self.service(service)
             raise ServiceError(refusing.denied_code, denial, status=refusing.denied_status)
+
+    async def decide(
+        self, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
+    ) -> Decision:
+        """Return whether the caller may do `action` on `resource`, and why."""
+        return await self._store.read(
+            lambda tx: self._authorizer.decide(tx, call, action, resource, conditions, resource_policy)
+        )
 
     async def perform(
         self, call: Call, service: Service, operation: Operation, params: Params, lease: Lease | None = None

@@ -27,10 +27,12 @@ import msgspec
 
 from cumulet.clock import Clock
 from cumulet.ids import Ids
+from cumulet.policy.evaluate import Decision
 from cumulet.scope import Scope
 from cumulet.settings import Settings
 from cumulet.store.api import ReadTx, Store, WriteTx
 from cumulet.store.leases import Lease, LeaseRecord
+from cumulet.wire.message import Request
 
 T = TypeVar("T")
 Params: TypeAlias = Mapping[str, Any]
@@ -290,6 +292,16 @@ class Operations(Protocol):
         """Raise the service's AccessDenied error unless the caller may do `action` on `resource` (iam:PassRole)."""
         ...
 
+    async def decide(
+        self, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
+    ) -> Decision:
+        """Return whether the caller may do `action` on `resource`, and why, for who has words of its own."""
+        ...
+
+
+FindSigner: TypeAlias = Callable[[Request], Awaitable[Principal]]
+"""Who signed a request, proved as at every endpoint. Raises the ServiceError of a signature that proves nobody."""
+
 
 class Authorizer(Protocol):
     """What the IAM service does for all others. Reads its records in the transaction that it is given."""
@@ -304,6 +316,18 @@ class Authorizer(Protocol):
         resource_policy: str | None,
     ) -> str | None:
         """Return None if the call is allowed, else AWS's words for why it is not."""
+        ...
+
+    def decide(
+        self,
+        tx: ReadTx,
+        call: Call,
+        action: str,
+        resource: str,
+        conditions: ConditionValues,
+        resource_policy: str | None,
+    ) -> Decision:
+        """Return the decision itself, for who has words of its own."""
         ...
 
 

@@ -48,6 +48,9 @@ _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
 )
+_SIGNED = (
+    "\n\nThe Canonical String for this request should have been\n'{}'\n\nThe String-to-Sign should have been\n'{}'\n"
+)
 _S3_MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your key and signing method."
 )
@@ -444,7 +447,9 @@ def _error(dialect: Dialect, code: str, message: str, status: int | None = None)
 
 def _mismatch(claim: Claim, to_sign: str, canonical: str) -> ServiceError:
     if claim.dialect != "s3":
-        return _error(claim.dialect, "InvalidSignatureException", _MISMATCH)
+        # APIs of API Gateway tell what was signed, as AWS's other endpoints once did.
+        told = _SIGNED.format(canonical, to_sign) if claim.service == "execute-api" else ""
+        return _error(claim.dialect, "InvalidSignatureException", _MISMATCH + told)
     return ServiceError(
         "SignatureDoesNotMatch",
         _S3_MISMATCH,

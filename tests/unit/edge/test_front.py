@@ -53,6 +53,6 @@ async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog
     ground: Any = SimpleNamespace(ids=CountingIds(), store=Away(), clock=ManualClock(), operations=None)
     tools: Any = SimpleNamespace(ground=ground)
     away: Any = Away()
-    response = await Front(tools, ApiDoors(ground), away).answer(Request("GET", path, "", Headers()))
+    response = await Front(tools, ApiDoors(ground, away.answer), away).answer(Request("GET", path, "", Headers()))
     assert (response.status, response.body) == (503, body)
     assert "secret.example.com" in str(caplog.records[0].said)  # type: ignore[attr-defined]

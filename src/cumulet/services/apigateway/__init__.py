@@ -7,7 +7,7 @@ dialects through one `pipeline/`, and reads only `model`.
 import logging
 from typing import TYPE_CHECKING, Literal
 
-from cumulet.services.kit import Ground, Service
+from cumulet.services.kit import FindSigner, Ground, Service
 from cumulet.store.api import StoreError
 from cumulet.wire.message import Request, Response
 
@@ -22,8 +22,9 @@ __all__ = ["ApiDoors", "build_v1", "build_v2"]
 class ApiDoors:
     """Where requests for deployed APIs come in. The gateway behind it is imported and built at the first of them."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, find_signer: FindSigner) -> None:
         self._ground = ground
+        self._find_signer = find_signer
         self._gateway: Gateway | None = None
 
     async def serve(self, api_id: str, request: Request, path_after_api: str, via: Literal["path", "host"]) -> Response:
@@ -51,7 +52,7 @@ class ApiDoors:
             # A tenth of a second, which a server without APIs never spends, nor any server before its first answer.
             from cumulet.services.apigateway.gateway import Gateway
 
-            self._gateway = Gateway(self._ground)
+            self._gateway = Gateway(self._ground, self._find_signer)
         return self._gateway
 
 

@@ -23,7 +23,7 @@ from cumulet.services.apigateway.model import (
     Deployment,
     Stage,
 )
-from cumulet.services.apigateway.pipeline import cors, faults
+from cumulet.services.apigateway.pipeline import cors, faults, gateway_responses
 from cumulet.services.apigateway.pipeline.access_logs import AccessLogs, render_line
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
@@ -36,7 +36,7 @@ from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.throttle import Throttle
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
-from cumulet.services.kit import Ground
+from cumulet.services.kit import FindSigner, Ground
 from cumulet.store.api import ReadTx, StoreError
 from cumulet.wire.message import Request, Response
 
@@ -46,10 +46,10 @@ log = logging.getLogger("cumulet.apigateway")
 class Gateway:
     """Answers requests for APIs. What it keeps is derived from immutable deployments, and can be lost at any time."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, find_signer: FindSigner) -> None:
         self._ground = ground
         self._integrator = Integrator(ground)
-        self._doorkeeper = Doorkeeper(ground, self._integrator)
+        self._doorkeeper = Doorkeeper(ground, self._integrator, find_signer)
         self._throttle = Throttle(ground.clock)
         self._access_logs = AccessLogs(ground)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
@@ -93,8 +93,8 @@ class Gateway:
         owner, stage, path, deployed = found
         compiled = None if deployed is None else self._keep_compiled(owner, api_id, deployed)
         arrival = self._arrival(api_id, owner, request, path, via, mapped)
-        if stage is None or compiled is None or (compiled.deployment.endpoint_disabled and mapped is None):
-            return faults.render(arrival, "no_stage")
+        if stage is None or compiled is None:
+            return faults.render(arrival, Refused("no_stage"))
         rules = compiled.deployment.cors
         if rules is not None and cors.is_preflight(request):
             return cors.answer_preflight(arrival, rules)
@@ -120,11 +120,11 @@ class Gateway:
             said = await self._integrator.integrate(matched, sent)
             return respond(matched, sent, said)
         except Refused as refused:
-            journey.fault = refused.fault
-            return faults.render(arrival, refused.fault, refused.message).with_headers(*refused.headers)
+            journey.refused = refused
+            return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
         except StoreError as error:
             log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
-            return faults.render(arrival, "unavailable")
+            return faults.render(arrival, Refused("unavailable"))
         except NotImplementedHere as missing:
             return faults.render_not_implemented(arrival, missing)
 

@@ -95,7 +95,7 @@ class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who is asked about the callers of an API's routes: an issuer's keys, or a function."""
 
     authorizer_id: str
-    kind: Literal["JWT", "TOKEN", "REQUEST"]
+    kind: Literal["JWT", "TOKEN", "REQUEST", "COGNITO_USER_POOLS"]
     identity_sources: tuple[str, ...] = ()
     """As the API's dialect writes them: $request.header.x or method.request.header.x."""
     issuer: str = ""
@@ -107,13 +107,15 @@ class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
     simple: bool = False
     validation: str = ""
     """A regular expression that a REST API's token must match before anybody is asked."""
+    issuers: tuple[str, ...] = ()
+    """Of the user pools whose tokens a REST API takes."""
     ttl_s: int = 0
 
 
 class RouteAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a route asks of a request; without an authorizer that it needs, it lets nobody in."""
 
-    kind: Literal["JWT", "CUSTOM", "AWS_IAM"]
+    kind: Literal["JWT", "CUSTOM", "AWS_IAM", "COGNITO_USER_POOLS"]
     authorizer: Authorizer | None = None
     scopes: tuple[str, ...] = ()
 
@@ -140,6 +142,18 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     rest_authorizer: Authorizer | None = None
     """Where deployments of REST APIs had it before `authorization` was for both."""
     rest_validation: RestValidation | None = None
+    api_key_required: bool = False
+    cache_namespace: str = ""
+    cache_key_parameters: tuple[str, ...] = ()
+    """Whose values tell the cached answers of a REST API's method apart: method.request.querystring.x."""
+
+
+class GatewayResponse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a REST API's owner wants a refusal of one type said."""
+
+    status: int | None = None
+    parameters: dict[str, str] = {}
+    templates: dict[str, str] = {}
 
 
 class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -152,8 +166,14 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     auto_deployed: bool = False
     binary_media_types: list[str] = []
     cors: Cors | None = None
-    endpoint_disabled: bool = False
-    """Whether only custom domain names lead here: AWS's disableExecuteApiEndpoint."""
+    policy: str | None = None
+    """A REST API's own resource policy (JSON)."""
+    gateway_responses: dict[str, GatewayResponse] = {}
+    """By response type, of a REST API."""
+    default_endpoint_disabled: bool = False
+    """Only custom domain names lead to the API."""
+    key_from_authorizer: bool = False
+    """Whether a REST API's authorizer says which API key a request has, rather than the request itself."""
 
 
 class RouteSettings(msgspec.Struct, frozen=True, rename="pascal"):
@@ -164,8 +184,32 @@ class RouteSettings(msgspec.Struct, frozen=True, rename="pascal"):
     throttling_rate_limit: float | UnsetType = UNSET
 
 
+class MethodSettings(msgspec.Struct, frozen=True, rename="camel"):
+    """The settings of a stage of a REST API, for one method or for all."""
+
+    metrics_enabled: bool = False
+    data_trace_enabled: bool = False
+    throttling_burst_limit: int = 5_000
+    throttling_rate_limit: float = 10_000.0
+    caching_enabled: bool = False
+    cache_ttl_in_seconds: int = 300
+    cache_data_encrypted: bool = False
+    require_authorization_for_cache_control: bool = True
+    unauthorized_cache_control_header_strategy: str = "SUCCEED_WITH_RESPONSE_HEADER"
+    logging_level: str | UnsetType = UNSET
+
+
+class Canary(msgspec.Struct, frozen=True, rename="camel"):
+    """The part of a stage's requests that go to another deployment."""
+
+    percent_traffic: float
+    deployment_id: str
+    stage_variable_overrides: dict[str, str] = {}
+    use_stage_cache: bool = False
+
+
 class AccessLog(msgspec.Struct, frozen=True, rename="pascal"):
-    """Where the access log of an HTTP API's stage goes, and how its lines look."""
+    """Where the access log of a stage goes, and how its lines look."""
 
     destination_arn: str
     format: str
@@ -187,8 +231,32 @@ class Stage(msgspec.Struct, omit_defaults=True):
     access_log: AccessLog | None = None
     authorizers_reset_s: int = 0
     """When what the authorizers had said was last to be forgotten."""
+    method_settings: dict[str, MethodSettings] = {}
+    """Of a REST API, by the paths of patches: `~1pets/GET`, or `*/*` for the methods that have none of their own."""
+    canary: Canary | None = None
+    cache_size: str | None = None
+    """Of a cache cluster, in GB; a size without a cluster is kept as well."""
+    cache_enabled: bool = False
+    cache_flushed_ms: int = 0
+    """When what was cached was last to be forgotten."""
+    client_certificate_id: str | None = None
     managed: bool = False
     """Made by quick create: AWS's ApiGatewayManaged."""
+
+
+ALL_METHODS = "*/*"
+DEFAULT_METHOD_SETTINGS = MethodSettings()
+
+
+def method_settings(stage: Stage, route: Route) -> MethodSettings:
+    """Return what a stage of a REST API has set for a method."""
+    settings = stage.method_settings
+    if not settings:
+        return DEFAULT_METHOD_SETTINGS
+    path = route.path.replace("/", "~1")
+    # AWS takes a resource's path with its first slash or without it.
+    found = settings.get(f"{path}/{route.key}") or settings.get(f"{path[2:]}/{route.key}") or settings.get(ALL_METHODS)
+    return DEFAULT_METHOD_SETTINGS if found is None else found
 
 
 OWNERS = Records(API_OWNER, ApiOwner)

@@ -50,8 +50,20 @@ class IamAuthorizer:
         resource_policy: str | None,
     ) -> str | None:
         """Return None if the call is allowed, else AWS's words for why it is not."""
-        decision = decide(tx, call, action, resource, conditions, resource_policy)
+        decision = self.decide(tx, call, action, resource, conditions, resource_policy)
         return None if decision.allowed else render_denial(call.principal, action, resource, decision)
+
+    def decide(
+        self,
+        tx: ReadTx,
+        call: Call,
+        action: str,
+        resource: str,
+        conditions: ConditionValues,
+        resource_policy: str | None,
+    ) -> Decision:
+        """Return whether the call is allowed, and why."""
+        return decide(tx, call, action, resource, conditions, resource_policy)
 
 
 def decide(

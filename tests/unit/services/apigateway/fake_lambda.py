@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway import build_v1, build_v2
 from cumulet.services.apigateway.gateway import Gateway
 from cumulet.services.dispatch import Dispatcher
-from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service, operation
+from cumulet.services.kit import Call, Ground, Operation, Output, Params, Principal, Service, operation
 from cumulet.wire.message import Headers, Request, Response
 from harness import SCOPE, AllowAll, House
 
@@ -63,6 +64,7 @@ class ApiHouse(House):
     def __init__(self, authorizer: Any = None, more: Mapping[str, Callable[[Ground], Service]] | None = None) -> None:
         super().__init__()
         self.function = FakeLambda()
+        self.signer: Principal | ServiceError = Principal.root(SCOPE.account, "test")
         builders = {"apigateway": build_v1, "apigatewayv2": build_v2, **(more or {})}
         services: dict[str, Callable[[], Service]] = {
             name: lambda build=build: build(self.ground) for name, build in builders.items()
@@ -72,7 +74,13 @@ class ApiHouse(House):
         self.dispatcher = Dispatcher(
             self.store, self.clock, self.ids, authorizer or AllowAll(), services, lambda service, name, params: None
         )
-        self.gateway = Gateway(self.ground)
+        self.gateway = Gateway(self.ground, self.find_signer)
+
+    async def find_signer(self, request: Request) -> Principal:
+        """Return `signer`, in place of whoever signed a request, or raise it."""
+        if isinstance(self.signer, ServiceError):
+            raise self.signer
+        return self.signer
 
     async def v1(self, operation_name: str, /, **params: Any) -> Any:
         """Return the output of an operation of the REST control plane."""

@@ -223,9 +223,8 @@ async def test_integrations_are_checked(change: dict[str, Any], code: str, words
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        ({"authorizationType": "AWS_IAM"}, "NotImplementedException", "The authorization type AWS_IAM"),
+        ({"authorizationType": "JWT"}, "NotImplementedException", "The authorization type JWT"),
         ({"authorizationType": "x"}, "BadRequestException", "Invalid authorization type: x."),
-        ({"apiKeyRequired": True}, "NotImplementedException", "The parameter apiKeyRequired"),
         ({"httpMethod": "TRACE"}, "BadRequestException", "Invalid HttpMethod specified. Valid options are"),
         ({"requestModels": {"a/b": "Note"}}, "BadRequestException", "Invalid model identifier specified: Note"),
         ({"requestParameters": {"x": True}}, "BadRequestException", "Invalid mapping expression specified"),

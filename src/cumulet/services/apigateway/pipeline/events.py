@@ -12,7 +12,7 @@ from time import gmtime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Authorized
 
 Fields = Mapping[str, list[str]]
 
@@ -140,13 +140,17 @@ def encode_body(body: bytes, *, binary: bool) -> tuple[str | None, bool]:
     return body.decode("utf-8", "replace"), False
 
 
-def identity(matched: Matched, members: tuple[str, ...]) -> dict[str, Any]:
+def identity(arrival: Arrival, authorized: Authorized | None, members: tuple[str, ...]) -> dict[str, Any]:
     """Return the identity of a caller: what an API learned of it; the other members are null."""
-    request = matched.arrival.request
-    known = {"sourceIp": request.client_ip, "userAgent": matched.arrival.user_agent}
-    if matched.authorized is not None:
-        known |= matched.authorized.identity
+    known = {"sourceIp": arrival.request.client_ip, "userAgent": arrival.user_agent}
+    if authorized is not None:
+        known |= authorized.identity
     return {name: known.get(name) for name in members}
+
+
+def one_line(value: str) -> str:
+    """Return a text as a header's value may have it: what a client sent must not become a second header."""
+    return "".join([char if " " <= char != "\x7f" or char == "\t" else " " for char in value])
 
 
 def is_token(name: str) -> bool:

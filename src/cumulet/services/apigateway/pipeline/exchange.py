@@ -9,6 +9,7 @@ from cumulet.ids import Ids
 from cumulet.scope import Scope
 from cumulet.services.apigateway.model import ApiOwner, Deployment, Route, Stage
 from cumulet.services.apigateway.pipeline.routes import RouteTable
+from cumulet.services.apigateway.plans import ApiKey
 from cumulet.wire.message import Request
 
 
@@ -89,6 +90,8 @@ class Matched:
     """What is known of the caller; None where the route asks nothing."""
     overwritten_path: str | None = None
     """The path that an HTTP API's parameter mapping put in place of the client's, percent-encoded."""
+    api_key: ApiKey | None = None
+    """The key with which a method that requires one was called."""
 
 
 @dataclass(frozen=True, slots=True)

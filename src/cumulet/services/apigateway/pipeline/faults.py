@@ -1,10 +1,10 @@
 """The answers that API Gateway gives by itself, in both dialects.
 
 REST: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html. Answers about
-an integration have a blank behind the colon, the others have none; both are AWS's own.
+an integration have a blank behind the colon, the others have none, and denials have a capital: all AWS's own.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -15,8 +15,13 @@ from cumulet.wire.message import Response
 Fault = Literal[
     "no_stage",
     "no_route",
+    "not_signed",
+    "bad_signature",
+    "expired_token",
     "unauthorized",
     "too_many",
+    "bad_key",
+    "quota_exceeded",
     "forbidden",
     "denied",
     "denied_explicitly",
@@ -35,98 +40,168 @@ Fault = Literal[
     "unavailable",
 ]
 
-_JSON = ("content-type", "application/json")
+JSON = ("content-type", "application/json")
 
-_REST: dict[Fault, tuple[int, bytes, str]] = {
-    "no_stage": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
-    "no_route": (403, b'{"message":"Missing Authentication Token"}', "MissingAuthenticationTokenException"),
-    "too_many": (429, b'{"message":"Too Many Requests"}', "TooManyRequestsException"),
-    "unauthorized": (401, b'{"message":"Unauthorized"}', "UnauthorizedException"),
-    "forbidden": (403, b'{"message":"Forbidden"}', "ForbiddenException"),
-    "denied": (403, b'{"Message":"User is not authorized to access this resource"}', "AccessDeniedException"),
-    "denied_explicitly": (
+
+class Words(NamedTuple):
+    """How a REST API says that it refuses."""
+
+    status: int
+    response_type: str
+    """The gateway response with which the API's owner can say it in another way."""
+    error_type: str
+    message: str | None
+    form: bytes = b'{"message":%b}'
+
+
+_SPACED = b'{"message": %b}'
+_CAPITAL = b'{"Message":%b}'
+
+_REST: dict[Fault, Words] = {
+    "no_stage": Words(403, "", "ForbiddenException", "Forbidden"),
+    "no_route": Words(
+        403, "MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException", "Missing Authentication Token"
+    ),
+    "not_signed": Words(
+        403, "MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException", "Missing Authentication Token"
+    ),
+    "bad_signature": Words(403, "INVALID_SIGNATURE", "InvalidSignatureException", None),
+    "expired_token": Words(403, "EXPIRED_TOKEN", "ExpiredTokenException", None),
+    "unauthorized": Words(401, "UNAUTHORIZED", "UnauthorizedException", "Unauthorized"),
+    "too_many": Words(429, "THROTTLED", "TooManyRequestsException", "Too Many Requests"),
+    "bad_key": Words(403, "INVALID_API_KEY", "ForbiddenException", "Forbidden"),
+    "quota_exceeded": Words(429, "QUOTA_EXCEEDED", "LimitExceededException", "Limit Exceeded"),
+    "forbidden": Words(403, "ACCESS_DENIED", "ForbiddenException", "Forbidden"),
+    "denied": Words(
+        403, "ACCESS_DENIED", "AccessDeniedException", "User is not authorized to access this resource", _CAPITAL
+    ),
+    "denied_explicitly": Words(
         403,
-        b'{"Message":"User is not authorized to access this resource with an explicit deny"}',
+        "ACCESS_DENIED",
         "AccessDeniedException",
+        "User is not authorized to access this resource with an explicit deny",
+        _CAPITAL,
     ),
-    "authorizer_misconfigured": (500, b'{"message":null}', "AuthorizerConfigurationException"),
-    "authorizer_failed": (500, b'{"message":null}', "AuthorizerConfigurationException"),
-    "bad_parameters": (400, b'{"message": "Missing required request parameters"}', "BadRequestException"),
-    "bad_body": (400, b'{"message": "Invalid request body"}', "BadRequestException"),
-    "too_long": (413, b'{"message":"Request Too Long"}', "RequestTooLargeException"),
-    "unmapped_type": (415, b'{"message":"Unsupported Media Type"}', "BadRequestException"),
-    "unreadable_body": (400, b'{"message": "Could not parse request body into json"}', "BadRequestException"),
-    "misconfigured": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
-    "unreachable": (
+    "authorizer_misconfigured": Words(500, "AUTHORIZER_CONFIGURATION_ERROR", "AuthorizerConfigurationException", None),
+    "authorizer_failed": Words(500, "AUTHORIZER_FAILURE", "AuthorizerConfigurationException", None),
+    "bad_parameters": Words(
+        400, "BAD_REQUEST_PARAMETERS", "BadRequestException", "Missing required request parameters", _SPACED
+    ),
+    "bad_body": Words(400, "BAD_REQUEST_BODY", "BadRequestException", "Invalid request body", _SPACED),
+    "too_long": Words(413, "REQUEST_TOO_LARGE", "RequestTooLargeException", "Request Too Long"),
+    "unmapped_type": Words(415, "UNSUPPORTED_MEDIA_TYPE", "BadRequestException", "Unsupported Media Type"),
+    "unreadable_body": Words(
+        400, "DEFAULT_4XX", "BadRequestException", "Could not parse request body into json", _SPACED
+    ),
+    "misconfigured": Words(
+        500, "API_CONFIGURATION_ERROR", "InternalServerErrorException", "Internal server error", _SPACED
+    ),
+    "unreachable": Words(
         504,
-        b'{"message": "Network error communicating with endpoint"}',
+        "INTEGRATION_FAILURE",
         "InternalServerErrorException",
+        "Network error communicating with endpoint",
+        _SPACED,
     ),
-    "throttled": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
-    "bad_answer": (502, b'{"message": "Internal server error"}', "InternalServerErrorException"),
-    "unavailable": (500, b'{"message": "Internal server error"}', "InternalServerErrorException"),
-    "timeout": (504, b'{"message": "Endpoint request timed out"}', "InternalServerErrorException"),
+    "throttled": Words(500, "DEFAULT_5XX", "InternalServerErrorException", "Internal server error", _SPACED),
+    "bad_answer": Words(502, "DEFAULT_5XX", "InternalServerErrorException", "Internal server error", _SPACED),
+    "unavailable": Words(500, "DEFAULT_5XX", "InternalServerErrorException", "Internal server error", _SPACED),
+    "timeout": Words(504, "INTEGRATION_TIMEOUT", "InternalServerErrorException", "Endpoint request timed out", _SPACED),
 }
 
-_HTTP: dict[Fault, tuple[int, bytes]] = {
-    "no_stage": (404, b'{"message":"Not Found"}'),
-    "no_route": (404, b'{"message":"Not Found"}'),
-    "too_many": (429, b'{"message":"Too Many Requests"}'),
-    "unauthorized": (401, b'{"message":"Unauthorized"}'),
-    "forbidden": (403, b'{"message":"Forbidden"}'),
-    "denied": (403, b'{"message":"Forbidden"}'),
-    "denied_explicitly": (403, b'{"message":"Forbidden"}'),
-    "authorizer_misconfigured": (500, b'{"message":"Internal Server Error"}'),
-    "authorizer_failed": (500, b'{"message":"Internal Server Error"}'),
-    "bad_parameters": (400, b'{"message":"Bad Request"}'),
-    "bad_body": (400, b'{"message":"Bad Request"}'),
-    "too_long": (413, b'{"message":"Request Entity Too Large"}'),
-    "unmapped_type": (415, b'{"message":"Unsupported Media Type"}'),
-    "unreadable_body": (400, b'{"message":"Bad Request"}'),
-    "misconfigured": (500, b'{"message":"Internal Server Error"}'),
-    "unreachable": (503, b'{"message":"Service Unavailable"}'),
-    "throttled": (503, b'{"message":"Service Unavailable"}'),
-    "bad_answer": (500, b'{"message":"Internal Server Error"}'),
-    "unavailable": (503, b'{"message":"Service Unavailable"}'),
-    "timeout": (503, b'{"message":"Service Unavailable"}'),
+_HTTP: dict[Fault, tuple[int, str]] = {
+    "no_stage": (404, "Not Found"),
+    "no_route": (404, "Not Found"),
+    "not_signed": (403, "Forbidden"),
+    "bad_signature": (403, "Forbidden"),
+    "expired_token": (403, "Forbidden"),
+    "unauthorized": (401, "Unauthorized"),
+    "too_many": (429, "Too Many Requests"),
+    "bad_key": (403, "Forbidden"),
+    "quota_exceeded": (429, "Limit Exceeded"),
+    "forbidden": (403, "Forbidden"),
+    "denied": (403, "Forbidden"),
+    "denied_explicitly": (403, "Forbidden"),
+    "authorizer_misconfigured": (500, "Internal Server Error"),
+    "authorizer_failed": (500, "Internal Server Error"),
+    "bad_parameters": (400, "Bad Request"),
+    "bad_body": (400, "Bad Request"),
+    "too_long": (413, "Request Entity Too Large"),
+    "unmapped_type": (415, "Unsupported Media Type"),
+    "unreadable_body": (400, "Bad Request"),
+    "misconfigured": (500, "Internal Server Error"),
+    "unreachable": (503, "Service Unavailable"),
+    "throttled": (503, "Service Unavailable"),
+    "bad_answer": (500, "Internal Server Error"),
+    "unavailable": (503, "Service Unavailable"),
+    "timeout": (503, "Service Unavailable"),
 }
 
 
 class Refused(Exception):
     """The pipeline ends here, with one of API Gateway's own answers."""
 
-    def __init__(self, fault: Fault, *headers: tuple[str, str], message: str | None = None) -> None:
+    def __init__(
+        self,
+        fault: Fault,
+        *headers: tuple[str, str],
+        message: str | None = None,
+        error_type: str | None = None,
+        detail: str | None = None,
+        log_line: str | None = None,
+    ) -> None:
         super().__init__(fault)
-        self.message = message
-        """In place of the fault's own words, for those that name what was wrong."""
-        self.headers = headers
         self.fault: Fault = fault
+        self.headers = headers
+        self.message = message
+        """In place of the fault's own words, for those that name what was wrong; HTTP APIs never do."""
+        self.error_type = error_type
+        """In place of the fault's own, where AWS has several for it."""
+        self.detail = detail
+        """What a template of the API's owner can tell beyond the message: $context.error.validationErrorString."""
+        self.log_line = log_line
+        """What the execution log says of it before the status."""
+
+    def words(self, arrival: Arrival) -> Words:
+        """Return what to say in the API's dialect, unless its owner has other words."""
+        if not arrival.is_rest:
+            status, message = _HTTP[self.fault]
+            return Words(status, "", "", message)
+        words = _REST[self.fault]
+        if self.message is not None or self.error_type is not None:
+            words = words._replace(
+                message=words.message if self.message is None else self.message,
+                error_type=self.error_type or words.error_type,
+            )
+        return words
 
 
 def unknown_api() -> Response:
     """Return the answer of AWS's front door for an API id that nobody has."""
-    return Response(403, (("x-amzn-ErrorType", "ForbiddenException"), _JSON), b'{"message":"Forbidden"}')
+    return Response(403, (("x-amzn-ErrorType", "ForbiddenException"), JSON), b'{"message":"Forbidden"}')
 
 
 def unavailable() -> Response:
     """Return the answer when not even the API's dialect can be found out."""
-    return Response(503, (_JSON,), b'{"message":"Service Unavailable"}')
+    return Response(503, (JSON,), b'{"message":"Service Unavailable"}')
 
 
-def render(arrival: Arrival, fault: Fault, message: str | None = None) -> Response:
+def render(arrival: Arrival, refused: Refused) -> Response:
     """Return the answer in the API's dialect, with the headers that AWS sends."""
-    if arrival.is_rest:
-        status, body, error_type = _REST[fault]
-        if message is not None:
-            body = b'{"message": ' + msgspec.json.encode(message) + b"}"
-        return Response(status, (*own_headers(arrival), ("x-amzn-ErrorType", error_type), _JSON), body)
-    status, body = _HTTP[fault]
-    return Response(status, (*own_headers(arrival), _JSON), body)
+    words = refused.words(arrival)
+    headers = fault_headers(arrival, words, refused)
+    return Response(words.status, (*headers, JSON), words.form % msgspec.json.encode(words.message))
+
+
+def fault_headers(arrival: Arrival, words: Words, refused: Refused) -> tuple[tuple[str, str], ...]:
+    """Return the headers that every answer of this kind has, whatever its body says."""
+    own = own_headers(arrival)
+    return (*own, *((("x-amzn-ErrorType", words.error_type),) if words.error_type else ()), *refused.headers)
 
 
 def render_not_implemented(arrival: Arrival, missing: NotImplementedHere) -> Response:
     """Return the answer for what the function's service refuses by name: no answer of AWS fits."""
-    return Response(501, (*own_headers(arrival), _JSON), msgspec.json.encode({"message": missing.message}))
+    return Response(501, (*own_headers(arrival), JSON), msgspec.json.encode({"message": missing.message}))
 
 
 def own_headers(arrival: Arrival) -> tuple[tuple[str, str], ...]:
@@ -134,8 +209,3 @@ def own_headers(arrival: Arrival) -> tuple[tuple[str, str], ...]:
     if arrival.is_rest:
         return (("x-amzn-RequestId", arrival.request_id), ("x-amz-apigw-id", arrival.extended_request_id))
     return (("Apigw-Requestid", arrival.extended_request_id),)
-
-
-def message_of(fault: Fault) -> str:
-    """Return the words of an HTTP API's own answer, as its access log has them."""
-    return str(msgspec.json.decode(_HTTP[fault][1])["message"])

@@ -5,8 +5,9 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping
 
 from typing import Any
 
+from cumulet.services.apigateway.model import Stage
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Authorized, Compiled, Matched
 
 _IDENTITY = (
     "cognitoIdentityPoolId",
@@ -26,11 +27,25 @@ _IDENTITY = (
 
 def rest_context(matched: Matched) -> dict[str, Any]:
     """Return the request context of a request on its route."""
-    arrival, route, stage = matched.arrival, matched.route, matched.stage
-    request = arrival.request
+    route, authorized = matched.route, matched.authorized
     context = {
         "resourceId": route.resource_id,
         "resourcePath": route.path,
+        **arrival_context(matched.arrival, matched.stage, matched.compiled, authorized),
+    }
+    if authorized is not None and authorized.context:
+        context["authorizer"] = authorized.context
+    if matched.api_key is not None:
+        context["identity"] |= {"apiKey": matched.api_key.value, "apiKeyId": matched.api_key.key_id}
+    return context
+
+
+def arrival_context(
+    arrival: Arrival, stage: Stage, compiled: Compiled, authorized: Authorized | None = None
+) -> dict[str, Any]:
+    """Return what of the request context does not depend on a route: there may be none."""
+    request = arrival.request
+    return {
         "httpMethod": request.method,
         "extendedRequestId": arrival.extended_request_id,
         "requestTime": events.request_time(arrival.now_ms),
@@ -41,11 +56,8 @@ def rest_context(matched: Matched) -> dict[str, Any]:
         "domainPrefix": arrival.domain_prefix,
         "requestTimeEpoch": arrival.now_ms,
         "requestId": arrival.request_id,
-        "identity": events.identity(matched, _IDENTITY),
+        "identity": events.identity(arrival, authorized, _IDENTITY),
         "domainName": arrival.domain_name,
-        "deploymentId": matched.compiled.deployment.deployment_id,
+        "deploymentId": compiled.deployment.deployment_id,
         "apiId": arrival.api_id,
     }
-    if matched.authorized is not None and matched.authorized.context:
-        context["authorizer"] = matched.authorized.context
-    return context

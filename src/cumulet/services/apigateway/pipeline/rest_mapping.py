@@ -97,14 +97,9 @@ def _place(places: dict[str, Any], where: str, name: str, values: list[str]) -> 
         places["path"][name] = values[-1]
     elif where == "header":
         if name.lower() not in _NEVER_MAPPED:
-            places["header"][name.lower()] = [_one_line(value) for value in values]
+            places["header"][name.lower()] = [events.one_line(value) for value in values]
     else:
         places["querystring"][name] = values
-
-
-def _one_line(value: str) -> str:
-    # What a client sent, even in a body or in an encoded query, must not become a second header.
-    return "".join([char if " " <= char != "\x7f" or char == "\t" else " " for char in value])
 
 
 def _mapped_body(
@@ -162,7 +157,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
         except (UnreadableBody, TemplateError):
             value = None
         if value is not None and name.lower() not in _NEVER_MAPPED:
-            headers[name.lower()] = (name, _one_line(value))
+            headers[name.lower()] = (name, events.one_line(value))
     override = context["responseOverride"]
     status = reply.status
     if isinstance(override, dict):
@@ -170,7 +165,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
         overriding = override.get("header")
         for name, value in overriding.items() if isinstance(overriding, dict) else ():
             if events.is_token(name) and name.lower() not in _NEVER_MAPPED:
-                headers[name.lower()] = (name, _one_line(text(value)))
+                headers[name.lower()] = (name, events.one_line(text(value)))
     headers.setdefault("content-type", ("Content-Type", content_type))
     return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in _BODILESS else content)
 

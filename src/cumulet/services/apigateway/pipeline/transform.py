@@ -83,7 +83,7 @@ def http_event_v2(matched: Matched) -> dict[str, Any]:
     event["requestContext"] = {
         "accountId": arrival.owner.account,
         "apiId": arrival.api_id,
-        **({} if matched.authorized is None else {"authorizer": matched.authorized.v2}),
+        **_authorizer(None if matched.authorized is None else matched.authorized.v2),
         "domainName": arrival.domain_name,
         "domainPrefix": arrival.domain_prefix,
         "http": {
@@ -131,12 +131,12 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
         "requestContext": {
             "accountId": arrival.owner.account,
             "apiId": arrival.api_id,
-            **({} if matched.authorized is None else {"authorizer": matched.authorized.context}),
+            **_authorizer(None if matched.authorized is None else matched.authorized.context),
             "domainName": arrival.domain_name,
             "domainPrefix": arrival.domain_prefix,
             "extendedRequestId": arrival.extended_request_id,
             "httpMethod": request.method,
-            "identity": events.identity(matched, _HTTP_IDENTITY_MEMBERS),
+            "identity": events.identity(arrival, matched.authorized, _HTTP_IDENTITY_MEMBERS),
             "path": path,
             "protocol": f"HTTP/{request.http_version}",
             "requestId": arrival.extended_request_id,
@@ -151,6 +151,10 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
         "body": body,
         "isBase64Encoded": is_base64,
     }
+
+
+def _authorizer(known: dict[str, Any] | None) -> dict[str, Any]:
+    return {"authorizer": known} if known else {}
 
 
 def _http_fields(arrival: Arrival) -> dict[str, list[str]]:

@@ -16,13 +16,14 @@ from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
     RESOURCES,
     Authorizer,
+    Method,
     get_api,
     get_authorizer,
     get_stage,
     render,
 )
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
-from cumulet.services.apigateway.model import STAGES
+from cumulet.services.apigateway.model import STAGES, RouteAuthorization
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -119,8 +120,17 @@ def make_authorizer(authorizer_id: str, given: Params) -> Authorizer:
     )
 
 
-def freeze_authorizer(authorizer: Authorizer) -> model.Authorizer:
-    """Return an authorizer as the pipeline has it."""
+def freeze_authorization(tx: ReadTx, call: Call, api_id: str, method: Method) -> RouteAuthorization | None:
+    """Return what a method asks of its callers, as the pipeline has it; None if that is nothing."""
+    if method.authorizer_id is not UNSET:
+        authorizer = AUTHORIZERS.find(tx, call.scope, api_id, method.authorizer_id)
+        if authorizer is None:
+            raise _bad("Invalid authorizer ID specified")
+        return RouteAuthorization("CUSTOM", _freeze(authorizer))
+    return RouteAuthorization("AWS_IAM") if method.authorization_type == "AWS_IAM" else None
+
+
+def _freeze(authorizer: Authorizer) -> model.Authorizer:
     return model.Authorizer(
         authorizer_id=authorizer.id,
         kind="TOKEN" if authorizer.type == "TOKEN" else "REQUEST",

@@ -8,10 +8,9 @@ from msgspec.structs import replace
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
-from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
+from cumulet.services.apigateway.control.v1.authorizers import freeze_authorization
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
-    AUTHORIZERS,
     MODELS,
     RESOURCES,
     VALIDATORS,
@@ -30,7 +29,6 @@ from cumulet.services.apigateway.model import (
     Reply,
     RestValidation,
     Route,
-    RouteAuthorization,
     Stage,
     Target,
     stages_on,
@@ -62,7 +60,6 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         routes=freeze(tx, call, api),
         description=params.get("description") or None,
         binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
-        endpoint_disabled=api.disable_execute_api_endpoint,
     )
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
     if params.get("stageName"):
@@ -79,11 +76,6 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
             if integration is UNSET:
                 raise ServiceError("BadRequestException", "No integration defined for method")
             target = freeze_target(integration)
-            authorizer = None
-            if method.authorizer_id is not UNSET:
-                authorizer = AUTHORIZERS.find(tx, call.scope, api.id, method.authorizer_id)
-                if authorizer is None:
-                    raise ServiceError("BadRequestException", "Invalid authorizer ID specified")
             routes.append(
                 Route(
                     method.http_method,
@@ -91,9 +83,7 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
                     method.http_method,
                     target,
                     resource.id,
-                    authorization=None
-                    if authorizer is None
-                    else RouteAuthorization("CUSTOM", freeze_authorizer(authorizer)),
+                    authorization=freeze_authorization(tx, call, api.id, method),
                     rest_validation=freeze_validation(tx, call, api.id, method),
                 )
             )
@@ -218,7 +208,7 @@ def show(deployment: Deployment, *, with_summary: bool = False) -> dict[str, Any
         for route in deployment.routes:
             methods = summary.setdefault(route.path, {})
             methods[route.method] = {
-                "authorizationType": "NONE" if route.authorization is None else "CUSTOM",
+                "authorizationType": "NONE" if route.authorization is None else route.authorization.kind,
                 "apiKeyRequired": False,
             }
         shown["apiSummary"] = summary

@@ -44,7 +44,8 @@ RESPONSE_PATCHES = patching.table(
     """
 )
 
-_AUTHORIZATION_TYPES = ("AWS_IAM", "COGNITO_USER_POOLS")
+_AUTHORIZER_TYPES = {"CUSTOM": ("TOKEN", "REQUEST")}
+"""Of authorization types that need an authorizer: the types that it may have."""
 _NO_AUTHORIZER = (
     "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid "
     "authorizer."
@@ -61,7 +62,7 @@ _MODELS = ("Empty", "Error")
         "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters "
         "requestModels authorizerId requestValidatorId authorizationScopes"
     ),
-    missing="the authorization types AWS_IAM and COGNITO_USER_POOLS, API keys",
+    missing="the authorization types COGNITO_USER_POOLS and JWT",
 )
 def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The resource has a new method, without an integration."""
@@ -77,8 +78,10 @@ def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
 def checked_method(tx: ReadTx, call: Call, api_id: str, given: Params) -> Method:
     """Return the method that the members of PutMethod describe. Raises BadRequestException if it names what is not."""
     method = make_method(given)
-    if method.authorizer_id is not UNSET and AUTHORIZERS.find(tx, call.scope, api_id, method.authorizer_id) is None:
-        raise ServiceError("BadRequestException", _NO_AUTHORIZER)
+    if method.authorizer_id is not UNSET:
+        authorizer = AUTHORIZERS.find(tx, call.scope, api_id, method.authorizer_id)
+        if authorizer is None or authorizer.type not in _AUTHORIZER_TYPES[method.authorization_type]:
+            raise ServiceError("BadRequestException", _NO_AUTHORIZER)
     method.request_models = checked_models(tx, call, api_id, given.get("requestModels"))
     if validator_id := given.get("requestValidatorId"):
         if VALIDATORS.find(tx, call.scope, api_id, validator_id) is None:
@@ -95,9 +98,10 @@ def make_method(params: Params) -> Method:
             "BadRequestException",
             "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,HEAD,OPTIONS,ANY",
         )
-    if authorization_type in _AUTHORIZATION_TYPES:
+    if authorization_type in ("COGNITO_USER_POOLS", "JWT"):
         raise NotImplementedHere(f"The authorization type {authorization_type} of API Gateway")
-    if authorization_type not in ("NONE", "CUSTOM"):
+    needs_authorizer = authorization_type in _AUTHORIZER_TYPES
+    if not needs_authorizer and authorization_type not in ("NONE", "AWS_IAM"):
         raise ServiceError(
             "BadRequestException",
             f"Invalid authorization type: {authorization_type}. Must be one of "
@@ -106,7 +110,7 @@ def make_method(params: Params) -> Method:
     if params.get("apiKeyRequired"):
         raise NotImplementedHere("The parameter apiKeyRequired of apigateway:PutMethod")
     authorizer_id = params.get("authorizerId")
-    if authorization_type == "CUSTOM" and not authorizer_id:
+    if needs_authorizer and not authorizer_id:
         raise ServiceError("BadRequestException", _NO_AUTHORIZER)
     scopes = list(params.get("authorizationScopes") or ())
     if scopes and authorization_type != "COGNITO_USER_POOLS":
@@ -119,7 +123,7 @@ def make_method(params: Params) -> Method:
         http_method=http_method,
         authorization_type=authorization_type,
         # As on AWS, an authorizer without its authorization type is not kept.
-        authorizer_id=authorizer_id if authorizer_id and authorization_type == "CUSTOM" else UNSET,
+        authorizer_id=authorizer_id if authorizer_id and needs_authorizer else UNSET,
         authorization_scopes=scopes or UNSET,
         operation_name=params.get("operationName") or UNSET,
         request_parameters=checked_parameters(params.get("requestParameters"), "request"),

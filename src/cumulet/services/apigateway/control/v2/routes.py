@@ -1,14 +1,12 @@
 """The routes of an HTTP API."""
 
 import re
-from collections.abc import Iterable
 
 from msgspec import UNSET
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
-from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.control.v2.records import (
@@ -28,18 +26,12 @@ from cumulet.store.api import ReadTx, WriteTx
 
 ROUTE = at("/apis/{ApiId}/routes/{RouteId}")
 
-_MISSING = "AWS_IAM authorization"
-_WEBSOCKET_ONLY = (
-    "ApiKeyRequired ModelSelectionExpression RequestModels RequestParameters RouteResponseSelectionExpression"
-)
-_SETTINGS = f"RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes {_WEBSOCKET_ONLY}"
+_SETTINGS = "RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes ApiKeyRequired"
 _CUSTOM_TOLD = "CUSTOM or COGNITO_USER_POOLS requires a valid"
 _VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+$")
 
 
-@operation(
-    "CreateRoute", action=POST, resource=at("/apis/{ApiId}/routes"), params=f"ApiId {_SETTINGS}", missing=_MISSING
-)
+@operation("CreateRoute", action=POST, resource=at("/apis/{ApiId}/routes"), params=f"ApiId {_SETTINGS}")
 def create_route(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more route; stages with AutoDeploy follow."""
     api = get_api(tx, call, params)
@@ -54,11 +46,14 @@ def create_route(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params, others: list[HttpRoute]) -> None:
     """Give a route the values that are in `params`, and save it."""
-    websocket_only.refuse(params, _WEBSOCKET_ONLY)
+    if params.get("ApiKeyRequired"):
+        # As the model says of the member: only WebSocket APIs have it.
+        raise ServiceError("BadRequestException", "API key required is not supported for HTTP APIs")
     set_authorization(tx, call, api_id, route, params)
     if params.get("RouteKey") is not None:
         route.route_key = checked_route_key(params["RouteKey"])
-        require_free_key(route, others)
+        if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
+            raise ServiceError("ConflictException", f"Route with key {route.route_key} already exists for this API")
     if params.get("OperationName") is not None:
         route.operation_name = params["OperationName"] or UNSET
     if params.get("Target") is not None:
@@ -66,22 +61,14 @@ def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params,
     ROUTES.save(tx, call.scope, api_id, route.route_id, record=route)
 
 
-def require_free_key(route: HttpRoute, others: Iterable[HttpRoute]) -> None:
-    """Raise ConflictException if another route has the route's key."""
-    if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
-        raise ServiceError("ConflictException", f"Route with key {route.route_key} already exists for this API")
-
-
 def set_authorization(tx: ReadTx, call: Call, api_id: str, route: HttpRoute, params: Params) -> None:
     """Give a route its authorization. The words: hashicorp/terraform-provider-aws#17497, aws/aws-cdk#27576."""
-    if params.get("AuthorizationType") == "AWS_IAM":
-        raise NotImplementedHere("The authorization type AWS_IAM of HTTP APIs")
     kind = params.get("AuthorizationType") or route.authorization_type
     authorizer_id = params.get("AuthorizerId") or (route.authorizer_id or None)
     scopes = params.get("AuthorizationScopes")
     if scopes is None:
         scopes = route.authorization_scopes or None
-    if kind == "NONE":
+    if kind in ("NONE", "AWS_IAM"):
         authorizer_id, scopes = None, params.get("AuthorizationScopes")
     else:
         found = AUTHORIZERS.find(tx, call.scope, api_id, authorizer_id) if authorizer_id else None
@@ -155,7 +142,7 @@ def get_routes(call: Call, tx: ReadTx, params: Params) -> Output:
     )
 
 
-@operation("UpdateRoute", action=PATCH, resource=ROUTE, params=f"ApiId RouteId {_SETTINGS}", missing=_MISSING)
+@operation("UpdateRoute", action=PATCH, resource=ROUTE, params=f"ApiId RouteId {_SETTINGS}")
 def update_route(call: Call, tx: WriteTx, params: Params) -> Output:
     """The route has the given values; stages with AutoDeploy follow."""
     api = get_api(tx, call, params)

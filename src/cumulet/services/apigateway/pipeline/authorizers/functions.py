@@ -15,7 +15,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import patterns
 from cumulet.services.apigateway.model import Authorizer
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.authorizers.policies import decide, request_arn
+from cumulet.services.apigateway.pipeline.authorizers.policies import decide_for, refuse_denied, request_arn
 from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
@@ -51,11 +51,12 @@ class Functions:
         identity = find_identity(matched, authorizer)
         if identity is None:
             raise Refused("unauthorized")
+        refuse_denied(matched)
         verdict = await self._ask(matched, authorizer, identity)
         if not verdict.allowed:
             raise Refused("forbidden")
         if verdict.policy is not None:
-            decision = decide(matched, verdict.principal_id or "", verdict.policy)
+            decision = decide_for(matched, verdict.principal_id or "", verdict.policy)
             if not decision.allowed:
                 raise Refused("denied_explicitly" if decision.explicit else "denied")
         return _known(verdict, is_rest=matched.arrival.is_rest)

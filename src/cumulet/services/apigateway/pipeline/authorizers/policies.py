@@ -3,12 +3,15 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html
 """
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from cumulet.policy.documents import parse_document
 from cumulet.policy.evaluate import Decision, Policy, Request, evaluate
 from cumulet.policy.principals import Caller
 from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.faults import Refused
 
 INVOKE = "execute-api:Invoke"
 
@@ -22,13 +25,58 @@ def request_arn(matched: Matched) -> str:
     return f"{api}/{matched.stage.name}/{arrival.request.method}{path}"
 
 
-def decide(matched: Matched, principal_id: str, policy: str) -> Decision:
-    """Return whether the policy that an authorizer's function returned allows this very request."""
+def own_policy(matched: Matched) -> str | None:
+    """Return the API's resource policy, or None."""
+    return matched.compiled.deployment.policy
+
+
+def demand_allow(matched: Matched) -> None:
+    """Raise Refused unless the API's resource policy, where it has one, allows a stranger the request."""
+    if (policy := own_policy(matched)) is not None and not (decision := _decide_for_stranger(matched, policy)).allowed:
+        raise denied(matched, "anonymous", decision)
+
+
+def refuse_denied(matched: Matched) -> None:
+    """Raise Refused if the API's resource policy denies a stranger the request by a statement."""
+    if (policy := own_policy(matched)) is not None and (decision := _decide_for_stranger(matched, policy)).explicit:
+        raise denied(matched, "anonymous", decision)
+
+
+def decide_for(matched: Matched, principal_id: str, verdict: str) -> Decision:
+    """Return what the policy that an authorizer's function returned says, together with the API's own."""
     account = matched.arrival.owner.account
     caller = Caller("user", f"arn:aws:iam::{account}:user/{principal_id}", account)
+    own = own_policy(matched)
+    return _decide(matched, caller, [Policy("authorizer", parse_document(verdict))], own)
+
+
+def denied(matched: Matched, who: str, decision: Decision) -> Refused:
+    """Return the refusal for who has been asked about by name. AWS hides most of the account's digits."""
+    account = matched.arrival.owner.account
+    resource = request_arn(matched).replace(f":{account}:", f":********{account[-4:]}:", 1)
+    words = f"User: {who} is not authorized to perform: {INVOKE} on resource: {resource}"
+    if decision.explicit:
+        return Refused("denied_explicitly", message=f"{words} with an explicit deny")
+    return Refused("denied", message=words)
+
+
+def _decide_for_stranger(matched: Matched, policy: str) -> Decision:
+    return _decide(matched, Caller("anonymous", "anonymous"), (), policy)
+
+
+def _decide(matched: Matched, caller: Caller, held: Sequence[Policy], own: str | None) -> Decision:
+    arrival = matched.arrival
+    request = arrival.request
+    seconds = arrival.now_ms // 1000
+    # Whoever comes over no VPC has neither aws:SourceVpc nor aws:SourceVpce.
     context = {
-        "aws:sourceip": matched.arrival.request.client_ip,
-        "aws:useragent": matched.arrival.user_agent or "",
+        "aws:currenttime": datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:epochtime": str(seconds),
+        "aws:securetransport": "true" if request.scheme == "https" else "false",
+        "aws:sourceip": request.client_ip,
     }
-    request = Request(caller, INVOKE, request_arn(matched), account, context)
-    return evaluate(request, [Policy("authorizer", parse_document(policy))])
+    for key, header in (("aws:useragent", "user-agent"), ("aws:referer", "referer")):
+        if (value := request.headers.get(header)) is not None:
+            context[key] = value
+    asked = Request(caller, INVOKE, request_arn(matched), arrival.owner.account, context)
+    return evaluate(asked, held, (Policy("", parse_document(own, "resource")),) if own is not None else ())

@@ -93,7 +93,7 @@ class Gateway:
         owner, stage, path, deployed = found
         compiled = None if deployed is None else self._keep_compiled(owner, api_id, deployed)
         arrival = self._arrival(api_id, owner, request, path, via, mapped)
-        if stage is None or compiled is None:
+        if stage is None or compiled is None or (compiled.deployment.default_endpoint_disabled and mapped is None):
             return faults.render(arrival, Refused("no_stage"))
         rules = compiled.deployment.cors
         if rules is not None and cors.is_preflight(request):

@@ -59,6 +59,7 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         created_s=call.now_ms // 1000,
         routes=freeze(tx, call, api),
         description=params.get("description") or None,
+        default_endpoint_disabled=api.disable_execute_api_endpoint,
         binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
     )
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)

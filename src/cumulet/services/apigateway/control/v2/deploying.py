@@ -99,7 +99,7 @@ def deploy(
         routes=routes,
         description=description,
         auto_deployed=automatic,
-        endpoint_disabled=api.disable_execute_api_endpoint,
+        default_endpoint_disabled=api.disable_execute_api_endpoint,
         cors=None if not isinstance(api.cors_configuration, Cors) else api.cors_configuration,
     )
     DEPLOYMENTS.save(tx, call.scope, api.api_id, deployment.deployment_id, record=deployment)

@@ -1,12 +1,14 @@
 """The routes of an HTTP API."""
 
 import re
+from collections.abc import Iterable
 
 from msgspec import UNSET
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.control.v2.records import (
@@ -26,7 +28,10 @@ from cumulet.store.api import ReadTx, WriteTx
 
 ROUTE = at("/apis/{ApiId}/routes/{RouteId}")
 
-_SETTINGS = "RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes ApiKeyRequired"
+_WEBSOCKET_ONLY = (
+    "ApiKeyRequired ModelSelectionExpression RequestModels RequestParameters RouteResponseSelectionExpression"
+)
+_SETTINGS = f"RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes {_WEBSOCKET_ONLY}"
 _CUSTOM_TOLD = "CUSTOM or COGNITO_USER_POOLS requires a valid"
 _VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+$")
 
@@ -46,19 +51,22 @@ def create_route(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params, others: list[HttpRoute]) -> None:
     """Give a route the values that are in `params`, and save it."""
-    if params.get("ApiKeyRequired"):
-        # As the model says of the member: only WebSocket APIs have it.
-        raise ServiceError("BadRequestException", "API key required is not supported for HTTP APIs")
+    websocket_only.refuse(params, _WEBSOCKET_ONLY)
     set_authorization(tx, call, api_id, route, params)
     if params.get("RouteKey") is not None:
         route.route_key = checked_route_key(params["RouteKey"])
-        if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
-            raise ServiceError("ConflictException", f"Route with key {route.route_key} already exists for this API")
+        require_free_key(route, others)
     if params.get("OperationName") is not None:
         route.operation_name = params["OperationName"] or UNSET
     if params.get("Target") is not None:
         route.target = _checked_target(tx, call, api_id, params["Target"])
     ROUTES.save(tx, call.scope, api_id, route.route_id, record=route)
+
+
+def require_free_key(route: HttpRoute, others: Iterable[HttpRoute]) -> None:
+    """Raise ConflictException if another route has the route's key."""
+    if any(other.route_key == route.route_key and other.route_id != route.route_id for other in others):
+        raise ServiceError("ConflictException", f"Route with key {route.route_key} already exists for this API")
 
 
 def set_authorization(tx: ReadTx, call: Call, api_id: str, route: HttpRoute, params: Params) -> None:

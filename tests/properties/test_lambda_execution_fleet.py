@@ -23,6 +23,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Demand], list[Member], Room]:
             draw(st.sampled_from([State.STARTING, State.READY, State.BUSY, State.FROZEN, State.STOPPING])),
             draw(st.floats(0, NOW_S)),
             draw(st.sampled_from([NOW_S - 1, NOW_S + 5000])),
+            draw(st.booleans()),
         )
         for n in range(draw(st.integers(0, 6)))
     ]
@@ -33,6 +34,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Demand], list[Member], Room]:
         draw(st.sampled_from([300.0, 2000.0])),
         elsewhere,
         draw(st.sampled_from([None, "", "new"])),
+        *draw(st.sampled_from([(0, ""), (1, "new"), (3, "new")])),
     )
     return demands, members, room
 
@@ -87,7 +89,7 @@ def test_every_demand_is_served_in_order_of_its_revision_if_environments_come_an
     capacity = max(1, len(members) + room.environments)
     waiting, living, number, served = list(demands), list(members), 5000, []
     for _ in range(60):
-        now = msgspec.structs.replace(room, environments=capacity - len(living))
+        now = msgspec.structs.replace(room, environments=capacity - len(living), kept=0, kept_revision_id="")
         for action in plan_fleet(waiting, living, now, NOW_S):
             if isinstance(action, Stop):
                 living = [member for member in living if member.id != action.member]
@@ -119,6 +121,7 @@ def test_with_nothing_to_do_a_second_plan_is_empty(situation: tuple[list[Demand]
     _, members, room = situation
     stopped = {action.member for action in plan_fleet([], members, room, NOW_S) if isinstance(action, Stop)}
     left = [member for member in members if member.id not in stopped]
+    room = msgspec.structs.replace(room, environments=0, idle_elsewhere=())
     assert plan_fleet([], left, room, NOW_S) == []
 
 
@@ -132,3 +135,42 @@ def test_without_demand_nothing_of_a_past_revision_stays_idle(
     for member in members:
         if member.state in IDLE and room.present_revision_id not in (None, member.revision_id):
             assert member.id in stopped
+
+
+@settings(max_examples=300, deadline=None)
+@given(situations())
+def test_what_is_to_be_kept_comes_to_be_and_no_more(situation: tuple[list[Demand], list[Member], Room]) -> None:
+    _, members, room = situation
+    room = msgspec.structs.replace(room, starts_at_a_time=max(1, room.starts_at_a_time), idle_elsewhere=())
+    # What is busy would answer in its time, and what is stopping be gone.
+    living = [member for member in members if member.state in IDLE or member.state is State.STARTING]
+    capacity = len(living) + room.kept
+    number = 5000
+    for _ in range(20):
+        now = msgspec.structs.replace(room, environments=capacity - len(living))
+        plan = plan_fleet([], living, now, NOW_S)
+        for action in plan:
+            if isinstance(action, Stop):
+                living = [member for member in living if member.id != action.member]
+            elif isinstance(action, Start):
+                assert action.kept
+                number += 1
+                living.append(Member(number, action.revision_id, State.STARTING, NOW_S, NOW_S + 5000, action.kept))
+        living = [msgspec.structs.replace(member, state=State.READY) for member in living]
+    kept = [member for member in living if member.kept]
+    assert len(kept) == room.kept
+    assert all(member.revision_id == room.kept_revision_id and member.expires_s > NOW_S for member in kept)
+
+
+@settings(max_examples=200, deadline=None)
+@given(situations())
+def test_what_is_kept_is_never_ended_for_being_idle(situation: tuple[list[Demand], list[Member], Room]) -> None:
+    demands, members, room = situation
+    kept = {
+        member.id
+        for member in members
+        if member.kept and member.revision_id == room.kept_revision_id and member.expires_s > NOW_S
+    }
+    room = msgspec.structs.replace(room, kept=len(members))
+    stopped = {action.member for action in plan_fleet(demands, members, room, NOW_S) if isinstance(action, Stop)}
+    assert not stopped & kept

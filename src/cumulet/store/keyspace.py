@@ -143,7 +143,7 @@ LAMBDA_POLICY = _family(
 LAMBDA_VERSION_NUMBER = _family(
     44, "function version number", "function_name", "the last number given to a version; outlives the function"
 )
-LAMBDA_RESERVED = _family(45, "reserved concurrency", "", "how much concurrency all functions have reserved together")
+LAMBDA_RESERVED = _family(45, "reserved concurrency", "", "how much concurrency functions have reserved or provisioned")
 LAMBDA_EVENT = _family(46, "asynchronous event", "due_ms request_id", "(system scope) an event that is not done yet")
 LAMBDA_EVENT_CONFIG = _family(
     47, "event configuration", "function_name qualifier", "how events are retried, and where their results go"
@@ -155,6 +155,16 @@ LAMBDA_LAYER_NUMBER = _family(
     51, "layer version number", "layer_name", "the last number given to a version; outlives the layer"
 )
 LAMBDA_CODE_SIGNING = _family(52, "code signing configuration", "config_id", "whose signatures a function's code needs")
+LAMBDA_PROVISIONED = _family(
+    53, "provisioned function", "account region function_name", "(system scope) that some of it is kept ready"
+)
+LAMBDA_ALLOTMENT = _family(
+    54,
+    "provisioned allotment",
+    "account region function_name version slot",
+    "(system scope) what one node keeps ready of a version",
+    of_nodes=True,
+)
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")

@@ -78,6 +78,19 @@ def is_held(tx: ReadTx, held: LeaseRecord) -> bool:
     return record is not None and (record.holder, record.epoch) == (held.holder, held.epoch)
 
 
+def find_living(tx: ReadTx, prefix: str) -> list[LeaseRecord]:
+    """Return the leases whose names begin so and that living nodes hold."""
+    living = {node.node_id for node in NODES.scan(tx, SYSTEM)}
+    held = LEASES.scan(tx, SYSTEM)
+    return [record for record in held if record.name.startswith(prefix) and record.holder in living]
+
+
+def is_alive(tx: ReadTx, name: str, epoch: int) -> bool:
+    """Return whether a lease that was taken in this epoch is held still, by a node that lives."""
+    record = LEASES.find(tx, SYSTEM, name)
+    return record is not None and record.epoch == epoch and _is_alive(tx, record.holder)
+
+
 def _is_alive(tx: ReadTx, node_id: str) -> bool:
     return tx.get(NODES.family.key(SYSTEM, node_id)) is not None
 

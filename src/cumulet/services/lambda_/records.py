@@ -14,6 +14,7 @@ from cumulet.scope import Scope
 from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import (
     LAMBDA_ALIAS,
+    LAMBDA_ALLOTMENT,
     LAMBDA_CODE_SIGNING,
     LAMBDA_EVENT,
     LAMBDA_EVENT_CONFIG,
@@ -21,6 +22,7 @@ from cumulet.store.keyspace import (
     LAMBDA_LAYER,
     LAMBDA_LAYER_NUMBER,
     LAMBDA_POLICY,
+    LAMBDA_PROVISIONED,
     LAMBDA_RESERVED,
     LAMBDA_URL,
     LAMBDA_URL_OWNER,
@@ -77,6 +79,15 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Of a published version: what described $LATEST at that time, since PublishVersion can give words of its own."""
 
 
+class Provisioned(msgspec.Struct, frozen=True, kw_only=True):
+    """How many environments of a version or an alias are kept ready."""
+
+    requested: int
+    changed_ms: int
+    stamp: str
+    """Another one for each request: what failed under an earlier one may be tried again."""
+
+
 class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A function: its unpublished version, its resource policy and its tags."""
 
@@ -89,6 +100,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Signs the URLs under which GetFunction offers the code."""
     reserved_concurrency: int | None = None
     """How many of its invocations run at once; None: as many as the account has left."""
+    provisioned: dict[str, Provisioned] = {}
+    """By version or alias."""
     recursive_loop: str = "Terminate"
     """What becomes of invocations in which it calls itself again and again: Allow or Terminate."""
     runtime_updates: dict[str, str] = {}
@@ -127,9 +140,33 @@ class VersionNumber(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reserved(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account's functions in a region have reserved together."""
+    """What an account's functions in a region have reserved or provisioned together."""
 
     total: int
+
+
+class ProvisionedFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """That a function has environments to be kept ready: what each node looks for."""
+
+    account: str
+    region: str
+    function_name: str
+
+
+class Allotment(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node keeps ready of a version."""
+
+    account: str
+    region: str
+    function_name: str
+    version: str
+    slot: str
+    """Which of the nodes it is, as `standing` has it."""
+    epoch: int
+    ready: int
+    stamp: str = ""
+    """Of the requests under which it failed; empty if it has not."""
+    reason: str = ""
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +254,8 @@ LAYERS = Records(LAMBDA_LAYER, LayerRecord, cached=256)
 LAYER_NUMBERS = Records(LAMBDA_LAYER_NUMBER, VersionNumber)
 URLS = Records(LAMBDA_URL, UrlConfig, cached=256)
 URL_OWNERS = Records(LAMBDA_URL_OWNER, UrlOwner, cached=256)
+PROVISIONED_FUNCTIONS = Records(LAMBDA_PROVISIONED, ProvisionedFunction)
+ALLOTMENTS = Records(LAMBDA_ALLOTMENT, Allotment)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)
 CODE_SIGNINGS = Records(LAMBDA_CODE_SIGNING, CodeSigning)
 EVENT_CONFIGS = Records(LAMBDA_EVENT_CONFIG, EventConfig, cached=256)
@@ -291,6 +330,9 @@ class Invocation:
     """The ARN as the caller named it, with its qualifier."""
     reserved_concurrency: int | None = None
     """As its function has it."""
+    provisioned: int = 0
+    """How many environments of its version are to be ready ahead of demand, and of its whole function."""
+    provisioned_total: int = 0
     sink: AnswerSink | None = None
     """Of an answer that comes piece by piece, the result has none; one that comes whole is in the result."""
 

@@ -57,7 +57,7 @@ async def run_function(
     """Return what came of it. Raises ServiceError if the function is not there or cannot be run now."""
     chance, tried = b"", ""
     while True:
-        function, routes = await store.read(lambda tx: load_target(tx, ref))
+        function, routes, provisioned = await store.read(lambda tx: load_target(tx, ref))
         if len(routes) > 1 and not chance:
             chance = ids.secret(CHANCE_BYTES)
         version = choose(routes, chance)
@@ -69,6 +69,8 @@ async def run_function(
             client_context=client_context,
             invoked_arn=ref.arn,
             reserved_concurrency=function.reserved_concurrency,
+            provisioned=provisioned.get(version.version, 0),
+            provisioned_total=sum(provisioned.values()),
             sink=sink,
         )
         try:

@@ -14,6 +14,7 @@ from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import function_policy, load_alias, load_function, not_found
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
+from cumulet.services.lambda_.control.provisioned import check_alias_change, drop_provisioned
 from cumulet.services.lambda_.control.urls import drop_urls
 from cumulet.services.lambda_.names import FunctionRef, function_arn, function_of, unqualified_resource
 from cumulet.services.lambda_.records import ALIASES, EVENT_CONFIGS, LATEST, POLICIES, AliasRecord, find_version
@@ -90,7 +91,7 @@ def list_aliases(call: Call, tx: ReadTx, params: Params) -> Output:
 def update_alias(call: Call, tx: WriteTx, params: Params) -> Output:
     """Change what a name stands for; what is not given stays, and an empty RoutingConfig ends the division."""
     ref = function_of(call, params)
-    load_function(tx, ref)
+    function = load_function(tx, ref)
     alias = ALIASES.find(tx, ref.scope, ref.name, params["Name"])
     if alias is None:
         arn = _arn(ref, params["Name"])
@@ -114,6 +115,7 @@ def update_alias(call: Call, tx: WriteTx, params: Params) -> Output:
         routing = {"AdditionalVersionWeights": alias.weights}
     changed["weights"] = _parse_routing(tx, ref, version, routing)
     alias = msgspec.structs.replace(alias, **changed)
+    check_alias_change(tx, ref, function, alias)
     ALIASES.save(tx, ref.scope, ref.name, alias.name, record=alias)
     return render_alias(ref, alias)
 
@@ -122,7 +124,7 @@ def update_alias(call: Call, tx: WriteTx, params: Params) -> Output:
 def delete_alias(call: Call, tx: WriteTx, params: Params) -> Output:
     """Forget a name and its policy; nothing happens if there is none."""
     ref = function_of(call, params)
-    load_function(tx, ref)
+    drop_provisioned(tx, ref, load_function(tx, ref), params["Name"])
     ALIASES.delete(tx, ref.scope, ref.name, params["Name"])
     POLICIES.delete(tx, ref.scope, ref.name, params["Name"])
     EVENT_CONFIGS.delete(tx, ref.scope, ref.name, params["Name"])

@@ -27,13 +27,18 @@ def put_function_concurrency(call: Call, tx: WriteTx, params: Params) -> Output:
     ref = _unqualified(call, params)
     function = load_function(tx, ref)
     reserved: int = params["ReservedConcurrentExecutions"]
-    others = reserved_total(tx, ref.scope) - (function.reserved_concurrency or 0)
+    if reserved < (provisioned := provisioned_total(function)):
+        raise invalid(
+            f"ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned "
+            f"concurrency [{provisioned}]."
+        )
+    others = reserved_total(tx, ref.scope) - claimed(function)
     if limits.CONCURRENT_EXECUTIONS_MAX - others - reserved < limits.UNRESERVED_CONCURRENCY_MIN:
         raise invalid(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
             f"below its minimum value of [{limits.UNRESERVED_CONCURRENCY_MIN}]."
         )
-    _save(tx, ref, function, reserved)
+    save_claim(tx, ref, function, msgspec.structs.replace(function, reserved_concurrency=reserved))
     return {"ReservedConcurrentExecutions": reserved}
 
 
@@ -51,7 +56,8 @@ def get_function_concurrency(call: Call, tx: ReadTx, params: Params) -> Output:
 def delete_function_concurrency(call: Call, tx: WriteTx, params: Params) -> Output:
     """Let a function share with all others again."""
     ref = _unqualified(call, params)
-    _save(tx, ref, load_function(tx, ref), None)
+    function = load_function(tx, ref)
+    save_claim(tx, ref, function, msgspec.structs.replace(function, reserved_concurrency=None))
     return {}
 
 
@@ -62,8 +68,25 @@ def render_concurrency(function: FunctionRecord) -> Output:
 
 
 def give_back(tx: WriteTx, scope: Scope, function: FunctionRecord) -> None:
-    """Give what a function that goes has reserved back to the account."""
-    _add(tx, scope, -(function.reserved_concurrency or 0))
+    """Give what a function that goes has claimed back to the account."""
+    _add(tx, scope, -claimed(function))
+
+
+def provisioned_total(function: FunctionRecord) -> int:
+    """Return how many environments of a function are to be kept ready."""
+    return sum(config.requested for config in function.provisioned.values())
+
+
+def claimed(function: FunctionRecord) -> int:
+    """Return what a function takes of the account's concurrency: its reservation, or what is kept ready without one."""
+    reserved = function.reserved_concurrency
+    return provisioned_total(function) if reserved is None else reserved
+
+
+def save_claim(tx: WriteTx, ref: FunctionRef, before: FunctionRecord, after: FunctionRecord) -> None:
+    """Save a function that claims another concurrency than before."""
+    FUNCTIONS.save(tx, ref.scope, ref.name, record=after)
+    _add(tx, ref.scope, claimed(after) - claimed(before))
 
 
 def _unqualified(call: Call, params: Params) -> FunctionRef:
@@ -76,15 +99,9 @@ def _unqualified(call: Call, params: Params) -> FunctionRef:
     return ref
 
 
-def _save(tx: WriteTx, ref: FunctionRef, function: FunctionRecord, reserved: int | None) -> None:
-    changed = msgspec.structs.replace(function, reserved_concurrency=reserved)
-    FUNCTIONS.save(tx, ref.scope, ref.name, record=changed)
-    _add(tx, ref.scope, (reserved or 0) - (function.reserved_concurrency or 0))
-
-
 def _add(tx: WriteTx, scope: Scope, difference: int) -> None:
     if difference:
         total = reserved_total(tx, scope) + difference
         if total < 0:
-            raise InvariantViolated(f"{scope} has {total} invocations reserved")
+            raise InvariantViolated(f"{scope} has {total} invocations claimed")
         RESERVED.save(tx, scope, record=Reserved(total=total))

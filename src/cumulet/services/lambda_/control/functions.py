@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.scope import Scope
+from cumulet.scope import SYSTEM, Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.archives import Archive
@@ -46,6 +46,7 @@ from cumulet.services.lambda_.records import (
     FUNCTION_CHANGED,
     FUNCTIONS,
     LATEST,
+    PROVISIONED_FUNCTIONS,
     VERSIONS,
     FunctionRecord,
     VersionRecord,
@@ -255,6 +256,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
     delete_versions(tx, ref)
     drop_urls(tx, ref)
     give_back(tx, ref.scope, function)
+    PROVISIONED_FUNCTIONS.delete(tx, SYSTEM, ref.scope.account, ref.scope.region, ref.name)
     release_all(tx, function.latest)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
     tx.hint(FUNCTION_CHANGED)

@@ -1,10 +1,12 @@
 """Finding a function, a version of it or an alias, in AWS's words when there is none."""
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Params
 from cumulet.services.lambda_.names import FunctionRef, function_arn, function_of
+from cumulet.services.lambda_.provisioning import find_targets
 from cumulet.services.lambda_.records import (
     ALIASES,
     FUNCTIONS,
@@ -47,18 +49,35 @@ def load_version(tx: ReadTx, ref: FunctionRef) -> VersionRecord:
 Routes: TypeAlias = list[tuple[VersionRecord, float]]
 
 
-def load_target(tx: ReadTx, ref: FunctionRef) -> tuple[FunctionRecord, Routes]:
-    """Return the function, and the versions among which invocations of this name are divided, with their shares."""
+class Target(NamedTuple):
+    """What an invocation may run."""
+
+    function: FunctionRecord
+    routes: Routes
+    """The versions among which invocations of this name are divided, with their shares."""
+    provisioned: Mapping[str, int]
+    """By version how many environments are to be ready."""
+
+
+def load_target(tx: ReadTx, ref: FunctionRef) -> Target:
+    """Return what invocations of this name may run."""
     function = load_function(tx, ref)
+    if not function.provisioned:
+        return Target(function, _load_routes(tx, ref, function), {})
+    aliases = {alias.name: alias for alias in ALIASES.scan(tx, ref.scope, ref.name)}
+    return Target(function, _load_routes(tx, ref, function), find_targets(function.provisioned, aliases))
+
+
+def _load_routes(tx: ReadTx, ref: FunctionRef, function: FunctionRecord) -> Routes:
     if ref.qualifier is None:
-        return function, [(function.latest, 1.0)]
+        return [(function.latest, 1.0)]
     alias = ALIASES.find(tx, ref.scope, ref.name, ref.qualifier)
     main = load_version(tx, ref)
     if alias is None or not alias.weights:
-        return function, [(main, 1.0)]
+        return [(main, 1.0)]
     more = [(find_version(tx, ref.scope, ref.name, version), share) for version, share in alias.weights.items()]
     others = [(version, share) for version, share in more if version is not None]
-    return function, [(main, 1.0 - sum(share for _, share in others)), *others]
+    return [(main, 1.0 - sum(share for _, share in others)), *others]
 
 
 def load_alias(tx: ReadTx, ref: FunctionRef, name: str) -> AliasRecord:

@@ -15,6 +15,7 @@ from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.holdings import keep_all, release_all
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
+from cumulet.services.lambda_.control.provisioned import drop_provisioned
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
 from cumulet.services.lambda_.records import (
@@ -124,6 +125,7 @@ def delete_version(tx: WriteTx, ref: FunctionRef) -> None:
         )
     release_all(tx, version)
     VERSIONS.delete(tx, ref.scope, ref.name, _number(version))
+    drop_provisioned(tx, ref, load_function(tx, ref), ref.qualifier)
     function = load_function(tx, ref)
     if ref.qualifier in function.runtime_updates:
         updates = {name: when for name, when in function.runtime_updates.items() if name != ref.qualifier}

@@ -2,7 +2,8 @@
 
 One fleet is the environments of one function version. Demands are served in the order in which they came, by the
 environment that was used last (it is the warmest, and the others may grow old and go). An environment of another
-revision than the function's present one gets no work and goes as soon as it is idle. Pure.
+revision than the function's present one gets no work and goes as soon as it is idle. Some environments are kept: ready
+ahead of any demand, first to be used, and never ended for being idle. Pure.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from cumulet.services.lambda_.execution.environment import IDLE, State
+from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class Member(msgspec.Struct, frozen=True):
     last_used_s: float
     expires_s: float
     """When its credentials run out; it gets no work from then on."""
+    kept: bool = False
+    """Started to be ready ahead of demand."""
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -42,12 +45,17 @@ class Room(msgspec.Struct, frozen=True):
     """Idle environments of other functions, oldest use first: they give way when the machine is full."""
     present_revision_id: str | None = None
     """The function's revision, if it is known that environments of any other will not be asked for again."""
+    kept: int = 0
+    """How many environments are to be ready ahead of demand."""
+    kept_revision_id: str = ""
+    """Of which revision; empty if none are."""
 
 
 class Start(msgspec.Struct, frozen=True):
     """Start an environment of this revision."""
 
     revision_id: str
+    kept: bool = False
 
 
 class Assign(msgspec.Struct, frozen=True):
@@ -70,6 +78,7 @@ def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room,
     """Return what to do now: stops first, then assignments, then starts.
 
     Every demand is assigned, or waits for an environment that is starting or busy, or for the machine to have room.
+    Demands come before what is to be kept.
     """
     stops: list[Action] = []
     assigns: list[Action] = []
@@ -85,9 +94,7 @@ def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room,
                 stops.append(Stop(member.id))
             else:
                 idle.append(member)
-    if not demands:
-        return stops
-    idle.sort(key=lambda member: member.last_used_s)
+    idle.sort(key=lambda member: (member.kept, member.last_used_s))
     waiting: list[Demand] = []
     for demand in demands:
         found = next((at for at in range(len(idle) - 1, -1, -1) if idle[at].revision_id == demand.revision_id), None)
@@ -95,27 +102,39 @@ def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room,
             waiting.append(demand)
         else:
             assigns.append(Assign(demand.id, idle.pop(found).id))
+    kept = [
+        member for member in members if _is_kept(member, room) and member.state in ALIVE and now_s < member.expires_s
+    ]
+    missing = room.kept - len(kept)
+    given_up = [member for member in idle if member.kept and not _is_kept(member, room)]
+    given_up += [member for member in idle if _is_kept(member, room)][: max(-missing, 0)]
+    stops += [Stop(member.id) for member in given_up]
     free = room.environments + len(stops)
     elsewhere = list(room.idle_elsewhere)
     coming: dict[str, int] = {}
     for member in members:
         if member.state is State.STARTING:
             coming[member.revision_id] = coming.get(member.revision_id, 0) + 1
+    needed: list[Start] = []
     for demand in waiting:
         if coming.get(demand.revision_id, 0) > 0:
             coming[demand.revision_id] -= 1
-            continue
-        if starting >= room.starts_at_a_time:
-            break
+        else:
+            needed.append(Start(demand.revision_id))
+    needed += [Start(room.kept_revision_id, kept=True)] * missing
+    for start in needed[: max(room.starts_at_a_time - starting, 0)]:
         while free <= 0 and elsewhere:
             stops.append(Stop(elsewhere.pop(0).id))
             free += 1
         if free <= 0:
             break
-        starts.append(Start(demand.revision_id))
-        starting += 1
+        starts.append(start)
         free -= 1
     return stops + assigns + starts
+
+
+def _is_kept(member: Member, room: Room) -> bool:
+    return member.kept and member.revision_id == room.kept_revision_id
 
 
 def _is_past(member: Member, room: Room) -> bool:
@@ -123,6 +142,8 @@ def _is_past(member: Member, room: Room) -> bool:
 
 
 def _is_spent(member: Member, wanted: set[str], room: Room, now_s: float) -> bool:
+    if _is_kept(member, room):
+        return now_s >= member.expires_s
     return (
         # A demand tells which revision is the present one. An older one may wait for its own: that is served first.
         (member.revision_id not in wanted and (len(wanted) > 0 or _is_past(member, room)))

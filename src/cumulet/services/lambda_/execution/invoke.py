@@ -10,7 +10,9 @@ from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.admission import Admission
 from cumulet.services.lambda_.execution.occupancy import Job
-from cumulet.services.lambda_.execution.supervisor import Supervisor
+from cumulet.services.lambda_.execution.provisioner import Provisioner
+from cumulet.services.lambda_.execution.standing import Standing
+from cumulet.services.lambda_.execution.supervisor import Supervisor, fleet_key
 from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX, UNRESERVED_CONCURRENCY_MIN
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord, reserved_total
 
@@ -21,6 +23,8 @@ class ProcessPlane:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._supervisor: Supervisor | None = None
+        self._standing = Standing(ground)
+        self._provisioner: Provisioner | None = None
         self._admission = Admission()
         self._ids = count(1)
         self._stopping = False
@@ -28,16 +32,21 @@ class ProcessPlane:
     async def start(self) -> None:
         """Begin; nothing is warmed before there is a function."""
         self._supervisor = Supervisor(self._ground)
+        self._provisioner = Provisioner(self._ground, self._supervisor, self._standing)
+        self._provisioner.start()
 
     async def stop(self) -> None:
         """Let running invocations end (bounded), then leave no process behind."""
         self._stopping = True
         if self._supervisor is None:
             return
+        if self._provisioner is not None:
+            await self._provisioner.stop()
         deadline = asyncio.get_running_loop().time() + limits.STOP_GRACE_S
         while self._admission.total() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
         await self._supervisor.stop()
+        await self._standing.stop()
 
     def prepare(self, runtime: str) -> None:
         """Begin to warm what functions of this runtime start from; returns at once."""
@@ -48,7 +57,7 @@ class ProcessPlane:
         """Return the invocation's result. See plane.py for what it raises."""
         if self._supervisor is None or self._stopping:
             raise ServiceError("ServiceException", "The server stops.", status=500)
-        pool = await self._enter(scope, version, invocation.reserved_concurrency)
+        pool = await self._enter(scope, version, invocation)
         job = Job(
             next(self._ids),
             scope,
@@ -66,10 +75,20 @@ class ProcessPlane:
         finally:
             self._admission.leave(pool)
 
-    async def _enter(self, scope: Scope, version: VersionRecord, reserved: int | None) -> Hashable:
-        """Count one more invocation, and return where. Raises TooManyRequestsException."""
-        if reserved is not None:
-            self._admission.enter(version.arn, reserved, "ReservedFunctionConcurrentInvocationLimitExceeded")
+    async def _enter(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> Hashable:
+        """Count one more invocation, and return where. Raises TooManyRequestsException.
+
+        What is provisioned of the version is used first. It is a part of what the function has reserved, or else of
+        what the account has, so that the rest of either is less.
+        """
+        if invocation.provisioned:
+            ahead = fleet_key(version)
+            if self._admission.running(ahead) < invocation.provisioned:
+                self._admission.enter(ahead, invocation.provisioned, "")
+                return ahead
+        if invocation.reserved_concurrency is not None:
+            limit = invocation.reserved_concurrency - invocation.provisioned_total
+            self._admission.enter(version.arn, limit, "ReservedFunctionConcurrentInvocationLimitExceeded")
             return version.arn
         limit = UNRESERVED_CONCURRENCY_MIN
         if self._admission.running(scope) >= limit:

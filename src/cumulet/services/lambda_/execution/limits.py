@@ -18,6 +18,9 @@ INIT_TIMEOUT_S = 10.0
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 """
 
+AHEAD_INIT_TIMEOUT_S = 130.0
+"""The same for one that is made ready ahead of demand; or the function's timeout, if that is more."""
+
 EXTENSIONS_MAX = 10
 """Of one environment, internal ones among them.
 
@@ -30,7 +33,6 @@ INTERNAL_SHUTDOWN_S = 0.5
 """The same, if there are internal ones."""
 SHUTDOWN_S = 2.0
 """How long the end of an environment may take that has external extensions, its runtime's included."""
-
 LOG_EVENT_BYTES_MAX = 256 * 1024
 LOG_EVENT_OVERHEAD_BYTES = 26
 LOG_BATCH_BYTES_MAX = 1024 * 1024
@@ -64,6 +66,12 @@ SPARE_SLOTS = 100
 
 CODE_CACHE_BYTES_MAX = 2 * 1024 * 1024 * 1024
 """Unpacked code on disk; what environments use stays beyond it."""
+
+PROVISION_LOOK_S = 30.0
+"""How often what is to be kept ready is looked at, for what no hint has told."""
+
+PROVISION_AGAIN_S = 60.0
+"""How long a version whose environments fail to initialise is left alone; a new request is tried at once."""
 
 KILL_GRACE_S = 5.0
 

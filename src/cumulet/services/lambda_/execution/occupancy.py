@@ -30,6 +30,10 @@ from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.execution.streaming import Gathered
 from cumulet.services.lambda_.records import Invocation, InvocationResult, Reader, VersionRecord
 
+ON_DEMAND = "on-demand"
+PROVISIONED = "provisioned-concurrency"
+"""Why an environment is initialised, in AWS's words."""
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -93,6 +97,7 @@ class Environment:
         new_id: Callable[[], str],
         *,
         inside_invoke: bool = False,
+        init_type: str = ON_DEMAND,
     ) -> None:
         """`inside_invoke`: it tries an initialisation again that failed; now the invocation's timeout bounds it."""
         self.number = number
@@ -100,6 +105,7 @@ class Environment:
         self.version = version
         self.stream = stream
         self.inside_invoke = inside_invoke
+        self.init_type = init_type
         self.state = State.STARTING
         self.last_used_s = clock.monotonic_s()
         self.init_failure: InitFailure | None = None
@@ -111,6 +117,7 @@ class Environment:
         self._sandbox: Sandbox | None = None
         self._outputs: list[Output] = []
         self._journal = Journal(version, stream, shipper, clock)
+        self._journal.init_type = init_type
         if inside_invoke:
             self._journal.phase = "invoke"
         self._timer: asyncio.TimerHandle | None = None
@@ -136,7 +143,14 @@ class Environment:
 
     def as_member(self) -> Member:
         """Return what the planner sees of it."""
-        return Member(self.number, self.version.revision_id, self.state, self.last_used_s, self._expires_s)
+        return Member(
+            self.number, self.version.revision_id, self.state, self.last_used_s, self._expires_s, self.is_kept
+        )
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was started to be ready ahead of demand."""
+        return self.init_type == PROVISIONED
 
     def _step(self, event: Event) -> None:
         self.state = next_state(self.state, event)
@@ -154,6 +168,7 @@ class Environment:
         """Start the processes; the environment is ready when its runtime polls. Raises ServiceError if it cannot."""
         self._expires_s = self._clock.monotonic_s() + (session.retire_ms - self._clock.now_ms()) / 1000
         self.stream.principal = session.principal
+        environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = self.init_type
         environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
         self._journal.init_started(runtime_version)
         paths = request["extensions"][: limits.EXTENSIONS_MAX]
@@ -182,8 +197,12 @@ class Environment:
         if self.state is State.STOPPING:
             self._sandbox.kill()
         elif self.state is State.STARTING:
-            allowed_s = self.version.timeout_s if self.inside_invoke else limits.INIT_TIMEOUT_S
-            self._timer = self._loop.call_later(allowed_s, self._init_took_too_long)
+            self._timer = self._loop.call_later(self._init_allowed_s(), self._init_took_too_long)
+
+    def _init_allowed_s(self) -> float:
+        if self.inside_invoke:
+            return self.version.timeout_s
+        return max(limits.AHEAD_INIT_TIMEOUT_S, self.version.timeout_s) if self.is_kept else limits.INIT_TIMEOUT_S
 
     def _open_output(self, emit: Callable[[str], None]) -> int:
         """Return the writing end of a pipe whose lines go to `emit`."""

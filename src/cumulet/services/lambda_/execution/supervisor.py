@@ -7,7 +7,7 @@ is planned anew and the plan's actions are performed; nothing else starts, assig
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -21,9 +21,9 @@ from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.code import CodeCache, find_extensions, layers_key
 from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
-from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
+from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, plan_fleet
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
-from cumulet.services.lambda_.execution.occupancy import Environment, Job
+from cumulet.services.lambda_.execution.occupancy import ON_DEMAND, PROVISIONED, Environment, Job
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
 from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
@@ -44,6 +44,17 @@ class Fleet:
     waiting: deque[Job] = field(default_factory=deque)
     present_revision_id: str | None = None
     """As the function's record last had it, empty if it is gone; None until somebody has had reason to look."""
+    kept: int = 0
+    """How many environments are to be ready ahead of demand."""
+    kept_version: tuple[Scope, VersionRecord] | None = None
+    """What they are environments of."""
+    kept_ready: int = 0
+    """How many of them there were when `on_kept` was last told."""
+
+
+def fleet_key(version: VersionRecord) -> str:
+    """Return what names the fleet of a version."""
+    return f"{version.arn}:{version.version}"
 
 
 class Supervisor:
@@ -59,7 +70,7 @@ class Supervisor:
         self._fleet_of: dict[int, Fleet] = {}
         self._numbers = count(1)
         settings = ground.settings
-        self._environments_max = limits.ENVIRONMENTS_MAX // settings.workers
+        self.environments_max = limits.ENVIRONMENTS_MAX // settings.workers
         # A slot stands for a user of the machine, so each process of a group has slots of its own.
         slots = (limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS) // settings.workers
         first_slot = max(settings.worker - 1, 0) * slots
@@ -71,6 +82,8 @@ class Supervisor:
         self._watching: asyncio.TimerHandle | None = None
         self._alive = 0
         self._quiet = asyncio.Event()
+        self.on_kept: Callable[[str, str], None] = lambda key, reason: None
+        """Told when other numbers of a fleet's environments are ready ahead of demand, or why none will be."""
         self._stopping = False
         self._retiring = False
         self._stop_listening = ground.store.listen(FUNCTION_CHANGED, self._retire_soon)
@@ -79,18 +92,21 @@ class Supervisor:
 
     def submit(self, job: Job) -> None:
         """Take an invocation; its future gets the result."""
-        key = f"{job.version.arn}:{job.version.version}"
-        fleet = self._fleets.get(key)
-        if fleet is None:
-            fleet = self._fleets[key] = Fleet(key)
+        fleet = self._fleet(fleet_key(job.version))
         fleet.waiting.append(job)
         if fleet.present_revision_id is not None and fleet.present_revision_id != job.version.revision_id:
             fleet.present_revision_id = None  # one of the two is old, and we do not know which
         self._plan(fleet)
 
+    def _fleet(self, key: str) -> Fleet:
+        fleet = self._fleets.get(key)
+        if fleet is None:
+            fleet = self._fleets[key] = Fleet(key)
+        return fleet
+
     def withdraw(self, job: Job) -> None:
         """Forget an invocation whose caller has gone, if it still waits."""
-        fleet = self._fleets.get(f"{job.version.arn}:{job.version.version}")
+        fleet = self._fleets.get(fleet_key(job.version))
         if fleet is not None and job in fleet.waiting:
             fleet.waiting.remove(job)
 
@@ -109,11 +125,13 @@ class Supervisor:
 
     def _plan(self, fleet: Fleet) -> None:
         room = Room(
-            environments=self._environments_max - self._alive,
+            environments=self.environments_max - self._alive,
             starts_at_a_time=0 if self._stopping else limits.STARTS_AT_A_TIME,
             idle_expiry_s=limits.IDLE_EXPIRY_S,
-            idle_elsewhere=self._idle_elsewhere(fleet) if self._alive >= self._environments_max else (),
+            idle_elsewhere=self._idle_elsewhere(fleet) if self._alive >= self.environments_max else (),
             present_revision_id=fleet.present_revision_id,
+            kept=fleet.kept,
+            kept_revision_id=fleet.kept_version[1].revision_id if fleet.kept_version is not None else "",
         )
         jobs = {job.id: job for job in fleet.waiting}
         actions = plan_fleet(
@@ -130,7 +148,9 @@ class Supervisor:
                 self._watch()
             elif isinstance(action, Stop):
                 self._fleet_of[action.member].members[action.member].stop()
-            elif isinstance(action, Start):
+            elif action.kept and fleet.kept_version is not None:
+                self._start(fleet, *fleet.kept_version, init_type=PROVISIONED)
+            else:
                 wanted = next(job for job in fleet.waiting if job.version.revision_id == action.revision_id)
                 self._start(fleet, wanted.scope, wanted.version)
 
@@ -140,11 +160,44 @@ class Supervisor:
             for other in self._fleets.values()
             if other is not fleet
             for environment in other.members.values()
-            if environment.state in IDLE
+            if environment.state in IDLE and not environment.is_kept
         ]
         return sorted(idle, key=lambda member: member.last_used_s)
 
-    def _start(self, fleet: Fleet, scope: Scope, version: VersionRecord, retried: Environment | None = None) -> None:
+    # What is kept ready
+
+    def keep(self, scope: Scope, version: VersionRecord, count: int) -> None:
+        """Keep so many environments of a version ready ahead of demand; with none, those that are go."""
+        fleet = self._fleet(fleet_key(version))
+        fleet.kept, fleet.kept_version = count, (scope, version) if count else None
+        self._plan(fleet)
+        self._forget_if_empty(fleet)
+
+    def ready(self, key: str) -> int:
+        """Return how many of what is to be kept are initialised."""
+        fleet = self._fleets.get(key)
+        members = fleet.members.values() if fleet is not None else ()
+        return sum(one.is_kept and one.state in (State.READY, State.FROZEN, State.BUSY) for one in members)
+
+    def _tell_kept(self, fleet: Fleet) -> None:
+        ready = self.ready(fleet.key)
+        if ready != fleet.kept_ready:
+            fleet.kept_ready = ready
+            self.on_kept(fleet.key, "")
+
+    def _cannot_keep(self, environment: Environment, reason: str) -> None:
+        fleet = self._fleet_of[environment.number]
+        fleet.kept, fleet.kept_version = 0, None
+        self.on_kept(fleet.key, reason)
+
+    def _start(
+        self,
+        fleet: Fleet,
+        scope: Scope,
+        version: VersionRecord,
+        retried: Environment | None = None,
+        init_type: str = ON_DEMAND,
+    ) -> None:
         if retried is None:
             now = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
             name = f"{now:%Y/%m/%d}/[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
@@ -161,6 +214,7 @@ class Supervisor:
             self._ground.clock,
             self._ground.ids.uuid,
             inside_invoke=retried is not None,
+            init_type=init_type,
         )
         fleet.members[environment.number] = environment
         self._fleet_of[environment.number] = fleet
@@ -211,7 +265,9 @@ class Supervisor:
             self._give_up(environment, ServiceError("ServiceException", str(failure), status=500))
 
     def _give_up(self, environment: Environment, refused: ServiceError | FunctionChanged) -> None:
-        job = self._job_for(environment)
+        if environment.is_kept:
+            self._cannot_keep(environment, str(refused))
+        job = None if environment.is_kept else self._job_for(environment)
         environment.abandon()
         if job is not None:
             job.fail(refused)
@@ -271,14 +327,18 @@ class Supervisor:
     def on_ready(self, environment: Environment) -> None:
         """It can take an invocation: plan."""
         fleet = self._fleet_of[environment.number]
-        if fleet.waiting:
+        if fleet.waiting or fleet.kept:
             self._plan(fleet)
+        if environment.is_kept:
+            self._tell_kept(fleet)
         if environment.state is State.READY:
             self._sweep_later(limits.FREEZE_AFTER_S)
 
     def on_dead(self, environment: Environment) -> None:
         """It is gone: answer who waited for it, or have its initialisation tried again, and plan."""
-        if environment.init_failure is not None:
+        if environment.init_failure is not None and environment.is_kept:
+            self._cannot_keep(environment, "FUNCTION_ERROR_INIT_FAILURE")
+        elif environment.init_failure is not None:
             if environment.inside_invoke or self._stopping:
                 if (job := self._job_for(environment)) is not None:
                     environment.report_init_failure(job)
@@ -301,14 +361,20 @@ class Supervisor:
         self._alive -= 1
         if self._alive == 0:
             self._quiet.set()
-        if fleet.waiting:
+        if environment.is_kept:
+            self._tell_kept(fleet)
+        if fleet.waiting or fleet.kept:
             self._plan(fleet)
-        elif not fleet.members:
-            self._fleets.pop(fleet.key, None)
-        if self._alive == self._environments_max - 1:
+        else:
+            self._forget_if_empty(fleet)
+        if self._alive == self.environments_max - 1:
             # Invocations of other functions may have waited for the room.
             for other in [other for other in self._fleets.values() if other.waiting]:
                 self._plan(other)
+
+    def _forget_if_empty(self, fleet: Fleet) -> None:
+        if not (fleet.members or fleet.waiting or fleet.kept):
+            self._fleets.pop(fleet.key, None)
 
     # Functions that change
 

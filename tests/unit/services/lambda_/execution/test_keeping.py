@@ -1,0 +1,87 @@
+"""Environments that are kept ready ahead of demand: there before they are needed, replaced when they die."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cumulet.services.lambda_.execution.supervisor import fleet_key
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+CODE = """
+import asyncio, os, sys, time
+def lambda_handler(event, context):
+    if event.get("die"):
+        os._exit(3)
+    time.sleep(event.get("sleep", 0))
+    return [os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"], os.getpid(), os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]]
+"""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def ask(rig: Any, version: Any, **fields: Any) -> Any:
+    return json.loads((await rig.invoke(version, b'{"sleep": 0.3}', **fields)).payload)
+
+
+async def test_kept_environments_are_used_first_and_replaced(rig: Any) -> None:
+    version = await rig.function(CODE, version="1")
+    supervisor, key = rig.plane._supervisor, fleet_key(version)
+    supervisor.keep(rig.scope, version, 2)
+    await until(lambda: supervisor.ready(key) == 2)
+    answers = await asyncio.gather(*(ask(rig, version, provisioned=2, provisioned_total=2) for _ in range(3)))
+    assert sorted(kind for kind, _, _ in answers) == [
+        "on-demand",
+        "provisioned-concurrency",
+        "provisioned-concurrency",
+    ]
+    kept = {stream for kind, _, stream in answers if kind == "provisioned-concurrency"}
+    assert (await rig.invoke(version, b'{"die": 1}')).function_error == "Unhandled"
+    await until(lambda: supervisor.ready(key) == 2)
+    answers = await asyncio.gather(*(ask(rig, version) for _ in range(2)))
+    assert [kind for kind, _, _ in answers] == ["provisioned-concurrency"] * 2
+    assert len(kept & {stream for _, _, stream in answers}) == 1
+    supervisor.keep(rig.scope, version, 0)
+    await until(lambda: supervisor.ready(key) == 0)
+
+
+async def test_the_log_says_why_an_environment_was_initialised(rig: Any) -> None:
+    version = await rig.function(
+        CODE, version="1", log_format="JSON", application_log_level="INFO", system_log_level="DEBUG"
+    )
+    supervisor = rig.plane._supervisor
+    supervisor.keep(rig.scope, version, 1)
+    await until(lambda: supervisor.ready(fleet_key(version)) == 1)
+    _, _, stream = await ask(rig, version)
+    await rig.plane._supervisor._shipper.flush()
+    records = [json.loads(line) for line in rig.neighbours.events[stream]]
+    started = next(record for record in records if record["type"] == "platform.initStart")
+    assert started["record"]["initializationType"] == "provisioned-concurrency"
+    supervisor.keep(rig.scope, version, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "more"),
+    [("raise RuntimeError('no')", {}), (CODE, {"role": "arn:aws:iam::123456789012:role/stranger"})],
+    ids=["it raises", "its role cannot be assumed"],
+)
+async def test_what_cannot_start_is_given_up_and_told(rig: Any, code: str, more: Any) -> None:
+    version = await rig.function(code, version="1", **more)
+    supervisor, told = rig.plane._supervisor, []
+    before = supervisor.on_kept
+    supervisor.on_kept = lambda key, reason: told.append((key, reason))
+    try:
+        supervisor.keep(rig.scope, version, 1)
+        await until(lambda: any(key == fleet_key(version) for key, _ in told))
+    finally:
+        supervisor.on_kept = before
+    expected = "AccessDeniedException: The role" if more else "FUNCTION_ERROR_INIT_FAILURE"
+    assert dict(told)[fleet_key(version)].startswith(expected)
+    assert supervisor.ready(fleet_key(version)) == 0

@@ -14,6 +14,7 @@ from cumulet.clock import Clock
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.extensions import Extensions
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+from cumulet.services.lambda_.execution.telemetry import Telemetry
 
 Reason = Literal["spindown", "timeout", "failure"]
 
@@ -21,9 +22,10 @@ Reason = Literal["spindown", "timeout", "failure"]
 class Farewell:
     """What an environment does in the end."""
 
-    def __init__(self, sandbox: Sandbox, extensions: Extensions, clock: Clock) -> None:
+    def __init__(self, sandbox: Sandbox, extensions: Extensions, telemetry: Telemetry | None, clock: Clock) -> None:
         self._sandbox = sandbox
         self._extensions = extensions
+        self._telemetry = telemetry
         self._clock = clock
         self._part_ended = asyncio.Event()
 
@@ -42,6 +44,9 @@ class Farewell:
         self._sandbox.signal_runtime(signal.SIGTERM)
         await self._wait(lambda: self._sandbox.status is not None, began_s + runtime_s)
         self._sandbox.signal_runtime(signal.SIGKILL)
+        if self._telemetry is not None:
+            self._telemetry.thaw()
+            await self._telemetry.flush(limits.TELEMETRY_FLUSH_S)
         if has_external:
             self._extensions.shut_down(reason, deadline_ms)
             await self._wait(self._extensions.have_shut_down, began_s + allowed_s)

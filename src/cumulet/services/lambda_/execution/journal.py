@@ -4,6 +4,8 @@ The platform's own lines have two forms, text and JSON, and a third as events of
 noted here once; nothing is rendered that nobody reads.
 """
 
+import contextlib
+import json
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -56,6 +58,8 @@ class Journal:
     def fault(self, text: str) -> None:
         """Add words of the platform's about a failure, whatever the format."""
         self._write(text)
+        if self._subscribers is not None:
+            self._spread(Event("platform.fault", text, self._clock.now_ms()))
 
     def take_tail(self) -> bytes:
         """Return the last 4 KB that came since this was last asked for."""
@@ -63,11 +67,10 @@ class Journal:
 
     # Who listens
 
-    def subscribe(self, subscribers: Subscribers) -> None:
-        """Tell `subscribers` all that comes, and what has come."""
+    def subscribe(self, subscribers: Subscribers) -> Sequence[Event]:
+        """Tell `subscribers` all that comes, and return what has come."""
         self._subscribers = subscribers
-        for event in self._early or ():
-            subscribers.tell(event)
+        return tuple(self._early or ())
 
     def close_subscriptions(self) -> None:
         """Nobody can subscribe any more: keep nothing for them."""
@@ -188,7 +191,12 @@ class Journal:
         self._spread(event)
 
     def _tell(self, kind: str, text: str) -> None:
-        self._spread(Event(kind, text, self._clock.now_ms()))
+        record: Record | str = text
+        if self._json and text.startswith("{"):
+            # Of a function whose log format is JSON, a line that is an object is told as one.
+            with contextlib.suppress(ValueError):
+                record = json.loads(text)
+        self._spread(Event(kind, record, self._clock.now_ms()))
 
     def _spread(self, event: Event) -> None:
         if self._early is not None and len(self._early) < limits.EARLY_EVENTS_MAX:

@@ -85,6 +85,16 @@ The limit is on what is resident, and a runtime has about 40 MB in common with i
 can pass it by what it touches between two looks; a control group would be exact, and is not available everywhere.
 """
 
+TELEMETRY_BACKLOG_BATCHES = 2
+"""What a subscriber may have before it, in batches of the size that it asked for; what comes then is lost.
+
+AWS has its readers expect payloads of twice `maxBytes`.
+"""
+TELEMETRY_RETRY_S, TELEMETRY_RETRY_S_MAX = 0.1, 1.0
+"""How long to wait before telemetry is sent again that nobody took: at first, and at most."""
+TELEMETRY_FLUSH_S = 0.2
+"""How long the end of an environment waits for telemetry to be taken, before extensions are told of it."""
+
 EARLY_EVENTS_MAX = 1_000
 """Events of an initialisation that are kept for extensions which subscribe before it ends."""
 

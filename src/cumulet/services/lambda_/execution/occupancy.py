@@ -22,12 +22,15 @@ from cumulet.services.lambda_.execution.farewell import Farewell, Reason
 from cumulet.services.lambda_.execution.fleet import Member
 from cumulet.services.lambda_.execution.journal import Journal
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output
-from cumulet.services.lambda_.execution.responses import NOT_FOUND
+from cumulet.services.lambda_.execution.responses import render, render_failure
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.execution.streaming import Gathered
+from cumulet.services.lambda_.execution.subscription import Invalid
+from cumulet.services.lambda_.execution.subscription import parse as parse_subscription
+from cumulet.services.lambda_.execution.telemetry import Telemetry
 from cumulet.services.lambda_.records import Invocation, InvocationResult, Reader, VersionRecord
 
 ON_DEMAND = "on-demand"
@@ -82,6 +85,11 @@ class InitFailure:
     words: str = ""
 
 
+def own_address(slot: int) -> str:
+    """Return the loopback address at which an environment's extensions listen: each has its own, so none collide."""
+    return f"127.1.{slot // 254}.{slot % 254 + 1}"
+
+
 class Environment:
     """One execution environment."""
 
@@ -131,6 +139,9 @@ class Environment:
         """What of the first invocation's time its initialisation has taken."""
         self._new_id = new_id
         self._extensions: Extensions | None = None
+        self._telemetry: Telemetry | None = None
+        self._address = "127.0.0.1"
+        """Where its processes listen."""
         self._hold: int | None = None
         """Closed when the runtime may begin, if that has to wait for extensions."""
         self._runtime_rests = False
@@ -178,11 +189,19 @@ class Environment:
             descriptors.append(self._open_output(self._journal.extension_output))
             held, self._hold = os.pipe()
             descriptors.append(held)
+            if zygote.isolated:
+                self._address = own_address(self.slot)
         self._began_s = self._clock.monotonic_s()
         try:
             self._sandbox = await zygote.spawn(
                 f"{self.number}",
-                {**request, "extensions": paths, "slot": self.slot, "environ": environ},
+                {
+                    **request,
+                    "extensions": paths,
+                    "slot": self.slot,
+                    "environ": environ,
+                    "address": self._address,
+                },
                 descriptors,
                 self._on_end,
             )
@@ -219,6 +238,8 @@ class Environment:
     def freeze(self) -> None:
         """Stop its processes until the next invocation."""
         self._step(Event.FROZEN)
+        if self._telemetry is not None:
+            self._telemetry.freeze()
         if self._sandbox is not None:
             self._sandbox.freeze()
 
@@ -227,7 +248,7 @@ class Environment:
         self._disarm()
         if self._sandbox is not None and self._extensions is not None and self._extensions.are_any():
             self._step(Event.RETIRED)
-            self._farewell = Farewell(self._sandbox, self._extensions, self._clock)
+            self._farewell = Farewell(self._sandbox, self._extensions, self._telemetry, self._clock)
             self._leaving = self._loop.create_task(self._leave(self._farewell, reason))
         else:
             self._step(Event.STOPPED)
@@ -292,6 +313,8 @@ class Environment:
         self._api.close()
         self._let_runtime_begin()
         self._close_outputs()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -343,6 +366,8 @@ class Environment:
         self._job = job
         if was_frozen and self._sandbox is not None:
             self._sandbox.thaw()
+            if self._telemetry is not None:
+                self._telemetry.thaw()
         invocation = job.invocation
         self._runtime_rests, self._produced_bytes = False, None
         self._journal.invoke_started(invocation.request_id, job.trace_header)
@@ -548,7 +573,20 @@ class Environment:
 
     def on_subscription(self, extension: str, body: bytes, *, to_logs: bool) -> bytes:
         """One asks for telemetry."""
-        return NOT_FOUND
+        try:
+            subscription = parse_subscription(body, to_logs=to_logs)
+            if self._telemetry is None:
+                self._telemetry = Telemetry(self._address, self._journal.dropped)
+            other = self._telemetry.find(extension)
+            if other is not None and other.to_logs is not to_logs:
+                raise Invalid(f"{extension} has subscribed through the {'Telemetry' if to_logs else 'Logs'} API")
+        except Invalid as wrong:
+            error_type = "Logs.ValidationError" if to_logs else "ValidationError"
+            return render_failure(error_type, str(wrong), "400 Bad Request")
+        if subscription != other:
+            self._telemetry.add(extension, subscription, self._journal.subscribe(self._telemetry))
+            self._journal.subscribed(extension, subscription.types, to_logs=to_logs)
+        return render("200 OK", '"OK"')
 
     def _note_extensions(self) -> None:
         for one in self._extensions.known if self._extensions is not None else ():

@@ -257,6 +257,62 @@ ask("GET", "event/next", Identifier=me)
     await gone(rig, version)
 
 
+LISTENER = """
+import http.server, threading
+port = 0
+heard = []
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        heard.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("sandbox.localdomain", 8080), Receiver)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+me, _ = register(["INVOKE", "SHUTDOWN"])
+line.request("PUT", "/2022-07-01/telemetry", json.dumps({
+    "schemaVersion": "2025-01-29", "types": ["platform", "function", "extension"], "buffering": {"timeoutMs": 25},
+    "destination": {"protocol": "HTTP", "URI": "http://sandbox.localdomain:8080"},
+}), {"Lambda-Extension-Identifier": me})
+say(line.getresponse().read().decode())
+while True:
+    _, event = ask("GET", "event/next", Identifier=me)
+    if event["eventType"] == "SHUTDOWN":
+        break
+time.sleep(0.05)
+say("heard " + json.dumps(heard))
+"""
+
+
+async def test_telemetry_of_two_environments_at_once(rig: Any) -> None:
+    version = await with_extensions(
+        rig,
+        {"ear": script(LISTENER)},
+        "import time\ndef lambda_handler(e, c):\n    print('of', e)\n    time.sleep(0.2)\n    return e\n",
+    )
+    await asyncio.gather(rig.invoke(version, b"1"), rig.invoke(version, b"2"))
+    environments = list(rig.plane._supervisor._fleets[f"{version.arn}:$LATEST"].members.values())
+    assert len(environments) == 2
+    for environment in environments:
+        await until(rig, environment, "REPORT")
+        environment.stop()
+    await gone(rig, version)
+    said = set()
+    for environment in environments:
+        lines = await log_of(rig, environment)
+        assert "TELEMETRY\tName: ear\tState: Subscribed\tTypes: [Platform, Function, Extension]\n" in lines
+        heard = json.loads(next(line for line in lines if line.startswith("heard ")).removeprefix("heard "))
+        kinds = [event["type"].removeprefix("platform.") for event in heard]
+        assert kinds[:2] == ["initStart", "telemetrySubscription"]
+        assert [event["type"].removeprefix("platform.") for event in heard if "." in event["type"]][2:] == [
+            *("extension", "initRuntimeDone", "initReport", "start", "runtimeDone", "report"),
+        ]
+        (words,) = [event["record"] for event in heard if event["type"] == "function"]
+        said.add(words)
+    assert said == {"of 1\n", "of 2\n"}
+
+
 INTERNAL = """
 import http.client, json, os, threading
 def ask(method, path, body=None, **headers):

@@ -155,18 +155,25 @@ def test_the_records() -> None:
 
 
 def test_who_subscribes_in_time_hears_what_came_before() -> None:
-    journal, listener = make(), Listener()
+    journal = make()
     journal.init_started("1.0.7")
     journal.extension_output("loading")
-    journal.subscribe(listener)
-    assert [event.kind for event in listener.heard] == ["platform.initStart", "extension"]
+    assert [event.kind for event in journal.subscribe(Listener())] == ["platform.initStart", "extension"]
 
 
 def test_nothing_is_kept_for_those_who_cannot_come() -> None:
-    journal, listener = make(), Listener()
+    journal = make()
     for _ in range(EARLY_EVENTS_MAX + 10):
         journal.output("x")
     assert len(journal._early or ()) == EARLY_EVENTS_MAX
     journal.close_subscriptions()
-    journal.subscribe(listener)
-    assert listener.heard == []
+    assert journal.subscribe(Listener()) == ()
+
+
+def test_lines_of_json_are_told_as_objects_where_that_is_the_format() -> None:
+    for level, record in (("INFO", {"a": 1}), ("", '{"a": 1}\n')):
+        journal, listener = make(level), Listener()
+        journal.subscribe(listener)
+        journal.output('{"a": 1}\n')
+        journal.output("{ no\n")
+        assert [event.record for event in listener.heard] == [record, "{ no\n"]

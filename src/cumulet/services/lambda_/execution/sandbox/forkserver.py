@@ -225,7 +225,8 @@ class ForkServer:
                 os._exit(0)
             request = json.loads(data)
             if self._isolation:
-                self._isolation.furnish(request["code"], request["layers"], request["tmp_mb"], request["slot"])
+                address = request["address"] if request["extensions"] else ""
+                self._isolation.furnish(request["code"], request["layers"], request["tmp_mb"], request["slot"], address)
             line.close()
             parts = {runtime: ""}
             if request["extensions"]:

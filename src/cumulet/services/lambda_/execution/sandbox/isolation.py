@@ -8,7 +8,7 @@ needs root, and what a function runs as is a user of the environment's own witho
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
-# ruff: noqa: PTH101, PTH103, PTH106, PTH110, PTH112, PTH114, PTH115, PTH120, PTH123, PTH211
+# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH110, PTH112, PTH114, PTH115, PTH120, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -121,6 +121,11 @@ class Isolation:
             users.write(known + names)
         os.chmod(root + "/.passwd", 0o444)
         _mount(root + "/.passwd", root + "/etc/passwd", "none", MS_BIND)
+        self._hosts = ""
+        if os.path.exists("/etc/hosts"):
+            with open("/etc/hosts") as hosts:
+                self._hosts = hosts.read().rstrip("\n") + "\n"
+            self._name_sandbox(root, ".hosts", "127.0.0.1")
         for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE):
             os.makedirs(root + folder, exist_ok=True)
         for device in DEVICES:
@@ -131,13 +136,20 @@ class Isolation:
         # Seen by nobody but us: an environment covers it before it runs anything.
         os.chmod(root + "/var", 0o755)
 
+    def _name_sandbox(self, root: str, name: str, address: str) -> None:
+        """Let /etc/hosts say that `address` is the sandbox, as extensions know it."""
+        with open(f"{root}/{name}", "w") as hosts:
+            hosts.write(f"{self._hosts}{address} sandbox.localdomain sandbox.local sandbox\n")
+        os.chmod(f"{root}/{name}", 0o444)
+        _mount(f"{root}/{name}", root + "/etc/hosts", "none", MS_BIND)
+
     def _try(self) -> None:
         """Build the walls of one environment that runs nothing, so that a kernel's refusal is known now."""
         pid = self.fork()
         if pid == 0:
             try:
                 self.enter()
-                self.furnish("", "", 1, 0)
+                self.furnish("", "", 1, 0, "")
                 os._exit(0)
             except OSError as refused:
                 os.write(2, f"{refused}\n".encode())
@@ -165,14 +177,21 @@ class Isolation:
         _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
         _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-    def furnish(self, code: str, layers: str, tmp_mb: int, slot: int) -> None:
-        """Complete the walls of one environment: its code, its layers, its /tmp, and nothing else to write to."""
+    def furnish(self, code: str, layers: str, tmp_mb: int, slot: int, address: str) -> None:
+        """Complete the walls of one environment: its code, its layers, its /tmp, and nothing else to write to.
+
+        With an `address` its extensions have one of their own.
+        """
         owner = FIRST_UID + slot
         _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}")
         if code:
             _bind_readonly(f"{CODE_CACHE}/{code}", "/var/task")
         if layers:
             _bind_readonly(f"{CODE_CACHE}/{layers}", "/opt")
+        if address and self._hosts:
+            name = f".hosts-{slot}"
+            self._name_sandbox("", name, address)
+            os.unlink("/" + name)
         _mount("tmpfs", CODE_CACHE, "tmpfs", MS_RDONLY | MS_NOSUID, "mode=0000,size=4k")
         _mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags("/"))
 

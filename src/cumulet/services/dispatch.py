@@ -11,7 +11,6 @@ from typing import Any, cast
 from cumulet.clock import Clock
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.ids import REQUEST_ID_ALPHABET, Ids
-from cumulet.policy.evaluate import Decision
 from cumulet.scope import Scope
 from cumulet.services.kit import (
     Authorizer,
@@ -22,6 +21,7 @@ from cumulet.services.kit import (
     Output,
     Params,
     Principal,
+    Ruling,
     Service,
     unsupported,
 )
@@ -153,8 +153,8 @@ class Dispatcher:
 
     async def decide(
         self, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
-    ) -> Decision:
-        """Return whether the caller may do `action` on `resource`, and why."""
+    ) -> Ruling:
+        """Return whether the caller may do `action` on `resource`."""
         return await self._store.read(
             lambda tx: self._authorizer.decide(tx, call, action, resource, conditions, resource_policy)
         )

@@ -27,12 +27,10 @@ import msgspec
 
 from cumulet.clock import Clock
 from cumulet.ids import Ids
-from cumulet.policy.evaluate import Decision
 from cumulet.scope import Scope
 from cumulet.settings import Settings
 from cumulet.store.api import ReadTx, Store, WriteTx
 from cumulet.store.leases import Lease, LeaseRecord
-from cumulet.wire.message import Request
 
 T = TypeVar("T")
 Params: TypeAlias = Mapping[str, Any]
@@ -102,6 +100,14 @@ Resource: TypeAlias = (
 Conditions: TypeAlias = Callable[[Call, Params], ConditionValues] | Callable[[ReadTx, Call, Params], ConditionValues]
 """Condition keys of a request. A function with a transaction is for those that only records tell (which attribute is
 the key)."""
+
+
+class Ruling(NamedTuple):
+    """What IAM says of a call, for a service that has words of its own."""
+
+    allowed: bool
+    explicit: bool
+    """Denied by a statement, rather than for want of one that allows."""
 
 
 class Demand(NamedTuple):
@@ -294,13 +300,9 @@ class Operations(Protocol):
 
     async def decide(
         self, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
-    ) -> Decision:
-        """Return whether the caller may do `action` on `resource`, and why, for who has words of its own."""
+    ) -> Ruling:
+        """Return whether the caller may do `action` on `resource`: `authorize` for a service with words of its own."""
         ...
-
-
-FindSigner: TypeAlias = Callable[[Request], Awaitable[Principal]]
-"""Who signed a request, proved as at every endpoint. Raises the ServiceError of a signature that proves nobody."""
 
 
 class Authorizer(Protocol):
@@ -326,8 +328,8 @@ class Authorizer(Protocol):
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
-    ) -> Decision:
-        """Return the decision itself, for who has words of its own."""
+    ) -> Ruling:
+        """Return whether the call is allowed, without words."""
         ...
 
 

@@ -7,12 +7,13 @@ dialects through one `pipeline/`, and reads only `model`.
 import logging
 from typing import TYPE_CHECKING, Literal
 
-from cumulet.services.kit import FindSigner, Ground, Service
+from cumulet.services.kit import Ground, Service
 from cumulet.store.api import StoreError
 from cumulet.wire.message import Request, Response
 
 if TYPE_CHECKING:
     from cumulet.services.apigateway.gateway import Gateway
+    from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
 
 log = logging.getLogger("cumulet.apigateway")
 
@@ -22,7 +23,7 @@ __all__ = ["ApiDoors", "build_v1", "build_v2"]
 class ApiDoors:
     """Where requests for deployed APIs come in. The gateway behind it is imported and built at the first of them."""
 
-    def __init__(self, ground: Ground, find_signer: FindSigner) -> None:
+    def __init__(self, ground: Ground, find_signer: "FindSigner") -> None:
         self._ground = ground
         self._find_signer = find_signer
         self._gateway: Gateway | None = None

@@ -26,6 +26,7 @@ from cumulet.services.apigateway.model import (
 from cumulet.services.apigateway.pipeline import cors, faults, gateway_responses
 from cumulet.services.apigateway.pipeline.access_logs import AccessLogs, render_line
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
+from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
@@ -36,7 +37,7 @@ from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.throttle import Throttle
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
-from cumulet.services.kit import FindSigner, Ground
+from cumulet.services.kit import Ground
 from cumulet.store.api import ReadTx, StoreError
 from cumulet.wire.message import Request, Response
 

@@ -15,7 +15,7 @@ from cumulet.policy.principals import Caller
 from cumulet.scope import GLOBAL_REGION, Scope
 from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
 from cumulet.services.iam.records import Holder, find_customer_policy, find_role, find_user
-from cumulet.services.kit import Call, ConditionValues, Principal
+from cumulet.services.kit import Call, ConditionValues, Principal, Ruling
 from cumulet.store.api import ReadTx
 
 # IAM user guide, "Troubleshoot access denied error messages".
@@ -50,7 +50,7 @@ class IamAuthorizer:
         resource_policy: str | None,
     ) -> str | None:
         """Return None if the call is allowed, else AWS's words for why it is not."""
-        decision = self.decide(tx, call, action, resource, conditions, resource_policy)
+        decision = decide(tx, call, action, resource, conditions, resource_policy)
         return None if decision.allowed else render_denial(call.principal, action, resource, decision)
 
     def decide(
@@ -61,9 +61,10 @@ class IamAuthorizer:
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
-    ) -> Decision:
-        """Return whether the call is allowed, and why."""
-        return decide(tx, call, action, resource, conditions, resource_policy)
+    ) -> Ruling:
+        """Return whether the call is allowed."""
+        decision = decide(tx, call, action, resource, conditions, resource_policy)
+        return Ruling(decision.allowed, decision.explicit)
 
 
 def decide(

@@ -9,12 +9,12 @@ from dataclasses import replace
 from cumulet.services.apigateway.model import RouteAuthorization
 from cumulet.services.apigateway.pipeline.authorizers.functions import Functions
 from cumulet.services.apigateway.pipeline.authorizers.policies import demand_allow
-from cumulet.services.apigateway.pipeline.authorizers.signatures import Signatures
+from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner, Signatures
 from cumulet.services.apigateway.pipeline.authorizers.tokens import Tokens
 from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
-from cumulet.services.kit import FindSigner, Ground
+from cumulet.services.kit import Ground
 
 
 class Doorkeeper:

@@ -33,13 +33,13 @@ def own_policy(matched: Matched) -> str | None:
 def demand_allow(matched: Matched) -> None:
     """Raise Refused unless the API's resource policy, where it has one, allows a stranger the request."""
     if (policy := own_policy(matched)) is not None and not (decision := _decide_for_stranger(matched, policy)).allowed:
-        raise denied(matched, "anonymous", decision)
+        raise denied(matched, "anonymous", explicit=decision.explicit)
 
 
 def refuse_denied(matched: Matched) -> None:
     """Raise Refused if the API's resource policy denies a stranger the request by a statement."""
     if (policy := own_policy(matched)) is not None and (decision := _decide_for_stranger(matched, policy)).explicit:
-        raise denied(matched, "anonymous", decision)
+        raise denied(matched, "anonymous", explicit=decision.explicit)
 
 
 def decide_for(matched: Matched, principal_id: str, verdict: str) -> Decision:
@@ -50,12 +50,12 @@ def decide_for(matched: Matched, principal_id: str, verdict: str) -> Decision:
     return _decide(matched, caller, [Policy("authorizer", parse_document(verdict))], own)
 
 
-def denied(matched: Matched, who: str, decision: Decision) -> Refused:
+def denied(matched: Matched, who: str, *, explicit: bool) -> Refused:
     """Return the refusal for who has been asked about by name. AWS hides most of the account's digits."""
     account = matched.arrival.owner.account
     resource = request_arn(matched).replace(f":{account}:", f":********{account[-4:]}:", 1)
     words = f"User: {who} is not authorized to perform: {INVOKE} on resource: {resource}"
-    if decision.explicit:
+    if explicit:
         return Refused("denied_explicitly", message=f"{words} with an explicit deny")
     return Refused("denied", message=words)
 

@@ -3,11 +3,18 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html
 """
 
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.pipeline.authorizers.policies import INVOKE, denied, own_policy, request_arn
 from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
 from cumulet.services.apigateway.pipeline.faults import Fault, Refused
-from cumulet.services.kit import Call, FindSigner, Ground, Principal
+from cumulet.services.kit import Call, Ground, Principal
+from cumulet.wire.message import Request
+
+FindSigner: TypeAlias = Callable[[Request], Awaitable[Principal]]
+"""Who signed a request, proved as at every endpoint. Raises the ServiceError of a signature that proves nobody."""
 
 _FAULTS: dict[str, Fault] = {
     "MissingAuthenticationTokenException": "not_signed",
@@ -45,9 +52,9 @@ class Signatures:
         )
         referer = request.headers.get("referer")
         keys = {} if referer is None else {"aws:Referer": referer}
-        decision = await self._ground.operations.decide(call, INVOKE, request_arn(matched), keys, own_policy(matched))
-        if not decision.allowed:
-            raise denied(matched, signer.arn, decision)
+        ruling = await self._ground.operations.decide(call, INVOKE, request_arn(matched), keys, own_policy(matched))
+        if not ruling.allowed:
+            raise denied(matched, signer.arn, explicit=ruling.explicit)
         return describe(signer)
 
 

@@ -1,0 +1,161 @@
+"""Custom domain names through boto3 and CloudFormation, and requests that come by their host."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, WaiterError
+
+CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/12345678-1234-1234-1234-123456789012"
+REGIONAL = {"EndpointType": "REGIONAL", "CertificateArn": CERTIFICATE}
+FAST = {"Delay": 0, "MaxAttempts": 2000}
+MOCK = {"application/json": '{"statusCode": 200}'}
+
+Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
+
+
+def refusal(call: Any, **params: Any) -> tuple[int, str, str]:
+    """Return status, code and words of the error that a call gets."""
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    answer = caught.value.response
+    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"], answer["Error"]["Message"]
+
+
+def mock_api(apis: Any, words: str) -> str:
+    """Return the id of a REST API that answers GET /words from a template, deployed to `dev`."""
+    api = apis.create_rest_api(name="mocked")
+    made = apis.create_resource(restApiId=api["id"], parentId=api["rootResourceId"], pathPart="words")
+    at = {"restApiId": api["id"], "resourceId": made["id"], "httpMethod": "GET"}
+    apis.put_method(**at, authorizationType="NONE")
+    apis.put_method_response(**at, statusCode="200")
+    apis.put_integration(**at, type="MOCK", requestTemplates=MOCK)
+    template = json.dumps({"words": words, "domain": "$context.domainName", "path": "$context.path"})
+    apis.put_integration_response(**at, statusCode="200", responseTemplates={"application/json": template})
+    apis.create_deployment(restApiId=api["id"], stageName="dev")
+    return str(api["id"])
+
+
+def test_a_domain_name_by_both_dialects(client: Callable[..., Any], fetch: Fetch) -> None:
+    v1, v2 = client("apigateway"), client("apigatewayv2")
+    api_id = mock_api(v1, "hello")
+    host = {"Host": "api.client-tests.example"}
+    assert fetch("GET", "/v1/words", None, host)[0] != 200  # nobody's domain name yet
+
+    made = v1.create_domain_name(
+        domainName="api.client-tests.example",
+        regionalCertificateArn=CERTIFICATE,
+        endpointConfiguration={"types": ["REGIONAL"]},
+        securityPolicy="TLS_1_2",
+    )
+    assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
+    assert refusal(
+        v2.create_domain_name, DomainName="api.client-tests.example", DomainNameConfigurations=[REGIONAL]
+    ) == (400, "BadRequestException", "The domain name you provided already exists.")
+    at = {"domainName": "api.client-tests.example"}
+    mapping = v1.create_base_path_mapping(**at, basePath="v1", restApiId=api_id, stage="dev")
+    assert (mapping["basePath"], mapping["stage"]) == ("v1", "dev")
+    assert refusal(v1.create_base_path_mapping, **at, basePath="v1", restApiId=api_id) == (
+        409,
+        "ConflictException",
+        "Base path already exists for this domain name",
+    )
+    v2.create_api_mapping(DomainName=at["domainName"], ApiId=api_id, Stage="dev", ApiMappingKey="deeply/nested/v1")
+    keys = {one["ApiMappingKey"] for one in v2.get_api_mappings(DomainName=at["domainName"])["Items"]}
+    assert keys == {"v1", "deeply/nested/v1"}
+
+    for path, status in (("/v1/words", 200), ("/deeply/nested/v1/words", 200), ("/v2/words", 403), ("/words", 403)):
+        answered, _, body = fetch("GET", path, None, {"Host": "api.client-tests.example:4566"})
+        assert answered == status, path
+        if status == 200:
+            assert json.loads(body) == {"words": "hello", "domain": "api.client-tests.example", "path": path}
+
+    assert refusal(v1.delete_rest_api, restApiId=api_id)[1] == "BadRequestException"
+    v2.delete_domain_name(DomainName=at["domainName"])
+    assert refusal(v1.get_domain_name, **at) == (
+        404,
+        "NotFoundException",
+        "Invalid domain name identifier specified",
+    )
+    v1.delete_rest_api(restApiId=api_id)
+
+
+@pytest.mark.slow
+def test_sam_gives_both_kinds_of_apis_their_domain_names(client: Callable[..., Any], fetch: Fetch) -> None:
+    cfn = client("cloudformation")
+    path = {"get": {"x-amazon-apigateway-integration": {"type": "MOCK", "requestTemplates": MOCK}, "responses": {}}}
+
+    def domain(name: str, base: str) -> dict[str, Any]:
+        return {
+            "DomainName": name,
+            "CertificateArn": CERTIFICATE,
+            "EndpointConfiguration": "REGIONAL",
+            "BasePath": [base],
+        }
+
+    template = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Resources": {
+            "Rest": {
+                "Type": "AWS::Serverless::Api",
+                "Properties": {
+                    "StageName": "dev",
+                    "Domain": domain("rest.sam.example", "one"),
+                    "DefinitionBody": {"swagger": "2.0", "info": {"title": "t"}, "paths": {"/words": path}},
+                },
+            },
+            "Http": {
+                "Type": "AWS::Serverless::HttpApi",
+                "Properties": {"Domain": domain("http.sam.example", "two")},
+            },
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {
+                        "Statement": {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    }
+                },
+            },
+            "F": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Runtime": "python3.11",
+                    "Handler": "index.handler",
+                    "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+                    "InlineCode": "def handler(event, context):\n    return event['requestContext']['domainName']\n",
+                    "Events": {
+                        "Get": {
+                            "Type": "HttpApi",
+                            "Properties": {"Path": "/words", "Method": "get", "ApiId": {"Ref": "Http"}},
+                        }
+                    },
+                },
+            },
+        },
+    }
+    cfn.create_stack(
+        StackName="domains",
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    try:
+        cfn.get_waiter("stack_create_complete").wait(StackName="domains", WaiterConfig=FAST)
+    except WaiterError:
+        events = cfn.describe_stack_events(StackName="domains")["StackEvents"]
+        raise AssertionError([event.get("ResourceStatusReason") for event in events]) from None
+    assert fetch("GET", "/two/words", None, {"Host": "http.sam.example"})[::2] == (200, b"http.sam.example")
+    names = {item["domainName"] for item in client("apigateway").get_domain_names()["items"]}
+    assert {"rest.sam.example", "http.sam.example"} <= names
+    (mapping,) = client("apigateway").get_base_path_mappings(domainName="rest.sam.example")["items"]
+    assert (mapping["basePath"], mapping["stage"]) == ("one", "dev")
+
+    cfn.delete_stack(StackName="domains")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="domains", WaiterConfig=FAST)
+    assert not {"rest.sam.example", "http.sam.example"} & {
+        item["DomainName"] for item in client("apigatewayv2").get_domain_names()["Items"]
+    }

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cumulet.services.apigateway.control.v1 import key_file
+from cumulet.services.apigateway.pipeline.buckets import Buckets
 from cumulet.services.apigateway.plans import Quota, Tally, date_of, day_of_date, period_start, remaining
 
 DAYS = st.integers(0, 60_000)
@@ -73,3 +74,24 @@ def test_any_text_is_a_file_or_is_malformed(text: str) -> None:
     except key_file.Malformed:
         return
     assert all(30 <= len(row.value) <= 128 for row in rows)
+
+
+STEPS = st.lists(st.floats(0, 5), min_size=1, max_size=60)
+
+
+@settings(deadline=None)
+@given(st.floats(0, 20), st.integers(0, 20), STEPS)
+def test_a_bucket_lets_no_more_through_than_its_burst_and_its_rate(rate: float, burst: int, steps: list[float]) -> None:
+    buckets, now, let = Buckets(), 0.0, 0
+    for step in steps:
+        now += step
+        let += buckets.take("key", rate, burst, now)
+        assert let <= burst + rate * now + 1e-6
+    assert buckets.take("other", rate, burst, now) == (burst >= 1)
+
+
+@settings(deadline=None)
+@given(st.floats(0.1, 20), st.integers(1, 20), st.integers(1, 60))
+def test_a_bucket_lets_everybody_through_who_keeps_to_the_rate(rate: float, burst: int, times: int) -> None:
+    buckets = Buckets()
+    assert all(buckets.take("key", rate, burst, turn * (1 / rate + 1e-6)) for turn in range(times))

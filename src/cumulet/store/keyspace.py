@@ -59,6 +59,7 @@ OWNERS = {
     range(80, 90): "CloudWatch Logs",
     range(90, 100): "CloudFormation",
     range(100, 110): "S3",
+    range(110, 120): "API Gateway, continued",
 }
 """Whose the numbers are."""
 
@@ -212,6 +213,10 @@ S3_PART = _family(104, "multipart part", "upload_id part_number", "one part of a
 _SETTLED = frozenset(
     family.number
     for family in (
+# API Gateway, continued
+API_ACCOUNT = _family(110, "API Gateway account", "", "the role with which API Gateway writes an account's logs")
+CLIENT_CERTIFICATE = _family(111, "client certificate", "certificate_id", "a certificate that backends know APIs by")
+
         *(STORE_META, CLOCK),
         *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
         *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
@@ -233,6 +238,8 @@ _SETTLED = frozenset(
         ),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),
+            API_ACCOUNT,
+            CLIENT_CERTIFICATE,
     )
 )
 """Families that requests read all the time and only control planes write. An engine to which reading is a journey keeps

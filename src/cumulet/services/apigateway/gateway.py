@@ -1,6 +1,6 @@
 """The serving side: a request for a deployed API goes through one pipeline, which serves both dialects.
 
-    match -> authorize -> throttle -> validate -> map_request -> transform -> integrate -> respond
+    match -> authorize -> meter -> throttle -> validate -> map_request -> transform -> integrate -> respond
 
 Each stage is a file of `pipeline/`, takes what the one before it returned, and raises `Refused` where the answer is API
 Gateway's own. The order is AWS's, as its execution logs show it.
@@ -33,6 +33,7 @@ from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
 from cumulet.services.apigateway.pipeline.parameters import map_request
+from cumulet.services.apigateway.pipeline.meter import Meter
 from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.throttle import Throttle
 from cumulet.services.apigateway.pipeline.transform import transform
@@ -51,7 +52,9 @@ class Gateway:
         self._ground = ground
         self._integrator = Integrator(ground)
         self._doorkeeper = Doorkeeper(ground, self._integrator, find_signer)
-        self._throttle = Throttle(ground.clock)
+        buckets = Buckets()
+        self._meter = Meter(ground, buckets)
+        self._throttle = Throttle(ground.clock, buckets)
         self._access_logs = AccessLogs(ground)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
@@ -115,6 +118,7 @@ class Gateway:
             matched = journey.matched = match(arrival, stage, compiled)
             matched = journey.matched = await self._doorkeeper.authorize(matched)
             self._throttle.admit(matched)
+            matched = journey.matched = await self._meter.admit(matched)
             validate(matched)
             matched = map_request(matched)
             sent = transform(matched)

@@ -48,6 +48,9 @@ TEMPLATE_DEPTH_MAX = 40
 PATTERN_BYTES_MAX = 1024 * 1024
 """Of memory for one compiled regular expression: ours."""
 
+RESOURCE_POLICY_BYTES_MAX = 8_192
+"""Of a REST API; AWS raises it on request."""
+
 AUTHORIZERS_PER_API_MAX = 10
 AUDIENCES_PER_AUTHORIZER_MAX = 50
 SCOPES_PER_ROUTE_MAX = 10
@@ -99,7 +102,10 @@ KEYS_MAX = 10_000
 PLANS_MAX = 300
 PLANS_PER_KEY_MAX = 10
 PLAN_METHODS_MAX = 20
-"""Of an account in a region; the last are a key's plans, and the methods of a plan's stage with throttling of their own."""
+"""Of an account in a region, of a key, and of a plan's stage: methods with throttling of their own."""
 
 USAGE_DAYS_MAX = 90
 """How far apart the dates of GetUsage may lie."""
+
+CACHE_TTL_S = range(3600 + 1)
+"""Of an answer that a stage keeps; 0 keeps none."""

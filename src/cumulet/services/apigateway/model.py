@@ -282,5 +282,10 @@ def delete_shared(tx: WriteTx, scope: Scope, api_id: str) -> None:
 
 
 def stages_on(tx: ReadTx, scope: Scope, api_id: str, deployment_id: str) -> list[Stage]:
-    """Return the stages that point to a deployment."""
-    return [stage for stage in STAGES.scan(tx, scope, api_id) if stage.deployment_id == deployment_id]
+    """Return the stages that point to a deployment, or whose canary does."""
+    return [
+        stage
+        for stage in STAGES.scan(tx, scope, api_id)
+        if stage.deployment_id == deployment_id
+        or (stage.canary is not None and stage.canary.deployment_id == deployment_id)
+    ]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
@@ -20,7 +21,12 @@ from cumulet.services.apigateway.control.v1.records import (
     get_api,
     get_deployment,
 )
-from cumulet.services.apigateway.control.v1.stages import checked_name, checked_variables
+from cumulet.services.apigateway.control.v1.stage_settings import (
+    checked_cache_size,
+    checked_variables,
+    make_canary,
+)
+from cumulet.services.apigateway.control.v1.stages import checked_name
 from cumulet.services.apigateway.model import (
     DEPLOYMENTS,
     STAGES,
@@ -45,14 +51,16 @@ DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
     "CreateDeployment",
     action=POST,
     resource=at("/restapis/{restApiId}/deployments"),
-    params="restApiId stageName stageDescription description variables cacheClusterEnabled tracingEnabled",
-    missing="canary releases, cache clusters, X-Ray tracing",
+    params=(
+        "restApiId stageName stageDescription description variables cacheClusterEnabled cacheClusterSize "
+        "canarySettings tracingEnabled"
+    ),
+    missing="X-Ray tracing",
 )
 def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API as it is now is frozen; the stage that `stageName` names points to it, made if it did not exist."""
-    for name in ("cacheClusterEnabled", "tracingEnabled"):
-        if params.get(name):
-            raise NotImplementedHere(f"The parameter {name} of apigateway:CreateDeployment")
+    if params.get("tracingEnabled"):
+        raise NotImplementedHere("The parameter tracingEnabled of apigateway:CreateDeployment")
     api = get_api(tx, call, params)
     deployment = Deployment(
         deployment_id=call.ids.token(6),
@@ -61,6 +69,7 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         description=params.get("description") or None,
         default_endpoint_disabled=api.disable_execute_api_endpoint,
         binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
+        key_from_authorizer=api.api_key_source == "AUTHORIZER",
     )
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
     if params.get("stageName"):
@@ -86,6 +95,7 @@ def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
                     resource.id,
                     authorization=freeze_authorization(tx, call, api.id, method),
                     rest_validation=freeze_validation(tx, call, api.id, method),
+                    api_key_required=method.api_key_required,
                 )
             )
     if not routes:
@@ -147,13 +157,28 @@ def _map_or_none(given: dict[str, str] | UnsetType) -> dict[str, str]:
 def _point_stage(tx: WriteTx, call: Call, api_id: str, deployment_id: str, params: Params) -> None:
     name = checked_name(params["stageName"])
     now_s = call.now_ms // 1000
-    stage = STAGES.find(tx, call.scope, api_id, name) or Stage(name=name, created_s=now_s, updated_s=now_s)
-    stage.deployment_id = deployment_id
+    stage = STAGES.find(tx, call.scope, api_id, name)
+    canary = params.get("canarySettings")
+    if stage is None:
+        if canary is not None:
+            raise ServiceError("NotFoundException", "Invalid stage identifier specified")
+        stage = Stage(name=name, created_s=now_s, updated_s=now_s)
+    if canary is not None or stage.canary is not None:
+        # While a stage has a canary, what is deployed to it goes there.
+        before = {} if stage.canary is None else msgspec.to_builtins(stage.canary)
+        given = {**before, **(canary or {}), "deploymentId": deployment_id}
+        stage.canary = make_canary(tx, call, api_id, given)
+    else:
+        stage.deployment_id = deployment_id
     stage.updated_s = now_s
     if params.get("variables") is not None:
         stage.variables = checked_variables(params["variables"])
     if params.get("stageDescription"):
         stage.description = params["stageDescription"]
+    if params.get("cacheClusterEnabled") is not None:
+        stage.cache_enabled = params["cacheClusterEnabled"]
+    if params.get("cacheClusterSize") is not None:
+        stage.cache_size = checked_cache_size(params["cacheClusterSize"])
     STAGES.save(tx, call.scope, api_id, name, record=stage)
 
 
@@ -210,7 +235,7 @@ def show(deployment: Deployment, *, with_summary: bool = False) -> dict[str, Any
             methods = summary.setdefault(route.path, {})
             methods[route.method] = {
                 "authorizationType": "NONE" if route.authorization is None else route.authorization.kind,
-                "apiKeyRequired": False,
+                "apiKeyRequired": route.api_key_required,
             }
         shown["apiSummary"] = summary
     return shown

@@ -107,8 +107,6 @@ def make_method(params: Params) -> Method:
             f"Invalid authorization type: {authorization_type}. Must be one of "
             "[CUSTOM, AWS_IAM, NONE, COGNITO_USER_POOLS].",
         )
-    if params.get("apiKeyRequired"):
-        raise NotImplementedHere("The parameter apiKeyRequired of apigateway:PutMethod")
     authorizer_id = params.get("authorizerId")
     if needs_authorizer and not authorizer_id:
         raise ServiceError("BadRequestException", _NO_AUTHORIZER)
@@ -125,6 +123,7 @@ def make_method(params: Params) -> Method:
         # As on AWS, an authorizer without its authorization type is not kept.
         authorizer_id=authorizer_id if authorizer_id and needs_authorizer else UNSET,
         authorization_scopes=scopes or UNSET,
+        api_key_required=bool(params.get("apiKeyRequired")),
         operation_name=params.get("operationName") or UNSET,
         request_parameters=checked_parameters(params.get("requestParameters"), "request"),
     )

@@ -1,6 +1,7 @@
 """The REST control plane as a service."""
 
 from cumulet.services.apigateway.control.v1 import (
+    account,
     api_keys,
     apis,
     authorizers,
@@ -16,12 +17,14 @@ from cumulet.services.apigateway.control.v1 import (
     usage,
     usage_plans,
 )
+from cumulet.services.apigateway.control.v1.plane import RestPlane
 from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 
 def build(ground: Ground) -> Service:
     """Return the service `apigateway`; it has no background work."""
     operations = collect(
+        account,
         api_keys,
         usage,
         usage_plans,
@@ -38,4 +41,4 @@ def build(ground: Ground) -> Service:
         tags,
     )
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
-    return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable)
+    return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable, plane=RestPlane(ground))

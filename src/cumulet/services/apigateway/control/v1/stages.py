@@ -1,16 +1,25 @@
 """Stages of a REST API: names that point to deployments."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import stage_patches
 from cumulet.services.apigateway.control.v1.records import get_api, get_stage
+from cumulet.services.apigateway.control.v1.stage_settings import (
+    check_logging,
+    checked_cache_size,
+    checked_variables,
+    make_canary,
+    make_log,
+    make_method_settings,
+)
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Stage
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
@@ -18,22 +27,22 @@ from cumulet.store.api import ReadTx, WriteTx
 STAGE = at("/restapis/{restApiId}/stages/{stageName}")
 
 _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
-_VARIABLE_NAME = re.compile(r"^[A-Za-z0-9_]+$")
-_VARIABLE_VALUE = re.compile(r"^[A-Za-z0-9\-._~:/?#&=,]*$")
 
 
 @operation(
     "CreateStage",
     action=POST,
     resource=at("/restapis/{restApiId}/stages"),
-    params="restApiId stageName deploymentId description variables tags cacheClusterEnabled tracingEnabled",
-    missing="canary releases, cache clusters, documentation versions, X-Ray tracing",
+    params=(
+        "restApiId stageName deploymentId description variables tags cacheClusterEnabled cacheClusterSize "
+        "canarySettings tracingEnabled"
+    ),
+    missing="documentation versions, X-Ray tracing",
 )
 def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """A new stage points to a deployment."""
-    for name in ("cacheClusterEnabled", "tracingEnabled"):
-        if params.get(name):
-            raise NotImplementedHere(f"The parameter {name} of apigateway:CreateStage")
+    if params.get("tracingEnabled"):
+        raise NotImplementedHere("The parameter tracingEnabled of apigateway:CreateStage")
     api = get_api(tx, call, params)
     stage_name = checked_name(params["stageName"])
     _check_deployment(tx, call, api.id, params["deploymentId"])
@@ -50,7 +59,11 @@ def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
         description=params.get("description") or None,
         variables=checked_variables(params.get("variables") or {}),
         tags=tagging.checked(params.get("tags") or {}),
+        cache_enabled=bool(params.get("cacheClusterEnabled")),
+        cache_size=checked_cache_size(params.get("cacheClusterSize")),
     )
+    if (canary := params.get("canarySettings")) is not None:
+        stage.canary = make_canary(tx, call, api.id, {"deploymentId": stage.deployment_id, **canary})
     STAGES.save(tx, call.scope, api.id, stage_name, record=stage)
     return show(stage)
 
@@ -76,38 +89,50 @@ def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=STAGE,
     params="restApiId stageName patchOperations",
-    missing="patch paths other than deploymentId, description and variables",
+    missing="the patch paths /documentationVersion and /tracingEnabled",
 )
 def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage has the patched values, in force from the next request on."""
     api = get_api(tx, call, params)
     stage = get_stage(tx, call, api.id, params["stageName"])
 
-    def set_description(value: str | None) -> None:
-        stage.description = value or None
-
-    def set_deployment(value: str | None) -> None:
-        _check_deployment(tx, call, api.id, value or "")
-        stage.deployment_id = value
-
-    patching.apply(
-        params.get("patchOperations") or [],
-        {"/description": set_description, "/deploymentId": set_deployment},
-        {"/variables": stage.variables},
-        [
-            "accessLogSettings",
-            "cacheClusterEnabled",
-            "cacheClusterSize",
-            "canarySettings",
-            "clientCertificateId",
-            "documentationVersion",
-            "tracingEnabled",
-        ],
-    )
-    checked_variables(stage.variables)
+    members = stage_patches.patched(_members(stage), params.get("patchOperations"))
+    if members["deploymentId"] != stage.deployment_id:
+        _check_deployment(tx, call, api.id, members["deploymentId"] or "")
+    logged = (stage.access_log, stage.method_settings)
+    stage.description, stage.deployment_id = members["description"], members["deploymentId"]
+    stage.variables = checked_variables(members["variables"])
+    stage.method_settings = {key: make_method_settings(given) for key, given in members["methodSettings"].items()}
+    canary = members["canarySettings"]
+    stage.canary = None if canary is None else make_canary(tx, call, api.id, canary)
+    if members["cacheClusterEnabled"] != stage.cache_enabled or members["cacheClusterSize"] != stage.cache_size:
+        stage.cache_flushed_ms = call.now_ms  # another cluster is an empty one
+    stage.cache_enabled = members["cacheClusterEnabled"]
+    stage.cache_size = checked_cache_size(members["cacheClusterSize"])
+    stage.access_log = make_log(members["accessLogSettings"])
+    if members["clientCertificateId"] is not None:
+        raise NotImplementedHere("The patch path /clientCertificateId of API Gateway")
+    if logged != (stage.access_log, stage.method_settings):
+        check_logging(tx, call, stage)
     stage.updated_s = call.now_ms // 1000
     STAGES.save(tx, call.scope, api.id, stage.name, record=stage)
     return show(stage)
+
+
+def _members(stage: Stage) -> dict[str, Any]:
+    """Return what patches can change of a stage."""
+    log = stage.access_log
+    return {
+        "description": stage.description,
+        "deploymentId": stage.deployment_id,
+        "variables": dict(stage.variables),
+        "methodSettings": msgspec.to_builtins(stage.method_settings),
+        "canarySettings": msgspec.to_builtins(stage.canary),
+        "cacheClusterEnabled": stage.cache_enabled,
+        "cacheClusterSize": stage.cache_size,
+        "accessLogSettings": None if log is None else {"destinationArn": log.destination_arn, "format": log.format},
+        "clientCertificateId": stage.client_certificate_id,
+    }
 
 
 @operation("DeleteStage", action=DELETE, resource=STAGE, params="restApiId stageName")
@@ -120,30 +145,26 @@ def delete_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
+@operation(
+    "FlushStageCache",
+    action=DELETE,
+    resource=at("/restapis/{restApiId}/stages/{stageName}/cache/data"),
+    params="restApiId stageName",
+)
+def flush_stage_cache(call: Call, tx: WriteTx, params: Params) -> Output:
+    """What the stage has cached is forgotten, by every process with its next request."""
+    api = get_api(tx, call, params)
+    stage = get_stage(tx, call, api.id, params["stageName"])
+    stage.cache_flushed_ms = max(call.now_ms, stage.cache_flushed_ms + 1)
+    STAGES.save(tx, call.scope, api.id, stage.name, record=stage)
+    return {}
+
+
 def checked_name(name: str) -> str:
     """Return a stage's name if AWS would have it."""
     if not _NAME.match(name):
         raise ServiceError("BadRequestException", "Stage name only allows a-zA-Z0-9_-")
     return name
-
-
-def checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return stage variables if AWS would have them.
-
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-set-stage-variables-aws-console.html
-    """
-    for name, value in variables.items():
-        if not _VARIABLE_NAME.match(name):
-            raise ServiceError(
-                "BadRequestException", f"Invalid stage variable name: {name}. Please only use A-Z, a-z, 0-9 and _"
-            )
-        if not _VARIABLE_VALUE.match(value):
-            raise ServiceError(
-                "BadRequestException",
-                f"Invalid stage variable value: {value}. Please use values with alphanumeric characters and the "
-                "symbols ' ', -', '.', '_', ':', '/', '?', '&', '=', and ','.",
-            )
-    return dict(variables)
 
 
 def _check_deployment(tx: ReadTx, call: Call, api_id: str, deployment_id: str) -> None:
@@ -154,19 +175,13 @@ def _check_deployment(tx: ReadTx, call: Call, api_id: str, deployment_id: str) -
 def show(stage: Stage) -> dict[str, Any]:
     """Return a stage as AWS shows it."""
     shown: dict[str, Any] = {
+        **_members(stage),
         "stageName": stage.name,
-        "deploymentId": stage.deployment_id,
-        "cacheClusterEnabled": False,
-        "cacheClusterStatus": "NOT_AVAILABLE",
-        "methodSettings": {},
+        "cacheClusterStatus": "AVAILABLE" if stage.cache_enabled else "NOT_AVAILABLE",
         "tracingEnabled": False,
         "createdDate": stage.created_s,
         "lastUpdatedDate": stage.updated_s,
+        "variables": stage.variables or None,
+        "tags": stage.tags or None,
     }
-    if stage.description is not None:
-        shown["description"] = stage.description
-    if stage.variables:
-        shown["variables"] = stage.variables
-    if stage.tags:
-        shown["tags"] = stage.tags
-    return shown
+    return {name: value for name, value in shown.items() if value is not None}

@@ -10,7 +10,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
-from cumulet.services.apigateway.control.v1.stages import checked_variables
+from cumulet.services.apigateway.control.v1.stage_settings import checked_variables
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy_stage, deploy, freeze
 from cumulet.services.apigateway.control.v2.paging import page

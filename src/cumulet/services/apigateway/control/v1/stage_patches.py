@@ -1,0 +1,162 @@
+"""What patches make of a stage's members, path by path (pure).
+
+The settings of methods are named by any resource's path, so a table of paths as the other records have it cannot tell.
+https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway.control.v1.patching import OPS, is_true
+
+METHOD_SETTINGS = {
+    "metrics/enabled": "metricsEnabled",
+    "logging/dataTrace": "dataTraceEnabled",
+    "logging/loglevel": "loggingLevel",
+    "throttling/burstLimit": "throttlingBurstLimit",
+    "throttling/rateLimit": "throttlingRateLimit",
+    "caching/enabled": "cachingEnabled",
+    "caching/ttlInSeconds": "cacheTtlInSeconds",
+    "caching/dataEncrypted": "cacheDataEncrypted",
+    "caching/requireAuthorizationForCacheControl": "requireAuthorizationForCacheControl",
+    "caching/unauthorizedCacheControlHeaderStrategy": "unauthorizedCacheControlHeaderStrategy",
+}
+
+_REPLACE = (
+    "/accessLogSettings/destinationArn",
+    "/accessLogSettings/format",
+    "/cacheClusterEnabled",
+    "/cacheClusterSize",
+    "/canarySettings/deploymentId",
+    "/canarySettings/percentTraffic",
+    "/canarySettings/stageVariableOverrides/{name}",
+    "/canarySettings/useStageCache",
+    "/clientCertificateId",
+    "/deploymentId",
+    "/description",
+    "/documentationVersion",
+    "/tracingEnabled",
+    "/variables/{name}",
+    *(f"/{{resourcePath}}/{{httpMethod}}/{name}" for name in METHOD_SETTINGS),
+)
+_KNOWN = {
+    "replace": _REPLACE,
+    "add": _REPLACE,
+    "remove": (
+        "/accessLogSettings",
+        "/canarySettings",
+        "/canarySettings/stageVariableOverrides",
+        "/canarySettings/stageVariableOverrides/{name}",
+        "/clientCertificateId",
+        "/description",
+        "/variables/{name}",
+        "/{resourcePath}/{httpMethod}",
+    ),
+    "copy": ("/deploymentId", "/variables"),
+}
+
+
+def patched(members: dict[str, Any], operations: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return a stage's members after the patch operations; values are still texts where AWS has numbers or flags."""
+    for operation in operations or ():
+        op, path = operation.get("op"), operation.get("path") or ""
+        if op not in OPS:
+            raise ServiceError("BadRequestException", f"Invalid patch operation specified: {op}")
+        raw = path[1:].split("/")
+        parts = [part.replace("~1", "/").replace("~0", "~") for part in raw]
+        value = operation.get("value")
+        if op == "remove":
+            done = _remove(members, parts, raw)
+        elif op == "copy":
+            done = _copy(members, path, operation.get("from"))
+        else:
+            done = op in ("add", "replace") and _set(members, parts, raw, "" if value is None else value)
+        if not done:
+            listed = ", ".join(_KNOWN.get(op, ()))
+            raise ServiceError(
+                "BadRequestException",
+                f"Invalid patch path  '{path}' specified for op '{op}'. Must be one of: [{listed}]",
+            )
+    return members
+
+
+def _set(members: dict[str, Any], parts: list[str], raw: list[str], value: str) -> bool:
+    match parts:
+        case ["description" | "deploymentId" | "cacheClusterSize" | "clientCertificateId" as name]:
+            members[name] = value or None
+        case ["cacheClusterEnabled"]:
+            members["cacheClusterEnabled"] = is_true(value)
+        case ["tracingEnabled"]:
+            if is_true(value):
+                raise NotImplementedHere("The patch path /tracingEnabled of API Gateway")
+        case ["documentationVersion"]:
+            raise NotImplementedHere("The patch path /documentationVersion of API Gateway")
+        case ["variables", name]:
+            members["variables"][name] = value
+        case ["accessLogSettings", "destinationArn" | "format" as name]:
+            members["accessLogSettings"] = {**(members["accessLogSettings"] or {}), name: value}
+        case ["canarySettings", "stageVariableOverrides", name]:
+            _canary(members)["stageVariableOverrides"][name] = value
+        case ["canarySettings", "percentTraffic" | "deploymentId" as name]:
+            _canary(members)[name] = value
+        case ["canarySettings", "useStageCache"]:
+            _canary(members)["useStageCache"] = is_true(value)
+        case [_, _, *_, group, name] if (member := METHOD_SETTINGS.get(f"{group}/{name}")) is not None:
+            _method(members, "/".join(raw[:-2]))[member] = value
+        case _:
+            return False
+    return True
+
+
+def _remove(members: dict[str, Any], parts: list[str], raw: list[str]) -> bool:
+    match parts:
+        case ["description" | "clientCertificateId" | "accessLogSettings" | "canarySettings" as name]:
+            members[name] = None
+        case ["variables", name]:
+            members["variables"].pop(name, None)
+        case ["canarySettings", "stageVariableOverrides"]:
+            _canary(members)["stageVariableOverrides"] = {}
+        case ["canarySettings", "stageVariableOverrides", name]:
+            _canary(members)["stageVariableOverrides"].pop(name, None)
+        case [_, _, *_] if parts[0] not in ("accessLogSettings", "canarySettings"):
+            if members["methodSettings"].pop("/".join(raw), None) is None:
+                raise ServiceError("NotFoundException", "Invalid method setting path specified")
+        case _:
+            return False
+    return True
+
+
+def _copy(members: dict[str, Any], path: str, source: str | None) -> bool:
+    canary = members["canarySettings"]
+    if canary is None:
+        raise ServiceError("BadRequestException", "The stage has no canary settings")
+    if (path, source) == ("/deploymentId", "/canarySettings/deploymentId"):
+        members["deploymentId"] = canary["deploymentId"]
+    elif (path, source) == ("/variables", "/canarySettings/stageVariableOverrides"):
+        # What the canary did not override it saw as well, so it stays.
+        members["variables"] |= canary["stageVariableOverrides"]
+    else:
+        return False
+    return True
+
+
+def _canary(members: dict[str, Any]) -> dict[str, Any]:
+    if members["canarySettings"] is None:
+        # A canary begins with the deployment that the stage has.
+        members["canarySettings"] = {
+            "percentTraffic": 0.0,
+            "deploymentId": members["deploymentId"],
+            "stageVariableOverrides": {},
+            "useStageCache": False,
+        }
+    canary: dict[str, Any] = members["canarySettings"]
+    return canary
+
+
+def _method(members: dict[str, Any], key: str) -> dict[str, Any]:
+    settings: dict[str, dict[str, Any]] = members["methodSettings"]
+    if key not in settings:
+        # A method's own settings are whole: they begin as those that held for it.
+        settings[key] = dict(settings.get("*/*", {}))
+    return settings[key]

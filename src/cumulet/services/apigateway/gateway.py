@@ -27,13 +27,14 @@ from cumulet.services.apigateway.pipeline import cors, faults, gateway_responses
 from cumulet.services.apigateway.pipeline.access_logs import AccessLogs, render_line
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
 from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
+from cumulet.services.apigateway.pipeline.buckets import Buckets
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
-from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.meter import Meter
+from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.throttle import Throttle
 from cumulet.services.apigateway.pipeline.transform import transform
@@ -117,8 +118,8 @@ class Gateway:
         try:
             matched = journey.matched = match(arrival, stage, compiled)
             matched = journey.matched = await self._doorkeeper.authorize(matched)
-            self._throttle.admit(matched)
             matched = journey.matched = await self._meter.admit(matched)
+            self._throttle.admit(matched)
             validate(matched)
             matched = map_request(matched)
             sent = transform(matched)

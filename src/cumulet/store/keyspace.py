@@ -210,13 +210,13 @@ S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata an
 S3_UPLOAD = _family(103, "multipart upload", "bucket object_key upload_id", "a multipart upload under way")
 S3_PART = _family(104, "multipart part", "upload_id part_number", "one part of an upload and the blob of its body")
 
-_SETTLED = frozenset(
-    family.number
-    for family in (
 # API Gateway, continued
 API_ACCOUNT = _family(110, "API Gateway account", "", "the role with which API Gateway writes an account's logs")
 CLIENT_CERTIFICATE = _family(111, "client certificate", "certificate_id", "a certificate that backends know APIs by")
 
+_SETTLED = frozenset(
+    family.number
+    for family in (
         *(STORE_META, CLOCK),
         *(IAM_ROLE, IAM_POLICY, IAM_USER, IAM_ACCESS_KEY),
         *(DDB_TABLE, DDB_STREAM, DDB_RESOURCE_POLICY),
@@ -235,11 +235,11 @@ CLIENT_CERTIFICATE = _family(111, "client certificate", "certificate_id", "a cer
             API_DOMAIN,
             API_KEY,
             USAGE_PLAN,
+            API_ACCOUNT,
+            CLIENT_CERTIFICATE,
         ),
         LOG_GROUP,
         *(S3_BUCKET_OWNER, S3_BUCKET),
-            API_ACCOUNT,
-            CLIENT_CERTIFICATE,
     )
 )
 """Families that requests read all the time and only control planes write. An engine to which reading is a journey keeps

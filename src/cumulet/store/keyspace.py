@@ -166,6 +166,9 @@ LAMBDA_ALLOTMENT = _family(
     "(system scope) what one node keeps ready of a version",
     of_nodes=True,
 )
+LAMBDA_SHARE = _family(
+    55, "concurrency shares", "pool", "how a limit on what runs at once is divided among nodes", of_nodes=True
+)
 
 # API Gateway
 API_OWNER = _family(60, "API owner", "api_id", "(system scope) account, region and kind of an API, for host names")

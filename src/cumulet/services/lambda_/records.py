@@ -24,6 +24,7 @@ from cumulet.store.keyspace import (
     LAMBDA_POLICY,
     LAMBDA_PROVISIONED,
     LAMBDA_RESERVED,
+    LAMBDA_SHARE,
     LAMBDA_URL,
     LAMBDA_URL_OWNER,
     LAMBDA_VERSION,
@@ -169,6 +170,15 @@ class Allotment(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Shares(msgspec.Struct, frozen=True, kw_only=True):
+    """How a limit on what runs at once is divided among the processes that run functions."""
+
+    holdings: dict[str, int] = {}
+    """By process, what it may run of it without asking."""
+    wanted: bool = False
+    """Whether somebody has asked and got nothing: what is not in use is to be given back."""
+
+
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     """An asynchronous invocation that was accepted and is not done."""
 
@@ -256,6 +266,7 @@ URLS = Records(LAMBDA_URL, UrlConfig, cached=256)
 URL_OWNERS = Records(LAMBDA_URL_OWNER, UrlOwner, cached=256)
 PROVISIONED_FUNCTIONS = Records(LAMBDA_PROVISIONED, ProvisionedFunction)
 ALLOTMENTS = Records(LAMBDA_ALLOTMENT, Allotment)
+SHARES = Records(LAMBDA_SHARE, Shares)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)
 CODE_SIGNINGS = Records(LAMBDA_CODE_SIGNING, CodeSigning)
 EVENT_CONFIGS = Records(LAMBDA_EVENT_CONFIG, EventConfig, cached=256)
@@ -290,6 +301,10 @@ def find_version(tx: ReadTx, scope: Scope, function_name: str, version: str) -> 
 
 FUNCTION_CHANGED = "lambda:function-changed"
 """The topic of the store's hint about a function that was updated or deleted."""
+
+SHARES_WANTED = "lambda:shares-wanted"
+SHARES_FREED = "lambda:shares-freed"
+"""The topics of the hints that somebody wants what others may have left of a limit, and that something is left."""
 
 FunctionErrorKind = Literal["Handled", "Unhandled"]
 

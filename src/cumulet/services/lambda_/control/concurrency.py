@@ -12,7 +12,15 @@ from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
-from cumulet.services.lambda_.records import FUNCTIONS, RESERVED, FunctionRecord, Reserved, reserved_total
+from cumulet.services.lambda_.records import (
+    FUNCTIONS,
+    RESERVED,
+    SHARES,
+    SHARES_WANTED,
+    FunctionRecord,
+    Reserved,
+    reserved_total,
+)
 from cumulet.store.api import ReadTx, WriteTx
 
 
@@ -87,6 +95,11 @@ def save_claim(tx: WriteTx, ref: FunctionRef, before: FunctionRecord, after: Fun
     """Save a function that claims another concurrency than before."""
     FUNCTIONS.save(tx, ref.scope, ref.name, record=after)
     _add(tx, ref.scope, claimed(after) - claimed(before))
+    for pool in (ref.name, ""):
+        # What processes have of the former limit is given back, and taken of the present one.
+        if (shares := SHARES.find(tx, ref.scope, pool)) is not None:
+            SHARES.save(tx, ref.scope, pool, record=msgspec.structs.replace(shares, wanted=True))
+            tx.hint(SHARES_WANTED)
 
 
 def _unqualified(call: Call, params: Params) -> FunctionRef:

@@ -1,20 +1,18 @@
 """The execution plane: invocations in, results out, through the supervisor."""
 
 import asyncio
-from collections.abc import Hashable
 from itertools import count
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.admission import Admission
+from cumulet.services.lambda_.execution.admission import Admission, Pool
 from cumulet.services.lambda_.execution.occupancy import Job
 from cumulet.services.lambda_.execution.provisioner import Provisioner
 from cumulet.services.lambda_.execution.standing import Standing
-from cumulet.services.lambda_.execution.supervisor import Supervisor, fleet_key
-from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX, UNRESERVED_CONCURRENCY_MIN
-from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord, reserved_total
+from cumulet.services.lambda_.execution.supervisor import Supervisor
+from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 
 
 class ProcessPlane:
@@ -23,9 +21,9 @@ class ProcessPlane:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._supervisor: Supervisor | None = None
-        self._standing = Standing(ground)
         self._provisioner: Provisioner | None = None
-        self._admission = Admission()
+        self._standing = Standing(ground)
+        self._admission = Admission(ground, self._standing)
         self._ids = count(1)
         self._stopping = False
 
@@ -46,6 +44,7 @@ class ProcessPlane:
         while self._admission.total() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
         await self._supervisor.stop()
+        await self._admission.stop()
         await self._standing.stop()
 
     def prepare(self, runtime: str) -> None:
@@ -75,27 +74,24 @@ class ProcessPlane:
         finally:
             self._admission.leave(pool)
 
-    async def _enter(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> Hashable:
+    async def _enter(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> Pool:
         """Count one more invocation, and return where. Raises TooManyRequestsException.
 
         What is provisioned of the version is used first. It is a part of what the function has reserved, or else of
         what the account has, so that the rest of either is less.
         """
         if invocation.provisioned:
-            ahead = fleet_key(version)
-            if self._admission.running(ahead) < invocation.provisioned:
-                self._admission.enter(ahead, invocation.provisioned, "")
+            ahead = Pool(scope, f"{version.function_name}:{version.version}")
+            if await self._admission.try_enter(ahead, invocation.provisioned):
                 return ahead
-        if invocation.reserved_concurrency is not None:
-            limit = invocation.reserved_concurrency - invocation.provisioned_total
-            self._admission.enter(version.arn, limit, "ReservedFunctionConcurrentInvocationLimitExceeded")
-            return version.arn
-        limit = UNRESERVED_CONCURRENCY_MIN
-        if self._admission.running(scope) >= limit:
-            # So much is left whatever is reserved, so only what is beyond needs a look.
-            limit = CONCURRENT_EXECUTIONS_MAX - await self._ground.store.read(lambda tx: reserved_total(tx, scope))
-        self._admission.enter(scope, limit, "ConcurrentInvocationLimitExceeded")
-        return scope
+        if invocation.reserved_concurrency is None:
+            pool = Pool(scope, "")
+            await self._admission.enter(pool, None, "ConcurrentInvocationLimitExceeded")
+            return pool
+        pool = Pool(scope, version.function_name)
+        limit = invocation.reserved_concurrency - invocation.provisioned_total
+        await self._admission.enter(pool, limit, "ReservedFunctionConcurrentInvocationLimitExceeded")
+        return pool
 
     def _new_trace(self) -> str:
         chance = self._ground.ids.secret(20).hex().rjust(40, "0")

@@ -33,6 +33,7 @@ INTERNAL_SHUTDOWN_S = 0.5
 """The same, if there are internal ones."""
 SHUTDOWN_S = 2.0
 """How long the end of an environment may take that has external extensions, its runtime's included."""
+
 LOG_EVENT_BYTES_MAX = 256 * 1024
 LOG_EVENT_OVERHEAD_BYTES = 26
 LOG_BATCH_BYTES_MAX = 1024 * 1024
@@ -72,6 +73,18 @@ PROVISION_LOOK_S = 30.0
 
 PROVISION_AGAIN_S = 60.0
 """How long a version whose environments fail to initialise is left alone; a new request is tried at once."""
+
+LEND_WAIT_S = 0.25
+"""How long an invocation waits for what another process may have left of a limit."""
+
+LEND_PAUSE_S = 0.1
+"""How long a process that got nothing of a limit does not ask for it again."""
+
+SHARE_IDLE_S = 30.0
+"""What a process has of a limit goes back when it was not used for this long."""
+
+SHARE_PARTS = 8
+"""A process takes an eighth of a limit at a time, so that it seldom has to ask."""
 
 KILL_GRACE_S = 5.0
 

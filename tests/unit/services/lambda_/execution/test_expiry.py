@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.services.lambda_.execution.admission import Pool
 from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -46,13 +47,15 @@ async def test_no_environment_works_with_a_session_that_is_about_to_end(rig: Any
 
 async def test_no_more_invocations_at_a_time_than_the_account_may(rig: Any) -> None:
     version = await rig.function(COUNT)
-    running = rig.plane._admission._running
-    running[scope_of(version)] += CONCURRENT_EXECUTIONS_MAX
+    admission, pool = rig.plane._admission, Pool(scope_of(version), "")
+    for _ in range(CONCURRENT_EXECUTIONS_MAX):
+        await admission.enter(pool, None, "")
     try:
         with pytest.raises(ServiceError) as raised:
             await rig.invoke(version)
     finally:
-        running[scope_of(version)] -= CONCURRENT_EXECUTIONS_MAX
+        for _ in range(CONCURRENT_EXECUTIONS_MAX):
+            admission.leave(pool)
     assert raised.value.code == "TooManyRequestsException"
     assert raised.value.message == "Rate Exceeded."
     assert raised.value.fields["Reason"] == "ConcurrentInvocationLimitExceeded"

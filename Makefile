@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance postgres check format docs bench crash clean
+.PHONY: help setup demo test conformance postgres browser check format docs bench crash clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,17 @@ postgres:
 	    echo "The tests start a PostgreSQL of their own, and its programs are missing: on Debian, apt install postgresql"; exit 1; \
 	  fi; }
 
-test: setup node_modules/.ready postgres ## Run every test
+# Chromium without a window, for what only a browser does: preflights, and answers that a page may not read.
+browser:
+	@command -v chromedriver >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Chromium for the tests ..."; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; \
+	  else \
+	    echo "The tests drive a browser, and its programs are missing: on Debian, apt install chromium chromium-driver"; exit 1; \
+	  fi; }
+
+test: setup node_modules/.ready postgres browser ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 conformance: setup ## Hold DynamoDB against what AWS answers, to the letter and to the byte

@@ -4,10 +4,10 @@ The objects under the prefix are read one after the other, in the order of their
 that asked for the import. Each step writes some hundred items and, in the same transaction, how far the import is;
 so an import that a kill cut short goes on behind the last item that it wrote. The table is CREATING until the end.
 
-A record from which no item can be made, or which does not fit the table, is counted and passed over, as AWS has it.
+A record from which no item can be made, or which does not fit the table, is counted, logged (`import_log`) and passed
+over; an import with such records has failed, as AWS has it.
 """
 
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,7 +18,6 @@ from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.chores import Chore, delete_chore
 from cumulet.services.dynamodb.core.interchange import (
     HEADER,
-    ION_BINARY_MARK,
     Record,
     RecordReader,
     csv_reader,
@@ -31,6 +30,8 @@ from cumulet.services.dynamodb.core.limits import (
     IMPORT_STEP_ITEMS_MAX,
     ITEM_BYTES_MAX,
 )
+from cumulet.services.dynamodb.core.unpacking import UNPACKERS, NotPacked
+from cumulet.services.dynamodb.import_log import Fault, ImportLog, log_group_arn
 from cumulet.services.dynamodb.items import locate_item
 from cumulet.services.dynamodb.tables import TABLES, OpenTable, Table, arn_of, find_table
 from cumulet.services.dynamodb.writes import read_before, write_item
@@ -65,6 +66,8 @@ class Import(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     processed: int = 0
     imported: int = 0
     errors: int = 0
+    untold: tuple[Fault, ...] = ()
+    """Errors of the last step, of which the log may not have been told."""
     failure_code: str = ""
     failure_message: str = ""
 
@@ -72,6 +75,13 @@ class Import(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 IMPORTS = Records(DDB_IMPORT, Import)
 
 _FAILURES = {"NoSuchBucket": "S3NoSuchBucket", "AccessDenied": "S3AccessDenied", "NoSuchKey": "S3NoSuchKey"}
+
+
+_ITEM_FAULTS = (
+    "ItemValidationError",
+    "Some of the items failed validation checks and were not imported. Please check CloudWatch error logs for more "
+    "details.",
+)
 
 
 class _Failed(Exception):
@@ -96,11 +106,16 @@ async def go_on(ground: Ground, lease: Lease, chore: Chore, call: Call) -> None:
         await lease.write(lambda tx: delete_chore(tx, "import", call.scope, chore.subject))
         return
     source = _Source(ground, call, record)
+    log = ImportLog(ground, call.scope, record.caller, (name, import_id), record.request["S3BucketSource"]["S3Bucket"])
     try:
+        await log.begin()
+        await log.tell(list(record.untold))
         async for found in source.objects():
-            record = await _import_object(ground, lease, call, record, source, found)
+            record = await _import_object(ground, lease, call, record, source, log, found)
         if not record.object_key:
             raise _Failed("S3NoSuchKey", "There is no object under the given prefix")
+        if record.errors:
+            raise _Failed(*_ITEM_FAULTS)
     except ServiceError as error:
         await _end(ground, lease, call, record, "FAILED", _FAILURES.get(error.code, error.code), error.message)
     except _Failed as failure:
@@ -137,6 +152,7 @@ def render_summary(call: Call, record: Import) -> dict[str, Any]:
         "S3BucketSource": record.request["S3BucketSource"],
         "InputFormat": record.request["InputFormat"],
         "StartTime": record.started_ms / 1000,
+        "CloudWatchLogGroupArn": log_group_arn(call.scope),
     }
     if record.ended_ms:
         summary["EndTime"] = record.ended_ms / 1000
@@ -144,7 +160,7 @@ def render_summary(call: Call, record: Import) -> dict[str, Any]:
 
 
 async def _import_object(
-    ground: Ground, lease: Lease, call: Call, record: Import, source: "_Source", found: _Object
+    ground: Ground, lease: Lease, call: Call, record: Import, source: "_Source", log: ImportLog, found: _Object
 ) -> Import:
     """Import what is left of one object; return how the import then stands."""
     done = record.records if record.object_key == found.key else 0
@@ -154,6 +170,13 @@ async def _import_object(
     batch: list[Record] = []
     batch_bytes = seen = 0
     size = 0
+
+    async def step(records: int) -> Import:
+        now = msgspec.structs.replace(call, now_ms=ground.clock.now_ms())
+        stepped = await lease.write(partial(_step, now, record, batch, seen - len(batch), records))
+        await log.tell(list(stepped.untold))
+        return stepped
+
     async for records, more in source.records(found, await _key_kinds(ground, call, record)):
         size += more
         for one in records:
@@ -163,40 +186,46 @@ async def _import_object(
             if seen <= done:
                 continue
             batch.append(one)
-            batch_bytes += 0 if one is None else one[1]
+            batch_bytes += 0 if isinstance(one, str) else one[1]
             if len(batch) >= IMPORT_STEP_ITEMS_MAX or batch_bytes >= COPY_STEP_BYTES_MAX:
-                call = msgspec.structs.replace(call, now_ms=ground.clock.now_ms())
-                record = await lease.write(partial(_step, call, record, batch, seen))
+                record = await step(seen)
                 batch, batch_bytes = [], 0
     record = msgspec.structs.replace(record, size_bytes=record.size_bytes + size)
-    return await lease.write(partial(_step, call, record, batch, -1))
+    return await step(-1)
 
 
-def _step(call: Call, record: Import, batch: list[Record], records: int, tx: WriteTx) -> Import:
-    """Write some items, and that they are written."""
+def _step(call: Call, record: Import, batch: list[Record], first: int, records: int, tx: WriteTx) -> Import:
+    """Write some items, of which the first is that many records into its object, and that they are written."""
     table = _target(tx, call, record)
-    imported = sum(_write(tx, call, table, one) for one in batch)
+    faults = []
+    for index, one in enumerate(batch, first):
+        if (message := _write(tx, call, table, one)) is not None:
+            faults.append(Fault(record.object_key, index, message))
     record = msgspec.structs.replace(
         record,
         records=records,
         processed=record.processed + len(batch),
-        imported=record.imported + imported,
-        errors=record.errors + len(batch) - imported,
+        imported=record.imported + len(batch) - len(faults),
+        errors=record.errors + len(faults),
+        untold=tuple(faults),
     )
     IMPORTS.save(tx, call.scope, record.table_name, record.id, record=record)
     return record
 
 
-def _write(tx: WriteTx, call: Call, table: OpenTable, one: Record) -> bool:
-    if one is None or one[1] > ITEM_BYTES_MAX:
-        return False
+def _write(tx: WriteTx, call: Call, table: OpenTable, one: Record) -> str | None:
+    """Write one item; return why it could not be, if so."""
+    if isinstance(one, str):
+        return one
     item, size = one
+    if size > ITEM_BYTES_MAX:
+        return "Item size has exceeded the maximum allowed size"
     try:
         place = locate_item(table, item)
         write_item(tx, call, table, place, read_before(tx, table, place, needed=False), item, size)
-    except ServiceError:
-        return False
-    return True
+    except ServiceError as error:
+        return error.message
+    return None
 
 
 def _target(tx: ReadTx, call: Call, record: Import) -> OpenTable:
@@ -213,7 +242,7 @@ async def _key_kinds(ground: Ground, call: Call, record: Import) -> dict[str, st
 
 async def _end(ground: Ground, lease: Lease, call: Call, record: Import, status: str, code: str, message: str) -> None:
     ended = msgspec.structs.replace(
-        record, status=status, ended_ms=ground.clock.now_ms(), failure_code=code, failure_message=message
+        record, status=status, ended_ms=ground.clock.now_ms(), untold=(), failure_code=code, failure_message=message
     )
 
     def save(tx: WriteTx) -> None:
@@ -257,16 +286,19 @@ class _Source:
     async def records(self, found: _Object, kinds: dict[str, str]) -> AsyncIterator[tuple[Iterator[Record], int]]:
         """Yield the records of an object, some at a time, and how many bytes were read for them, uncompressed."""
         reader = self._reader(kinds)
-        unpack = _Unzip() if self._request.get("InputCompressionType") == "GZIP" else None
-        first = True
+        unpacker = UNPACKERS[self._request.get("InputCompressionType") or "NONE"]()
         for start in range(0, found.size, IMPORT_READ_BYTES):
             last = min(start + IMPORT_READ_BYTES, found.size) - 1
             part = await self._call("GetObject", {"Key": found.key, "Range": f"bytes={start}-{last}"})
-            for data in (bytes(part["Body"]),) if unpack is None else unpack.feed(bytes(part["Body"])):
-                if first and data.startswith(ION_BINARY_MARK):
-                    raise _Failed("UnsupportedFormat", "Ion in its binary form is not implemented by Cumulet")
-                first = first and not data
-                yield reader.feed(data), len(data)
+            try:
+                for data in unpacker.feed(bytes(part["Body"])):
+                    yield reader.feed(data), len(data)
+            except NotPacked as error:
+                raise _Failed("InvalidCompression", str(error)) from None
+        try:
+            unpacker.finish()
+        except NotPacked as error:
+            raise _Failed("InvalidCompression", str(error)) from None
         yield reader.finish(), 0
 
     def _reader(self, kinds: dict[str, str]) -> RecordReader:
@@ -281,21 +313,3 @@ class _Source:
     async def _call(self, operation: str, params: dict[str, Any]) -> Any:
         request = {**self._bucket, **params}
         return await self._ground.operations.call(self._caller, self._scope, "s3", operation, request)
-
-
-class _Unzip:
-    """Unpacks gzip of one or several members, in pieces that are never large."""
-
-    def __init__(self) -> None:
-        self._unpack = zlib.decompressobj(wbits=31)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what these bytes unpack to."""
-        try:
-            while data:
-                if self._unpack.eof:
-                    self._unpack = zlib.decompressobj(wbits=31)
-                yield self._unpack.decompress(data, IMPORT_READ_BYTES)
-                data = self._unpack.unconsumed_tail or self._unpack.unused_data
-        except zlib.error as error:
-            raise _Failed("InvalidCompression", f"An object is not compressed with GZIP: {error}") from None

@@ -1,4 +1,4 @@
-"""Amazon Ion's text form, as far as items need it: what an export writes and an import reads.
+"""Amazon Ion's text form, as far as items need it: what an export writes and an import reads. See also `ion_binary`.
 
 A number is a decimal, a binary a blob, a set a list that is annotated $dynamodb_SS, $dynamodb_NS or $dynamodb_BS
 ("DynamoDB table export output format" and "Amazon Ion", developer guide). Ion's types that DynamoDB has not
@@ -109,6 +109,14 @@ def read_ion(text: str) -> Iterator[dict[str, Value]]:
         yield value["M"]
 
 
+def element_set(kind: str, value: Value) -> Value:
+    """Return the set of a kind (SS, NS, BS) whose elements a list has. Raises NotIon if it cannot be one."""
+    elements = value.get("L")
+    if kind not in _SETS or elements is None or any(kind[0] not in element for element in elements):
+        _refuse()
+    return {kind: [element[kind[0]] for element in elements]}
+
+
 class Balance:
     """Tells whether the lines seen so far are whole values. Strings do not go over line ends here."""
 
@@ -172,10 +180,7 @@ class _Reader:
         if self.text != "[" or self.kind != "symbol":
             _refuse()
         self.next()
-        elements = self._list(depth)
-        if any(kind[0] not in element for element in elements):
-            _refuse()
-        return {kind: [element[kind[0]] for element in elements]}
+        return element_set(kind, {"L": self._list(depth)})
 
     def _struct(self, depth: int) -> dict[str, Value]:
         members: dict[str, Value] = {}

@@ -46,12 +46,9 @@ def described_arn(call: Call, params: Params) -> str:
     "ImportTable",
     resource=imported_arn,
     params="ClientToken S3BucketSource InputFormat InputFormatOptions InputCompressionType TableCreationParameters",
-    missing="ZSTD, Ion in its binary form; errors are counted, not written to CloudWatch Logs",
 )
 async def import_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
     """Make a table and record its import, to be done in the background."""
-    if params.get("InputCompressionType") == "ZSTD":
-        raise NotImplementedHere("InputCompressionType=ZSTD of dynamodb:ImportTable")
     creation = params["TableCreationParameters"]
     if more := unsupported(creation, _CREATION):
         raise NotImplementedHere(f"The parameter {more[0]} of dynamodb:ImportTable's TableCreationParameters")

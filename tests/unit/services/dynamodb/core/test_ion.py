@@ -99,7 +99,8 @@ def with_points(value: Any) -> Any:
     """Return a value whose numbers are written as Ion's decimals are."""
     if isinstance(value, dict):
         return {
-            name: below if name != "N" or "." in below else below + "." for name, below in map_values(value).items()
+            name: below + "." if name == "N" and isinstance(below, str) and "." not in below else below
+            for name, below in map_values(value).items()
         }
     return [with_points(element) for element in value] if isinstance(value, list) else value
 

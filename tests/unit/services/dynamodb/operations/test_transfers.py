@@ -9,11 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from backports import zstd
 
 from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS
 from cumulet.services.dynamodb.transfers import Transfers
+from cumulet.services.kit import Call, ConditionValues, Principal
+from cumulet.store.api import ReadTx
 from cumulet.store.leases import Lease
-from harness import House
+from harness import AllowAll, House
 
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"
 PK = {
@@ -52,11 +55,29 @@ class Failing:
         return await self._lease.write(body)
 
 
+USER = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/u", name="u")
+
+
+class NoLogs(AllowAll):
+    """Lets everybody do everything but write logs."""
+
+    def denial(
+        self,
+        tx: ReadTx,
+        call: Call,
+        action: str,
+        resource: str,
+        conditions: ConditionValues,
+        resource_policy: str | None,
+    ) -> str | None:
+        return f"no {action}" if action.startswith("logs:") else None
+
+
 class Tables:
-    """A DynamoDB and an S3 with a bucket, whose background work is done when a test says so."""
+    """A DynamoDB, a CloudWatch Logs and an S3 with a bucket, whose background work is done when a test says so."""
 
     def __init__(self) -> None:
-        self.house = House("dynamodb", "s3")
+        self.house = House("dynamodb", "s3", "logs")
         self.house.workers.run = lambda loop: None  # type: ignore[method-assign]
 
     async def __call__(self, operation: str, **params: Any) -> Any:
@@ -390,14 +411,15 @@ async def test_an_export_needs_point_in_time_recovery(tables: Tables, refused: A
 # --- imports
 
 
-async def import_table(tables: Tables, format: str, **more: Any) -> dict[str, Any]:
+async def import_table(tables: Tables, format: str, principal: Principal | None = None, **more: Any) -> dict[str, Any]:
     request = {
         "S3BucketSource": {"S3Bucket": "bucket", "S3KeyPrefix": "in/"},
         "InputFormat": format,
         "TableCreationParameters": {"TableName": "target", **PK},
         **more,
     }
-    started = (await tables("ImportTable", **request))["ImportTableDescription"]
+    by = {} if principal is None else {"principal": principal}
+    started = (await tables.house.call("dynamodb", "ImportTable", request, **by))["ImportTableDescription"]
     assert started["ImportStatus"] == "IN_PROGRESS"
     assert (await tables("DescribeTable", TableName="target"))["Table"]["TableStatus"] == "CREATING"
     await tables.work()
@@ -437,9 +459,66 @@ async def test_records_that_are_no_items_are_counted(tables: Tables) -> None:
     await tables.s3("PutObject", Key="in/1", Body=body + b'{"Item":{"pk":{"S":"b"}}}')
     await tables.s3("PutObject", Key="in/2", Body=b'{"Item":{"pk":{"S":"c"},"n":{"N":"01.0"}}}\n')
     described = await import_table(tables, "DYNAMODB_JSON")
-    assert counts(described) == ("COMPLETED", 7, 3, 4)
+    assert counts(described) == ("FAILED", 7, 3, 4)
+    assert (described["FailureCode"], described["FailureMessage"]) == (
+        "ItemValidationError",
+        "Some of the items failed validation checks and were not imported. Please check CloudWatch error logs for more "
+        "details.",
+    )
     assert described["ProcessedSizeBytes"] == len(body) + 25 + 43
     assert await target_items(tables) == [{"pk": {"S": "a"}}, {"pk": {"S": "b"}}, {"pk": {"S": "c"}, "n": {"N": "1"}}]
+    group = "/aws-dynamodb/imports"
+    assert described["CloudWatchLogGroupArn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{group}:*"
+    import_id = described["ImportArn"].rpartition("/")[2]
+    stream = {"logGroupName": group, "logStreamName": f"{import_id}/error"}
+    events = (await tables.house.call("logs", "GetLogEvents", {**stream, "startFromHead": True}))["events"]
+    told = [json.loads(event["message"]) for event in events]
+    assert told[0]["importArn"] == described["ImportArn"]
+    assert [(line["itemS3Pointer"], line["errorMessages"]) for line in told] == [
+        ({"bucket": "bucket", "key": "in/1", "itemIndex": place}, [message])
+        for place, message in (
+            (1, "The record cannot be read as JSON"),
+            (2, "One or more parameter values were invalid: Missing the key pk in the item"),
+            (3, "One or more parameter values were invalid: Type mismatch for key pk expected: S actual: N"),
+            (4, "The record is no UTF-8"),
+        )
+    ]
+    streams = await tables.house.call("logs", "DescribeLogStreams", {"logGroupName": group})
+    assert [one["logStreamName"] for one in streams["logStreams"]] == [f"{import_id}/error", f"{import_id}/info"]
+
+
+async def test_errors_that_a_kill_kept_from_the_log_are_told_by_who_goes_on(tables: Tables) -> None:
+    await tables.s3("PutObject", Key="in/1", Body=b"nonsense\n")
+    request = {
+        "S3BucketSource": {"S3Bucket": "bucket", "S3KeyPrefix": "in/"},
+        "InputFormat": "DYNAMODB_JSON",
+        "TableCreationParameters": {"TableName": "target", **PK},
+    }
+    arn = (await tables("ImportTable", **request))["ImportTableDescription"]["ImportArn"]
+    call = tables.house.dispatcher.call
+
+    async def cut(principal: Any, scope: Any, service: str, operation: str, params: Any, lease: Any = None) -> Any:
+        if operation == "PutLogEvents":
+            raise ConnectionError("killed")
+        return await call(principal, scope, service, operation, params, lease)
+
+    tables.house.dispatcher.call = cut  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        await tables.work()
+    tables.house.dispatcher.call = call  # type: ignore[method-assign]
+    await tables.work()
+    described = (await tables("DescribeImport", ImportArn=arn))["ImportTableDescription"]
+    assert counts(described) == ("FAILED", 1, 0, 1)
+    stream = {"logGroupName": "/aws-dynamodb/imports", "logStreamName": f"{arn.rpartition('/')[2]}/error"}
+    assert len((await tables.house.call("logs", "GetLogEvents", stream))["events"]) == 1
+
+
+async def test_an_import_needs_to_write_its_log(tables: Tables) -> None:
+    await tables.s3("PutObject", Key="in/1", Body=b'{"Item":{"pk":{"S":"a"}}}')
+    tables.house.dispatcher._authorizer = NoLogs()
+    described = await import_table(tables, "DYNAMODB_JSON", principal=USER)
+    assert (described["ImportStatus"], described["FailureCode"]) == ("FAILED", "AccessDeniedException")
+    assert described["FailureMessage"] == "no logs:CreateLogGroup"
 
 
 async def test_csv(tables: Tables) -> None:
@@ -461,7 +540,7 @@ async def test_csv(tables: Tables) -> None:
         ],
     }
     described = await import_table(tables, "CSV", TableCreationParameters=creation)
-    assert counts(described) == ("COMPLETED", 3, 2, 1)
+    assert counts(described) == ("FAILED", 3, 2, 1)
     assert await target_items(tables) == [
         {"pk": {"S": "x"}, "n": {"N": "7"}, "a b": {"S": 'one\ntwo, "three"'}},
         {"pk": {"S": "y"}, "n": {"N": "8"}},
@@ -530,17 +609,18 @@ FAILURES = {
         "S3NoSuchKey",
         "There is no object under the given prefix",
     ),
-    "binary Ion": (
+    "no items": (
         {"InputFormat": "ION"},
-        "UnsupportedFormat",
-        "Ion in its binary form is not implemented by Cumulet",
+        "ItemValidationError",
+        "Some of the items failed validation checks and were not imported. Please check CloudWatch error logs for more "
+        "details.",
     ),
 }
 
 
 @pytest.mark.parametrize(("more", "code", "message"), FAILURES.values(), ids=FAILURES)
 async def test_imports_that_fail(tables: Tables, more: Any, code: str, message: str) -> None:
-    await tables.s3("PutObject", Key="in/1", Body=b"\xe0\x01\x00\xea\x00")
+    await tables.s3("PutObject", Key="in/1", Body=b"\xe0\x01\x00\xea\x20")
     described = await import_table(tables, **{"format": more.pop("InputFormat", "DYNAMODB_JSON"), **more})
     assert (described["ImportStatus"], described["FailureCode"], described["FailureMessage"]) == (
         "FAILED",
@@ -550,9 +630,25 @@ async def test_imports_that_fail(tables: Tables, more: Any, code: str, message: 
     assert (await tables("DescribeTable", TableName="target"))["Table"]["TableStatus"] == "ACTIVE"
 
 
-async def test_what_is_no_gzip_fails(tables: Tables) -> None:
+async def test_zstd(tables: Tables) -> None:
+    body = b"".join([json.dumps({"Item": {"pk": {"S": str(n)}}}).encode() + b"\n" for n in range(1000)])
+    await tables.s3("PutObject", Key="in/1", Body=zstd.compress(body))
+    described = await import_table(tables, "DYNAMODB_JSON", InputCompressionType="ZSTD")
+    assert counts(described) == ("COMPLETED", 1000, 1000, 0)
+    assert described["ProcessedSizeBytes"] == len(body)
+
+
+async def test_ion_in_its_binary_form(tables: Tables) -> None:
+    await tables.s3("PutObject", Key="in/1.10n", Body=bytes.fromhex("e00100eaed8183da87b8844974656d82706bd58ad38b8161"))
+    described = await import_table(tables, "ION")
+    assert counts(described) == ("COMPLETED", 1, 1, 0)
+    assert await target_items(tables) == [{"pk": {"S": "a"}}]
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZSTD"])
+async def test_what_is_not_compressed_fails(tables: Tables, compression: str) -> None:
     await tables.s3("PutObject", Key="in/1", Body=b"plain")
-    described = await import_table(tables, "DYNAMODB_JSON", InputCompressionType="GZIP")
+    described = await import_table(tables, "DYNAMODB_JSON", InputCompressionType=compression)
     assert (described["ImportStatus"], described["FailureCode"]) == ("FAILED", "InvalidCompression")
 
 
@@ -581,12 +677,6 @@ async def test_imports_are_listed(tables: Tables, refused: Any) -> None:
 
 
 IMPORTS_REFUSED = {
-    "another compression": (
-        {"InputCompressionType": "ZSTD"},
-        "NotImplementedException",
-        "InputCompressionType=ZSTD of dynamodb:ImportTable is not implemented by Cumulet. "
-        "docs/operations.md lists what is.",
-    ),
     "options of another format": (
         {"InputFormatOptions": {"Csv": {"Delimiter": ";"}}},
         "ValidationException",

@@ -182,6 +182,9 @@ HTTP_AUTHORIZER = _family(67, "HTTP authorizer", "api_id authorizer_id", "an aut
 REST_AUTHORIZER = _family(69, "REST authorizer", "api_id authorizer_id", "an authorizer of a REST API")
 REST_MODEL = _family(70, "REST model", "api_id model_name", "a model of a REST API")
 REST_VALIDATOR = _family(71, "REST validator", "api_id validator_id", "a request validator of a REST API")
+REST_GATEWAY_RESPONSE = _family(
+    72, "gateway response", "api_id response_type", "how a REST API's owner wants a type of refusal said"
+)
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
 API_DOMAIN = _family(
     79, "custom domain name", "domain_name region", "(system scope) whose a domain name is, with its API mappings"

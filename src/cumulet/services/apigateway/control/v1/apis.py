@@ -9,7 +9,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import gateway_responses, patching
 from cumulet.services.apigateway.control.v1.models import save_first_models
 from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.control.v1.records import (
@@ -23,6 +23,7 @@ from cumulet.services.apigateway.control.v1.records import (
     get_api,
     render,
 )
+from cumulet.services.apigateway.control.v1.resource_policies import checked_policy, shown_policy
 from cumulet.services.apigateway.model import claim_api_id, delete_shared
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
@@ -42,7 +43,7 @@ PATCHES = patching.table(
     /endpointConfiguration/types/{type}      listed  replace
     /endpointConfiguration/vpcEndpointIds    members add remove
     /minimumCompressionSize                  number  replace
-    /policy                                  refused replace
+    /policy                                  text    replace
     /securityPolicy                          refused replace
     /endpointAccessMode                      refused replace
     """
@@ -55,7 +56,7 @@ PATCHES = patching.table(
     resource=at("/restapis"),
     params=(
         "name description version binaryMediaTypes minimumCompressionSize apiKeySource endpointConfiguration "
-        "disableExecuteApiEndpoint tags"
+        "disableExecuteApiEndpoint policy tags"
     ),
     missing="private endpoints",
 )
@@ -74,14 +75,14 @@ def create(call: Call, tx: WriteTx, name: str, settings: Params) -> RestApi:
         root_resource_id=root.id,
         tags=tagging.checked(settings.get("tags") or {}),
     )
-    settle(api, {**settings, "name": name})
+    settle(call, api, {**settings, "name": name})
     RESOURCES.save(tx, call.scope, api.id, root.id, record=root)
     APIS.save(tx, call.scope, api.id, record=api)
     save_first_models(call, tx, api.id)
     return api
 
 
-def settle(api: RestApi, settings: Params) -> None:
+def settle(call: Call, api: RestApi, settings: Params) -> None:
     """Give an API the settings that the members of CreateRestApi describe; what they leave out is unset."""
     if not (settings.get("name") or "").strip():
         raise ServiceError("BadRequestException", "API name cannot be blank")
@@ -103,6 +104,7 @@ def settle(api: RestApi, settings: Params) -> None:
     api.binary_media_types = list(settings.get("binaryMediaTypes") or ()) or UNSET
     api.minimum_compression_size = UNSET if size is None else size
     api.disable_execute_api_endpoint = bool(settings.get("disableExecuteApiEndpoint"))
+    api.policy = checked_policy(settings.get("policy"), call.scope, api.id)
     api.endpoint_configuration = endpoint_configuration(settings.get("endpointConfiguration"))
 
 
@@ -144,12 +146,12 @@ def get_rest_apis(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=at("/restapis/{restApiId}"),
     params="restApiId patchOperations",
-    missing="the patch paths /policy, /securityPolicy and /endpointAccessMode, private endpoints",
+    missing="the patch paths /securityPolicy and /endpointAccessMode, private endpoints",
 )
 def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has the patched values; what is deployed does not change."""
     api = get_api(tx, call, params)
-    settle(api, patching.patched(render(api), params.get("patchOperations"), PATCHES))
+    settle(call, api, patching.patched(render(api), params.get("patchOperations"), PATCHES))
     APIS.save(tx, call.scope, api.id, record=api)
     return show(api)
 
@@ -161,7 +163,7 @@ def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     require_unmapped(tx, call, api.id)
     APIS.delete(tx, call.scope, api.id)
     RESOURCES.delete_all(tx, call.scope, api.id)
-    for records in (AUTHORIZERS, MODELS, VALIDATORS):
+    for records in (AUTHORIZERS, MODELS, VALIDATORS, gateway_responses.RECORDS):
         records.delete_all(tx, call.scope, api.id)
     delete_shared(tx, call.scope, api.id)
     return {}
@@ -172,4 +174,6 @@ def show(api: RestApi) -> dict[str, Any]:
     shown = render(api)
     if not api.tags:
         del shown["tags"]
+    if api.policy is not UNSET:
+        shown["policy"] = shown_policy(api.policy)
     return shown

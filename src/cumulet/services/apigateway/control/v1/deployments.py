@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import gateway_responses, patching
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorization
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
@@ -68,6 +68,8 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         routes=freeze(tx, call, api),
         description=params.get("description") or None,
         default_endpoint_disabled=api.disable_execute_api_endpoint,
+        policy=None if api.policy is UNSET else api.policy,
+        gateway_responses=gateway_responses.freeze(tx, call, api.id),
         binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
         key_from_authorizer=api.api_key_source == "AUTHORIZER",
     )

@@ -124,6 +124,7 @@ class RestApi(msgspec.Struct, rename="camel"):
     description: str | UnsetType = UNSET
     version: str | UnsetType = UNSET
     binary_media_types: list[str] | UnsetType = UNSET
+    policy: str | UnsetType = UNSET
     minimum_compression_size: int | UnsetType = UNSET
     tags: dict[str, str] = {}
 

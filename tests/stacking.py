@@ -128,10 +128,14 @@ class Interfering:
         operation: str,
         params: Mapping[str, Any],
         lease: Lease | None = None,
+        *,
+        trace_header: str = "",
     ) -> Output:
         self.calls.append(f"{service}:{operation}")
         await self._meet(f"{service}:{operation}", params)
-        return await self._house.dispatcher.call(principal, scope, service, operation, params, lease)
+        return await self._house.dispatcher.call(
+            principal, scope, service, operation, params, lease, trace_header=trace_header
+        )
 
     async def authorize(self, *args: Any, **kwargs: Any) -> None:
         await self._house.dispatcher.authorize(*args, **kwargs)

@@ -51,6 +51,7 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         source_ip=request.client_ip,
         user_agent=request.headers.get("user-agent") or "",
         secure=request.scheme == "https",
+        trace_header=request.headers.get("x-amzn-trace-id") or "",
     )
     domain = f"{url_id}.lambda-url.{owner.region}.localhost"
     params = {

@@ -106,6 +106,7 @@ async def authenticate(tools: Tools, resolved: Resolved) -> Authenticated:
         source_ip=signed.client_ip,
         user_agent=signed.headers.get("user-agent") or "",
         secure=signed.scheme == "https",
+        trace_header=signed.headers.get("x-amzn-trace-id") or "",
     )
     return Authenticated(resolved, call)
 

@@ -91,14 +91,17 @@ class Dispatcher:
         operation: str,
         params: Params,
         lease: Lease | None = None,
+        *,
+        trace_header: str = "",
     ) -> Output:
         """Return the output of an operation that another service asks for, checked and authorised as a client's.
 
-        With a lease, nothing of it happens once the lease is lost: raises LeaseLost.
+        With a lease, nothing of it happens once the lease is lost: raises LeaseLost. `trace_header` is that of what led
+        to it.
         """
         found, declared = await self.find_operation(service, operation)
         self._check_params(service, operation, params)
-        call = self.new_call(found, principal, scope)
+        call = self.new_call(found, principal, scope, trace_header=trace_header)
         await self.authorize_operation(call, found, declared, params)
         return await self.perform(call, found, declared, params, lease)
 

@@ -88,6 +88,8 @@ class Call(msgspec.Struct, frozen=True):
     source_ip: str = "127.0.0.1"
     user_agent: str = ""
     secure: bool = False
+    trace_header: str = ""
+    """X-Amzn-Trace-Id, as it came."""
     plane: Any = None
     """The live part of the operation's service, for what bodies ask beside the store: whether capacity is left, which
     items a transaction holds. Bodies may run twice, and nothing that is told the plane may matter twice."""
@@ -285,6 +287,8 @@ class Operations(Protocol):
         operation: str,
         params: Params,
         lease: Lease | None = None,
+        *,
+        trace_header: str = "",
     ) -> Output:
         """Return the operation's output. Raises the ServiceError that a client would get, AccessDenied included.
 

@@ -53,6 +53,14 @@ TAGS_MAX = 50
 ADDITIONAL_VERSIONS_MAX = 1
 """Of an alias. https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html"""
 
+TRACE_HEADER_CHARS_MAX = 1024
+"""Of what is kept of an X-Ray header with an event. Ours."""
+RECURSIONS_MAX = 16
+"""How often a function may be run in one chain of calls.
+
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+"""
+
 EVENTS_AT_A_TIME = 100
 EVENTS_OF_ONE_FUNCTION = 50
 """Asynchronous invocations under way at once, of all functions and of one. Ours: AWS has a queue for each function."""

@@ -192,6 +192,8 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     due_ms: int
     failures: int = 0
     refusals: int = 0
+    trace_header: str = ""
+    """Of the request that asked for it."""
 
 
 class EventConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -340,7 +342,7 @@ class Invocation:
     payload: bytes
     client_context: str | None = None
     """JSON text, decoded from the header's base64."""
-    trace_header: str | None = None
+    trace_header: str = ""
     invoked_arn: str = ""
     """The ARN as the caller named it, with its qualifier."""
     reserved_concurrency: int | None = None

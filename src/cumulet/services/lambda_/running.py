@@ -4,14 +4,17 @@ import asyncio
 
 import msgspec
 
-from cumulet.errors import InvariantViolated
+from cumulet.errors import InvariantViolated, ServiceError
 from cumulet.ids import Ids
 from cumulet.services.lambda_.control.lookup import load_target
 from cumulet.services.lambda_.control.routing import CHANCE_BYTES, choose
 from cumulet.services.lambda_.execution.plane import ExecutionPlane, FunctionChanged
 from cumulet.services.lambda_.execution.streaming import AnswerStream
+from cumulet.services.lambda_.limits import RECURSIONS_MAX
 from cumulet.services.lambda_.names import FunctionRef
 from cumulet.services.lambda_.records import AnswerSink, Invocation, InvocationResult, VersionRecord
+from cumulet.services.lambda_.tracing import CHANCE_BYTES as TRACE_BYTES
+from cumulet.services.lambda_.tracing import follow
 from cumulet.store.api import Store
 
 
@@ -20,6 +23,8 @@ class Ran(msgspec.Struct, frozen=True):
 
     version: VersionRecord
     result: InvocationResult
+    trace_header: str
+    """As the function had it."""
 
 
 async def start_function(
@@ -29,12 +34,14 @@ async def start_function(
     ref: FunctionRef,
     request_id: str,
     payload: bytes,
+    trace_header: str,
+    now_ms: int,
     client_context: str | None = None,
 ) -> tuple[AnswerStream | None, asyncio.Future[Ran]]:
     """Return when the answer begins, with its stream; or without one when the run is over and has given it whole."""
     stream = AnswerStream()
     running = asyncio.ensure_future(
-        run_function(store, execution, ids, ref, request_id, payload, client_context, sink=stream)
+        run_function(store, execution, ids, ref, request_id, payload, trace_header, now_ms, client_context, sink=stream)
     )
     try:
         await asyncio.wait((running, stream.began), return_when=asyncio.FIRST_COMPLETED)
@@ -51,15 +58,29 @@ async def run_function(
     ref: FunctionRef,
     request_id: str,
     payload: bytes,
+    trace_header: str,
+    now_ms: int,
     client_context: str | None = None,
     sink: AnswerSink | None = None,
 ) -> Ran:
-    """Return what came of it. Raises ServiceError if the function is not there or cannot be run now."""
+    """Return what came of it. Raises ServiceError if the function is not there or cannot be run now.
+
+    `trace_header` is the one that the request for this invocation had, if it had one.
+    """
     chance, tried = b"", ""
+    trace = follow(trace_header, ref.unqualified_arn, ids.secret(TRACE_BYTES), now_ms)
     while True:
         function, routes, provisioned = await store.read(lambda tx: load_target(tx, ref))
         if len(routes) > 1 and not chance:
             chance = ids.secret(CHANCE_BYTES)
+        if trace.times >= RECURSIONS_MAX and function.recursive_loop == "Terminate":
+            raise ServiceError(
+                "RecursiveInvocationException",
+                "Lambda has detected your function being invoked in a recursive loop with other AWS resources and "
+                "stopped your function's invocation.",
+                status=400,
+                Type="User",
+            )
         version = choose(routes, chance)
         if version.revision_id == tried:
             raise InvariantViolated(f"the code of {ref.arn} is not in the store")
@@ -67,6 +88,7 @@ async def run_function(
             request_id=request_id,
             payload=payload,
             client_context=client_context,
+            trace_header=trace.header,
             invoked_arn=ref.arn,
             reserved_concurrency=function.reserved_concurrency,
             provisioned=provisioned.get(version.version, 0),
@@ -74,6 +96,6 @@ async def run_function(
             sink=sink,
         )
         try:
-            return Ran(version, await execution.invoke(ref.scope, version, invocation))
+            return Ran(version, await execution.invoke(ref.scope, version, invocation), trace.header)
         except FunctionChanged:
             tried = version.revision_id

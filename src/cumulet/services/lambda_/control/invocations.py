@@ -45,9 +45,18 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     if invocation_type == "Event":
         await _accept(call, plane, ref, payload)
         return {"StatusCode": 202, "Payload": b""}
-    result = (
-        await run_function(store, plane.execution, call.ids, ref, call.request_id, payload, client_context)
-    ).result
+    ran = await run_function(
+        store,
+        plane.execution,
+        call.ids,
+        ref,
+        call.request_id,
+        payload,
+        call.trace_header,
+        call.now_ms,
+        client_context,
+    )
+    result = ran.result
     output: dict[str, Any] = {
         "StatusCode": 200,
         "ExecutedVersion": result.executed_version,
@@ -74,7 +83,7 @@ async def invoke_async(call: Call, plane: LambdaPlane, params: Params) -> Output
 async def _accept(call: Call, plane: LambdaPlane, ref: FunctionRef, payload: bytes) -> None:
     def accept_event(tx: WriteTx) -> None:
         load_version(tx, ref)
-        accept(tx, ref, call.request_id, payload, call.now_ms)
+        accept(tx, ref, call.request_id, payload, call.now_ms, call.trace_header)
 
     await plane.ground.store.write(accept_event)
 

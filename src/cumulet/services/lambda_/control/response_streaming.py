@@ -46,7 +46,15 @@ async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Pa
         await store.read(lambda tx: load_version(tx, ref))
         return {"StatusCode": 204}
     stream, running = await start_function(
-        store, plane.execution, call.ids, ref, call.request_id, payload, client_context
+        store,
+        plane.execution,
+        call.ids,
+        ref,
+        call.request_id,
+        payload,
+        call.trace_header,
+        call.now_ms,
+        client_context,
     )
     wants_log = params.get("LogType") == "Tail"
     if stream is not None:

@@ -37,12 +37,16 @@ async def invoke_function_url(call: Call, plane: LambdaPlane, params: Params) ->
     ref = function_of(call, params)
     store, ids, payload = plane.ground.store, call.ids, params["Payload"]
     if params["InvokeMode"] == "RESPONSE_STREAM":
-        stream, running = await start_function(store, plane.execution, ids, ref, call.request_id, payload)
+        stream, running = await start_function(
+            store, plane.execution, ids, ref, call.request_id, payload, call.trace_header, call.now_ms
+        )
         if stream is not None:
             return {"ContentType": stream.began.result()[0], "Pieces": _pieces(stream, running)}
         ran = await running
     else:
-        ran = await run_function(store, plane.execution, ids, ref, call.request_id, payload)
+        ran = await run_function(
+            store, plane.execution, ids, ref, call.request_id, payload, call.trace_header, call.now_ms
+        )
     return {"Payload": ran.result.payload, "FunctionError": ran.result.function_error}
 
 

@@ -35,7 +35,7 @@ EVENTS_DUE = "lambda:events"
 _DEFAULT_PATIENCE = Patience(limits.EVENT_RETRIES_MAX, limits.EVENT_AGE_S_MAX)
 
 
-def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_ms: int) -> None:
+def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_ms: int, trace_header: str) -> None:
     """Put an event into the queue."""
     event = EventRecord(
         account=ref.scope.account,
@@ -46,6 +46,7 @@ def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_m
         payload=payload,
         accepted_ms=now_ms,
         due_ms=now_ms,
+        trace_header=trace_header[: limits.TRACE_HEADER_CHARS_MAX],
     )
     EVENTS.save(tx, SYSTEM, now_ms, request_id, record=event)
     tx.hint(EVENTS_DUE)
@@ -136,9 +137,20 @@ class EventQueue:
             return
         try:
             ran = await run_function(
-                self._ground.store, self._execution, self._ground.ids, ref, event.request_id, event.payload
+                self._ground.store,
+                self._execution,
+                self._ground.ids,
+                ref,
+                event.request_id,
+                event.payload,
+                event.trace_header,
+                self._ground.clock.now_ms(),
             )
         except ServiceError as refused:
+            if refused.code == "RecursiveInvocationException":
+                _log.warning("a loop is ended", extra={"function": ref.arn, "request_id": event.request_id})
+                await self._end(lease, ref, event, "RetriesExhausted", destinations, None)
+                return
             if refused.code == "ResourceNotFoundException":
                 _log.info("an event's function is gone", extra={"function": ref.arn, "request_id": event.request_id})
                 await lease.write(lambda tx: _remove(tx, event))
@@ -194,7 +206,15 @@ class EventQueue:
             session = await assume_role(self._ground, ref.scope, version)
             payload = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
             params = {"FunctionName": destination, "InvocationType": "Event", "Payload": payload}
-            await self._ground.operations.call(session.principal, ref.scope, "lambda", "Invoke", params, lease)
+            await self._ground.operations.call(
+                session.principal,
+                ref.scope,
+                "lambda",
+                "Invoke",
+                params,
+                lease,
+                trace_header=ran.trace_header if ran is not None else "",
+            )
         except ServiceError as refused:
             _log.warning("a destination was not reached: %s", refused, extra={"destination": destination})
 

@@ -63,7 +63,7 @@ class ProcessPlane:
             version,
             invocation,
             asyncio.get_running_loop().create_future(),
-            invocation.trace_header or self._new_trace(),
+            invocation.trace_header,
         )
         try:
             self._supervisor.submit(job)
@@ -92,10 +92,6 @@ class ProcessPlane:
         limit = invocation.reserved_concurrency - invocation.provisioned_total
         await self._admission.enter(pool, limit, "ReservedFunctionConcurrentInvocationLimitExceeded")
         return pool
-
-    def _new_trace(self) -> str:
-        chance = self._ground.ids.secret(20).hex().rjust(40, "0")
-        return f"Root=1-{self._ground.clock.now_ms() // 1000:08x}-{chance[:24]};Parent={chance[24:]};Sampled=0"
 
 
 def make_execution_plane(ground: Ground) -> ProcessPlane:

@@ -21,7 +21,7 @@ INTEGRATION = {
     "credentials": "arn:aws:iam::000000000000:role/r",
     "passthroughBehavior": "when_no_match",
     "cacheKeyParameters": ["a"],
-    "responses": {"default": {"statusCode": "200", "responseParameters": {"a": "b"}}},
+    "responses": {"default": {"statusCode": "200", "responseParameters": {"method.response.header.A": "'b'"}}},
 }
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.0.1",

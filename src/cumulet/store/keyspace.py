@@ -185,6 +185,13 @@ REST_VALIDATOR = _family(71, "REST validator", "api_id validator_id", "a request
 REST_GATEWAY_RESPONSE = _family(
     72, "gateway response", "api_id response_type", "how a REST API's owner wants a type of refusal said"
 )
+REST_DOCUMENTATION = _family(
+    77,
+    "REST documentation",
+    "api_id kind name",
+    "what is written about an entity of a REST API, or a snapshot of it all",
+)
+REST_DEFINITION = _family(78, "REST definition", "api_id deployment_id", "a REST API as it was when it was deployed")
 API_STAGE = _family(68, "API stage", "api_id stage_name", "a stage of either kind of API")
 API_DOMAIN = _family(
     79, "custom domain name", "domain_name region", "(system scope) whose a domain name is, with its API mappings"

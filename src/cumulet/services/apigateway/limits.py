@@ -26,6 +26,15 @@ MAPPING_KEY_CHARS_MAX = 300
 DEFINITION_BYTES_MAX = 6 * 1024 * 1024
 """Of an OpenAPI document to import."""
 
+REFERENCES_FOLLOWED_MAX = 20
+"""From one reference of an OpenAPI document to the next: ours."""
+
+DOCUMENTATION_PARTS_MAX = 2_000
+"""Of a REST API."""
+
+DOCUMENTATION_PART_CHARS_MAX = 400 * 1024
+"""Ours: as large as a model."""
+
 PAGE_ITEMS = 25
 PAGE_ITEMS_MAX = 500
 """Of a list of the REST control plane: the default and the most that `limit` may ask for."""

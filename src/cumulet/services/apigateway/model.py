@@ -96,6 +96,8 @@ class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     authorizer_id: str
     kind: Literal["JWT", "TOKEN", "REQUEST", "COGNITO_USER_POOLS"]
+    name: str = ""
+    """Of an HTTP API's, for exports of what was deployed."""
     identity_sources: tuple[str, ...] = ()
     """As the API's dialect writes them: $request.header.x or method.request.header.x."""
     issuer: str = ""
@@ -146,6 +148,8 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     cache_namespace: str = ""
     cache_key_parameters: tuple[str, ...] = ()
     """Whose values tell the cached answers of a REST API's method apart: method.request.querystring.x."""
+    operation_name: str = ""
+    """Of an HTTP API's route, for exports of what was deployed."""
 
 
 class GatewayResponse(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -240,6 +244,8 @@ class Stage(msgspec.Struct, omit_defaults=True):
     cache_flushed_ms: int = 0
     """When what was cached was last to be forgotten."""
     client_certificate_id: str | None = None
+    documentation_version: str | None = None
+    """Of a REST API: which version of its documentation describes the stage."""
     managed: bool = False
     """Made by quick create: AWS's ApiGatewayManaged."""
 

@@ -1,11 +1,12 @@
 """Models as JSON Schema, draft 4: checked when they are kept, compiled once per text (pure).
 
-References lead to another part of the same model; those to other models are refused by name, as patternProperties are.
-Patterns run in linear time.
+References lead to another part of the same model, or to another model of the API by its URL; a schema that is held
+against bodies has been flattened. patternProperties are refused by name. Patterns run in linear time.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import patterns
+
+_MODEL_URL = re.compile(r"^https://apigateway\.amazonaws\.com/restapis/[^/]+/models/([A-Za-z0-9]+)$")
 
 
 class BadSchema(ValueError):
@@ -62,7 +65,7 @@ def _check_references(schema: dict[str, Any]) -> None:
         part = stack.pop()
         if isinstance(part, dict):
             reference = part.get("$ref")
-            if isinstance(reference, str):
+            if isinstance(reference, str) and not _MODEL_URL.match(reference):
                 if not reference.startswith("#"):
                     raise NotImplementedHere(f"The reference {reference} of a model")
                 _resolve(schema, reference)
@@ -76,6 +79,73 @@ def _check_references(schema: dict[str, Any]) -> None:
             stack.extend(part.values())
         elif isinstance(part, list):
             stack.extend(part)
+
+
+def model_url(api_id: str, name: str) -> str:
+    """Return how a schema refers to another model of its API."""
+    return f"https://apigateway.amazonaws.com/restapis/{api_id}/models/{name}"
+
+
+def model_name(reference: object) -> str | None:
+    """Return the model that a reference leads to, or None if it leads elsewhere."""
+    found = _MODEL_URL.match(reference) if isinstance(reference, str) else None
+    return None if found is None else found[1]
+
+
+def models_in(text: str) -> list[str]:
+    """Return the names of the other models that a schema refers to; none if the text is no JSON."""
+    names: dict[str, None] = {}
+
+    def note(reference: str) -> str:
+        if (name := model_name(reference)) is not None:
+            names[name] = None
+        return reference
+
+    if "https://apigateway.amazonaws.com/" in text:
+        rewritten(text, note)
+    return list(names)
+
+
+def flattened(text: str, find: Callable[[str], str]) -> str:
+    """Return a schema that has the models it refers to, directly or not, among its definitions."""
+    waiting = models_in(text)
+    if not waiting:
+        return text
+    found: dict[str, Any] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            other = find(name)
+            found[name] = rewritten(other, partial(_inner, name))
+            waiting += models_in(other)
+    schema = rewritten(text, partial(_inner, None))
+    schema["definitions"] = {**found, **schema.get("definitions", {})}
+    return msgspec.json.encode(schema).decode()
+
+
+def _inner(model: str | None, reference: str) -> str:
+    if (name := model_name(reference)) is not None:
+        return f"#/definitions/{name}"
+    return reference if model is None else f"#/definitions/{model}{reference.removeprefix('#')}"
+
+
+def rewritten(text: str, change: Callable[[str], str]) -> Any:
+    """Return a schema's value with its references changed; of what is no JSON, an empty one."""
+    try:
+        return _rewritten(msgspec.json.decode(text), change)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _rewritten(node: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(node, list):
+        return [_rewritten(member, change) for member in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {name: _rewritten(member, change) for name, member in node.items()}
+    if isinstance(changed.get("$ref"), str):
+        changed["$ref"] = change(changed["$ref"])
+    return changed
 
 
 def _resolve(schema: dict[str, Any], reference: str) -> None:

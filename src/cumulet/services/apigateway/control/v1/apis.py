@@ -15,6 +15,8 @@ from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.control.v1.records import (
     APIS,
     AUTHORIZERS,
+    DEFINITIONS,
+    DOCUMENTATION_PARTS,
     MODELS,
     RESOURCES,
     VALIDATORS,
@@ -163,7 +165,7 @@ def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     require_unmapped(tx, call, api.id)
     APIS.delete(tx, call.scope, api.id)
     RESOURCES.delete_all(tx, call.scope, api.id)
-    for records in (AUTHORIZERS, MODELS, VALIDATORS, gateway_responses.RECORDS):
+    for records in (AUTHORIZERS, MODELS, VALIDATORS, gateway_responses.RECORDS, DOCUMENTATION_PARTS, DEFINITIONS):
         records.delete_all(tx, call.scope, api.id)
     delete_shared(tx, call.scope, api.id)
     return {}

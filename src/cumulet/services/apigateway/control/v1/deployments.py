@@ -10,11 +10,15 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import gateway_responses, patching
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorization
+from cumulet.services.apigateway.control.v1.models import flattened
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
+    AUTHORIZERS,
+    DEFINITIONS,
     MODELS,
     RESOURCES,
     VALIDATORS,
+    Definition,
     Integration,
     Method,
     RestApi,
@@ -74,9 +78,21 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         key_from_authorizer=api.api_key_source == "AUTHORIZER",
     )
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
+    DEFINITIONS.save(tx, call.scope, api.id, deployment.deployment_id, record=definition_of(tx, call, api))
     if params.get("stageName"):
         _point_stage(tx, call, api.id, deployment.deployment_id, params)
     return show(deployment)
+
+
+def definition_of(tx: ReadTx, call: Call, api: RestApi) -> Definition:
+    """Return what makes up an API now."""
+    return Definition(
+        api,
+        list(RESOURCES.scan(tx, call.scope, api.id)),
+        list(MODELS.scan(tx, call.scope, api.id)),
+        list(VALIDATORS.scan(tx, call.scope, api.id)),
+        list(AUTHORIZERS.scan(tx, call.scope, api.id)),
+    )
 
 
 def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
@@ -120,7 +136,7 @@ def freeze_validation(tx: ReadTx, call: Call, api_id: str, method: Method) -> Re
         for media_type, name in method.request_models.items():
             model = MODELS.find(tx, call.scope, api_id, name)
             if model is not None and model.content_type == "application/json":
-                schemas[media_type.lower()] = model.schema
+                schemas[media_type.lower()] = flattened(call, tx, api_id, model)
     return RestValidation(required, schemas)
 
 
@@ -223,6 +239,7 @@ def delete_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
     if stages_on(tx, call.scope, api.id, deployment.deployment_id):
         raise ServiceError("BadRequestException", "Active stages pointing to this deployment must be moved or deleted")
     DEPLOYMENTS.delete(tx, call.scope, api.id, deployment.deployment_id)
+    DEFINITIONS.delete(tx, call.scope, api.id, deployment.deployment_id)
     return {}
 
 

@@ -1,27 +1,47 @@
 """REST APIs from OpenAPI documents: a new one, or an existing one merged with or overwritten by a document."""
 
+import re
+from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway.control import openapi, tagging
+from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import POST, PUT, at
-from cumulet.services.apigateway.control.v1 import apis, integrations, methods
+from cumulet.services.apigateway.control.openapi import extensions
+from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, Scheme, plan_api
+from cumulet.services.apigateway.control.openapi.reading import parse_document
+from cumulet.services.apigateway.control.v1 import apis, integrations, methods, models
+from cumulet.services.apigateway.control.v1.authorizers import make_authorizer
+from cumulet.services.apigateway.control.v1.documentation import import_parts, save_version
 from cumulet.services.apigateway.control.v1.records import (
     APIS,
+    AUTHORIZERS,
+    DOCUMENTATION_VERSIONS,
+    MODELS,
     RESOURCES,
+    VALIDATORS,
+    VERSION,
+    Authorizer,
     Integration,
     Method,
-    MethodResponse,
+    Model,
     Resource,
     RestApi,
     get_api,
+    render,
 )
 from cumulet.services.apigateway.control.v1.resources import add_resource
+from cumulet.services.apigateway.mapping import schemas
+from cumulet.services.apigateway.mapping.parameters import check_response
 from cumulet.services.apigateway.pipeline.routes import split_path
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
+
+_VARIABLE = re.compile(r"\$\{AWS::(AccountId|Partition|Region)\}")
+_LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?$")
 
 
 @operation(
@@ -29,17 +49,14 @@ from cumulet.store.api import WriteTx
     action=POST,
     resource=at("/restapis"),
     params="body failOnWarnings parameters",
-    missing="authorizers, models, validators, gateway responses",
+    missing="gateway responses, policies, private endpoints",
 )
 def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
-    """An API as the document describes it exists. There are no warnings, so failOnWarnings has nothing to act on."""
-    plan = openapi.plan_api(params["body"])
-    settings = _import_settings(params)
-    settings["version"], settings["description"] = plan.version, plan.description
-    settings["tags"] = plan.tags
-    api = apis.create(call, tx, plan.title, settings)
-    _apply(call, tx, api, plan)
-    return apis.show(api)
+    """An API as the document describes it exists."""
+    plan, settings = _read(call, params)
+    given = {**plan.settings, **settings, "version": plan.version, "description": plan.description, "tags": plan.tags}
+    api = apis.create(call, tx, plan.title, given)
+    return _Import(call, tx, api, plan).run(params, overwrite=False)
 
 
 @operation(
@@ -52,141 +69,332 @@ def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
 def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API is what the document describes (overwrite), or has it beside what it had (merge, the default)."""
     api = get_api(tx, call, params)
-    plan = openapi.plan_api(params["body"])
-    settings = _import_settings(params)
-    if settings.get("endpointConfiguration"):
-        api.endpoint_configuration = apis.endpoint_configuration(settings["endpointConfiguration"])
-    if params.get("mode") == "overwrite":
-        _keep_only(call, tx, api, plan)
-        api.name, api.version = plan.title, plan.version or UNSET
-        api.description = plan.description or UNSET
-        api.binary_media_types = UNSET
+    plan, settings = _read(call, params)
+    overwrite = params.get("mode") == "overwrite"
+    if overwrite:
+        kept = {"endpointConfiguration": api.endpoint_configuration}
+        told = {"name": plan.title, "version": plan.version, "description": plan.description}
+        apis.settle(api, {**kept, **told, **plan.settings, **settings})
+    else:
+        binary = [*(api.binary_media_types or ()), *plan.settings.get("binaryMediaTypes", ())]
+        merged = {**render(api), **plan.settings, **settings, "binaryMediaTypes": list(dict.fromkeys(binary))}
+        apis.settle(api, merged)
     api.tags = tagging.checked({**api.tags, **plan.tags})
-    _apply(call, tx, api, plan)
-    return apis.show(api)
+    return _Import(call, tx, api, plan).run(params, overwrite=overwrite)
 
 
-def _import_settings(params: Params) -> dict[str, Any]:
+def _read(call: Call, params: Params) -> tuple[ApiPlan, dict[str, Any]]:
+    """Return the plan of a document, and the settings that the import's parameters give."""
+    base_path, with_documentation = "ignore", True
     settings: dict[str, Any] = {}
     for name, value in (params.get("parameters") or {}).items():
         if name == "endpointConfigurationTypes":
             settings["endpointConfiguration"] = {"types": value.split(",")}
-        elif not (name == "basepath" and value == "ignore"):
-            raise NotImplementedHere(f"The import parameter {name}={value} of API Gateway")
-    return settings
-
-
-def _keep_only(call: Call, tx: WriteTx, api: RestApi, plan: openapi.ApiPlan) -> None:
-    """Remove the resources that the document does not lead to, and every method; kept resources keep their ids."""
-    wanted = {"/"}
-    for path in plan.paths:
-        segments = split_path(path)
-        wanted.update("/" + "/".join(segments[: depth + 1]) for depth in range(len(segments)))
-    for resource in list(RESOURCES.scan(tx, call.scope, api.id)):
-        if resource.path in wanted:
-            resource.resource_methods = {}
-            RESOURCES.save(tx, call.scope, api.id, resource.id, record=resource)
+        elif name == "basepath":
+            base_path = value
+        elif name == "ignore" and value == "documentation":
+            with_documentation = False
         else:
-            RESOURCES.delete(tx, call.scope, api.id, resource.id)
+            raise NotImplementedHere(f"The import parameter {name}={value} of API Gateway")
+    document = parse_document(params["body"], lambda text: fill_variables(call, text))
+    if not with_documentation:
+        document.pop(extensions.DOCUMENTATION, None)
+    plan = plan_api(document, base_path=base_path)
+    if plan.gateway_responses:
+        raise NotImplementedHere(f"The extension {extensions.GATEWAY_RESPONSES} in an OpenAPI document")
+    if plan.settings.get("policy"):
+        raise NotImplementedHere(f"The extension {extensions.POLICY} in an OpenAPI document")
+    return plan, settings
 
 
-def _apply(call: Call, tx: WriteTx, api: RestApi, plan: openapi.ApiPlan) -> None:
-    """Save the plan's resources and methods into the API."""
-    resources = list(RESOURCES.scan(tx, call.scope, api.id))
-    by_path = {resource.path: resource for resource in resources}
-    for path in plan.paths:
-        _ensure_resource(call, tx, api, path, resources, by_path)
-    for planned in plan.methods:
-        resource = by_path[_normal(planned.path)]
-        resource.resource_methods[planned.method] = _method(planned, resource)
-    for resource in by_path.values():
-        RESOURCES.save(tx, call.scope, api.id, resource.id, record=resource)
-    if plan.binary_media_types:
-        known = [] if api.binary_media_types is UNSET else api.binary_media_types
-        api.binary_media_types = list(dict.fromkeys([*known, *plan.binary_media_types]))
-    APIS.save(tx, call.scope, api.id, record=api)
+def fill_variables(call: Call, text: str) -> str:
+    """Return a document with the values of AWS's variables.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/import-api-aws-variables.html
+    """
+    values = {"AccountId": call.scope.account, "Partition": "aws", "Region": call.scope.region}
+    return _VARIABLE.sub(lambda found: values[found[1]], text)
 
 
-def _ensure_resource(
-    call: Call, tx: WriteTx, api: RestApi, path: str, resources: list[Resource], by_path: dict[str, Resource]
-) -> None:
-    parent = by_path["/"]
-    for part in split_path(_normal(path)):
-        below = f"{parent.path.rstrip('/')}/{part}"
-        if below not in by_path:
+@dataclass
+class _Import:
+    """One document on its way into an API."""
+
+    call: Call
+    tx: WriteTx
+    api: RestApi
+    plan: ApiPlan
+    warnings: list[str] = field(default_factory=list)
+    models: dict[str, Model] = field(default_factory=dict)
+    validators: dict[str, str] = field(default_factory=dict)
+    authorizers: dict[str, Authorizer] = field(default_factory=dict)
+
+    def run(self, params: Params, *, overwrite: bool) -> Output:
+        """Save what the plan has, and return the API with the warnings. Raises if these are to fail the import."""
+        self.warnings += self.plan.warnings
+        if overwrite:
+            self._clear()
+        self._save_models()
+        self._save_validators()
+        self._save_authorizers()
+        self._save_methods()
+        import_parts(self.call, self.tx, self.api, list(self.plan.documentation), overwrite=overwrite)
+        version = self.plan.documentation_version
+        scope = self.call.scope
+        if version and DOCUMENTATION_VERSIONS.find(self.tx, scope, self.api.id, VERSION, version) is None:
+            save_version(self.call, self.tx, self.api, version, None)
+        APIS.save(self.tx, scope, self.api.id, record=self.api)
+        shown = apis.show(self.api)
+        if self.warnings:
+            if params.get("failOnWarnings"):
+                told = "\n\t".join(self.warnings)
+                raise ServiceError("BadRequestException", f"Warnings found during import:\n\t{told}")
+            shown["warnings"] = self.warnings
+        return shown
+
+    def _clear(self) -> None:
+        """Remove the resources that the document does not lead to, and every method; kept resources keep their ids."""
+        wanted = {"/"}
+        for path in self.plan.paths:
+            segments = split_path(_normal(path))
+            wanted.update("/" + "/".join(segments[: depth + 1]) for depth in range(len(segments)))
+        for resource in list(RESOURCES.scan(self.tx, self.call.scope, self.api.id)):
+            if resource.path in wanted:
+                resource.resource_methods = {}
+                RESOURCES.save(self.tx, self.call.scope, self.api.id, resource.id, record=resource)
+            else:
+                RESOURCES.delete(self.tx, self.call.scope, self.api.id, resource.id)
+        for records in (AUTHORIZERS, MODELS, VALIDATORS):
+            records.delete_all(self.tx, self.call.scope, self.api.id)
+
+    def _save_models(self) -> None:
+        self.models = {model.name: model for model in MODELS.scan(self.tx, self.call.scope, self.api.id)}
+        for name, schema in self.plan.models.items():
             try:
-                by_path[below] = add_resource(call, tx, api.id, parent, part, resources)
+                self._save_model(name, schema)
+            except NotImplementedHere:
+                raise
             except ServiceError as error:
-                raise _import_error(f"Unable to create resource at path '{path}': {error.message}") from None
-        parent = by_path[below]
+                raise _import_error(f"Unable to create model '{name}': {error.message}") from None
+
+    def _save_model(self, name: str, schema: dict[str, Any]) -> None:
+        try:
+            text = msgspec.json.encode(self._with_model_urls(name, schema)).decode()
+        except (RecursionError, TypeError):  # YAML has values that JSON has not: dates, for one
+            raise ServiceError("BadRequestException", "Invalid model schema") from None
+        before = self.models.get(name)
+        description = schema.get("description")
+        self.models[name] = model = Model(
+            id=before.id if before is not None else self.call.ids.token(6),
+            name=models.checked_name(name),
+            content_type="application/json",
+            schema=models.checked_schema(text, "application/json"),
+            description=description if isinstance(description, str) and description else UNSET,
+        )
+        MODELS.save(self.tx, self.call.scope, self.api.id, name, record=model)
+
+    def _with_model_urls(self, own: str, node: Any) -> Any:
+        """Return a schema whose references to other models of the document are those of API Gateway."""
+        if isinstance(node, list):
+            return [self._with_model_urls(own, member) for member in node]
+        if not isinstance(node, dict):
+            return node
+        written = {str(name): self._with_model_urls(own, member) for name, member in node.items()}
+        reference = written.get("$ref")
+        found = _LOCAL_MODEL.match(reference) if isinstance(reference, str) else None
+        if found is not None and found[2]:
+            # A part of a model: of itself, since API Gateway has no references to parts of other models.
+            written["$ref"] = f"#{found[2]}" if found[1] == own else reference
+        elif found is not None:
+            if found[1] not in self.plan.models:
+                self.warnings.append(f"Unable to resolve model reference: {reference}")
+                return {}
+            written["$ref"] = schemas.model_url(self.api.id, found[1])
+        return written
+
+    def _model_name(self, use: ModelUse, where: str) -> str | None:
+        """Return the name of the model that an operation uses; a schema in place becomes a model of its own."""
+        if isinstance(use, str):
+            if use in self.models:
+                return use
+            self.warnings.append(f"Unable to find model '{use}' {where}, it is ignored")
+            return None
+        if not use:
+            return None
+        name = f"MODEL{self.call.ids.token(6)}"
+        self._save_model(name, use)
+        return name
+
+    def _model_names(self, uses: Any, where: str) -> dict[str, str]:
+        named = {media_type: self._model_name(use, where) for media_type, use in uses.items()}
+        return {media_type: name for media_type, name in named.items() if name is not None}
+
+    def _save_validators(self) -> None:
+        scope = self.call.scope
+        known = {validator.name: validator.id for validator in VALIDATORS.scan(self.tx, scope, self.api.id)}
+        self.validators = {name: validator_id for name, validator_id in known.items() if name is not UNSET}
+        for name, (body, parameters) in self.plan.validators.items():
+            given = {"name": name, "validateRequestBody": body, "validateRequestParameters": parameters}
+            validator = models.make_validator(self.validators.get(name) or self.call.ids.token(6), given)
+            self.validators[name] = validator.id
+            VALIDATORS.save(self.tx, scope, self.api.id, validator.id, record=validator)
+
+    def _save_authorizers(self) -> None:
+        scope = self.call.scope
+        self.authorizers = {authorizer.name: authorizer for authorizer in AUTHORIZERS.scan(self.tx, scope, self.api.id)}
+        for name, scheme in self.plan.schemes.items():
+            if scheme.kind != "authorizer":
+                continue
+            before = self.authorizers.get(name)
+            authorizer_id = before.id if before is not None else self.call.ids.token(6)
+            try:
+                authorizer = make_authorizer(authorizer_id, _authorizer_params(name, scheme))
+            except NotImplementedHere:
+                raise
+            except ServiceError as error:
+                raise _import_error(f"Unable to create authorizer '{name}': {error.message}") from None
+            except (TypeError, ValueError, AttributeError):
+                raise _import_error(f"Unable to create authorizer '{name}': it is malformed") from None
+            self.authorizers[name] = authorizer
+            AUTHORIZERS.save(self.tx, scope, self.api.id, authorizer.id, record=authorizer)
+
+    def _save_methods(self) -> None:
+        resources = list(RESOURCES.scan(self.tx, self.call.scope, self.api.id))
+        by_path = {resource.path: resource for resource in resources}
+        for path in self.plan.paths:
+            self._ensure_resource(path, resources, by_path)
+        for planned in self.plan.methods:
+            resource = by_path[_normal(planned.path)]
+            resource.resource_methods[planned.method] = self._method(planned, resource)
+        for resource in by_path.values():
+            RESOURCES.save(self.tx, self.call.scope, self.api.id, resource.id, record=resource)
+
+    def _ensure_resource(self, path: str, resources: list[Resource], by_path: dict[str, Resource]) -> None:
+        parent = by_path["/"]
+        for part in split_path(_normal(path)):
+            below = f"{parent.path.rstrip('/')}/{part}"
+            if below not in by_path:
+                try:
+                    by_path[below] = add_resource(self.call, self.tx, self.api.id, parent, part, resources)
+                except ServiceError as error:
+                    raise _import_error(f"Unable to create resource at path '{path}': {error.message}") from None
+            parent = by_path[below]
+
+    def _method(self, planned: PlannedMethod, resource: Resource) -> Method:
+        where = f"on '{planned.method}' for resource at path '{planned.path}'"
+        given = {
+            "httpMethod": planned.method,
+            "operationName": planned.operation_name,
+            "requestParameters": planned.request_parameters,
+            "requestModels": self._model_names(planned.request_models, where),
+            "requestValidatorId": self._validator_id(planned.validator, where),
+            **self._authorization(planned, where),
+        }
+        method: Method = _checked(f"put method {where}", methods.checked_method, self.tx, self.call, self.api.id, given)
+        responses = {
+            status: _checked(
+                f"put method response {where}",
+                methods.make_response,
+                self.tx,
+                self.call,
+                self.api.id,
+                {
+                    "statusCode": status,
+                    "responseParameters": response.parameters,
+                    "responseModels": self._model_names(response.models, where),
+                },
+            )
+            for status, response in planned.responses.items()
+        }
+        method.method_responses = responses or UNSET
+        if planned.integration is not None:
+            method.method_integration = _checked(
+                f"put integration {where}", _integration, planned.integration, method, resource
+            )
+        return method
+
+    def _validator_id(self, name: str | None, where: str) -> str | None:
+        if name and name not in self.validators:
+            self.warnings.append(f"Unable to find request validator '{name}' {where}, it is ignored")
+        return self.validators.get(name) if name else None
+
+    def _authorization(self, planned: PlannedMethod, where: str) -> dict[str, Any]:
+        """Return the members of PutMethod that tell who may call."""
+        given: dict[str, Any] = {"authorizationType": planned.auth or "NONE"}
+        for name, scopes in planned.security:
+            scheme = self.plan.schemes.get(name)
+            if scheme is None or scheme.kind == "other":
+                self.warnings.append(f"The security scheme '{name}' {where} is no authorizer, it is ignored")
+            elif scheme.kind == "api_key":
+                given["apiKeyRequired"] = True
+            elif given["authorizationType"] != "NONE":
+                raise _import_error(f"Unable to put method {where}: Only one authorizer is supported")
+            elif scheme.kind == "iam":
+                given["authorizationType"] = "AWS_IAM"
+            else:
+                authorizer = self.authorizers[name]
+                pools = authorizer.type == "COGNITO_USER_POOLS"
+                given["authorizationType"] = authorizer.type if pools else "CUSTOM"
+                given["authorizerId"] = authorizer.id
+                given["authorizationScopes"] = list(scopes)
+        return given
+
+
+def _authorizer_params(name: str, scheme: Scheme) -> dict[str, Any]:
+    """Return the members of CreateAuthorizer that a security scheme gives."""
+    given = scheme.authorizer
+    known = (
+        *("type", "authorizerUri", "authorizerCredentials", "identitySource", "identityValidationExpression"),
+        *("authorizerResultTtlInSeconds", "providerARNs"),
+    )
+    for member, value in given.items():
+        if member not in known and value:
+            raise NotImplementedHere(f"The member {member} of {extensions.AUTHORIZER} in an OpenAPI document")
+    kind = str(given.get("type") or "").upper()
+    source = given.get("identitySource")
+    if not source and kind != "REQUEST" and scheme.header:
+        source = f"method.request.header.{scheme.header}"
+    return {**given, "name": name, "type": kind, "identitySource": source, "authType": scheme.authtype}
+
+
+def _integration(given: Any, method: Method, resource: Resource) -> Integration:
+    integration = integrations.make_integration(
+        {**given, "type": (given.get("type") or "").upper(), "integrationHttpMethod": given.get("httpMethod")},
+        resource.id,
+    )
+    integrations.check_declared(integration, method)
+    declared = method.method_responses or {}
+    responses = {}
+    for pattern, response in given.get("responses", {}).items():
+        made = integrations.make_response(
+            {
+                **response,
+                "statusCode": response.get("statusCode") or pattern,
+                "selectionPattern": None if pattern == "default" else pattern,
+            }
+        )
+        # AWS's own samples map into responses that their methods do not declare.
+        if made.status_code in declared and made.response_parameters is not UNSET:
+            check_response(made.response_parameters, declared[made.status_code].response_parameters or {})
+        responses[made.status_code] = made
+    if responses:
+        integration.integration_responses = responses
+    return integration
+
+
+def _checked(what: str, make: Any, *given: Any) -> Any:
+    """Return what `make` makes; what it refuses is an error of the import."""
+    try:
+        return make(*given)
+    except NotImplementedHere:
+        raise
+    except ServiceError as error:
+        raise _import_error(f"Unable to {what}: {error.message}") from None
 
 
 def _normal(path: str) -> str:
     """Return a document's path as resources have it: with a slash before and none behind."""
     return "/" + path.strip("/")
-
-
-def _method(planned: openapi.PlannedMethod, resource: Resource) -> Method:
-    method = methods.make_method(
-        {
-            "httpMethod": planned.method,
-            "authorizationType": "NONE",
-            "operationName": planned.operation_name,
-            "requestParameters": planned.request_parameters,
-        }
-    )
-    if planned.responses:
-        method.method_responses = {
-            status: MethodResponse(
-                status_code=status, response_parameters=methods.checked_parameters(parameters, "response")
-            )
-            for status, parameters in planned.responses.items()
-        }
-    if planned.integration is not None:
-        try:
-            method.method_integration = _integration(planned, planned.integration, resource)
-        except NotImplementedHere:
-            raise
-        except ServiceError as error:
-            raise _import_error(
-                f"Unable to put integration on '{planned.method}' for resource at path '{planned.path}': "
-                f"{error.message}"
-            ) from None
-    return method
-
-
-def _integration(planned: openapi.PlannedMethod, given: Any, resource: Resource) -> Integration:
-    integration = integrations.make_integration(
-        {
-            "type": (given.get("type") or "").upper(),
-            "integrationHttpMethod": given.get("httpMethod"),
-            "uri": given.get("uri"),
-            "connectionType": given.get("connectionType"),
-            "credentials": given.get("credentials"),
-            "passthroughBehavior": given.get("passthroughBehavior"),
-            "cacheNamespace": given.get("cacheNamespace"),
-            "cacheKeyParameters": given.get("cacheKeyParameters"),
-            "timeoutInMillis": given.get("timeoutInMillis"),
-            "responseTransferMode": given.get("responseTransferMode"),
-            "requestParameters": given.get("requestParameters"),
-            "requestTemplates": given.get("requestTemplates"),
-        },
-        resource.id,
-    )
-    responses = {}
-    for pattern, response in given.get("responses", {}).items():
-        made = integrations.make_response(
-            {
-                "statusCode": response.get("statusCode") or pattern,
-                "selectionPattern": None if pattern == "default" else pattern,
-                "responseParameters": response.get("responseParameters"),
-                "responseTemplates": response.get("responseTemplates"),
-            }
-        )
-        responses[made.status_code] = made
-    if responses:
-        integration.integration_responses = responses
-    return integration
 
 
 def _import_error(what: str) -> ServiceError:

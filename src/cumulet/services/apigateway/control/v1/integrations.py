@@ -99,6 +99,9 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
         )
     if params.get("connectionType") == "VPC_LINK":
         raise NotImplementedHere("The connection type VPC_LINK of API Gateway")
+    for name in ("connectionId", "integrationSubtype", "integrationTarget", "tlsConfig"):
+        if params.get(name):
+            raise NotImplementedHere(f"The parameter {name} of an integration of a REST API")
     if params.get("responseTransferMode") == "STREAM":
         raise NotImplementedHere("The response transfer mode STREAM of API Gateway")
     http_method = params.get("integrationHttpMethod")

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
@@ -20,6 +20,7 @@ from cumulet.services.apigateway.control.v1.records import (
     render,
 )
 from cumulet.services.apigateway.mapping import schemas
+from cumulet.services.apigateway.mapping.samples import sample_template
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -40,6 +41,7 @@ VALIDATOR_PATCHES = patching.table(
     """
 )
 
+_JSON = "application/json"
 _NAME = re.compile(r"^[A-Za-z0-9]{1,64}$")
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _EMPTY = f'{{\n  "$schema": "{_DRAFT}",\n  "title" : "Empty Schema",\n  "type" : "object"\n}}'
@@ -56,7 +58,7 @@ _BEGINNING = (
 def save_first_models(call: Call, tx: WriteTx, api_id: str) -> None:
     """Give a new API the two models that every API begins with."""
     for name, description, schema in _BEGINNING:
-        model = Model(call.ids.token(6), name, "application/json", schema, description)
+        model = Model(call.ids.token(6), name, _JSON, schema, description)
         MODELS.save(tx, call.scope, api_id, name, record=model)
 
 
@@ -69,31 +71,49 @@ def save_first_models(call: Call, tx: WriteTx, api_id: str) -> None:
 def create_model(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more model, which methods can name."""
     api = get_api(tx, call, params)
-    name = params["name"]
-    if not _NAME.match(name):
-        raise _bad("Model name must be alphanumeric: " + name)
+    name = checked_name(params["name"])
     if MODELS.find(tx, call.scope, api.id, name) is not None:
         raise ServiceError("ConflictException", "Model name already exists for this REST API")
     schema = checked_schema(params.get("schema") or "{}", params["contentType"])
+    _check_references(call, tx, api.id, schema, params["contentType"])
     description = params.get("description") or UNSET
     model = Model(call.ids.token(6), name, params["contentType"], schema, description)
     MODELS.save(tx, call.scope, api.id, name, record=model)
     return render(model)
 
 
+def checked_name(name: str) -> str:
+    """Return a model's name if AWS would have it."""
+    if not _NAME.match(name):
+        raise _bad(f"Model name must be alphanumeric: {name}")
+    return name
+
+
+def _check_references(call: Call, tx: ReadTx, api_id: str, schema: str, content_type: str) -> None:
+    for name in schemas.models_in(schema) if content_type == _JSON else ():
+        if MODELS.find(tx, call.scope, api_id, name) is None:
+            raise _invalid(f"Invalid model reference specified: {schemas.model_url(api_id, name)}")
+
+
+def models_in(model: Model) -> list[str]:
+    """Return the names of the other models that a model refers to."""
+    return schemas.models_in(model.schema) if model.content_type == _JSON else []
+
+
+def _invalid(error: str) -> ServiceError:
+    return _bad(f"Invalid model specified: Validation Result: warnings : [], errors : [{error}]")
+
+
 def checked_schema(schema: str, content_type: str) -> str:
     """Return a schema that can be held against bodies. Raises BadRequestException, or NotImplementedHere."""
     if len(schema) > limits.SCHEMA_CHARS_MAX:
         raise _bad("Model size exceeds the limit of 400 KB")
-    if content_type != "application/json":
+    if content_type != _JSON:
         return schema  # AWS keeps others as text, and validates nothing with them
     try:
         schemas.check(schema)
     except schemas.BadSchema as error:
-        raise _bad(
-            "Invalid model specified: Validation Result: warnings : [], errors : "
-            f"[Invalid model schema specified. {error}]"
-        ) from None
+        raise _invalid(f"Invalid model schema specified. {error}") from None
     return schema
 
 
@@ -105,12 +125,35 @@ def get_model(tx: ReadTx, call: Call, params: Params) -> Model:
     return model
 
 
-@operation("GetModel", action=GET, resource=MODEL, params="restApiId modelName flatten", missing="flatten true")
+@operation("GetModel", action=GET, resource=MODEL, params="restApiId modelName flatten")
 def get_one_model(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return one model."""
+    """Return one model; `flatten` asks for the models that it refers to inside it."""
+    model = get_model(tx, call, params)
     if params.get("flatten"):
-        raise NotImplementedHere("The parameter flatten of apigateway:GetModel")
-    return render(get_model(tx, call, params))
+        model.schema = flattened(call, tx, params["restApiId"], model)
+    return render(model)
+
+
+def flattened(call: Call, tx: ReadTx, api_id: str, model: Model) -> str:
+    """Return a model's schema together with those that it refers to, so that it stands alone."""
+
+    def find(name: str) -> str:
+        found = MODELS.find(tx, call.scope, api_id, name)
+        return "{}" if found is None else found.schema
+
+    return schemas.flattened(model.schema, find) if model.content_type == _JSON else model.schema
+
+
+@operation(
+    "GetModelTemplate",
+    action=GET,
+    resource=at("/restapis/{restApiId}/models/{modelName}/default_template"),
+    params="restApiId modelName",
+)
+def get_model_template(call: Call, tx: ReadTx, params: Params) -> Output:
+    """Return a mapping template that makes a payload of the model's shape, to begin with."""
+    model = get_model(tx, call, params)
+    return {"value": sample_template(flattened(call, tx, params["restApiId"], model))}
 
 
 @operation("GetModels", action=GET, resource=at("/restapis/{restApiId}/models"), params="restApiId position limit")
@@ -127,6 +170,7 @@ def update_model(call: Call, tx: WriteTx, params: Params) -> Output:
     given = patching.patched(render(model), params.get("patchOperations"), MODEL_PATCHES)
     model.description = given.get("description") or UNSET
     model.schema = checked_schema(given["schema"] or "{}", model.content_type)
+    _check_references(call, tx, params["restApiId"], model.schema, model.content_type)
     MODELS.save(tx, call.scope, params["restApiId"], model.name, record=model)
     return render(model)
 
@@ -144,6 +188,11 @@ def delete_model(call: Call, tx: WriteTx, params: Params) -> Output:
                 raise ServiceError(
                     "ConflictException", f"Cannot delete model '{model.name}', is referenced in method request/response"
                 )
+    for other in MODELS.scan(tx, call.scope, params["restApiId"]):
+        if other.name != model.name and model.name in models_in(other):
+            raise ServiceError(
+                "ConflictException", f"Cannot delete model '{model.name}', is referenced in model '{other.name}'"
+            )
     MODELS.delete(tx, call.scope, params["restApiId"], model.name)
     return {}
 

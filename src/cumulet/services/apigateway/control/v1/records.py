@@ -12,7 +12,15 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Deployment, IntegrationKind, Stage
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import REST_API, REST_AUTHORIZER, REST_MODEL, REST_RESOURCE, REST_VALIDATOR
+from cumulet.store.keyspace import (
+    REST_API,
+    REST_AUTHORIZER,
+    REST_DEFINITION,
+    REST_DOCUMENTATION,
+    REST_MODEL,
+    REST_RESOURCE,
+    REST_VALIDATOR,
+)
 from cumulet.store.records import Records
 
 
@@ -101,6 +109,33 @@ class RequestValidator(msgspec.Struct, rename="camel"):
     name: str | UnsetType = UNSET
 
 
+class Location(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Which entity of an API a documentation part is about."""
+
+    type: str
+    path: str = ""
+    method: str = ""
+    status_code: str = ""
+    name: str = ""
+
+
+class DocumentationPart(msgspec.Struct, rename="camel"):
+    """What is written about one entity: a JSON object as text."""
+
+    id: str
+    location: Location
+    properties: str
+
+
+class DocumentationVersion(msgspec.Struct, rename="camel"):
+    """A snapshot of an API's documentation."""
+
+    version: str
+    created_date: int
+    description: str | UnsetType = UNSET
+    parts: list[DocumentationPart] = []
+
+
 class Resource(msgspec.Struct, rename="camel"):
     """One path. The root has neither parent nor path part."""
 
@@ -129,11 +164,27 @@ class RestApi(msgspec.Struct, rename="camel"):
     tags: dict[str, str] = {}
 
 
+class Definition(msgspec.Struct):
+    """All that makes up an API, as it was deployed: what an export of a stage tells."""
+
+    api: RestApi
+    resources: list[Resource]
+    models: list[Model]
+    validators: list[RequestValidator]
+    authorizers: list[Authorizer]
+
+
 APIS = Records(REST_API, RestApi)
 RESOURCES = Records(REST_RESOURCE, Resource)
 AUTHORIZERS = Records(REST_AUTHORIZER, Authorizer)
 MODELS = Records(REST_MODEL, Model)
 VALIDATORS = Records(REST_VALIDATOR, RequestValidator)
+DOCUMENTATION_PARTS = Records(REST_DOCUMENTATION, DocumentationPart)
+DOCUMENTATION_VERSIONS = Records(REST_DOCUMENTATION, DocumentationVersion)
+PART, VERSION = "part", "version"
+"""The two kinds of documentation, each with names of its own: second in their keys."""
+
+DEFINITIONS = Records(REST_DEFINITION, Definition)
 
 
 def get_api(tx: ReadTx, call: Call, params: Params) -> RestApi:

@@ -6,7 +6,9 @@ from cumulet.services.apigateway.control.v1 import (
     apis,
     authorizers,
     deployments,
+    documentation,
     domain_names,
+    exports,
     gateway_responses,
     imports,
     integrations,
@@ -32,6 +34,7 @@ def build(ground: Ground) -> Service:
         apis,
         authorizers,
         deployments,
+        documentation,
         domain_names,
         gateway_responses,
         imports,
@@ -42,5 +45,7 @@ def build(ground: Ground) -> Service:
         stages,
         tags,
     )
+    for declared in exports.operations(ground.settings.port):
+        operations[declared.name] = declared
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
     return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable, plane=RestPlane(ground))

@@ -83,15 +83,15 @@ def patched(members: dict[str, Any], operations: Sequence[Mapping[str, Any]] | N
 
 def _set(members: dict[str, Any], parts: list[str], raw: list[str], value: str) -> bool:
     match parts:
-        case ["description" | "deploymentId" | "cacheClusterSize" | "clientCertificateId" as name]:
+        case [
+            "description" | "deploymentId" | "documentationVersion" | "cacheClusterSize" | "clientCertificateId" as name
+        ]:
             members[name] = value or None
         case ["cacheClusterEnabled"]:
             members["cacheClusterEnabled"] = is_true(value)
         case ["tracingEnabled"]:
             if is_true(value):
                 raise NotImplementedHere("The patch path /tracingEnabled of API Gateway")
-        case ["documentationVersion"]:
-            raise NotImplementedHere("The patch path /documentationVersion of API Gateway")
         case ["variables", name]:
             members["variables"][name] = value
         case ["accessLogSettings", "destinationArn" | "format" as name]:

@@ -11,6 +11,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1 import stage_patches
+from cumulet.services.apigateway.control.v1.documentation import check_version
 from cumulet.services.apigateway.control.v1.records import get_api, get_stage
 from cumulet.services.apigateway.control.v1.stage_settings import (
     check_logging,
@@ -35,9 +36,9 @@ _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
     resource=at("/restapis/{restApiId}/stages"),
     params=(
         "restApiId stageName deploymentId description variables tags cacheClusterEnabled cacheClusterSize "
-        "canarySettings tracingEnabled"
+        "canarySettings documentationVersion tracingEnabled"
     ),
-    missing="documentation versions, X-Ray tracing",
+    missing="X-Ray tracing",
 )
 def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """A new stage points to a deployment."""
@@ -59,6 +60,7 @@ def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
         description=params.get("description") or None,
         variables=checked_variables(params.get("variables") or {}),
         tags=tagging.checked(params.get("tags") or {}),
+        documentation_version=check_version(tx, call, api.id, params.get("documentationVersion")),
         cache_enabled=bool(params.get("cacheClusterEnabled")),
         cache_size=checked_cache_size(params.get("cacheClusterSize")),
     )
@@ -89,7 +91,7 @@ def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=STAGE,
     params="restApiId stageName patchOperations",
-    missing="the patch paths /documentationVersion and /tracingEnabled",
+    missing="the patch path /tracingEnabled",
 )
 def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage has the patched values, in force from the next request on."""
@@ -101,6 +103,8 @@ def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
         _check_deployment(tx, call, api.id, members["deploymentId"] or "")
     logged = (stage.access_log, stage.method_settings)
     stage.description, stage.deployment_id = members["description"], members["deploymentId"]
+    if members["documentationVersion"] != stage.documentation_version:
+        stage.documentation_version = check_version(tx, call, api.id, members["documentationVersion"])
     stage.variables = checked_variables(members["variables"])
     stage.method_settings = {key: make_method_settings(given) for key, given in members["methodSettings"].items()}
     canary = members["canarySettings"]
@@ -125,6 +129,7 @@ def _members(stage: Stage) -> dict[str, Any]:
     return {
         "description": stage.description,
         "deploymentId": stage.deployment_id,
+        "documentationVersion": stage.documentation_version,
         "variables": dict(stage.variables),
         "methodSettings": msgspec.to_builtins(stage.method_settings),
         "canarySettings": msgspec.to_builtins(stage.canary),

@@ -47,7 +47,16 @@ def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
         if route.route_key == DEFAULT_ROUTE:
             method = "ANY"
         asked = _authorization(route, authorizers)
-        routes.append(Route(method, path, route.route_key, _target(integration), authorization=asked))
+        routes.append(
+            Route(
+                method,
+                path,
+                route.route_key,
+                _target(integration),
+                authorization=asked,
+                operation_name=route.operation_name or "",
+            )
+        )
     return routes
 
 
@@ -62,6 +71,7 @@ def _authorization(route: HttpRoute, authorizers: Mapping[str, records.Authorize
     authorizer = Authorizer(
         authorizer_id=found.authorizer_id,
         kind="JWT" if jwt else "REQUEST",
+        name=found.name,
         identity_sources=tuple(found.identity_source),
         issuer=jwt.issuer if jwt else "",
         audience=tuple(jwt.audience) if jwt else (),

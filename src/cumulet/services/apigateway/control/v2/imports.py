@@ -7,8 +7,12 @@ import msgspec
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway.control import openapi, tagging
+from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import PUT, at
+from cumulet.services.apigateway.control.openapi import extensions
+from cumulet.services.apigateway.control.openapi.plan import ApiPlan, PlannedMethod, Scheme, plan_api
+from cumulet.services.apigateway.control.openapi.reading import parse_document
+from cumulet.services.apigateway.control.v1.imports import fill_variables
 from cumulet.services.apigateway.control.v2 import apis
 from cumulet.services.apigateway.control.v2.authorizers import make_authorizer
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
@@ -47,7 +51,7 @@ _AUTHORIZER_MEMBERS = {
     "authorizerResultTtlInSeconds": "AuthorizerResultTtlInSeconds",
     "enableSimpleResponses": "EnableSimpleResponses",
 }
-_MISSING = "IAM authorization, models, base paths other than ignore"
+_MISSING = "VPC links, service integrations"
 
 
 def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
@@ -55,8 +59,8 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
 
     @operation("ImportApi", action=PUT, resource=at("/apis"), params="Body Basepath FailOnWarnings", missing=_MISSING)
     def import_api(call: Call, tx: WriteTx, params: Params) -> Output:
-        """An API as the document describes it exists. No warnings are made that FailOnWarnings could act on."""
-        plan = _plan(params)
+        """An API as the document describes it exists."""
+        plan = _plan(call, params)
         api = apis.create(
             call,
             tx,
@@ -65,11 +69,12 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
                 "Description": plan.description,
                 "Version": plan.version,
                 "CorsConfiguration": _cors(plan),
+                "DisableExecuteApiEndpoint": plan.settings.get("disableExecuteApiEndpoint"),
                 "Tags": plan.tags,
             },
         )
         _apply(call, tx, api, plan)
-        return show(api)
+        return _with_warnings(show(api), plan, params)
 
     @operation(
         "ReimportApi",
@@ -81,7 +86,7 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
     def reimport_api(call: Call, tx: WriteTx, params: Params) -> Output:
         """The API is what the document describes; stages with AutoDeploy follow."""
         api = get_api(tx, call, params)
-        plan = _plan(params)
+        plan = _plan(call, params)
         cors = _cors(plan)
         api.name, api.version = plan.title, plan.version or UNSET
         api.description = plan.description or UNSET
@@ -93,42 +98,57 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         INTEGRATIONS.delete_all(tx, call.scope, api.api_id)
         _apply(call, tx, api, plan)
         auto_deploy(tx, call, api)
-        return show(api)
+        return _with_warnings(show(api), plan, params)
 
     return [import_api, reimport_api]
 
 
-def _plan(params: Params) -> openapi.ApiPlan:
-    if (base_path := params.get("Basepath")) not in (None, "ignore"):
-        raise NotImplementedHere(f"The import parameter basepath={base_path} of API Gateway")
-    plan = openapi.plan_api(params["Body"], is_http=True)
-    if plan.binary_media_types:
-        raise NotImplementedHere(f"The extension {openapi.BINARY_MEDIA_TYPES} of an HTTP API")
+def _plan(call: Call, params: Params) -> ApiPlan:
+    document = parse_document(params["Body"], lambda text: fill_variables(call, text))
+    if "openapi" not in document:
+        raise ServiceError("BadRequestException", "Invalid OpenAPI input: HTTP APIs support OpenAPI 3.0 only")
+    plan = plan_api(document, is_http=True, base_path=params.get("Basepath") or "ignore")
+    for name in plan.settings:
+        if name != "disableExecuteApiEndpoint":
+            plan.warnings.append(f"{name} is not supported for HTTP APIs, it is ignored")
     return plan
 
 
-def _cors(plan: openapi.ApiPlan) -> dict[str, Any] | None:
+def _with_warnings(shown: dict[str, Any], plan: ApiPlan, params: Params) -> dict[str, Any]:
+    """Return an API with the warnings of its import. Raises BadRequestException if they are to fail it."""
+    if plan.warnings:
+        if params.get("FailOnWarnings"):
+            told = "\n\t".join(plan.warnings)
+            raise ServiceError("BadRequestException", f"Warnings found during import:\n\t{told}")
+        shown["Warnings"] = plan.warnings
+    return shown
+
+
+def _cors(plan: ApiPlan) -> dict[str, Any] | None:
     if not plan.cors:
         return None
     for name in plan.cors:
         if name not in _CORS_MEMBERS:
-            raise ServiceError("BadRequestException", f"Invalid member {name} of {openapi.CORS}")
+            raise ServiceError("BadRequestException", f"Invalid member {name} of {extensions.CORS}")
     return {_CORS_MEMBERS[name]: value for name, value in plan.cors.items()}
 
 
-def _save_authorizer(call: Call, tx: WriteTx, api: HttpApi, name: str, given: Mapping[str, Any]) -> Authorizer:
+def _save_authorizer(call: Call, tx: WriteTx, api: HttpApi, name: str, scheme: Scheme) -> Authorizer:
     """Save the authorizer that a security scheme describes.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html
     """
+    given = scheme.authorizer
     for member, value in given.items():
         if member not in _AUTHORIZER_MEMBERS and value:
-            raise NotImplementedHere(f"The member {member} of {openapi.AUTHORIZER} in an OpenAPI document")
+            raise NotImplementedHere(f"The member {member} of {extensions.AUTHORIZER} in an OpenAPI document")
     settings = {_AUTHORIZER_MEMBERS[member]: value for member, value in given.items() if member in _AUTHORIZER_MEMBERS}
     kind, sources = str(given.get("type") or "").upper(), given.get("identitySource")
     if kind not in ("JWT", "REQUEST"):
         raise ServiceError("BadRequestException", f"Invalid authorizer type specified: {given.get('type')}")
     jwt = given.get("jwtConfiguration")
+    if isinstance(jwt, dict) and scheme.issuer:
+        jwt = {"issuer": scheme.issuer, **jwt}
     checked = {
         **settings,
         "AuthorizerType": kind,
@@ -146,9 +166,12 @@ def _save_authorizer(call: Call, tx: WriteTx, api: HttpApi, name: str, given: Ma
     return authorizer
 
 
-def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: openapi.ApiPlan) -> None:
+def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: ApiPlan) -> None:
     """Save the plan's routes, each with an integration of its own, as AWS imports them; and its authorizers."""
-    by_scheme = {name: _save_authorizer(call, tx, api, name, given) for name, given in plan.authorizers.items()}
+    schemes = plan.schemes.items()
+    authorizers = {
+        name: _save_authorizer(call, tx, api, name, scheme) for name, scheme in schemes if scheme.kind == "authorizer"
+    }
     for planned in plan.methods:
         default = planned.path.strip("/") == DEFAULT_ROUTE
         key = DEFAULT_ROUTE if default else f"{planned.method} {planned.path}"
@@ -157,21 +180,8 @@ def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: openapi.ApiPlan) -> None
             route_key=checked_route_key(key),
             operation_name=planned.operation_name or UNSET,
         )
-        if planned.security is not None:
-            name, scopes = planned.security
-            if name not in by_scheme:
-                raise ServiceError("BadRequestException", f"The security scheme {name} is not defined")
-            set_authorization(
-                tx,
-                call,
-                api.api_id,
-                route,
-                {
-                    "AuthorizationType": "JWT" if by_scheme[name].authorizer_type == "JWT" else "CUSTOM",
-                    "AuthorizerId": by_scheme[name].authorizer_id,
-                    "AuthorizationScopes": list(scopes),
-                },
-            )
+        if (authorization := _authorization(plan, planned, authorizers)) is not None:
+            set_authorization(tx, call, api.api_id, route, authorization)
         if planned.integration is not None:
             if planned.integration.get("requestTemplates"):
                 raise NotImplementedHere(f"The mapping templates of {key} in an HTTP API's OpenAPI document")
@@ -179,6 +189,7 @@ def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: openapi.ApiPlan) -> None
                 call,
                 {
                     "IntegrationType": (planned.integration.get("type") or "").upper(),
+                    "IntegrationSubtype": planned.integration.get("integrationSubtype"),
                     "IntegrationUri": planned.integration.get("uri"),
                     "IntegrationMethod": planned.integration.get("httpMethod"),
                     "PayloadFormatVersion": planned.integration.get("payloadFormatVersion"),
@@ -192,3 +203,29 @@ def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: openapi.ApiPlan) -> None
             INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
             route.target = f"{INTEGRATION_TARGET}{integration.integration_id}"
         ROUTES.save(tx, call.scope, api.api_id, route.route_id, record=route)
+
+
+def _authorization(
+    plan: ApiPlan, planned: PlannedMethod, authorizers: Mapping[str, Authorizer]
+) -> dict[str, Any] | None:
+    """Return the members of CreateRoute that tell who may call, or None if anybody may."""
+    if len(planned.security) > 1:
+        raise ServiceError(
+            "BadRequestException", f"Only one authorizer is supported of {planned.method} {planned.path}"
+        )
+    if not planned.security:
+        return None
+    [(name, scopes)] = planned.security
+    scheme = plan.schemes.get(name)
+    if scheme is None:
+        raise ServiceError("BadRequestException", f"The security scheme {name} is not defined")
+    if scheme.kind == "iam":
+        return {"AuthorizationType": "AWS_IAM"}
+    if scheme.kind != "authorizer":
+        raise NotImplementedHere(f"The security scheme {name} without {extensions.AUTHORIZER} in an OpenAPI document")
+    authorizer = authorizers[name]
+    return {
+        "AuthorizationType": "JWT" if authorizer.authorizer_type == "JWT" else "CUSTOM",
+        "AuthorizerId": authorizer.authorizer_id,
+        "AuthorizationScopes": list(scopes),
+    }

@@ -4,6 +4,7 @@ from cumulet.services.apigateway.control.v2 import (
     apis,
     authorizers,
     domain_names,
+    exports,
     imports,
     integrations,
     routes,
@@ -21,7 +22,7 @@ def build(ground: Ground) -> Service:
         apis, authorizers, domain_names, integrations, routes, stage_settings, stages, tags, websocket_only
     )
     show = apis.make_show(ground.settings.port)
-    for declared in [*apis.operations(show), *imports.operations(show)]:
+    for declared in [*apis.operations(show), *imports.operations(show), *exports.operations(ground.settings.port)]:
         operations[declared.name] = declared
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
     return Service("apigatewayv2", operations, iam_prefix="apigateway", unavailable=unavailable)

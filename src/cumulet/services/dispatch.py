@@ -147,10 +147,14 @@ class Dispatcher:
         self, call: Call, action: str, resource: str, conditions: ConditionValues | None = None, service: str = "iam"
     ) -> None:
         """Raise the service's AccessDenied error unless the caller may do `action` on `resource`."""
-        denial = await self._store.read(
-            lambda tx: self._authorizer.denial(tx, call, action, resource, conditions or {}, None)
-        )
-        if denial is not None:
+        # Who asks about a service of its own runs it; of one that nobody has called yet no resource has a policy here.
+        owner = self._built.get(service)
+
+        def decide(tx: ReadTx) -> str | None:
+            policy = owner.policy_of(tx, call, resource) if owner is not None and owner.policy_of is not None else None
+            return self._authorizer.denial(tx, call, action, resource, conditions or {}, policy)
+
+        if (denial := await self._store.read(decide)) is not None:
             refusing = await self.service(service)
             raise ServiceError(refusing.denied_code, denial, status=refusing.denied_status)
 

@@ -192,3 +192,72 @@ async def asked(operation: str, params: dict[str, Any]) -> list[Any]:
         await house.call("dynamodb", operation, params, principal=user)
     assert (error.value.code, error.value.status) == ("AccessDeniedException", 400)
     return recorder.asked
+
+
+INDEX_ARN = f"{ARN}/index/turned"
+ALL = {"Select": "ALL_ATTRIBUTES"}
+ONE_KEY = "pk = 'alice' AND sk = '1'"
+STATEMENTS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("SELECT * FROM notes", "Select", ARN, {"FullTableScan": "true", **ALL}),
+    (
+        "SELECT * FROM notes WHERE title = 'a' OR size(tags) > 1",
+        "Select",
+        ARN,
+        {"Attributes": ["tags", "title"], "FullTableScan": "true", **ALL},
+    ),
+    (
+        "SELECT a.b, \"c\"[0] FROM notes WHERE pk IN ['alice', 'bob'] ORDER BY pk DESC",
+        "Select",
+        ARN,
+        {
+            "Attributes": ["a", "c", "pk"],
+            "FullTableScan": "false",
+            "LeadingKeys": ["alice", "bob"],
+            "Select": "SPECIFIC_ATTRIBUTES",
+        },
+    ),
+    (
+        'SELECT * FROM "notes"."turned" WHERE sk = \'1\'',
+        "Select",
+        INDEX_ARN,
+        {"Attributes": ["sk"], "FullTableScan": "false", "LeadingKeys": ["1"], **ALL},
+    ),
+    (
+        "INSERT INTO notes VALUE {'pk': 'alice', 'sk': '1', 'title': ['x']}",
+        "Insert",
+        ARN,
+        {"Attributes": ["pk", "sk", "title"], "LeadingKeys": ["alice"]},
+    ),
+    (
+        f"UPDATE notes SET n = n + 1 SET m.x = list_append(k, [2]) REMOVE tags[0] WHERE {ONE_KEY} RETURNING ALL OLD *",
+        "Update",
+        ARN,
+        {
+            "Attributes": ["k", "m", "n", "pk", "sk", "tags"],
+            "LeadingKeys": ["alice"],
+            "ReturnValues": "ALL_OLD",
+        },
+    ),
+    (
+        f"DELETE FROM notes WHERE {ONE_KEY} AND attribute_type(title, 'S')",
+        "Delete",
+        ARN,
+        {"Attributes": ["pk", "sk", "title"], "LeadingKeys": ["alice"]},
+    ),
+    (
+        "SELECT x FROM nothing",
+        "Select",
+        ARN.replace("notes", "nothing"),
+        {"Attributes": ["x"], "Select": "SPECIFIC_ATTRIBUTES"},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "action", "resource", "conditions"), STATEMENTS, ids=[one[0] for one in STATEMENTS]
+)
+async def test_what_a_policy_sees_of_a_statement(
+    statement: str, action: str, resource: str, conditions: dict[str, Any]
+) -> None:
+    expected = (f"dynamodb:PartiQL{action}", resource, {f"dynamodb:{key}": value for key, value in conditions.items()})
+    assert await asked("ExecuteStatement", {"Statement": statement}) == [expected]

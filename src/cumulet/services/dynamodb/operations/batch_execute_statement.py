@@ -11,9 +11,9 @@ from cumulet.services.dynamodb.core.capacity import Units, render_capacity
 from cumulet.services.dynamodb.core.partiql.ast import Exists
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.operations.selects import find_source, read_select
+from cumulet.services.dynamodb.operations.statement_permissions import demand_of
 from cumulet.services.dynamodb.operations.statements import (
     Prepared,
-    demand_of,
     find_key,
     perform_statement,
     prepare,

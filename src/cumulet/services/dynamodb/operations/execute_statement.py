@@ -7,13 +7,12 @@ from cumulet.services.dynamodb.core.capacity import render_capacity
 from cumulet.services.dynamodb.core.partiql.ast import Exists
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.operations.selects import read_select
+from cumulet.services.dynamodb.operations.statement_permissions import statement_arns, statement_demands
 from cumulet.services.dynamodb.operations.statements import (
     Prepared,
     perform_statement,
     prepare,
     read_parameters,
-    statement_arns,
-    statement_demands,
 )
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.kit import Call, Output, Params, operation

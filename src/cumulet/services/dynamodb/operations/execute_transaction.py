@@ -19,14 +19,13 @@ from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.items import locate
 from cumulet.services.dynamodb.operations.item_writes import ItemWrite
 from cumulet.services.dynamodb.operations.selects import read_select
+from cumulet.services.dynamodb.operations.statement_permissions import statement_arns, statement_demands
 from cumulet.services.dynamodb.operations.statements import (
     Prepared,
     bind_write,
     find_key,
     prepare,
     read_parameters,
-    statement_arns,
-    statement_demands,
 )
 from cumulet.services.dynamodb.operations.transact_write_items import (
     NO_REASON,

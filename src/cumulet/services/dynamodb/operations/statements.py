@@ -16,16 +16,16 @@ from cumulet.services.dynamodb.core.expressions.updates import bind_update_tree
 from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.partiql.ast import Delete, Exists, Insert, Select, Statement, Update
 from cumulet.services.dynamodb.core.partiql.grammar import parse_statement
-from cumulet.services.dynamodb.core.partiql.plan import KeyPlan, plan_key, plan_read
+from cumulet.services.dynamodb.core.partiql.plan import KeyPlan, plan_key
 from cumulet.services.dynamodb.core.partiql.values import bind_values, check_count, resolve
 from cumulet.services.dynamodb.core.values import Value, canonical_item, canonical_value, invalid
 from cumulet.services.dynamodb.operations.item_writes import ItemWrite, Outcome, locate_write, perform_write
 from cumulet.services.dynamodb.operations.update_item import returned_attributes
-from cumulet.services.dynamodb.tables import OpenTable, find_table, name_of, open_table, table_arn
-from cumulet.services.kit import Call, Demand, Params
-from cumulet.store.api import ReadTx, WriteTx
+from cumulet.services.dynamodb.tables import OpenTable, open_table
+from cumulet.services.kit import Call, Params
+from cumulet.store.api import WriteTx
 
-_RETURN_VALUES = {
+RETURN_VALUES = {
     "ALL OLD": "ALL_OLD",
     "ALL NEW": "ALL_NEW",
     "MODIFIED OLD": "UPDATED_OLD",
@@ -71,77 +71,6 @@ def prepare(text: str, parameters: Sequence[Value]) -> Prepared:
     statement = parse_statement(text)
     values = statement.select.values if isinstance(statement, Exists) else statement.values
     return Prepared(text, statement, bind_values(values, parameters), parameters)
-
-
-# --- permissions
-
-
-_ACTIONS = {Select: "Select", Exists: "Select", Insert: "Insert", Update: "Update", Delete: "Delete"}
-
-
-def demand_of(tx: ReadTx, call: Call, prepared: Prepared) -> Demand:
-    """Return what a statement asks of its caller (developer guide, "IAM security policies with PartiQL")."""
-    statement = prepared.statement
-    resource = table_arn(call, {"TableName": prepared.table_name})
-    conditions: dict[str, str | list[str]] = {}
-    select = statement.select if isinstance(statement, Exists) else statement
-    if isinstance(select, Select) and select.index is not None:
-        resource += f"/index/{select.index}"
-    try:
-        table = find_table(tx, call, name_of(call, prepared.table_name))
-    except ServiceError:
-        table = None
-    if table is not None:
-        leading = _leading_values(table, select, prepared)
-        if isinstance(select, Select):
-            conditions["dynamodb:FullTableScan"] = "true" if leading is None else "false"
-        if leading:
-            conditions["dynamodb:LeadingKeys"] = leading
-    return Demand(f"dynamodb:PartiQL{_ACTIONS[type(statement)]}", resource, conditions)
-
-
-def _leading_values(
-    table: OpenTable, statement: Select | Insert | Update | Delete, prepared: Prepared
-) -> list[str] | None:
-    """Return the partition key values that a statement is about, or None if it can be about all."""
-    if isinstance(statement, Insert):
-        item = resolve(statement.item, prepared.parameters).get("M", {})
-        value = item.get(table.hash_name)
-        return None if value is None else [str(content) for content in value.values()]
-    hash_name, range_name = table.hash_name, table.range_name
-    if isinstance(statement, Select) and statement.index is not None:
-        index = table.indexes.get(statement.index)
-        if index is None or len(index.hash_keys) != 1:
-            return None
-        hash_name, range_name = index.hash_keys[0].name, None
-    plan = plan_read(statement.where, prepared.values, hash_name, range_name)
-    if plan.accesses is None:
-        return None
-    return [str(content) for access in plan.accesses for content in access.partition.values()]
-
-
-def statement_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
-    """Return the permissions of a request's statements. What is no statement is refused by the operation."""
-    demands = []
-    for request in params.get("TransactStatements") or [params]:
-        try:
-            prepared = prepare(request["Statement"], read_parameters(request.get("Parameters")))
-        except ServiceError:
-            continue
-        demands.append(demand_of(tx, call, prepared))
-    return demands
-
-
-def statement_arns(call: Call, params: Params) -> list[str]:
-    """Return the ARNs of the tables that a request's statements name."""
-    arns = []
-    for request in params.get("TransactStatements") or [params]:
-        try:
-            statement = parse_statement(request["Statement"])
-        except ServiceError:
-            continue
-        arns.append(table_arn(call, {"TableName": table_of(statement)}))
-    return arns
 
 
 # --- conditions and keys
@@ -231,5 +160,5 @@ def perform_statement(tx: WriteTx, call: Call, prepared: Prepared, params: Param
     write = bind_write(table, prepared, params)
     outcome = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
     returning = prepared.statement.returning if isinstance(prepared.statement, (Update, Delete)) else None
-    wanted = None if returning is None else _RETURN_VALUES[returning]
+    wanted = None if returning is None else RETURN_VALUES[returning]
     return Done(outcome, returned_attributes(wanted, write.update, outcome))

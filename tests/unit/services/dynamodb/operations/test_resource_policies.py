@@ -155,6 +155,30 @@ async def test_a_policy_denies_through_every_operation() -> None:
     assert not await rules.may("TransactWriteItems", user, TransactItems=puts)
     assert await rules.may("TransactWriteItems", user, TransactItems=puts[:1])
     assert not await rules.may("ExecuteStatement", user, Statement="SELECT * FROM tab")
+    statements = [{"Statement": f"SELECT * FROM {name} WHERE pk = 'a'"} for name in ("other", "tab")]
+    assert not await rules.may("ExecuteTransaction", user, TransactStatements=statements)
+    responses = (await rules("BatchExecuteStatement", user, Statements=statements))["Responses"]
+    assert [response.get("Error", {}).get("Code") for response in responses] == [None, "AccessDenied"]
+
+
+async def test_a_policy_allows_statements() -> None:
+    rules = await two_tables()
+    user = await rules.user("ann")
+    conditions = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["a"], "dynamodb:Attributes": ["pk"]}}
+    text = document(allow("dynamodb:PartiQLSelect", TABLE, Principal={"AWS": user.arn}, Condition=conditions))
+    await rules("PutResourcePolicy", ResourceArn=TABLE, Policy=text)
+    statements = {
+        "SELECT * FROM tab WHERE pk = 'a'": True,
+        "SELECT * FROM tab WHERE pk = 'b'": False,
+        "SELECT pk, secret FROM tab WHERE pk = 'a'": False,
+        "SELECT * FROM other WHERE pk = 'a'": False,
+        "DELETE FROM tab WHERE pk = 'a'": False,
+    }
+    for statement, is_allowed in statements.items():
+        assert await rules.may("ExecuteStatement", user, Statement=statement) == is_allowed, statement
+    answer = await rules("BatchExecuteStatement", user, Statements=[{"Statement": one} for one in list(statements)[:3]])
+    codes = [response.get("Error", {}).get("Code") for response in answer["Responses"]]
+    assert codes == [None, "AccessDenied", "AccessDenied"]
 
 
 async def test_a_streams_policy_speaks_of_the_stream() -> None:

@@ -1,6 +1,7 @@
 """The syntax tree of expressions. Nodes are plain values: a tree is shared by every request with the same text."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TypeAlias
 
 Elements: TypeAlias = tuple[str | int, ...]
@@ -140,3 +141,16 @@ class Projection:
     """The paths of a projection expression."""
 
     paths: tuple[Path, ...]
+
+
+def paths_of(tree: object) -> Iterator[Path]:
+    """Yield every path of a tree, or of a tuple of trees."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Path):
+            yield node
+        elif isinstance(node, tuple):
+            waiting += node
+        elif is_dataclass(node):
+            waiting += [getattr(node, field.name) for field in fields(node)]

@@ -6,6 +6,7 @@ from cumulet.services.cloudformation.core.diff import Kind
 from cumulet.services.cloudformation.resources import (
     apigateway,
     apigateway_domains,
+    apigateway_plans,
     apigatewayv2,
     dynamodb,
     iam,
@@ -16,9 +17,14 @@ from cumulet.services.cloudformation.resources import (
 )
 from cumulet.services.cloudformation.resources.kit import ResourceType
 
+_MODULES = (
+    *(apigateway, apigateway_domains, apigateway_plans, apigatewayv2),
+    *(dynamodb, iam, lambda_, lambda_versions, logs, s3),
+)
+
 TYPES: Mapping[str, ResourceType] = {
     value.name: value
-    for module in (apigateway, apigateway_domains, apigatewayv2, dynamodb, iam, lambda_, lambda_versions, logs, s3)
+    for module in _MODULES
     for value in vars(module).values()
     if isinstance(value, ResourceType)
 }

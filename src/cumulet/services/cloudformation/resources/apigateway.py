@@ -18,18 +18,27 @@ from cumulet.services.cloudformation.resources.kit import (
 _GONE = "NotFoundException"
 
 
-def _lower(name: str) -> str:
+def lower(name: str) -> str:
+    """Return a member's name as API Gateway's first API has it."""
     return name[:1].lower() + name[1:]
 
 
-def _lowered(value: Any) -> Any:
+def lowered(value: Any) -> Any:
     """Return a property's value with the member names that API Gateway's first API has: `Types` is `types` there."""
     if isinstance(value, Mapping):
-        return {_lower(str(name)): _lowered(child) for name, child in value.items()}
-    return [_lowered(child) for child in value] if isinstance(value, list) else value
+        return {lower(str(name)): lowered(child) for name, child in value.items()}
+    return [lowered(child) for child in value] if isinstance(value, list) else value
 
 
-async def _set_tags(desk: Desk, path: str, old: Properties, new: Properties) -> None:
+def text_of(value: Any) -> str:
+    """Return a property's value as a patch has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+async def set_tags(desk: Desk, path: str, old: Properties, new: Properties) -> None:
+    """Give what lies at a path its new tags, and the stack's."""
     arn = f"arn:aws:apigateway:{desk.scope.region}::{path}"
     tags = desk.merged_tags(new)
     if removed := sorted(own_tags(old).keys() - tags.keys()):
@@ -61,7 +70,7 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         "name": name,
         "description": properties.get("Description"),
         "binaryMediaTypes": properties.get("BinaryMediaTypes"),
-        "endpointConfiguration": _lowered(properties.get("EndpointConfiguration")),
+        "endpointConfiguration": lowered(properties.get("EndpointConfiguration")),
         "minimumCompressionSize": properties.get("MinimumCompressionSize"),
         "apiKeySource": properties.get("ApiKeySourceType"),
         "policy": json.dumps(policy) if isinstance(policy, Mapping) else policy,
@@ -118,7 +127,7 @@ async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) 
     elif new.get("Body") is None and old.get("Body") is not None:
         raise ResourceFailed("Removing the property Body of AWS::ApiGateway::RestApi is not implemented by Cumulet.")
     patches = [
-        {"op": "replace", "path": f"/{_lower(member)}", "value": new.get(member) or ""}
+        {"op": "replace", "path": f"/{lower(member)}", "value": new.get(member) or ""}
         for member in ("Name", "Description")
         if new.get(member) != old.get(member) and (member != "Name" or new.get(member))
     ]
@@ -127,7 +136,7 @@ async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) 
         patches += [{"op": op, "path": f"/binaryMediaTypes/{kind.replace('/', '~1')}"} for kind in sorted(kinds)]
     if patches:
         await desk.call("apigateway", "UpdateRestApi", {"restApiId": api_id, "patchOperations": patches})
-    await _set_tags(desk, f"/restapis/{api_id}", old, new)
+    await set_tags(desk, f"/restapis/{api_id}", old, new)
     return await _made_api(desk, api_id)
 
 
@@ -152,7 +161,7 @@ REST_API = resource_type(
 
 
 async def _create_resource(desk: Desk, properties: Properties) -> Made:
-    output = await desk.call("apigateway", "CreateResource", _lowered(properties))
+    output = await desk.call("apigateway", "CreateResource", lowered(properties))
     return Made(output["id"], {"ResourceId": output["id"]})
 
 
@@ -185,15 +194,15 @@ _INTEGRATION = (
 
 
 async def _put_method(desk: Desk, properties: Properties) -> Made:
-    place = {_lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
-    method = {_lower(name): properties.get(name) for name in _METHOD.split()}
+    place = {lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
+    method = {lower(name): properties.get(name) for name in _METHOD.split()}
     await desk.call(
         "apigateway", "PutMethod", {**place, **method, "authorizationType": properties.get("AuthorizationType", "NONE")}
     )
     integration = dict(properties.get("Integration") or {})
     responses = integration.pop("IntegrationResponses", None) or []
     if integration:
-        given = {_lower(name): integration.pop(name, None) for name in _INTEGRATION.split()}
+        given = {lower(name): integration.pop(name, None) for name in _INTEGRATION.split()}
         given["integrationHttpMethod"] = integration.pop("IntegrationHttpMethod", None)
         if integration:
             raise ResourceFailed(
@@ -208,7 +217,7 @@ async def _put_method(desk: Desk, properties: Properties) -> Made:
 
 
 def _response(response: Mapping[str, Any]) -> dict[str, Any]:
-    return {_lower(name): value for name, value in response.items()}
+    return {lower(name): value for name, value in response.items()}
 
 
 async def _update_method(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
@@ -217,7 +226,7 @@ async def _update_method(desk: Desk, made: Made, old: Properties, new: Propertie
 
 
 async def _delete_method(desk: Desk, physical_id: str, properties: Properties) -> None:
-    place = {_lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
+    place = {lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
     await desk.drop("apigateway", "DeleteMethod", place, _GONE)
 
 
@@ -238,7 +247,10 @@ METHOD = resource_type(
 
 
 async def _create_deployment(desk: Desk, properties: Properties) -> Made:
-    output = await desk.call("apigateway", "CreateDeployment", _lowered(properties))
+    params = lowered(properties)
+    if (canary := params.pop("deploymentCanarySettings", None)) is not None:
+        params["canarySettings"] = canary
+    output = await desk.call("apigateway", "CreateDeployment", params)
     return Made(output["id"], {"DeploymentId": output["id"]})
 
 
@@ -264,9 +276,10 @@ DEPLOYMENT = resource_type(
     create=_create_deployment,
     update=None,
     delete=_delete_deployment,
-    properties="Description RestApiId StageName",
+    objects="DeploymentCanarySettings",
+    properties="DeploymentCanarySettings Description RestApiId StageName",
     required="RestApiId",
-    not_built="DeploymentCanarySettings StageDescription",
+    not_built="StageDescription",
     attributes="DeploymentId",
 )
 
@@ -274,22 +287,39 @@ DEPLOYMENT = resource_type(
 # Stage
 
 _STAGE = "CacheClusterEnabled CacheClusterSize DeploymentId Description DocumentationVersion TracingEnabled Variables"
+_METHOD_SETTINGS = {
+    "CacheDataEncrypted": "caching/dataEncrypted",
+    "CacheTtlInSeconds": "caching/ttlInSeconds",
+    "CachingEnabled": "caching/enabled",
+    "DataTraceEnabled": "logging/dataTrace",
+    "LoggingLevel": "logging/loglevel",
+    "MetricsEnabled": "metrics/enabled",
+    "ThrottlingBurstLimit": "throttling/burstLimit",
+    "ThrottlingRateLimit": "throttling/rateLimit",
+}
 
 
 async def _create_stage(desk: Desk, properties: Properties) -> Made:
-    params = {_lower(name): properties.get(name) for name in _STAGE.split()}
+    params = {lower(name): properties.get(name) for name in _STAGE.split()}
     place = {"restApiId": properties["RestApiId"], "stageName": properties["StageName"]}
-    await desk.call("apigateway", "CreateStage", {**params, **place, "tags": desk.merged_tags(properties) or None})
+    canary = lowered(properties.get("CanarySetting"))
+    tags = desk.merged_tags(properties) or None
+    await desk.call("apigateway", "CreateStage", {**params, **place, "canarySettings": canary, "tags": tags})
+    if patches := _log_patches({}, properties) + _method_patches({}, properties):
+        try:
+            await desk.call("apigateway", "UpdateStage", {**place, "patchOperations": patches})
+        except (ServiceError, ResourceFailed):
+            # Nobody knows of it yet, so it must go here.
+            await desk.drop("apigateway", "DeleteStage", place, _GONE)
+            raise
     return Made(properties["StageName"])
 
 
 async def _update_stage(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    refuse_changes(
-        "AWS::ApiGateway::Stage", "CacheClusterEnabled CacheClusterSize DocumentationVersion TracingEnabled", old, new
-    )
+    refuse_changes("AWS::ApiGateway::Stage", "DocumentationVersion TracingEnabled", old, new)
     patches = [
-        {"op": "replace", "path": f"/{_lower(member)}", "value": new.get(member) or ""}
-        for member in ("DeploymentId", "Description")
+        {"op": "replace", "path": f"/{lower(member)}", "value": text_of(new.get(member))}
+        for member in ("DeploymentId", "Description", "CacheClusterEnabled", "CacheClusterSize")
         if new.get(member) != old.get(member)
     ]
     before, after = old.get("Variables") or {}, new.get("Variables") or {}
@@ -299,12 +329,66 @@ async def _update_stage(desk: Desk, made: Made, old: Properties, new: Properties
         for name, value in after.items()
         if before.get(name) != value
     ]
+    patches += _canary_patches(old, new) + _log_patches(old, new) + _method_patches(old, new)
     api_id = new["RestApiId"]
     if patches:
         params = {"restApiId": api_id, "stageName": made.physical_id, "patchOperations": patches}
         await desk.call("apigateway", "UpdateStage", params)
-    await _set_tags(desk, f"/restapis/{api_id}/stages/{made.physical_id}", old, new)
+    await set_tags(desk, f"/restapis/{api_id}/stages/{made.physical_id}", old, new)
     return made
+
+
+def _log_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
+    before, after = old.get("AccessLogSetting") or {}, new.get("AccessLogSetting") or {}
+    if before == after:
+        return []
+    if not after:
+        return [{"op": "remove", "path": "/accessLogSettings"}]
+    return [
+        {"op": "replace", "path": f"/accessLogSettings/{lower(name)}", "value": text_of(value)}
+        for name, value in after.items()
+    ]
+
+
+def _canary_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
+    before, after = old.get("CanarySetting") or {}, new.get("CanarySetting") or {}
+    if before == after:
+        return []
+    patches = [{"op": "remove", "path": "/canarySettings"}] if before else []
+    for name, value in after.items():
+        members = value.items() if isinstance(value, Mapping) else [("", value)]
+        patches += [
+            {"op": "replace", "path": f"/canarySettings/{lower(name)}/{key}".rstrip("/"), "value": text_of(member)}
+            for key, member in members
+        ]
+    return patches
+
+
+def _method_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
+    before, after = _settings_by_method(old), _settings_by_method(new)
+    if before == after:
+        return []
+    # Those for all methods first: the settings of one begin with them.
+    patches = [{"op": "remove", "path": method} for method in before]
+    for method, settings in sorted(after.items(), key=lambda entry: entry[0] != "/*/*"):
+        for name, value in settings.items():
+            if name not in _METHOD_SETTINGS:
+                raise ResourceFailed(
+                    f"Properties validation failed for MethodSettings: extraneous key [{name}] is not permitted"
+                )
+            patches.append({"op": "replace", "path": f"{method}/{_METHOD_SETTINGS[name]}", "value": text_of(value)})
+    return patches
+
+
+def _settings_by_method(properties: Properties) -> dict[str, dict[str, Any]]:
+    methods: dict[str, dict[str, Any]] = {}
+    for given in properties.get("MethodSettings") or ():
+        settings = dict(given)
+        path = str(settings.pop("ResourcePath", "/*"))
+        if "~1" not in path and path != "/*":
+            path = "/" + path.replace("/", "~1")
+        methods[f"{path}/{settings.pop('HttpMethod', '*')}"] = settings
+    return methods
 
 
 async def _delete_stage(desk: Desk, stage_name: str, properties: Properties) -> None:
@@ -314,13 +398,13 @@ async def _delete_stage(desk: Desk, stage_name: str, properties: Properties) -> 
 
 STAGE = resource_type(
     "AWS::ApiGateway::Stage",
-    objects="Variables",
-    entries={"Tags": "Key Value"},
+    objects="AccessLogSetting CanarySetting Variables",
+    entries={"MethodSettings": "HttpMethod ResourcePath", "Tags": "Key Value"},
     create=_create_stage,
     update=_update_stage,
     delete=_delete_stage,
-    properties=f"RestApiId StageName Tags {_STAGE}",
+    properties=f"AccessLogSetting CanarySetting MethodSettings RestApiId StageName Tags {_STAGE}",
     required="RestApiId StageName",
     immutable="RestApiId StageName",
-    not_built="AccessLogSetting CanarySetting ClientCertificateId MethodSettings",
+    not_built="ClientCertificateId",
 )

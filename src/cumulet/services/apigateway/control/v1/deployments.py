@@ -26,9 +26,9 @@ from cumulet.services.apigateway.control.v1.records import (
     get_deployment,
 )
 from cumulet.services.apigateway.control.v1.stage_settings import (
-    checked_cache_size,
     checked_variables,
     make_canary,
+    set_cache,
 )
 from cumulet.services.apigateway.control.v1.stages import checked_name
 from cumulet.services.apigateway.model import (
@@ -193,10 +193,8 @@ def _point_stage(tx: WriteTx, call: Call, api_id: str, deployment_id: str, param
         stage.variables = checked_variables(params["variables"])
     if params.get("stageDescription"):
         stage.description = params["stageDescription"]
-    if params.get("cacheClusterEnabled") is not None:
-        stage.cache_enabled = params["cacheClusterEnabled"]
-    if params.get("cacheClusterSize") is not None:
-        stage.cache_size = checked_cache_size(params["cacheClusterSize"])
+    enabled, size = params.get("cacheClusterEnabled"), params.get("cacheClusterSize")
+    set_cache(stage, stage.cache_enabled if enabled is None else enabled, size or stage.cache_size, call.now_ms)
     STAGES.save(tx, call.scope, api_id, name, record=stage)
 
 

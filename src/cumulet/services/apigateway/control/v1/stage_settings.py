@@ -89,11 +89,15 @@ def checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return dict(variables)
 
 
-def checked_cache_size(size: str | None) -> str | None:
-    """Return the size of a cache cluster in GB."""
+def set_cache(stage: Stage, enabled: bool, size: str | None, now_ms: int) -> None:
+    """Give a stage a cache cluster of a size in GB, or none. Another cluster is an empty one."""
     if size is not None and size not in CACHE_SIZES:
         raise _bad(f"Invalid cache cluster size specified: {size}. Must be one of [{', '.join(CACHE_SIZES)}]")
-    return size
+    if enabled and size is None:
+        size = CACHE_SIZES[0]
+    if (enabled, size) != (stage.cache_enabled, stage.cache_size):
+        stage.cache_enabled, stage.cache_size = enabled, size
+        stage.cache_flushed_ms = max(now_ms, stage.cache_flushed_ms + 1)
 
 
 def make_log(given: Mapping[str, Any] | None) -> AccessLog | None:

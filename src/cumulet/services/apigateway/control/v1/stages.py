@@ -15,11 +15,11 @@ from cumulet.services.apigateway.control.v1.documentation import check_version
 from cumulet.services.apigateway.control.v1.records import get_api, get_stage
 from cumulet.services.apigateway.control.v1.stage_settings import (
     check_logging,
-    checked_cache_size,
     checked_variables,
     make_canary,
     make_log,
     make_method_settings,
+    set_cache,
 )
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Stage
 from cumulet.services.kit import Call, Output, Params, operation
@@ -61,9 +61,8 @@ def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
         variables=checked_variables(params.get("variables") or {}),
         tags=tagging.checked(params.get("tags") or {}),
         documentation_version=check_version(tx, call, api.id, params.get("documentationVersion")),
-        cache_enabled=bool(params.get("cacheClusterEnabled")),
-        cache_size=checked_cache_size(params.get("cacheClusterSize")),
     )
+    set_cache(stage, bool(params.get("cacheClusterEnabled")), params.get("cacheClusterSize"), call.now_ms)
     if (canary := params.get("canarySettings")) is not None:
         stage.canary = make_canary(tx, call, api.id, {"deploymentId": stage.deployment_id, **canary})
     STAGES.save(tx, call.scope, api.id, stage_name, record=stage)
@@ -109,10 +108,7 @@ def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     stage.method_settings = {key: make_method_settings(given) for key, given in members["methodSettings"].items()}
     canary = members["canarySettings"]
     stage.canary = None if canary is None else make_canary(tx, call, api.id, canary)
-    if members["cacheClusterEnabled"] != stage.cache_enabled or members["cacheClusterSize"] != stage.cache_size:
-        stage.cache_flushed_ms = call.now_ms  # another cluster is an empty one
-    stage.cache_enabled = members["cacheClusterEnabled"]
-    stage.cache_size = checked_cache_size(members["cacheClusterSize"])
+    set_cache(stage, members["cacheClusterEnabled"], members["cacheClusterSize"], call.now_ms)
     stage.access_log = make_log(members["accessLogSettings"])
     if members["clientCertificateId"] is not None:
         raise NotImplementedHere("The patch path /clientCertificateId of API Gateway")

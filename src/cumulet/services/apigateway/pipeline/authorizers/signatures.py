@@ -18,6 +18,7 @@ FindSigner: TypeAlias = Callable[[Request], Awaitable[Principal]]
 
 _FAULTS: dict[str, Fault] = {
     "MissingAuthenticationTokenException": "not_signed",
+    "AccessDenied": "not_signed",  # S3's word for it, which a request without any mark of a service gets
     "ExpiredTokenException": "expired_token",
     "AccessDeniedException": "denied",
 }
@@ -39,6 +40,8 @@ class Signatures:
             signer = await self._find_signer(request)
         except ServiceError as error:
             fault = _FAULTS.get(error.code, "bad_signature")
+            if fault == "not_signed":
+                raise Refused(fault) from None
             raise Refused(fault, message=error.message, error_type=error.code) from None
         call = Call(
             arrival.scope,

@@ -1,5 +1,6 @@
 """The definition of REST APIs through boto3: patches, documents, documentation."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -73,4 +74,160 @@ def test_everything_that_can_be_patched(client: Callable[..., Any]) -> None:
             "BadRequestException",
             f"Invalid patch path  '/x' specified for op 'replace'. {words}",
         )
+    apis.delete_rest_api(**by_id)
+
+
+def test_an_api_goes_out_and_comes_back(client: Callable[..., Any]) -> None:
+    apis = client("apigateway")
+    document = {
+        "openapi": "3.0.1",
+        "info": {"title": "there and back", "version": "1"},
+        "paths": {
+            "/notes": {
+                "post": {
+                    "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Note"}}}},
+                    "responses": {"200": {"description": "ok"}},
+                    "x-amazon-apigateway-request-validator": "all",
+                    "x-amazon-apigateway-integration": {
+                        "type": "mock",
+                        "requestTemplates": {"application/json": '{"statusCode": 200}'},
+                        "responses": {"default": {"statusCode": "200"}},
+                    },
+                }
+            }
+        },
+        "components": {"schemas": {"Note": {"type": "object", "required": ["text"]}}},
+        "x-amazon-apigateway-request-validators": {"all": {"validateRequestBody": True}},
+    }
+    api = apis.import_rest_api(body=json.dumps(document), parameters={"endpointConfigurationTypes": "REGIONAL"})
+    assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
+    by_id = {"restApiId": api["id"]}
+    apis.create_deployment(**by_id, stageName="dev")
+    asked = {"stageName": "dev", "exportType": "oas30", "parameters": {"extensions": "apigateway"}}
+    exported = apis.get_export(**by_id, **asked, accepts="application/yaml")
+    assert exported["contentType"] == "application/yaml"
+    assert exported["contentDisposition"].startswith('attachment; filename="oas30_')
+    body = exported["body"].read()
+    copy = apis.import_rest_api(body=body, failOnWarnings=True)
+    assert apis.get_model(restApiId=copy["id"], modelName="Note", flatten=True)["schema"] == (
+        '{"type":"object","required":["text"]}'
+    )
+    assert apis.get_model_template(restApiId=copy["id"], modelName="Note")["value"].startswith("#set($inputRoot")
+    replaced = apis.put_rest_api(restApiId=copy["id"], mode="overwrite", body=body, failOnWarnings=True)
+    assert replaced["name"] == "there and back"
+
+    with pytest.raises(ClientError) as refused:
+        apis.get_export(**by_id, stageName="dev", exportType="raml")
+    assert error_of(refused) == (
+        "BadRequestException",
+        "Invalid export type: raml. Must be one of [oas20, oas30, swagger]",
+    )
+    with pytest.raises(ClientError) as refused:
+        apis.import_rest_api(body=json.dumps({**document, "components": {}}), failOnWarnings=True)
+    assert error_of(refused) == (
+        "BadRequestException",
+        "Warnings found during import:\n\tUnable to find model 'Note' on 'POST' for resource at path '/notes', "
+        "it is ignored",
+    )
+    for one in (api, copy):
+        apis.delete_rest_api(restApiId=one["id"])
+
+
+def test_an_http_api_goes_out_and_comes_back(client: Callable[..., Any]) -> None:
+    apis = client("apigatewayv2")
+    document = {
+        "openapi": "3.0.1",
+        "info": {"title": "there and back", "version": "1"},
+        "servers": [{"url": "https://a.example/v1"}],
+        "paths": {
+            "/notes": {
+                "get": {
+                    "responses": {},
+                    "x-amazon-apigateway-integration": {"$ref": "#/components/x-amazon-apigateway-integrations/shared"},
+                }
+            }
+        },
+        "components": {
+            "x-amazon-apigateway-integrations": {
+                "shared": {
+                    "type": "HTTP_PROXY",
+                    "httpMethod": "GET",
+                    "uri": "http://b.example",
+                    "payloadFormatVersion": "1.0",
+                }
+            }
+        },
+    }
+    api = apis.import_api(Body=json.dumps(document), Basepath="prepend")
+    [route] = apis.get_routes(ApiId=api["ApiId"])["Items"]
+    assert route["RouteKey"] == "GET /v1/notes"
+    body = apis.export_api(ApiId=api["ApiId"], Specification="OAS30", OutputType="JSON")["body"].read()
+    copy = apis.import_api(Body=body.decode(), FailOnWarnings=True)
+    assert [route["RouteKey"] for route in apis.get_routes(ApiId=copy["ApiId"])["Items"]] == ["GET /v1/notes"]
+
+    for wrong, words in (
+        ({"Specification": "OAS20", "OutputType": "JSON"}, "Invalid specification: OAS20. Must be one of [OAS30]"),
+        ({"Specification": "OAS30", "OutputType": "XML"}, "Invalid output type: XML. Must be one of [JSON, YAML]"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            apis.export_api(ApiId=api["ApiId"], **wrong)
+        assert error_of(refused) == ("BadRequestException", words)
+    for one in (api, copy):
+        apis.delete_api(ApiId=one["ApiId"])
+
+
+def test_documentation(client: Callable[..., Any]) -> None:
+    apis = client("apigateway")
+    api = apis.create_rest_api(name="documented")
+    by_id = {"restApiId": api["id"]}
+    part = apis.create_documentation_part(**by_id, location={"type": "API"}, properties='{"description": "d"}')
+    assert apis.get_documentation_part(**by_id, documentationPartId=part["id"])["location"] == {"type": "API"}
+    patch = [{"op": "replace", "path": "/properties", "value": '{"description": "e"}'}]
+    changed = apis.update_documentation_part(**by_id, documentationPartId=part["id"], patchOperations=patch)
+    assert changed["properties"] == '{"description": "e"}'
+    body = json.dumps(
+        {
+            "swagger": "2.0",
+            "x-amazon-apigateway-documentation": {
+                "documentationParts": [{"location": {"type": "RESOURCE"}, "properties": {"description": "root"}}]
+            },
+        }
+    )
+    assert len(apis.import_documentation_parts(**by_id, mode="merge", body=body)["ids"]) == 1
+    assert len(apis.get_documentation_parts(**by_id, locationStatus="DOCUMENTED")["items"]) == 2
+    version = apis.create_documentation_version(**by_id, documentationVersion="1", description="first")
+    assert (version["version"], version["description"]) == ("1", "first")
+    assert [one["version"] for one in apis.get_documentation_versions(**by_id)["items"]] == ["1"]
+    assert apis.get_documentation_version(**by_id, documentationVersion="1")["createdDate"] == version["createdDate"]
+    patch = [{"op": "replace", "path": "/description", "value": "one"}]
+    told = apis.update_documentation_version(**by_id, documentationVersion="1", patchOperations=patch)
+    assert told["description"] == "one"
+    for refuse, code, words in (
+        (
+            lambda: apis.create_documentation_part(**by_id, location={"type": "API"}, properties="{}"),
+            "ConflictException",
+            "Documentation part already exists for the specified location: type 'API'.",
+        ),
+        (
+            lambda: apis.create_documentation_part(**by_id, location={"type": "MODEL"}, properties="{}"),
+            "BadRequestException",
+            "Invalid documentation part location: a location of type MODEL needs a name",
+        ),
+        (
+            lambda: apis.get_documentation_part(**by_id, documentationPartId="x"),
+            "NotFoundException",
+            "Invalid Documentation part identifier specified",
+        ),
+        (
+            lambda: apis.get_documentation_version(**by_id, documentationVersion="x"),
+            "NotFoundException",
+            "Invalid Documentation version specified",
+        ),
+    ):
+        with pytest.raises(ClientError) as refused:
+            refuse()
+        assert error_of(refused) == (code, words)
+    apis.delete_documentation_version(**by_id, documentationVersion="1")
+    apis.delete_documentation_part(**by_id, documentationPartId=part["id"])
+    assert [one["location"]["type"] for one in apis.get_documentation_parts(**by_id)["items"]] == ["RESOURCE"]
     apis.delete_rest_api(**by_id)

@@ -25,6 +25,7 @@ from cumulet.services.apigateway.control.openapi.reading import (
     objects,
     refuse_extras,
     text,
+    text_map,
     texts,
 )
 from cumulet.services.apigateway.model import ANY
@@ -143,12 +144,7 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
         schemes=dict(_plan_schemes(document, components)),
         models={name: mapping(schema, f"model {name}") for name, schema in mapping(schemas, "schemas").items()},
         validators=dict(_plan_validators(document)),
-        gateway_responses={
-            name: mapping(response, extensions.GATEWAY_RESPONSES)
-            for name, response in mapping(
-                document.get(extensions.GATEWAY_RESPONSES), extensions.GATEWAY_RESPONSES
-            ).items()
-        },
+        gateway_responses=dict(_plan_gateway_responses(document)),
         cors=mapping(document.get(extensions.CORS), extensions.CORS),
         tags=dict(_plan_tags(document.get("tags"))),
         settings=_plan_settings(document),
@@ -214,6 +210,21 @@ def _plan_validators(document: Object) -> Iterator[tuple[str, tuple[bool, bool]]
                 flag(validator.get("validateRequestBody"), where),
                 flag(validator.get("validateRequestParameters"), where),
             ),
+        )
+
+
+def _plan_gateway_responses(document: Object) -> Iterator[tuple[str, Object]]:
+    where = extensions.GATEWAY_RESPONSES
+    for name, given in mapping(document.get(where), where).items():
+        response = mapping(given, where)
+        status = text(response.get("statusCode"), where)
+        yield (
+            name,
+            {
+                "statusCode": status,
+                "responseParameters": text_map(response.get("responseParameters"), where),
+                "responseTemplates": text_map(response.get("responseTemplates"), where),
+            },
         )
 
 

@@ -92,6 +92,7 @@ def definition_of(tx: ReadTx, call: Call, api: RestApi) -> Definition:
         list(MODELS.scan(tx, call.scope, api.id)),
         list(VALIDATORS.scan(tx, call.scope, api.id)),
         list(AUTHORIZERS.scan(tx, call.scope, api.id)),
+        list(gateway_responses.RECORDS.scan(tx, call.scope, api.id)),
     )
 
 

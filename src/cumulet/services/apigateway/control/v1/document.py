@@ -93,7 +93,9 @@ class RestDocument:
                         "location": msgspec.to_builtins(part.location),
                         "properties": msgspec.json.decode(part.properties),
                     }
-                    for part in self.documentation.parts
+                    for part in sorted(
+                        self.documentation.parts, key=lambda part: msgspec.structs.astuple(part.location)
+                    )
                 ],
             }
         return document
@@ -204,7 +206,7 @@ class RestDocument:
 
     def _schemes(self) -> Iterator[tuple[str, Object]]:
         with_authorizers = self._has("apigateway", "authorizers")
-        for authorizer in self.definition.authorizers:
+        for authorizer in sorted(self.definition.authorizers, key=lambda authorizer: authorizer.name):
             scheme: Object = {"type": "apiKey", "name": _header_of(authorizer), "in": "header"}
             scheme.update(self._said(Location("AUTHORIZER", name=authorizer.name)))
             if with_authorizers:
@@ -244,13 +246,26 @@ class RestDocument:
                         "validateRequestBody": validator.validate_request_body,
                         "validateRequestParameters": validator.validate_request_parameters,
                     }
-                    for validator in self.definition.validators
+                    for validator in sorted(self.definition.validators, key=lambda one: names[one.id])
                 },
                 extensions.ENDPOINT_CONFIGURATION: {"disableExecuteApiEndpoint": True}
                 if api.disable_execute_api_endpoint
                 else None,
             }
         )
+        if api.policy:
+            settings[extensions.POLICY] = msgspec.json.decode(api.policy)
+        if self.definition.gateway_responses:
+            settings[extensions.GATEWAY_RESPONSES] = {
+                response.response_type: writing.given_only(
+                    {
+                        "statusCode": response.status_code or None,
+                        "responseParameters": response.response_parameters,
+                        "responseTemplates": response.response_templates,
+                    }
+                )
+                for response in self.definition.gateway_responses
+            }
         if isinstance(api.minimum_compression_size, int):
             settings[extensions.MINIMUM_COMPRESSION_SIZE] = api.minimum_compression_size
         return settings

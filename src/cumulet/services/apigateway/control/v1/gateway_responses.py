@@ -3,15 +3,14 @@
 import re
 from typing import Any
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits, model
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.paging import page
-from cumulet.services.apigateway.control.v1.records import get_api, render
+from cumulet.services.apigateway.control.v1.records import GatewayResponse, get_api, render
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import REST_GATEWAY_RESPONSE
@@ -59,15 +58,6 @@ _SOURCE = re.compile(
     r"^(?:'[^']*'|method\.request\.(?:header|querystring|path)\.[^\s]+|context\.[A-Za-z0-9_.:-]+|stageVariables\.[\w-]+)$"
 )
 _STATUS = re.compile(r"^[1-5]\d\d$")
-
-
-class GatewayResponse(msgspec.Struct, rename="camel"):
-    """One response type that the API's owner has words for."""
-
-    response_type: str
-    status_code: str | UnsetType = UNSET
-    response_parameters: dict[str, str] = {}
-    response_templates: dict[str, str] = {}
 
 
 RECORDS = Records(REST_GATEWAY_RESPONSE, GatewayResponse)

@@ -13,7 +13,7 @@ from cumulet.services.apigateway.control.arns import POST, PUT, at
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, Scheme, plan_api
 from cumulet.services.apigateway.control.openapi.reading import parse_document
-from cumulet.services.apigateway.control.v1 import apis, integrations, methods, models
+from cumulet.services.apigateway.control.v1 import apis, gateway_responses, integrations, methods, models
 from cumulet.services.apigateway.control.v1.authorizers import make_authorizer
 from cumulet.services.apigateway.control.v1.documentation import import_parts, save_version
 from cumulet.services.apigateway.control.v1.records import (
@@ -49,7 +49,7 @@ _LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?$
     action=POST,
     resource=at("/restapis"),
     params="body failOnWarnings parameters",
-    missing="gateway responses, policies, private endpoints",
+    missing="private endpoints",
 )
 def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """An API as the document describes it exists."""
@@ -74,11 +74,11 @@ def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     if overwrite:
         kept = {"endpointConfiguration": api.endpoint_configuration}
         told = {"name": plan.title, "version": plan.version, "description": plan.description}
-        apis.settle(api, {**kept, **told, **plan.settings, **settings})
+        apis.settle(call, api, {**kept, **told, **plan.settings, **settings})
     else:
         binary = [*(api.binary_media_types or ()), *plan.settings.get("binaryMediaTypes", ())]
         merged = {**render(api), **plan.settings, **settings, "binaryMediaTypes": list(dict.fromkeys(binary))}
-        apis.settle(api, merged)
+        apis.settle(call, api, merged)
     api.tags = tagging.checked({**api.tags, **plan.tags})
     return _Import(call, tx, api, plan).run(params, overwrite=overwrite)
 
@@ -99,12 +99,7 @@ def _read(call: Call, params: Params) -> tuple[ApiPlan, dict[str, Any]]:
     document = parse_document(params["body"], lambda text: fill_variables(call, text))
     if not with_documentation:
         document.pop(extensions.DOCUMENTATION, None)
-    plan = plan_api(document, base_path=base_path)
-    if plan.gateway_responses:
-        raise NotImplementedHere(f"The extension {extensions.GATEWAY_RESPONSES} in an OpenAPI document")
-    if plan.settings.get("policy"):
-        raise NotImplementedHere(f"The extension {extensions.POLICY} in an OpenAPI document")
-    return plan, settings
+    return plan_api(document, base_path=base_path), settings
 
 
 def fill_variables(call: Call, text: str) -> str:
@@ -138,6 +133,9 @@ class _Import:
         self._save_validators()
         self._save_authorizers()
         self._save_methods()
+        for name, response in self.plan.gateway_responses.items():
+            what = f"put gateway response '{name}'"
+            _checked(what, gateway_responses.save, self.tx, self.call, self.api.id, name, response)
         import_parts(self.call, self.tx, self.api, list(self.plan.documentation), overwrite=overwrite)
         version = self.plan.documentation_version
         scope = self.call.scope
@@ -164,7 +162,7 @@ class _Import:
                 RESOURCES.save(self.tx, self.call.scope, self.api.id, resource.id, record=resource)
             else:
                 RESOURCES.delete(self.tx, self.call.scope, self.api.id, resource.id)
-        for records in (AUTHORIZERS, MODELS, VALIDATORS):
+        for records in (AUTHORIZERS, MODELS, VALIDATORS, gateway_responses.RECORDS):
             records.delete_all(self.tx, self.call.scope, self.api.id)
 
     def _save_models(self) -> None:

@@ -164,6 +164,15 @@ class RestApi(msgspec.Struct, rename="camel"):
     tags: dict[str, str] = {}
 
 
+class GatewayResponse(msgspec.Struct, rename="camel"):
+    """One type of refusal that the API's owner has words for."""
+
+    response_type: str
+    status_code: str | UnsetType = UNSET
+    response_parameters: dict[str, str] = {}
+    response_templates: dict[str, str] = {}
+
+
 class Definition(msgspec.Struct):
     """All that makes up an API, as it was deployed: what an export of a stage tells."""
 
@@ -172,6 +181,7 @@ class Definition(msgspec.Struct):
     models: list[Model]
     validators: list[RequestValidator]
     authorizers: list[Authorizer]
+    gateway_responses: list[GatewayResponse] = []
 
 
 APIS = Records(REST_API, RestApi)

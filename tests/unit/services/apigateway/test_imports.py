@@ -100,8 +100,6 @@ async def test_yaml_is_a_document_too() -> None:
 @pytest.mark.parametrize(
     ("paths", "more", "what"),
     [
-        ({}, {"x-amazon-apigateway-gateway-responses": {"DEFAULT_4XX": {}}}, "x-amazon-apigateway-gateway-responses"),
-        ({}, {"x-amazon-apigateway-policy": {"a": 1}}, "x-amazon-apigateway-policy"),
         ({"/a": {"get": operation(requestTemplates={"a/b": "#parse('x')"})}}, {}, "#parse"),
         ({"/a": {"get": operation(integrationTarget="x")}}, {}, "integrationTarget"),
         ({"/a": {"get": {**operation(), "x-amazon-apigateway-new": {"type": "NONE"}}}}, {}, "x-amazon-apigateway-new"),

@@ -168,6 +168,27 @@ async def test_settings_variables_and_documentation() -> None:
     assert (await house.v1("GetDocumentationParts", restApiId=without["id"]))["items"] == []
 
 
+async def test_gateway_responses_and_policies() -> None:
+    house = ApiHouse()
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+    document = swagger(
+        {},
+        **{
+            "x-amazon-apigateway-gateway-responses": {
+                "THROTTLED": {"statusCode": 503, "responseTemplates": {"a/b": "x"}}
+            },
+            "x-amazon-apigateway-policy": {"Version": "2012-10-17", "Statement": [allowed]},
+        },
+    )
+    api = await house.v1("ImportRestApi", body=document)
+    assert "execute-api:Invoke" in api["policy"]
+    said = await house.v1("GetGatewayResponse", restApiId=api["id"], responseType="THROTTLED")
+    assert (said["statusCode"], said["responseTemplates"], said["defaultResponse"]) == ("503", {"a/b": "x"}, False)
+    wrong = swagger({}, **{"x-amazon-apigateway-gateway-responses": {"NEW": {}}})
+    with pytest.raises(ServiceError, match="Unable to put gateway response 'NEW': Invalid response type: NEW"):
+        await house.v1("ImportRestApi", body=wrong)
+
+
 async def test_references_to_shared_parts() -> None:
     house = ApiHouse()
     operation = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 FAST = {"Delay": 0, "MaxAttempts": 2000}
 pytestmark = pytest.mark.slow
@@ -104,3 +104,56 @@ def test_a_function_with_a_layer_and_a_url(client: Callable[..., Any]) -> None:
     cfn.delete_stack(StackName="versions")
     cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
     assert not lambda_.list_layer_versions(LayerName="greetings")["LayerVersions"]
+
+
+def test_what_is_set_beside_a_function(client: Callable[..., Any]) -> None:
+    cfn, lambda_ = client("cloudformation"), client("lambda")
+    signing = {
+        "Type": "AWS::Lambda::CodeSigningConfig",
+        "Properties": {
+            "AllowedPublishers": {
+                "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/team/abcdefghij"]
+            }
+        },
+    }
+
+    def body(count: int, source: str = "one", **more: Any) -> str:
+        whole = json.loads(
+            template(
+                source,
+                ReservedConcurrentExecutions=9,
+                ProvisionedConcurrencyConfig={"ProvisionedConcurrentExecutions": count},
+                **more,
+            )
+        )
+        whole["Resources"]["Signing"] = signing
+        return json.dumps(whole)
+
+    beside = {"CodeSigningConfigArn": {"Ref": "Signing"}, "RecursiveLoop": "Allow"}
+    name = deploy(cfn, body(1, **beside, RuntimeManagementConfig={"UpdateRuntimeOn": "FunctionUpdate"}))["Name"]
+
+    def provisioned() -> tuple[str, int]:
+        found = lambda_.get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
+        return found["Status"], found["AvailableProvisionedConcurrentExecutions"]
+
+    assert provisioned() == ("READY", 1)
+    assert lambda_.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] == "Allow"
+    assert lambda_.get_runtime_management_config(FunctionName=name)["UpdateRuntimeOn"] == "FunctionUpdate"
+    assert "CodeSigningConfigArn" in lambda_.get_function_code_signing_config(FunctionName=name)
+    deploy(cfn, body(2, "two"), "update")
+    assert provisioned() == ("READY", 2)
+    assert lambda_.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] == "Terminate"
+    assert "CodeSigningConfigArn" not in lambda_.get_function_code_signing_config(FunctionName=name)
+    with pytest.raises(AssertionError, match="FUNCTION_ERROR_INIT_FAILURE"):
+        deploy(cfn, body(2, "three", Handler="index.absent"), "update")
+    assert provisioned() == ("READY", 2)
+    cfn.delete_stack(StackName="versions")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
+
+
+def test_gradual_deployments_are_refused_by_name(client: Callable[..., Any]) -> None:
+    body = template("one", DeploymentPreference={"Type": "Linear10PercentEvery1Minute"})
+    with pytest.raises(
+        ClientError, match=r"DeploymentPreference \(gradual deployments by CodeDeploy\) is not implemented"
+    ):
+        deploy(client("cloudformation"), body)

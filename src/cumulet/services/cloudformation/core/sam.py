@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from cumulet.errors import NotImplementedHere
 from cumulet.services.cloudformation.core.errors import validation_error
 
 SERVERLESS = "AWS::Serverless-2016-10-31"
@@ -16,6 +17,7 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
     Raises ValidationError with the translator's words. No AWS account is asked for anything: managed policies are known
     by the list that comes with the translator.
     """
+    _refuse_gradual_deployments(raw)
     import boto3
     import botocore.session
     from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
@@ -46,3 +48,15 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str
         metrics.publish()
     translated.pop("Transform", None)
     return translated
+
+
+def _refuse_gradual_deployments(raw: Mapping[str, Any]) -> None:
+    """Raise NotImplementedHere, with the name that the template has, for what would become CodeDeploy's business."""
+    resources = raw.get("Resources")
+    found = [(raw.get("Globals") or {}).get("Function")] if isinstance(raw.get("Globals"), Mapping) else []
+    if isinstance(resources, Mapping):
+        found += [one.get("Properties") for one in resources.values() if isinstance(one, Mapping)]
+    for properties in found:
+        preference = properties.get("DeploymentPreference") if isinstance(properties, Mapping) else None
+        if isinstance(preference, Mapping) and str(preference.get("Enabled", True)).lower() == "true":
+            raise NotImplementedHere("DeploymentPreference (gradual deployments by CodeDeploy)")

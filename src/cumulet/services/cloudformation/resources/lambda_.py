@@ -1,4 +1,4 @@
-"""AWS::Lambda::Function and AWS::Lambda::Permission."""
+"""AWS::Lambda::Function, AWS::Lambda::Permission and AWS::Lambda::CodeSigningConfig."""
 
 import io
 import zipfile
@@ -74,12 +74,30 @@ async def _create(desk: Desk, properties: Properties) -> Made:
         "Tags": desk.merged_tags(properties) or None,
         "Architectures": properties.get("Architectures"),
         "PackageType": properties.get("PackageType"),
+        "CodeSigningConfigArn": properties.get("CodeSigningConfigArn"),
         **{member: properties.get(_property(member)) for member in _CONFIGURATION.split()},
     }
     await desk.call("lambda", "CreateFunction", params)
-    if (reserved := properties.get("ReservedConcurrentExecutions")) is not None:
-        await _reserve(desk, name, reserved)
+    await _set_beside(desk, name, {"CodeSigningConfigArn": properties.get("CodeSigningConfigArn")}, properties)
     return await _settled(desk, name)
+
+
+async def _set_beside(desk: Desk, name: str, old: Properties, new: Properties) -> None:
+    """Set what operations of its own set, where it is to change; what the template does not have is AWS's default."""
+    if (reserved := new.get("ReservedConcurrentExecutions")) != old.get("ReservedConcurrentExecutions"):
+        await _reserve(desk, name, reserved)
+    if (recursion := new.get("RecursiveLoop")) != old.get("RecursiveLoop"):
+        params = {"FunctionName": name, "RecursiveLoop": recursion or "Terminate"}
+        await desk.call("lambda", "PutFunctionRecursionConfig", params)
+    if (updates := new.get("RuntimeManagementConfig")) != old.get("RuntimeManagementConfig"):
+        params = {"FunctionName": name, **(updates or {"UpdateRuntimeOn": "Auto"})}
+        await desk.call("lambda", "PutRuntimeManagementConfig", params)
+    if (signing := new.get("CodeSigningConfigArn")) != old.get("CodeSigningConfigArn"):
+        if signing is None:
+            await desk.call("lambda", "DeleteFunctionCodeSigningConfig", {"FunctionName": name})
+        else:
+            params = {"FunctionName": name, "CodeSigningConfigArn": signing}
+            await desk.call("lambda", "PutFunctionCodeSigningConfig", params)
 
 
 async def _reserve(desk: Desk, name: str, reserved: Any) -> None:
@@ -107,14 +125,17 @@ async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> M
         await _settled(desk, name)
     if changed:
         await desk.call("lambda", "UpdateFunctionConfiguration", {"FunctionName": name, **changed})
-    if (reserved := new.get("ReservedConcurrentExecutions")) != old.get("ReservedConcurrentExecutions"):
-        await _reserve(desk, name, reserved)
-    tags, arn = desk.merged_tags(new), made.attributes["Arn"]
+    await _set_beside(desk, name, old, new)
+    await _tag(desk, made.attributes["Arn"], old, new)
+    return await _settled(desk, name)
+
+
+async def _tag(desk: Desk, arn: str, old: Properties, new: Properties) -> None:
+    tags = desk.merged_tags(new)
     if removed := sorted(own_tags(old).keys() - tags.keys()):
         await desk.call("lambda", "UntagResource", {"Resource": arn, "TagKeys": removed})
     if tags and tags != own_tags(old):
         await desk.call("lambda", "TagResource", {"Resource": arn, "Tags": tags})
-    return await _settled(desk, name)
 
 
 async def _delete(desk: Desk, name: str, properties: Properties) -> None:
@@ -123,18 +144,18 @@ async def _delete(desk: Desk, name: str, properties: Properties) -> None:
 
 FUNCTION = resource_type(
     "AWS::Lambda::Function",
-    objects="Code",
+    objects="Code RuntimeManagementConfig",
     entries={"Tags": "Key Value"},
     create=_create,
     update=_update,
     delete=_delete,
-    properties="Architectures Code DeadLetterConfig Description Environment EphemeralStorage FileSystemConfigs"
-    " FunctionName Handler ImageConfig KmsKeyArn Layers LoggingConfig MemorySize PackageType"
-    " ReservedConcurrentExecutions Role Runtime SnapStart Tags Timeout TracingConfig VpcConfig",
+    properties="Architectures Code CodeSigningConfigArn DeadLetterConfig Description Environment EphemeralStorage"
+    " FileSystemConfigs FunctionName Handler ImageConfig KmsKeyArn Layers LoggingConfig MemorySize PackageType"
+    " RecursiveLoop ReservedConcurrentExecutions Role Runtime RuntimeManagementConfig SnapStart Tags Timeout"
+    " TracingConfig VpcConfig",
     required="Code Role",
     immutable="FunctionName PackageType",
-    not_built="CapacityProviderConfig CodeSigningConfigArn DurableConfig FunctionScalingConfig PublishToLatestPublished"
-    " RecursiveLoop RuntimeManagementConfig TenancyConfig",
+    not_built="CapacityProviderConfig DurableConfig FunctionScalingConfig PublishToLatestPublished TenancyConfig",
     attributes="Arn",
     name_property="FunctionName",
     name_max=64,
@@ -165,4 +186,44 @@ PERMISSION = resource_type(
     required="Action FunctionName Principal",
     attributes="Id",
     name_max=100,
+)
+
+# Code signing
+
+
+def _signing_made(output: Any) -> Made:
+    config = output["CodeSigningConfig"]
+    arn = config["CodeSigningConfigArn"]
+    return Made(arn, {"CodeSigningConfigArn": arn, "CodeSigningConfigId": config["CodeSigningConfigId"]})
+
+
+async def _create_signing(desk: Desk, properties: Properties) -> Made:
+    params = {**properties, "Tags": desk.merged_tags(properties) or None}
+    return _signing_made(await desk.call("lambda", "CreateCodeSigningConfig", params))
+
+
+async def _update_signing(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    arn = made.physical_id
+    changed = {name: new.get(name) for name in ("AllowedPublishers", "CodeSigningPolicies")}
+    params = {"CodeSigningConfigArn": arn, "Description": new.get("Description", ""), **changed}
+    await desk.call("lambda", "UpdateCodeSigningConfig", params)
+    await _tag(desk, arn, old, new)
+    return made
+
+
+async def _delete_signing(desk: Desk, arn: str, properties: Properties) -> None:
+    params = {"CodeSigningConfigArn": arn}
+    await desk.drop("lambda", "DeleteCodeSigningConfig", params, "ResourceNotFoundException")
+
+
+CODE_SIGNING_CONFIG = resource_type(
+    "AWS::Lambda::CodeSigningConfig",
+    objects="AllowedPublishers CodeSigningPolicies",
+    entries={"Tags": "Key Value"},
+    create=_create_signing,
+    update=_update_signing,
+    delete=_delete_signing,
+    properties="AllowedPublishers CodeSigningPolicies Description Tags",
+    required="AllowedPublishers",
+    attributes="CodeSigningConfigArn CodeSigningConfigId",
 )

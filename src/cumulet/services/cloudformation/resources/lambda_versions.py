@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from cumulet.services.cloudformation.resources.kit import Desk, Made, Properties, ResourceFailed, resource_type
+from cumulet.errors import ServiceError
+from cumulet.services.cloudformation.resources.kit import Delete, Desk, Made, Properties, ResourceFailed, resource_type
 
 _GONE = "ResourceNotFoundException"
 
@@ -16,12 +17,45 @@ def _qualified(physical_id: str) -> tuple[str, str]:
 # Versions
 
 
+async def _provision(desk: Desk, function: str, qualifier: str, old: Properties, new: Properties) -> None:
+    """Have environments kept ready as the template says, and return once they are."""
+    config = new.get("ProvisionedConcurrencyConfig")
+    before = old.get("ProvisionedConcurrencyConfig")
+    named = {"FunctionName": function, "Qualifier": qualifier}
+    if config is None:
+        if before is not None:
+            await desk.call("lambda", "DeleteProvisionedConcurrencyConfig", named)
+        return
+    if config != before:
+        await desk.call("lambda", "PutProvisionedConcurrencyConfig", {**named, **config})
+
+    async def is_ready() -> bool:
+        found = await desk.call("lambda", "GetProvisionedConcurrencyConfig", named)
+        if found["Status"] == "FAILED":
+            raise ResourceFailed(
+                f"Provisioned Concurrency configuration failed to be applied. Reason: {found['StatusReason']}"
+            )
+        return bool(found["Status"] == "READY")
+
+    await desk.settle(is_ready)
+
+
+async def _provision_new(desk: Desk, arn: str, properties: Properties, undo: Delete) -> None:
+    """Do so for what has just been made, and unmake it if that fails: it has no name by which it would be found."""
+    try:
+        await _provision(desk, *_qualified(arn), {}, properties)
+    except (ServiceError, ResourceFailed):
+        await undo(desk, arn, properties)
+        raise
+
+
 async def _publish(desk: Desk, properties: Properties) -> Made:
     params = {name: properties.get(name) for name in ("FunctionName", "CodeSha256", "Description")}
     made = await desk.call("lambda", "PublishVersion", params)
     arn: str = made["FunctionArn"]
     if arn.rpartition(":")[2] != made["Version"]:
         arn = f"{arn}:{made['Version']}"
+    await _provision_new(desk, arn, properties, _unpublish)
     return Made(arn, {"FunctionArn": arn, "Version": made["Version"]})
 
 
@@ -35,9 +69,10 @@ VERSION = resource_type(
     create=_publish,
     update=None,
     delete=_unpublish,
-    properties="FunctionName CodeSha256 Description",
+    objects="ProvisionedConcurrencyConfig",
+    properties="FunctionName CodeSha256 Description ProvisionedConcurrencyConfig",
     required="FunctionName",
-    not_built="FunctionScalingConfig ProvisionedConcurrencyConfig RuntimePolicy",
+    not_built="FunctionScalingConfig RuntimePolicy",
     attributes="FunctionArn Version",
 )
 
@@ -56,12 +91,14 @@ def _alias(properties: Properties) -> dict[str, Any]:
 
 
 async def _create_alias(desk: Desk, properties: Properties) -> Made:
-    arn = (await desk.call("lambda", "CreateAlias", _alias(properties)))["AliasArn"]
+    arn: str = (await desk.call("lambda", "CreateAlias", _alias(properties)))["AliasArn"]
+    await _provision_new(desk, arn, properties, _delete_alias)
     return Made(arn, {"AliasArn": arn})
 
 
 async def _update_alias(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     await desk.call("lambda", "UpdateAlias", {**_alias(new), "Description": new.get("Description", "")})
+    await _provision(desk, *_qualified(made.physical_id), old, new)
     return made
 
 
@@ -72,14 +109,13 @@ async def _delete_alias(desk: Desk, physical_id: str, properties: Properties) ->
 
 ALIAS = resource_type(
     "AWS::Lambda::Alias",
-    objects="RoutingConfig",
+    objects="ProvisionedConcurrencyConfig RoutingConfig",
     create=_create_alias,
     update=_update_alias,
     delete=_delete_alias,
-    properties="Description FunctionName FunctionVersion Name RoutingConfig",
+    properties="Description FunctionName FunctionVersion Name ProvisionedConcurrencyConfig RoutingConfig",
     required="FunctionName FunctionVersion Name",
     immutable="FunctionName Name",
-    not_built="ProvisionedConcurrencyConfig",
     attributes="AliasArn",
 )
 

@@ -11,6 +11,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Params
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.runtimes import check_runtime
+from cumulet.services.lambda_.records import VersionRecord
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 RESERVED_VARIABLES = frozenset(
@@ -61,7 +62,10 @@ def check_empty_defaults(params: Params) -> None:
 
 
 def parse_configuration(params: Params) -> dict[str, Any]:
-    """Return the fields of a VersionRecord that these parameters set; an absent parameter sets none."""
+    """Return the fields of a VersionRecord that these parameters set; an absent parameter sets none.
+
+    LoggingConfig is another matter (`parse_logging`): what it leaves out depends on what was set before.
+    """
     check_empty_defaults(params)
     fields: dict[str, Any] = {}
     for name, field in (("Handler", "handler"), ("Role", "role"), ("Description", "description")):
@@ -81,8 +85,6 @@ def parse_configuration(params: Params) -> dict[str, Any]:
         fields["environment"] = parse_environment(environment.get("Variables") or {})
     if (tracing := params.get("TracingConfig")) is not None:
         fields["tracing_mode"] = _parse_tracing(tracing)
-    if (logging := params.get("LoggingConfig")) is not None:
-        fields.update(_parse_logging(logging))
     if (architectures := params.get("Architectures")) is not None:
         fields["architectures"] = parse_architectures(architectures)
     return fields
@@ -139,13 +141,24 @@ def _parse_tracing(tracing: Params) -> str:
     return mode
 
 
-def _parse_logging(logging: Params) -> dict[str, Any]:
-    fields = {"log_group": logging.get("LogGroup") or "", "log_format": logging.get("LogFormat") or "Text"}
+def parse_logging(logging: Params | None, before: VersionRecord | None) -> dict[str, Any]:
+    """Return the fields that a LoggingConfig sets; a member that is absent stays as it was, unless the format changes.
+
+    Levels belong to the JSON format, and are INFO where it is new.
+    """
+    if logging is None:
+        return {}
+    log_format = logging.get("LogFormat") or (before.log_format if before is not None else "Text")
+    log_group = logging.get("LogGroup") or (before.log_group if before is not None else "")
+    fields = {"log_group": log_group, "log_format": log_format}
     for name, field in (("ApplicationLogLevel", "application_log_level"), ("SystemLogLevel", "system_log_level")):
         level = logging.get(name)
-        if level is not None and fields["log_format"] == "Text":
-            raise invalid(f"{name} cannot be set when LogFormat is Text")
-        fields[field] = level or ("" if fields["log_format"] == "Text" else "INFO")
+        if log_format == "Text":
+            if level is not None:
+                raise invalid(f"{name} cannot be set when LogFormat is Text")
+            fields[field] = ""
+        else:
+            fields[field] = level or (getattr(before, field) if before is not None else "") or "INFO"
     return fields
 
 

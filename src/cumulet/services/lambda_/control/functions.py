@@ -18,6 +18,7 @@ from cumulet.services.lambda_.control.configuration import (
     invalid,
     parse_architectures,
     parse_configuration,
+    parse_logging,
 )
 from cumulet.services.lambda_.control.holdings import (
     check_layers,
@@ -75,7 +76,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
     It can be invoked at once, though the answer says Pending as AWS's does.
     """
     ref = function_of(call, params)
-    fields = parse_configuration(params)
+    fields = parse_configuration(params) | parse_logging(params.get("LoggingConfig"), None)
     if not params.get("Runtime") or not params.get("Handler"):
         raise invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
     tags = dict(params.get("Tags") or {})
@@ -144,9 +145,16 @@ def get_function_configuration(call: Call, tx: ReadTx, params: Params) -> Output
     return render_configuration(load_version(tx, ref), qualifier=ref.qualifier)
 
 
-@operation("ListFunctions", resource="*", params="FunctionVersion Marker MaxItems")
+@operation("ListFunctions", resource="*", params="MasterRegion FunctionVersion Marker MaxItems")
 def list_functions(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return a page of the functions of this account and region, by name; with ALL also their versions."""
+    """Return a page of the functions of this account and region, by name; with ALL also their versions.
+
+    A MasterRegion asks for replicas that CloudFront's functions have in other regions: there are none.
+    """
+    if params.get("MasterRegion") is not None:
+        if params.get("FunctionVersion") != "ALL":
+            raise invalid("FunctionVersion must be set to ALL when MasterRegion is specified.")
+        return {"Functions": []}
     limit, behind = page_size(params), marker(params, tuple[str, int])
     if params.get("FunctionVersion") == "ALL":
         found, qualified = _find_versions(tx, call.scope, behind, limit + 1), True
@@ -232,7 +240,7 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
 
     def update(tx: WriteTx) -> VersionRecord:
         function = _load_for_update(tx, ref, params)
-        changed = dict(fields)
+        changed = fields | parse_logging(params.get("LoggingConfig"), function.latest)
         if layers is not None:
             changed["layers"] = find_uses(tx, layers)
             keep_layers(tx, changed["layers"])

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
-from cumulet.services.lambda_.control.configuration import parse_configuration, parse_environment
+from cumulet.services.lambda_.control.configuration import parse_configuration, parse_environment, parse_logging
+from cumulet.services.lambda_.records import VersionRecord
 
 ONE_ERROR = "1 validation error detected: Value "
 ENVIRONMENT = (
@@ -103,11 +104,6 @@ def test_asking_for_nothing_is_taken(params: dict[str, Any]) -> None:
     assert parse_configuration(params) == {}
 
 
-def test_the_log_group_can_be_chosen() -> None:
-    logging = {"LogFormat": "Text", "LogGroup": "/notes"}
-    assert parse_configuration({"LoggingConfig": logging})["log_group"] == "/notes"
-
-
 def test_variables_may_take_four_kilobytes_as_json() -> None:
     frame = len('{"A":""}')
     assert parse_environment({"A": "x" * (4096 - frame)})
@@ -116,14 +112,49 @@ def test_variables_may_take_four_kilobytes_as_json() -> None:
     assert caught.value.message.startswith(ENVIRONMENT + 'exceeded the 4KB limit. String measured: {"A":"xxx')
 
 
-LOGGING: list[tuple[dict[str, str], tuple[str, str, str]]] = [
-    ({}, ("Text", "", "")),
-    ({"LogFormat": "JSON"}, ("JSON", "INFO", "INFO")),
-    ({"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": "WARN"}, ("JSON", "TRACE", "WARN")),
+def version(**logging: str) -> VersionRecord:
+    return VersionRecord(
+        function_name="notes",
+        arn="",
+        revision_id="",
+        runtime="python3.12",
+        handler="app.handler",
+        role="",
+        code_sha256="",
+        code_size=0,
+        code_blob="",
+        last_modified_ms=0,
+        **logging,
+    )
+
+
+LOGGING_FIELDS = ("log_group", "log_format", "application_log_level", "system_log_level")
+JSON_LOGGING = ("/notes", "JSON", "DEBUG", "WARN")
+Logging = tuple[str, str, str, str]
+LOGGING: list[tuple[dict[str, str], Logging | None, Logging]] = [
+    ({}, None, ("", "Text", "", "")),
+    ({"LogFormat": "Text", "LogGroup": "/notes"}, None, ("/notes", "Text", "", "")),
+    ({"LogFormat": "JSON"}, None, ("", "JSON", "INFO", "INFO")),
+    (
+        {"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": "WARN"},
+        None,
+        ("", "JSON", "TRACE", "WARN"),
+    ),
+    ({"LogGroup": "/others"}, JSON_LOGGING, ("/others", *JSON_LOGGING[1:])),
+    ({"ApplicationLogLevel": "ERROR"}, JSON_LOGGING, ("/notes", "JSON", "ERROR", "WARN")),
+    ({"LogFormat": "Text"}, JSON_LOGGING, ("/notes", "Text", "", "")),
+    ({"LogFormat": "JSON"}, ("/notes", "Text", "", ""), ("/notes", "JSON", "INFO", "INFO")),
 ]
 
 
-@pytest.mark.parametrize(("given", "recorded"), LOGGING)
-def test_the_log_format_and_its_levels(given: dict[str, str], recorded: tuple[str, str, str]) -> None:
-    fields = parse_configuration({"LoggingConfig": given})
-    assert (fields["log_format"], fields["application_log_level"], fields["system_log_level"]) == recorded
+@pytest.mark.parametrize(("given", "before", "recorded"), LOGGING)
+def test_the_log_and_its_levels(given: dict[str, str], before: Logging | None, recorded: Logging) -> None:
+    was = None if before is None else version(**dict(zip(LOGGING_FIELDS, before, strict=True)))
+    fields = parse_logging(given, was)
+    assert tuple(fields[name] for name in LOGGING_FIELDS) == recorded
+
+
+@pytest.mark.parametrize("before", [None, version(log_format="Text")])
+def test_the_text_format_has_no_levels(before: VersionRecord | None) -> None:
+    with pytest.raises(ServiceError, match="ApplicationLogLevel cannot be set when LogFormat is Text"):
+        parse_logging({"ApplicationLogLevel": "INFO"}, before)

@@ -310,3 +310,11 @@ async def test_a_runtime_is_warmed_when_a_function_first_needs_it(house: Any) ->
     assert house.execution.prepared == ["python3.12"]
     await house.call("lambda", "UpdateFunctionConfiguration", {**change, "Runtime": "python3.13"})
     assert house.execution.prepared == ["python3.12", "python3.13"]
+
+
+async def test_no_function_is_a_replica_of_another_region(house: Any) -> None:
+    await house.create()
+    replicas = {"MasterRegion": "ALL", "FunctionVersion": "ALL"}
+    assert await house.call("lambda", "ListFunctions", replicas) == {"Functions": []}
+    code, _ = await house.refusal("ListFunctions", {"MasterRegion": "us-east-1"})
+    assert code == "InvalidParameterValueException"

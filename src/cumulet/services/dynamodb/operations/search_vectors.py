@@ -4,7 +4,9 @@ The vectors are looked at in pages, each in a transaction of its own, so that a 
 waiting. Like AWS's, a search is not a view of one moment.
 """
 
+import asyncio
 import heapq
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,16 +25,17 @@ from cumulet.services.dynamodb.core.limits import (
 )
 from cumulet.services.dynamodb.core.values import Item, Value, equal, invalid, invalid_parameter, item_bytes
 from cumulet.services.dynamodb.core.vectors import (
-    Score,
+    Rank,
     VectorKeys,
     as_float32,
     check_search_vector,
     entry_suffix,
-    make_score,
+    make_rank,
     partition_of,
     read_entry,
     read_vector,
     render_float32,
+    score_of,
 )
 from cumulet.services.dynamodb.operations.requests import read_placeholders
 from cumulet.services.dynamodb.plane import DynamoDbPlane
@@ -51,7 +54,7 @@ class _Search(NamedTuple):
     head: bytes
     """What the entries begin with that it looks at."""
     filters: Mapping[str, Value]
-    score: Score
+    rank: Rank
     top: int
     project: Projector | None
 
@@ -61,7 +64,6 @@ class _Found(NamedTuple):
 
     rank: float
     suffix: bytes
-    score: float
 
 
 @operation(
@@ -80,6 +82,7 @@ async def search_vectors(call: Call, plane: DynamoDbPlane, params: Params) -> Ou
     while position is not None:
         nearest, size, position = await store.read(partial(_look, search, nearest, position))
         looked_at += size
+        await asyncio.sleep(0)  # reading may have waited for nothing, and others are to have their turn
     results = await store.read(partial(_fetch, call, params, search, nearest))
     output: dict[str, Any] = {"SearchResults": results}
     if params.get("ReturnConsumedCapacity") in ("TOTAL", "INDEXES"):
@@ -126,7 +129,7 @@ def _read_request(call: Call, params: Params, tx: ReadTx) -> _Search:
         if keys.hash_key.kind not in partition:
             invalid_parameter("Condition parameter type does not match schema type")
         head += partition_of(partition)
-    return _Search(keys, head, given, make_score(index.distance, vector), count, project)
+    return _Search(keys, head, given, make_rank(index.distance, vector), count, project)
 
 
 def _find_index(table: OpenTable, name: str) -> VectorKeys:
@@ -166,8 +169,8 @@ def _look(
     search: _Search, nearest: list[_Found], position: bytes, tx: ReadTx
 ) -> tuple[list[_Found], int, bytes | None]:
     """Return the nearest with those of the next entries, how many bytes were looked at, and where to go on."""
-    descending = search.keys.index.distance == "DOT_PRODUCT"
     candidates = list(nearest)
+    worst = candidates[-1].rank if len(candidates) == search.top else math.inf
     size = seen = 0
     last = position
     for key, stored in tx.scan(position, after(search.head), limit=VECTOR_PAGE_ENTRIES):
@@ -180,8 +183,12 @@ def _look(
             for name, value in search.filters.items()
         ):
             continue
-        score = search.score(entry)
-        candidates.append(_Found(-score if descending else score, entry_suffix(search.keys, key), score))
+        rank = search.rank(entry, worst)
+        if rank <= worst:
+            candidates.append(_Found(rank, entry_suffix(search.keys, key)))
+            if len(candidates) == 2 * search.top:
+                candidates = heapq.nsmallest(search.top, candidates)
+                worst = candidates[-1].rank
     more = last + b"\x00" if seen == VECTOR_PAGE_ENTRIES else None
     return heapq.nsmallest(search.top, candidates), size, more
 
@@ -200,7 +207,7 @@ def _fetch(call: Call, params: Params, search: _Search, nearest: list[_Found], t
         size += item_bytes(item)
         if size > VECTOR_RESPONSE_BYTES_MAX:
             raise ServiceError("ValidationException", "The response exceeds the limit of 16 MB")
-        results.append({"Item": item, "Score": as_float32(found.score)})
+        results.append({"Item": item, "Score": as_float32(score_of(search.keys.index.distance, found.rank))})
     return results
 
 

@@ -50,6 +50,15 @@ class Settings:
     """Whether tables with provisioned capacity, or an on-demand maximum, refuse what goes beyond it."""
     dynamodb_item_collection_bytes_max: int = 10 * 1024**3
     """How large a partition of a table with local indexes may grow, these included; tests may lower it."""
+    cognito_issuers: str = ""
+    """Who issues the tokens of Cognito user pools, in place of AWS: us-east-1_AbCdE=http://127.0.0.1:9229/us-east-1_AbCdE,
+    and more of the kind behind commas."""
+
+    @property
+    def user_pools(self) -> Mapping[str, str]:
+        """The issuers of user pools by pool id, where the settings name them."""
+        named = [part.strip().partition("=") for part in self.cognito_issuers.split(",") if part.strip()]
+        return {pool: url.rstrip("/") for pool, _, url in named}
 
     @property
     def endpoint(self) -> str:
@@ -84,6 +93,9 @@ def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> S
         raise SettingsError(f"workers is a number from 1 to {WORKERS_MAX}, not {settings.workers}")
     if not (len(settings.account) == 12 and settings.account.isdigit()):
         raise SettingsError(f"an account is 12 digits, not '{settings.account}'")
+    for pool, url in settings.user_pools.items():
+        if not pool or not url.startswith(("http://", "https://")):
+            raise SettingsError(f"cognito_issuers names a pool and its issuer's URL, POOL=URL, not '{pool}={url}'")
     _check_root_key(settings)
     if not is_loopback(settings.host) and not settings.strict:
         raise SettingsError(

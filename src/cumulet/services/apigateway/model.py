@@ -18,6 +18,8 @@ from cumulet.store.records import Records
 
 Kind = Literal["REST", "HTTP"]
 PayloadFormat = Literal["rest", "1.0", "2.0"]
+AuthorizerKind = Literal["JWT", "TOKEN", "REQUEST", "COGNITO_USER_POOLS"]
+AuthorizationKind = Literal["JWT", "CUSTOM", "AWS_IAM", "COGNITO_USER_POOLS"]
 IntegrationKind = Literal["AWS_PROXY", "AWS", "HTTP", "HTTP_PROXY", "MOCK"]
 
 ANY = "ANY"
@@ -91,11 +93,30 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: Parameters | None = None
 
 
+class ClaimRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a REST API's JWT authorizer wants of one claim, which is a single text."""
+
+    name: str
+    required: bool = False
+    values: tuple[str, ...] = ()
+
+
+class Issuer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An issuer whose tokens an authorizer takes."""
+
+    url: str
+    audiences: tuple[str, ...] = ()
+    """None means any."""
+    claims: tuple[ClaimRule, ...] = ()
+    keys_url: str = ""
+    """Where its keys are, if that is known without asking its discovery endpoint."""
+
+
 class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who is asked about the callers of an API's routes: an issuer's keys, or a function."""
 
     authorizer_id: str
-    kind: Literal["JWT", "TOKEN", "REQUEST", "COGNITO_USER_POOLS"]
+    kind: AuthorizerKind
     name: str = ""
     """Of an HTTP API's, for exports of what was deployed."""
     identity_sources: tuple[str, ...] = ()
@@ -109,15 +130,18 @@ class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
     simple: bool = False
     validation: str = ""
     """A regular expression that a REST API's token must match before anybody is asked."""
-    issuers: tuple[str, ...] = ()
-    """Of the user pools whose tokens a REST API takes."""
+    issuers: tuple[Issuer, ...] = ()
+    """Of a REST API's JWT authorizer; an HTTP API's has `issuer` and `audience`."""
+    algorithms: tuple[str, ...] = ()
+    user_pools: tuple[str, ...] = ()
+    """The ARNs of the user pools whose tokens a REST API takes."""
     ttl_s: int = 0
 
 
 class RouteAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a route asks of a request; without an authorizer that it needs, it lets nobody in."""
 
-    kind: Literal["JWT", "CUSTOM", "AWS_IAM", "COGNITO_USER_POOLS"]
+    kind: AuthorizationKind
     authorizer: Authorizer | None = None
     scopes: tuple[str, ...] = ()
 

@@ -9,6 +9,7 @@ from cumulet.services.apigateway import build_v1, build_v2
 from cumulet.services.apigateway.gateway import Gateway
 from cumulet.services.dispatch import Dispatcher
 from cumulet.services.kit import Call, Ground, Operation, Output, Params, Principal, Service, operation
+from cumulet.settings import Settings
 from cumulet.wire.message import Headers, Request, Response
 from harness import SCOPE, AllowAll, House
 
@@ -61,8 +62,13 @@ async def invoke(call: Call, plane: FakeLambda, params: Params) -> Output:
 class ApiHouse(House):
     """Both control planes, the gateway, and the function behind them."""
 
-    def __init__(self, authorizer: Any = None, more: Mapping[str, Callable[[Ground], Service]] | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        authorizer: Any = None,
+        more: Mapping[str, Callable[[Ground], Service]] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__(settings=settings)
         self.function = FakeLambda()
         self.signer: Principal | ServiceError = Principal.root(SCOPE.account, "test")
         builders = {"apigateway": build_v1, "apigatewayv2": build_v2, **(more or {})}

@@ -185,7 +185,6 @@ async def test_an_authorizer_from_create_to_delete() -> None:
     ("change", "code", "words"),
     [
         ({"name": "a"}, "BadRequestException", "Authorizer name must be unique"),
-        ({"type": "COGNITO_USER_POOLS"}, "NotImplementedException", "The authorizer type COGNITO_USER_POOLS"),
         ({"authorizerUri": None}, "BadRequestException", "Authorizer URI cannot be empty"),
         ({"authorizerUri": "x"}, "BadRequestException", "Invalid Authorizer URI: x"),
         ({"identitySource": None}, "BadRequestException", "Identity source cannot be empty"),

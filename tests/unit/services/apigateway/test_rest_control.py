@@ -222,7 +222,7 @@ async def test_integrations_are_checked(change: dict[str, Any], code: str, words
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        ({"authorizationType": "JWT"}, "NotImplementedException", "The authorization type JWT"),
+        ({"authorizationType": "JWT"}, "BadRequestException", "Invalid authorizer ID specified."),
         ({"authorizationType": "x"}, "BadRequestException", "Invalid authorization type: x."),
         ({"httpMethod": "TRACE"}, "BadRequestException", "Invalid HttpMethod specified. Valid options are"),
         ({"requestModels": {"a/b": "Note"}}, "BadRequestException", "Invalid model identifier specified: Note"),

@@ -22,7 +22,7 @@ class Doorkeeper:
 
     def __init__(self, ground: Ground, integrator: Integrator, find_signer: FindSigner) -> None:
         self._signatures = Signatures(ground, find_signer)
-        self._tokens = Tokens(ground.clock)
+        self._tokens = Tokens(ground)
         self._functions = Functions(ground.clock, integrator)
 
     async def authorize(self, matched: Matched) -> Matched:

@@ -1,6 +1,6 @@
 """JSON web tokens: an issuer's keys, fetched and kept for a while, and whether a token is one of its own.
 
-Only RS256, RS384 and RS512, as on AWS: what a token says of its algorithm chooses among these and no others.
+What a token says of its algorithm chooses among those that its authorizer allows, and AWS allows none but RS and ES.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
 """
 
@@ -14,9 +14,14 @@ import msgspec
 
 from cumulet.clock import Clock
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.model import Issuer
 from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
 
-ALGORITHMS = ("RS256", "RS384", "RS512")
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
+"""All that an HTTP API knows."""
+
+ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "ES512")
+_CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 _DISCOVERY = "/.well-known/openid-configuration"
 
@@ -25,8 +30,12 @@ class TokenRefused(Exception):
     """A token that lets nobody in, in words for its bearer."""
 
 
+class TokenExpired(TokenRefused):
+    """A token whose time is over."""
+
+
 @dataclass(slots=True)
-class _Issuer:
+class _Keys:
     keys: dict[str, Any]
     fetched_s: float
 
@@ -36,11 +45,12 @@ class Issuers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: OrderedDict[str, _Issuer] = OrderedDict()
+        self._kept: OrderedDict[str, _Keys] = OrderedDict()
         self._fetching: dict[str, asyncio.Lock] = {}
 
-    async def key(self, issuer: str, key_id: str) -> Any:
+    async def key(self, trusted: Issuer, key_id: str) -> Any:
         """Return an issuer's key. Raises TokenRefused if it has none of that name, or does not answer."""
+        issuer = trusted.url
         if (key := self._find(issuer, key_id, limits.JWKS_SECONDS)) is not None:
             return key
         lock = self._fetching.setdefault(issuer, asyncio.Lock())
@@ -48,7 +58,7 @@ class Issuers:
             async with lock:
                 kept = self._kept.get(issuer)
                 if kept is None or self._age(kept) >= limits.JWKS_REFRESH_SECONDS:
-                    self._kept[issuer] = _Issuer(await self._fetch(issuer), self._clock.monotonic_s())
+                    self._kept[issuer] = _Keys(await self._fetch(trusted), self._clock.monotonic_s())
                     self._kept.move_to_end(issuer)
                     if len(self._kept) > limits.ISSUERS_KEPT_MAX:
                         self._kept.popitem(last=False)
@@ -63,10 +73,13 @@ class Issuers:
         kept = self._kept.get(issuer)
         return None if kept is None or self._age(kept) >= seconds else kept.keys.get(key_id)
 
-    def _age(self, kept: _Issuer) -> float:
+    def _age(self, kept: _Keys) -> float:
         return self._clock.monotonic_s() - kept.fetched_s
 
-    async def _fetch(self, issuer: str) -> dict[str, Any]:
+    async def _fetch(self, trusted: Issuer) -> dict[str, Any]:
+        if trusted.keys_url:
+            return _parse_keys(await self._get(trusted.keys_url, limits.JWKS_BYTES_MAX, "JWKS"))
+        issuer = trusted.url
         found = await self._get(issuer.removesuffix("/") + _DISCOVERY, limits.DISCOVERY_BYTES_MAX, "OIDC discovery")
         if not isinstance(found, dict) or found.get("issuer") != issuer:
             raise TokenRefused("the issuer in the OIDC discovery endpoint does not match the configured issuer")
@@ -94,16 +107,21 @@ def _parse_keys(found: Any) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     members = found.get("keys") if isinstance(found, dict) else None
     for member in members if isinstance(members, list) else ():
-        if isinstance(member, dict) and member.get("kty") == "RSA" and isinstance(member.get("kid"), str):
+        if isinstance(member, dict) and isinstance(member.get("kid"), str):
+            algorithm = "RS256" if member.get("kty") == "RSA" else _CURVES.get(str(member.get("crv")))
+            if algorithm is None:
+                continue
             try:
-                keys[member["kid"]] = PyJWK({**member, "alg": "RS256"}).key
+                keys[member["kid"]] = PyJWK({**member, "alg": algorithm}).key
             except (PyJWTError, ValueError, TypeError):
                 continue  # an issuer's broken key is nobody's key
     return keys
 
 
-async def verify(issuers: Issuers, token: str, issuer: str, audience: Sequence[str], now_s: float) -> dict[str, Any]:
-    """Return the claims of a token that this issuer signed for this audience, and that is valid now.
+async def verify(
+    issuers: Issuers, token: str, trusted: Sequence[Issuer], algorithms: Sequence[str], now_s: float
+) -> dict[str, Any]:
+    """Return the claims of a token that one of these issuers signed for one of its audiences, and that is valid now.
 
     Raises TokenRefused.
     """
@@ -115,36 +133,59 @@ async def verify(issuers: Issuers, token: str, issuer: str, audience: Sequence[s
     except (PyJWTError, ValueError, RecursionError):
         raise TokenRefused("the token cannot be decoded") from None
     algorithm, key_id = head.get("alg"), head.get("kid")
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise TokenRefused("the token's signing algorithm is not supported")
     if not isinstance(key_id, str):
         raise TokenRefused("the token has no key id")
+    issuer = trusted[0] if len(trusted) == 1 else _named_issuer(token, trusted)
     key = await issuers.key(issuer, key_id)
     try:
-        payload = jwt.PyJWS(algorithms=list(ALGORITHMS)).decode_complete(token, key, algorithms=[algorithm])["payload"]
+        payload = jwt.PyJWS(algorithms=[algorithm]).decode_complete(token, key, algorithms=[algorithm])["payload"]
         claims = msgspec.json.decode(payload)
-    except (PyJWTError, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+    # A TypeError: the key is of another kind than the algorithm.
+    except (PyJWTError, msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError, RecursionError):
         raise TokenRefused("the token has an invalid signature") from None
     if not isinstance(claims, dict):
         raise TokenRefused("the token cannot be decoded")
-    check_claims(claims, issuer, audience, now_s)
+    check_claims(claims, issuer, now_s)
     return claims
 
 
-def check_claims(claims: Mapping[str, Any], issuer: str, audience: Sequence[str], now_s: float) -> None:
-    """Raise TokenRefused unless the claims are this issuer's, for this audience, and hold now."""
-    if claims.get("iss") != issuer:
+def _named_issuer(token: str, trusted: Sequence[Issuer]) -> Issuer:
+    """Return the issuer that a token names, before anything is known of whether it is the one's."""
+    import jwt
+    from jwt.exceptions import PyJWTError
+
+    try:
+        named = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    except (PyJWTError, ValueError, RecursionError):
+        raise TokenRefused("the token cannot be decoded") from None
+    for issuer in trusted:
+        if issuer.url == named:
+            return issuer
+    raise TokenRefused("the token does not have a valid issuer")
+
+
+def check_claims(claims: Mapping[str, Any], issuer: Issuer, now_s: float) -> None:
+    """Raise TokenRefused unless the claims are this issuer's, for one of its audiences, and hold now."""
+    if claims.get("iss") != issuer.url:
         raise TokenRefused("the token does not have a valid issuer")
     # client_id counts only without aud: Cognito's access tokens have no aud.
     given = claims.get("aud") if "aud" in claims else claims.get("client_id")
     named = given if isinstance(given, list) else [given]
-    if not any(isinstance(name, str) and name in audience for name in named):
+    if issuer.audiences and not any(isinstance(name, str) and name in issuer.audiences for name in named):
         raise TokenRefused("the token does not have a valid audience")
     if not _is_time(claims.get("exp")) or claims["exp"] <= now_s:
-        raise TokenRefused("the token has expired")
+        raise TokenExpired("the token has expired")
     for name, words in (("nbf", "the token is not valid yet"), ("iat", "the token was issued in the future")):
         if name in claims and not (_is_time(claims[name]) and claims[name] <= now_s):
             raise TokenRefused(words)
+    for rule in issuer.claims:
+        value = claims.get(rule.name)
+        if value is None and not rule.required:
+            continue
+        if not isinstance(value, str) or (rule.values and value not in rule.values):
+            raise TokenRefused(f"the token does not have a valid claim {rule.name}")
 
 
 def scopes_of(claims: Mapping[str, Any]) -> list[str]:

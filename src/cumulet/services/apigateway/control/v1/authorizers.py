@@ -1,7 +1,7 @@
-"""The Lambda authorizers of a REST API: TOKEN and REQUEST."""
+"""The authorizers of a REST API: Lambda functions (TOKEN and REQUEST), user pools, and issuers of JWTs."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from msgspec import UNSET
 
@@ -11,6 +11,7 @@ from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
+from cumulet.services.apigateway.control.v1.jwt_configuration import checked_configuration, freeze_issuers
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
@@ -23,7 +24,7 @@ from cumulet.services.apigateway.control.v1.records import (
     render,
 )
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
-from cumulet.services.apigateway.model import STAGES, RouteAuthorization
+from cumulet.services.apigateway.model import STAGES, AuthorizationKind, AuthorizerKind, RouteAuthorization
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -38,23 +39,33 @@ PATCHES = patching.table(
     /identitySource               text    replace
     /identityValidationExpression text    replace
     /name                         text    replace
-    /providerARNs                 refused add remove
+    /jwtConfiguration             refused replace
+    /providerARNs                 members add remove
     /type                         text    replace
     """
 )
 
-_TYPES = ("TOKEN", "REQUEST")
+_LAMBDA = ("authorizerUri", "authorizerCredentials", "authorizerResultTtlInSeconds")
+MEMBERS = {
+    "TOKEN": (*_LAMBDA, "identityValidationExpression"),
+    "REQUEST": _LAMBDA,
+    "COGNITO_USER_POOLS": ("providerARNs", "authorizerResultTtlInSeconds", "identityValidationExpression"),
+    "JWT": ("jwtConfiguration",),
+}
+"""Every type, with the members that not all of them have."""
+
+_OF_A_KIND = tuple(dict.fromkeys(member for members in MEMBERS.values() for member in members))
+_AUTH_TYPES = {"COGNITO_USER_POOLS": "cognito_user_pools", "JWT": "jwt"}
+_POOL = re.compile(r"^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:\d{12}:userpool/[A-Za-z0-9_-]+$")
 _SOURCE = re.compile(r"^(?:method\.request\.(?:header|querystring)\.[^\s,]+|context\.[^\s,]+|stageVariables\.[^\s,]+)$")
 _TOKEN_SOURCE = re.compile(r"^method\.request\.header\.[^\s,]+$")
-_SETTINGS = "name type authType authorizerUri authorizerCredentials identitySource identityValidationExpression"
 
 
 @operation(
     "CreateAuthorizer",
     action=POST,
     resource=at("/restapis/{restApiId}/authorizers"),
-    params=f"restApiId {_SETTINGS} authorizerResultTtlInSeconds",
-    missing="COGNITO_USER_POOLS and JWT authorizers",
+    params=f"restApiId name type authType identitySource {' '.join(_OF_A_KIND)}",
 )
 def create_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more authorizer, to which methods can point."""
@@ -71,11 +82,42 @@ def create_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def make_authorizer(authorizer_id: str, given: Params) -> Authorizer:
     """Return the authorizer that the members of CreateAuthorizer describe."""
-    kind, uri, name = given["type"], given.get("authorizerUri"), given.get("name") or ""
-    if kind not in _TYPES:
-        raise NotImplementedHere(f"The authorizer type {kind} of API Gateway")
+    kind, name = given["type"], given.get("name") or ""
+    if kind not in MEMBERS:
+        raise _bad(f"Invalid authorizer type: {kind}. Must be one of [{', '.join(MEMBERS)}].")
     if not name:
         raise _bad("Authorizer name cannot be empty")
+    for member in _OF_A_KIND:
+        if given.get(member) not in (None, "", []) and member not in MEMBERS[kind]:
+            raise _bad(f"{member} is not supported for {kind} authorizer")
+    sources = _identity_sources(kind, given.get("identitySource") or "")
+    authorizer = Authorizer(
+        id=authorizer_id,
+        name=name,
+        type=kind,
+        auth_type=given.get("authType") or _AUTH_TYPES.get(kind, "custom"),
+        identity_source=",".join(sources) or UNSET,
+        identity_validation_expression=_validation(given.get("identityValidationExpression") or "") or UNSET,
+    )
+    if kind == "JWT":
+        authorizer.jwt_configuration = checked_configuration(given.get("jwtConfiguration"))
+        return authorizer
+    if kind == "COGNITO_USER_POOLS":
+        authorizer.provider_arns = _checked_pools(given.get("providerARNs"))
+    else:
+        authorizer.authorizer_uri = _checked_uri(given.get("authorizerUri"))
+        authorizer.authorizer_credentials = checked_credentials(given.get("authorizerCredentials")) or UNSET
+    ttl = given.get("authorizerResultTtlInSeconds")
+    ttl = limits.AUTHORIZER_TTL_DEFAULT_S if ttl is None else int(ttl)
+    if ttl not in limits.AUTHORIZER_TTL_S:
+        raise _bad("Authorizer result TTL must be between 0 and 3600")
+    if ttl and not sources:
+        raise _bad("Identity source must be set if authorizer caching is enabled (TTL is greater than 0)")
+    authorizer.authorizer_result_ttl_in_seconds = ttl
+    return authorizer
+
+
+def _checked_uri(uri: str | None) -> str:
     if not uri:
         raise _bad("Authorizer URI cannot be empty")
     try:
@@ -87,58 +129,65 @@ def make_authorizer(authorizer_id: str, given: Params) -> Authorizer:
             "Invalid Authorizer URI: "
             f"{uri}. Authorizer URI should be a valid API Gateway ARN that represents a Lambda function invocation."
         ) from None
-    ttl = given.get("authorizerResultTtlInSeconds")
-    ttl = limits.AUTHORIZER_TTL_DEFAULT_S if ttl is None else int(ttl)
-    if ttl not in limits.AUTHORIZER_TTL_S:
-        raise _bad("Authorizer result TTL must be between 0 and 3600")
-    source = given.get("identitySource") or ""
-    if kind == "TOKEN" and not _TOKEN_SOURCE.match(source):
-        raise _bad("Invalid identity source specified" if source else "Identity source cannot be empty")
+    return uri
+
+
+def _checked_pools(arns: Any) -> list[str]:
+    if not arns:
+        raise _bad("Provider ARNs cannot be empty for COGNITO_USER_POOLS authorizer")
+    for arn in arns:
+        if not _POOL.match(arn):
+            raise _bad(f"Invalid Cognito User Pool ARN specified: {arn}")
+    return list(dict.fromkeys(arns))
+
+
+def _identity_sources(kind: str, source: str) -> list[str]:
+    if kind != "REQUEST":
+        if not _TOKEN_SOURCE.match(source):
+            raise _bad("Invalid identity source specified" if source else "Identity source cannot be empty")
+        return [source]
     sources = [part.strip() for part in source.split(",")] if source else []
     for part in sources:
         if not _SOURCE.match(part):
             raise _bad(f"Invalid identity source specified: {part}")
-    if ttl and not sources:
-        raise _bad("Identity source must be set if authorizer caching is enabled (TTL is greater than 0)")
-    validation = given.get("identityValidationExpression") or ""
-    if validation and kind == "REQUEST":
-        raise _bad("Identity validation expression is not supported for REQUEST authorizer")
+    return sources
+
+
+def _validation(expression: str) -> str:
     try:
-        compile_pattern(validation)
+        compile_pattern(expression)
     except ValueError:
-        raise _bad(f"Invalid identity validation expression specified: {validation}") from None
-    return Authorizer(
-        id=authorizer_id,
-        name=name,
-        type=kind,
-        auth_type=given.get("authType") or "custom",
-        authorizer_uri=uri,
-        authorizer_result_ttl_in_seconds=ttl,
-        identity_source=",".join(sources) or UNSET,
-        identity_validation_expression=validation or UNSET,
-        authorizer_credentials=checked_credentials(given.get("authorizerCredentials")) or UNSET,
-    )
+        raise _bad(f"Invalid identity validation expression specified: {expression}") from None
+    return expression
 
 
 def freeze_authorization(tx: ReadTx, call: Call, api_id: str, method: Method) -> RouteAuthorization | None:
     """Return what a method asks of its callers, as the pipeline has it; None if that is nothing."""
+    kind = method.authorization_type
     if method.authorizer_id is not UNSET:
         authorizer = AUTHORIZERS.find(tx, call.scope, api_id, method.authorizer_id)
         if authorizer is None:
             raise _bad("Invalid authorizer ID specified")
-        return RouteAuthorization("CUSTOM", _freeze(authorizer))
-    return RouteAuthorization("AWS_IAM") if method.authorization_type == "AWS_IAM" else None
+        scopes = () if method.authorization_scopes is UNSET else tuple(method.authorization_scopes)
+        return RouteAuthorization(cast(AuthorizationKind, kind), freeze_authorizer(authorizer), scopes)
+    return RouteAuthorization("AWS_IAM") if kind == "AWS_IAM" else None
 
 
-def _freeze(authorizer: Authorizer) -> model.Authorizer:
+def freeze_authorizer(authorizer: Authorizer) -> model.Authorizer:
+    """Return an authorizer as the pipeline has it."""
+    configuration = authorizer.jwt_configuration
+    ttl_s, pools = authorizer.authorizer_result_ttl_in_seconds, authorizer.provider_arns
     return model.Authorizer(
         authorizer_id=authorizer.id,
-        kind="TOKEN" if authorizer.type == "TOKEN" else "REQUEST",
-        uri=authorizer.authorizer_uri,
+        kind=cast(AuthorizerKind, authorizer.type),
         identity_sources=() if authorizer.identity_source is UNSET else tuple(authorizer.identity_source.split(",")),
+        uri=_or_empty(authorizer.authorizer_uri),
         validation=_or_empty(authorizer.identity_validation_expression),
         credentials=_or_empty(authorizer.authorizer_credentials) or None,
-        ttl_s=authorizer.authorizer_result_ttl_in_seconds,
+        ttl_s=0 if ttl_s is UNSET else ttl_s,
+        issuers=() if configuration is UNSET else freeze_issuers(configuration),
+        algorithms=() if configuration is UNSET else tuple(configuration["defaultAlgorithms"]),
+        user_pools=() if pools is UNSET else tuple(pools),
     )
 
 
@@ -173,7 +222,7 @@ def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=AUTHORIZER,
     params="restApiId authorizerId patchOperations",
-    missing="patch paths of other types of authorizers",
+    missing="the patch path /jwtConfiguration",
 )
 def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer has the patched values; what is deployed does not change."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.records import (
@@ -44,7 +44,11 @@ RESPONSE_PATCHES = patching.table(
     """
 )
 
-_AUTHORIZER_TYPES = {"CUSTOM": ("TOKEN", "REQUEST")}
+_AUTHORIZER_TYPES = {
+    "CUSTOM": ("TOKEN", "REQUEST"),
+    "COGNITO_USER_POOLS": ("COGNITO_USER_POOLS",),
+    "JWT": ("JWT",),
+}
 """Of authorization types that need an authorizer: the types that it may have."""
 _NO_AUTHORIZER = (
     "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid "
@@ -62,7 +66,6 @@ _MODELS = ("Empty", "Error")
         "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters "
         "requestModels authorizerId requestValidatorId authorizationScopes"
     ),
-    missing="the authorization types COGNITO_USER_POOLS and JWT",
 )
 def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The resource has a new method, without an integration."""
@@ -98,8 +101,6 @@ def make_method(params: Params) -> Method:
             "BadRequestException",
             "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,HEAD,OPTIONS,ANY",
         )
-    if authorization_type in ("COGNITO_USER_POOLS", "JWT"):
-        raise NotImplementedHere(f"The authorization type {authorization_type} of API Gateway")
     needs_authorizer = authorization_type in _AUTHORIZER_TYPES
     if not needs_authorizer and authorization_type not in ("NONE", "AWS_IAM"):
         raise ServiceError(
@@ -111,7 +112,7 @@ def make_method(params: Params) -> Method:
     if needs_authorizer and not authorizer_id:
         raise ServiceError("BadRequestException", _NO_AUTHORIZER)
     scopes = list(params.get("authorizationScopes") or ())
-    if scopes and authorization_type != "COGNITO_USER_POOLS":
+    if scopes and authorization_type not in ("COGNITO_USER_POOLS", "JWT"):
         raise ServiceError(
             "BadRequestException",
             "Invalid Method authorization type specified. Authorization Scopes are only valid for COGNITO_USER_POOLS "

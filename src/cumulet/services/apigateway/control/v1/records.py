@@ -77,14 +77,16 @@ class Method(msgspec.Struct, rename="camel"):
 
 
 class Authorizer(msgspec.Struct, rename="camel"):
-    """A Lambda authorizer."""
+    """A Lambda function, user pools or issuers of tokens that say who calls."""
 
     id: str
     name: str
     type: str
     auth_type: str
-    authorizer_uri: str
-    authorizer_result_ttl_in_seconds: int
+    authorizer_uri: str | UnsetType = UNSET
+    authorizer_result_ttl_in_seconds: int | UnsetType = UNSET
+    provider_arns: list[str] | UnsetType = msgspec.field(default=UNSET, name="providerARNs")
+    jwt_configuration: dict[str, Any] | UnsetType = UNSET
     identity_source: str | UnsetType = UNSET
     identity_validation_expression: str | UnsetType = UNSET
     authorizer_credentials: str | UnsetType = UNSET

@@ -14,14 +14,12 @@ from cumulet.policy.documents import parse_document
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import patterns
 from cumulet.services.apigateway.model import Authorizer
-from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline.authorizers.identity import find_identity
 from cumulet.services.apigateway.pipeline.authorizers.policies import decide_for, refuse_denied, request_arn
 from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
-from cumulet.services.apigateway.pipeline.parameters import request_lookup
 from cumulet.services.apigateway.pipeline.remembered import Remembered
-from cumulet.services.apigateway.pipeline.rest_context import rest_context
 from cumulet.services.apigateway.pipeline.transform import http_event_v1, http_event_v2, rest_event
 
 _encode = msgspec.json.Encoder().encode
@@ -49,7 +47,7 @@ class Functions:
     async def admit(self, matched: Matched, authorizer: Authorizer) -> Authorized:
         """Return what the authorizer's function says of the caller, if that lets the request pass."""
         identity = find_identity(matched, authorizer)
-        if identity is None:
+        if identity is None or (authorizer.validation and not is_token_like(identity[0], authorizer.validation)):
             raise Refused("unauthorized")
         refuse_denied(matched)
         verdict = await self._ask(matched, authorizer, identity)
@@ -93,42 +91,12 @@ class Functions:
         return read_simple(answer) if authorizer.simple else read_verdict(answer, texts=is_rest)
 
 
-def find_identity(matched: Matched, authorizer: Authorizer) -> tuple[str, ...] | None:
-    """Return the values of the identity sources; None if one is missing or cannot be a token."""
-    if matched.arrival.is_rest:
-        values = [_source_value(matched, source) for source in authorizer.identity_sources]
-    else:
-        lookup = request_lookup(matched)
-        values = [lookup(source[1:]) for source in authorizer.identity_sources]
-    found = tuple([value for value in values if value])
-    if len(found) < len(values):
-        return None
-    if authorizer.validation:
-        try:
-            if not patterns.matches(found[0], authorizer.validation):
-                return None
-        except ValueError:
-            return None
-    return found
-
-
-def _source_value(matched: Matched, source: str) -> str | None:
-    request = matched.arrival.request
-    place, _, name = source.partition(".")
-    if place == "stageVariables":
-        return matched.stage.variables.get(name)
-    if place == "context":
-        found: Any = rest_context(matched)
-        for part in name.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        return None if found is None else str(found)
-    where, _, name = source.removeprefix("method.request.").partition(".")
-    if where == "header":
-        return request.headers.get(name.lower())
-    if where == "querystring":
-        values = events.query_fields(request.query).get(name)
-        return values[-1] if values else None
-    return matched.path_parameters.get(name)
+def is_token_like(token: str, validation: str) -> bool:
+    """Tell whether a token matches the expression that its authorizer has for tokens."""
+    try:
+        return patterns.matches(token, validation)
+    except ValueError:
+        return False
 
 
 def authorizer_event(matched: Matched, authorizer: Authorizer, identity: tuple[str, ...]) -> dict[str, Any]:

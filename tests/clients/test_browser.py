@@ -209,7 +209,21 @@ def test_a_rest_api_answers_preflights_from_its_options_method(browser: Browser,
     assert browser.run(FETCH, f"{site.rest}/notes", {"headers": {"x-foreign": "1"}}) == BLOCKED
 
 
-def test_a_rest_apis_own_errors_cannot_be_read_unless_it_says_so(browser: Browser, site: Site) -> None:
+def test_a_rest_apis_own_errors_can_be_read_once_gateway_responses_say_so(
+    browser: Browser, site: Site, server: Server
+) -> None:
     browser.go(site.origin)
     assert browser.run(FETCH, f"{site.rest}/nowhere") == BLOCKED
     assert browser.run(FETCH, f"{site.rest}/fail") == BLOCKED
+
+    apis, api_id = server.client("apigateway"), site.rest.split("/")[-2]
+    header = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
+    for kind in ("DEFAULT_4XX", "DEFAULT_5XX"):
+        apis.put_gateway_response(restApiId=api_id, responseType=kind, responseParameters=header)
+    apis.create_deployment(restApiId=api_id, stageName="dev")
+    for path, status, message in (
+        ("/nowhere", 403, "Missing Authentication Token"),
+        ("/fail", 502, "Internal server error"),
+    ):
+        answer = browser.run(FETCH, f"{site.rest}{path}")
+        assert (answer["status"], json.loads(answer["text"])) == (status, {"message": message})

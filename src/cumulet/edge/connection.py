@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._unparsed_bytes = 0
         self._url = b""
         self._fields: list[tuple[str, str]] = []
+        self._names: list[bytes] = []
         self._head_bytes = 0
         self._head: Request | None = None
         self._body: list[bytes] = []
@@ -216,6 +217,7 @@ class Connection(asyncio.Protocol):
         self._unparsed_bytes = 0
         self._url = b""
         self._fields = []
+        self._names = []
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -229,6 +231,7 @@ class Connection(asyncio.Protocol):
             raise _Unanswerable(_head_too_large())
         # What follows a chunked body is no header of the request: it is counted, and dropped with this list.
         self._fields.append((_field_name(name), value.decode("latin-1")))
+        self._names.append(name)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -240,7 +243,7 @@ class Connection(asyncio.Protocol):
         if version not in ("1.1", "1.0"):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         path, query = _split_url(self._url)
-        headers = Headers.of_lower_case(tuple(fields))
+        headers = Headers.of_lower_case(tuple(fields), tuple(self._names))
         self._head = head = Request(
             self._parser.get_method().decode("ascii"),
             path,

@@ -3,27 +3,40 @@
 They are msgspec structs, since a frozen dataclass takes ten times as long to make, and every request makes several.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import msgspec
 
 
 class Headers:
-    """Header fields in order, looked up without regard to case. Names are kept in lower case."""
+    """Header fields in order, looked up without regard to case. Names are kept in lower case, and as they were sent."""
 
-    __slots__ = ("_first", "items")
+    __slots__ = ("_first", "_sent", "items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self.items: tuple[tuple[str, str], ...] = tuple([(name.lower(), value) for name, value in items])
+        given = tuple(items)
+        self.items: tuple[tuple[str, str], ...] = tuple([(name.lower(), value) for name, value in given])
+        self._sent: Sequence[bytes] = [name.encode("latin-1") for name, _ in given]
         self._first: dict[str, str] = dict(reversed(self.items))
 
     @classmethod
-    def of_lower_case(cls, items: tuple[tuple[str, str], ...]) -> "Headers":
-        """Return headers whose names are in lower case already, as the edge has them."""
+    def of_lower_case(cls, items: tuple[tuple[str, str], ...], sent: Sequence[bytes] = ()) -> "Headers":
+        """Return headers whose names are in lower case already, as the edge has them; `sent` are those of the client.
+
+        What is made from other headers has none, and goes without.
+        """
         headers = cls.__new__(cls)
         headers.items = items
+        headers._sent = sent
         headers._first = dict(reversed(items))
         return headers
+
+    def spellings(self) -> dict[str, str]:
+        """Return the names as the client wrote them, by their lower case; the first spelling of each counts."""
+        if not self._sent:
+            return {}
+        pairs = [(name, sent.decode("latin-1")) for (name, _), sent in zip(self.items, self._sent, strict=True)]
+        return dict(reversed(pairs))
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of a header whose name is given in lower case."""

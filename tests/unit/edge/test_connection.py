@@ -327,6 +327,7 @@ async def test_a_body_that_comes_in_pieces_is_one(port: int, echo: Echo) -> None
     request = echo.seen[0]
     assert (request.path, request.query, request.body) == ("/echo", "q=%20", b"abcde")
     assert "x-trailer" not in request.headers
+    assert request.headers.spellings()["transfer-encoding"] == "Transfer-Encoding"
     writer.close()
 
 

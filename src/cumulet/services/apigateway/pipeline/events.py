@@ -1,8 +1,7 @@
 """What every event has in common: parsed queries, forwarded headers, bodies, times (pure).
 
-Case of header names: the edge hands them over in lower case, as HTTP/2 does. API Gateway sends the same few in capitals
-whatever the client wrote, and leaves the others as they came; HTTP/1.1 clients write those in capitals, so a REST event
-has every name in capitals here, and code that looks for `Content-Type` or `Authorization` finds it.
+Case of header names: a REST API sends the same few in capitals whatever the client wrote, and the others as they came,
+which over HTTP/2 is in lower case; an HTTP API writes all the others in lower case.
 """
 
 import base64
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Authorized
+from cumulet.wire.message import Headers
 
 Fields = Mapping[str, list[str]]
 
@@ -80,8 +80,17 @@ def capital_name(name: str) -> str:
 
 
 def rest_names(fields: Fields) -> dict[str, list[str]]:
-    """Return header fields under the names that a REST event has."""
+    """Return header fields under the names that mapping templates of REST APIs have: all in capitals."""
     return {capital_name(name): values for name, values in fields.items()}
+
+
+def sent_names(fields: Fields, headers: Headers) -> dict[str, list[str]]:
+    """Return header fields under the names that a REST event has: as the client wrote them, but for the few."""
+    spellings = headers.spellings()
+    return {
+        capital_name(name) if name in _ALWAYS_CAPITAL else spellings.get(name, name): values
+        for name, values in fields.items()
+    }
 
 
 def http_v1_names(fields: Fields) -> dict[str, list[str]]:

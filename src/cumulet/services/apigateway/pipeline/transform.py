@@ -38,7 +38,7 @@ def rest_event(matched: Matched) -> dict[str, Any]:
     request = arrival.request
     fields = events.header_fields(arrival)
     fields.pop("content-length", None)  # real events do not have it: the body speaks for itself
-    headers = events.rest_names(fields)
+    headers = events.sent_names(fields, request.headers)
     query = events.query_fields(request.query)
     body, is_base64 = events.encode_body(
         request.body,

@@ -20,12 +20,16 @@ from cumulet.cli.console import CliError, err
 LOCAL_CODE: dict[str, tuple[str, bool]] = {
     "AWS::Serverless::Function": ("CodeUri", True),
     "AWS::Lambda::Function": ("Code", False),
+    "AWS::Serverless::LayerVersion": ("ContentUri", True),
+    "AWS::Lambda::LayerVersion": ("Content", False),
 }
-LEFT_OUT = {"__pycache__", ".git", ".venv", "node_modules", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+LEFT_OUT = {"__pycache__", ".git", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+COMPRESSION_LEVEL = 1
+"""Archives stay on this machine or near it: bytes are cheaper than the seconds to save them."""
 
 
 def package_code(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the template with every local code folder uploaded and replaced by its place in S3."""
+    """Return the template with every local folder of code uploaded and replaced by its place in S3."""
     default = template.get("Globals", {}).get("Function", {}).get("CodeUri")
     packaged = {**template, "Resources": dict(template.get("Resources", {}))}
     for name, resource in packaged["Resources"].items():
@@ -34,18 +38,18 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
             continue
         property_name, as_uri = found
         properties = resource.get("Properties", {})
-        place = properties.get(property_name, default if as_uri else None)
+        place = properties.get(property_name, default if resource["Type"] == "AWS::Serverless::Function" else None)
         if "InlineCode" in properties or not isinstance(place, str) or place.startswith("s3://"):
             continue
-        bucket, key = _upload(connection, name, folder / place)
+        archive = _archive_of(name, folder / place, installs=resource["Type"].endswith("::Function"))
+        bucket, key = _upload(connection, name, archive)
         value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
         packaged["Resources"][name] = {**resource, "Properties": {**properties, property_name: value}}
     return packaged
 
 
-def _upload(connection: Connection, logical_id: str, source: Path) -> tuple[str, str]:
-    """Put the archive of `source` into the artifact bucket unless it is there; return bucket and key."""
-    archive = _archive_of(logical_id, source)
+def _upload(connection: Connection, logical_id: str, archive: bytes) -> tuple[str, str]:
+    """Put an archive into the artifact bucket unless it is there; return bucket and key."""
     bucket = _artifact_bucket(connection)
     key = f"{hashlib.sha256(archive).hexdigest()}.zip"
     s3 = connection.client("s3")
@@ -73,7 +77,8 @@ def _artifact_bucket(connection: Connection) -> str:
     return bucket
 
 
-def _archive_of(logical_id: str, source: Path) -> bytes:
+def _archive_of(logical_id: str, source: Path, *, installs: bool) -> bytes:
+    """Return the archive of `source`; what its requirements.txt wants is in it if `installs`."""
     if source.is_file():
         if zipfile.is_zipfile(source):
             return source.read_bytes()
@@ -82,7 +87,7 @@ def _archive_of(logical_id: str, source: Path) -> bytes:
         raise CliError(f"the code of {logical_id} should lie in {source}, which does not exist")
     files = list(_files_of(source))
     requirements = source / "requirements.txt"
-    if requirements.is_file() and any(_requirements(requirements)):
+    if installs and requirements.is_file() and any(_requirements(requirements)):
         with tempfile.TemporaryDirectory() as installed:
             _install(logical_id, requirements, Path(installed))
             return _zip([*_files_of(Path(installed)), *files])
@@ -99,12 +104,12 @@ def _files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
 def _zip(files: list[tuple[str, bytes]]) -> bytes:
     """Return an archive whose bytes depend on names and contents alone, so that unchanged code has an unchanged key."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in dict(files).items():
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.external_attr = 0o755 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content)
+            archive.writestr(entry, content, compresslevel=COMPRESSION_LEVEL)
     return buffer.getvalue()
 
 
@@ -116,7 +121,8 @@ def _requirements(file: Path) -> Iterator[str]:
 
 def _install(logical_id: str, requirements: Path, target: Path) -> None:
     err.print(f"  installing the requirements of {logical_id} ...", markup=False)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "-r", str(requirements)]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
+    command = [*install, "--target", str(target), "-r", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CliError(f"the requirements of {logical_id} could not be installed:\n{done.stderr.strip()}")

@@ -74,6 +74,7 @@ class Document:
     """A compiled policy document."""
 
     statements: tuple[Statement, ...]
+    version: str = CURRENT_VERSION
 
 
 @lru_cache(maxsize=2048)
@@ -85,8 +86,6 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
     version = element.get("Version", VERSIONS[-1])
     if version not in VERSIONS:
         _refuse(SYNTAX)
-    if kind == "identity" and version != CURRENT_VERSION:
-        _refuse(f"Policy document must be version {CURRENT_VERSION} or greater.")
     if not isinstance(element.get("Id", ""), str):
         _refuse(SYNTAX)
     statements = _as_sequence(element.get("Statement"))
@@ -101,7 +100,8 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
         tuple(
             _compile_statement(statement, str(place), version == CURRENT_VERSION)
             for place, statement in enumerate(statements)
-        )
+        ),
+        version,
     )
 
 

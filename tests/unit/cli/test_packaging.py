@@ -68,6 +68,28 @@ def test_a_folder_becomes_an_archive_without_what_python_makes_again(folder: Pat
         assert sorted(archive.namelist()) == ["app.py", "inner/more.py", "requirements.txt"]
 
 
+def test_what_a_nodejs_function_needs_goes_with_it(folder: Path) -> None:
+    module = folder / "src" / "node_modules" / "left-pad" / "index.js"
+    module.parent.mkdir(parents=True)
+    module.write_text("")
+    connection = FakeConnection()
+    package_code(connection, template("src/"), folder)
+    with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
+        assert "node_modules/left-pad/index.js" in archive.namelist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "member"), [("AWS::Serverless::LayerVersion", "ContentUri"), ("AWS::Lambda::LayerVersion", "Content")]
+)
+def test_layers_are_packaged_and_get_nothing_installed(folder: Path, kind: str, member: str) -> None:
+    (folder / "src" / "requirements.txt").write_text("no-such-distribution-anywhere==0\n")
+    connection = FakeConnection()
+    given = {"Resources": {"Shared": {"Type": kind, "Properties": {member: "src"}}}}
+    packaged = package_code(connection, given, folder)["Resources"]["Shared"]["Properties"][member]
+    (key,) = connection.s3.objects
+    assert packaged.endswith(key) if member == "ContentUri" else packaged["S3Key"] == key
+
+
 def test_unchanged_code_has_an_unchanged_key_and_is_not_uploaded_again(folder: Path) -> None:
     connection = FakeConnection()
     first = package_code(connection, template("src/"), folder)

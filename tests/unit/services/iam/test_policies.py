@@ -65,6 +65,18 @@ async def test_a_policy_has_at_most_6144_characters() -> None:
     )
 
 
+@pytest.mark.parametrize("version", [{}, {"Version": "2008-10-17"}])
+async def test_managed_policies_are_of_the_current_version_and_inline_ones_need_not_be(version: dict[str, str]) -> None:
+    house = Iam()
+    text = json.dumps({**version, "Statement": allow("s3:Get*")})
+    assert await refusal(house, "CreatePolicy", PolicyName="p", PolicyDocument=text) == (
+        "MalformedPolicyDocument",
+        "Policy document must be version 2012-10-17 or greater.",
+    )
+    await house.iam("CreateUser", UserName="ann")
+    await house.iam("PutUserPolicy", UserName="ann", PolicyName="p", PolicyDocument=text)
+
+
 async def test_versions() -> None:
     house = Iam()
     arn = await created(house)

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.policy.documents import parse_document
+from cumulet.policy.documents import CURRENT_VERSION, parse_document
 from cumulet.scope import Scope
 from cumulet.services.iam.aws_managed import OWNER, aws_managed_policies, is_aws_managed
 from cumulet.services.iam.condition_keys import tagging_keys, untagging_keys
@@ -182,7 +182,11 @@ def save_policy(tx: WriteTx, scope: Scope, policy: ManagedPolicy) -> None:
 
 def check_document(text: str) -> None:
     """Raise MalformedPolicyDocument or LimitExceeded for a document that a managed policy cannot have."""
-    parse_document(text)
+    if parse_document(text).version != CURRENT_VERSION:
+        # Inline policies may be of the old one, and those of SAM's policy templates name none.
+        raise ServiceError(
+            "MalformedPolicyDocument", f"Policy document must be version {CURRENT_VERSION} or greater.", status=400
+        )
     if characters(text) > MANAGED_POLICY_CHARACTERS_MAX:
         raise ServiceError("LimitExceeded", f"Cannot exceed quota for PolicySize: {MANAGED_POLICY_CHARACTERS_MAX}")
 

@@ -61,6 +61,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """Matches an error's message or the backend's status; the one without a pattern takes the rest."""
     parameters: dict[str, str] = {}
     templates: dict[str, str] = {}
+    content_handling: str = ""
 
 
 class Mapping(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +70,7 @@ class Mapping(msgspec.Struct, frozen=True, omit_defaults=True):
     request_parameters: dict[str, str] = {}
     request_templates: dict[str, str] = {}
     passthrough: str = "WHEN_NO_MATCH"
+    content_handling: str = ""
     replies: list[Reply] = []
 
 
@@ -193,6 +195,8 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str | None = None
     auto_deployed: bool = False
     binary_media_types: list[str] = []
+    compress_from: int | None = None
+    """How large an answer of a REST API must be to be compressed; None if none is."""
     cors: Cors | None = None
     policy: str | None = None
     """A REST API's own resource policy (JSON)."""

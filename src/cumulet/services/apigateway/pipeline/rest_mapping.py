@@ -12,7 +12,7 @@ from cumulet.services.apigateway.mapping.values import TemplateError, text
 from cumulet.services.apigateway.mapping.variables import Body, UnreadableBody
 from cumulet.services.apigateway.mapping.vtl import compile_template
 from cumulet.services.apigateway.model import Mapping, Reply
-from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline import encodings, events
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
 from cumulet.services.apigateway.pipeline.rest_context import rest_context
@@ -41,10 +41,13 @@ def map_request(matched: Matched, mapping: Mapping) -> Outbound:
         "header": events.last_values(events.rest_names(fields)),
     }
     is_proxy = matched.route.target.kind == "HTTP_PROXY"
-    body = Body(request.body)
+    handling = mapping.content_handling
+    body = Body(encodings.request_to_text(matched, handling, request.body))
     content_type = request.headers.get("content-type")
     outbound = Outbound(
-        body=request.body if is_proxy else _mapped_body(matched, mapping, body, given, context),
+        body=encodings.request_to_binary(
+            matched, handling, body.raw if is_proxy else _mapped_body(matched, mapping, body, given, context)
+        ),
         content_type=content_type or _JSON,
         path=dict(matched.path_parameters) if is_proxy else {},
         query=query if is_proxy else {},
@@ -140,8 +143,10 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
     reply = _select(mapping.replies, answer.subject)
     context = outbound.context
     context["responseOverride"] = {"header": {}}
-    body = Body(answer.body)
-    content_type, content = _mapped_answer(matched, reply, body, outbound, answer)
+    given_type = _content_type_of(answer)
+    body = Body(encodings.answer_to_text(matched, reply.content_handling, answer.body, given_type))
+    content_type, content = _mapped_answer(matched, reply, body, outbound, given_type)
+    content = encodings.answer_to_binary(matched, reply.content_handling, content, given_type)
 
     def find(where: str, name: str) -> str | None:
         values = [value for key, value in answer.headers if key.lower() == name.lower()]
@@ -173,7 +178,8 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
 def _relayed(matched: Matched, answer: Answer) -> Response:
     """Return a proxied server's answer as it is, but for the headers that belong to its connection."""
     kept = [(name, value) for name, value in answer.headers if name.lower() not in _NEVER_MAPPED]
-    body = b"" if answer.status in _BODILESS else answer.body
+    body = encodings.answer_to_text(matched, "", answer.body, _content_type_of(answer))
+    body = b"" if answer.status in _BODILESS else body
     return Response(answer.status, (*own_headers(matched.arrival), *kept), body)
 
 
@@ -200,15 +206,20 @@ def _select(replies: list[Reply], subject: str) -> Reply:
     raise Refused("misconfigured")
 
 
-def _mapped_answer(matched: Matched, reply: Reply, body: Body, outbound: Outbound, answer: Answer) -> tuple[str, bytes]:
+def _content_type_of(answer: Answer) -> str:
+    return next((value for name, value in answer.headers if name.lower() == "content-type"), _JSON)
+
+
+def _mapped_answer(
+    matched: Matched, reply: Reply, body: Body, outbound: Outbound, given_type: str
+) -> tuple[str, bytes]:
     """Return media type and content: of the template that the client accepts, or else of the first for JSON."""
     templates = reply.templates
     if not templates:
-        passed = next((value for name, value in answer.headers if name.lower() == "content-type"), _JSON)
-        return passed, b"" if matched.route.target.kind == "MOCK" else answer.body
+        return given_type, b"" if matched.route.target.kind == "MOCK" else body.raw
     accepted = events.media_type(matched.arrival.request.headers.get("accept"))
     chosen = accepted if accepted in templates else _JSON if _JSON in templates else next(iter(templates))
     if not templates[chosen]:
-        return chosen, b"" if matched.route.target.kind == "MOCK" else answer.body
+        return chosen, b"" if matched.route.target.kind == "MOCK" else body.raw
     rendered = _render(templates[chosen], body, outbound.parameters, outbound.context, matched.stage.variables)
     return chosen, rendered.encode()

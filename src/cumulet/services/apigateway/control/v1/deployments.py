@@ -75,6 +75,7 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
         policy=None if api.policy is UNSET else api.policy,
         gateway_responses=gateway_responses.freeze(tx, call, api.id),
         binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
+        compress_from=None if api.minimum_compression_size is UNSET else api.minimum_compression_size,
         key_from_authorizer=api.api_key_source == "AUTHORIZER",
     )
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
@@ -148,12 +149,14 @@ def freeze_target(integration: Integration) -> Target:
         request_parameters=_map_or_none(integration.request_parameters),
         request_templates=_map_or_none(integration.request_templates),
         passthrough=integration.passthrough_behavior,
+        content_handling=integration.content_handling or "",
         replies=[
             Reply(
                 status=int(response.status_code),
                 pattern="" if response.selection_pattern is UNSET else response.selection_pattern,
                 parameters=_map_or_none(response.response_parameters),
                 templates=_map_or_none(response.response_templates),
+                content_handling=response.content_handling or "",
             )
             for response in responses.values()
         ],

@@ -103,6 +103,7 @@ async def open_app(
         stopping.push_async_callback(dispatcher.stop, first=CALLERS)
         await workers.start()
         stopping.push_async_callback(workers.stop)
+        stopping.push_async_callback(apis.stop)
         beginning = asyncio.get_running_loop().create_task(begin_background_work(dispatcher, clock))
         stopping.callback(beginning.cancel)
         yield front

@@ -48,6 +48,11 @@ class ApiDoors:
             return faults.unknown_api()
         return await self._open().serve(mapped.api_id, request, mapped.path, "host", mapped)
 
+    async def stop(self) -> None:
+        """Leave nothing unwritten behind."""
+        if self._gateway is not None:
+            await self._gateway.stop()
+
     def _open(self) -> "Gateway":
         if self._gateway is None:
             # A tenth of a second, which a server without APIs never spends, nor any server before its first answer.

@@ -1,7 +1,6 @@
 """The serving side: a request for a deployed API goes through one pipeline, which serves both dialects.
 
-    match -> authorize -> meter -> throttle -> unpacked -> validate -> map_request -> transform -> integrate -> respond
-        -> packed
+    match -> authorize -> meter -> throttle -> validate -> map_request -> transform -> integrate -> respond
 
 Each stage is a file of `pipeline/`, takes what the one before it returned, and raises `Refused` where the answer is API
 Gateway's own. The order is AWS's, as its execution logs show it.
@@ -9,11 +8,12 @@ Gateway's own. The order is AWS's, as its execution logs show it.
 
 import logging
 from collections import OrderedDict
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cumulet.errors import NotImplementedHere
 from cumulet.scope import SYSTEM
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.accounts import ACCOUNTS
 from cumulet.services.apigateway.domains import Mapped
 from cumulet.services.apigateway.model import (
     DEFAULT_STAGE,
@@ -24,16 +24,16 @@ from cumulet.services.apigateway.model import (
     Deployment,
     Stage,
 )
-from cumulet.services.apigateway.pipeline import cors, faults, gateway_responses
-from cumulet.services.apigateway.pipeline.access_logs import AccessLogs, render_line
+from cumulet.services.apigateway.pipeline import canary, cors, faults, gateway_responses
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
 from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
 from cumulet.services.apigateway.pipeline.buckets import Buckets
-from cumulet.services.apigateway.pipeline.encodings import packed, unpacked
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.journey import Journey
+from cumulet.services.apigateway.pipeline.log_delivery import LogDelivery
+from cumulet.services.apigateway.pipeline.logbook import Logbook
 from cumulet.services.apigateway.pipeline.match import compile_deployment, match
 from cumulet.services.apigateway.pipeline.meter import Meter
 from cumulet.services.apigateway.pipeline.parameters import map_request
@@ -48,6 +48,18 @@ from cumulet.wire.message import Request, Response
 log = logging.getLogger("cumulet.apigateway")
 
 
+class Found(NamedTuple):
+    """What a request's API, stage and path lead to."""
+
+    owner: ApiOwner
+    path: str
+    """Behind the stage."""
+    stage: Stage | None = None
+    deployed: Compiled | Deployment | None = None
+    is_canary: bool | None = None
+    log_role: str | None = None
+
+
 class Gateway:
     """Answers requests for APIs. What it keeps is derived from immutable deployments, and can be lost at any time."""
 
@@ -58,7 +70,7 @@ class Gateway:
         buckets = Buckets()
         self._meter = Meter(ground, buckets)
         self._throttle = Throttle(ground.clock, buckets)
-        self._access_logs = AccessLogs(ground)
+        self._logbook = Logbook(LogDelivery(ground, self._integrator.assumed))
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
     async def serve(
@@ -74,7 +86,9 @@ class Gateway:
         `mapped` is there for a request that came through a custom domain name.
         """
 
-        def look_up(tx: ReadTx) -> tuple[ApiOwner, Stage | None, str, Compiled | Deployment | None] | None:
+        draw = self._ground.ids.secret(canary.DRAW_BYTES)
+
+        def look_up(tx: ReadTx) -> Found | None:
             owner = OWNERS.find(tx, SYSTEM, api_id)
             if owner is None:
                 return None
@@ -82,13 +96,18 @@ class Gateway:
                 stage, path = STAGES.find(tx, owner.scope, api_id, mapped.stage), path_after_api
             else:
                 stage, path = find_stage(tx, owner, api_id, path_after_api, via)
+            if stage is None:
+                return Found(owner, path)
+            stage, is_canary = canary.release(stage, draw)
             deployed: Compiled | Deployment | None = None
-            if stage is not None and (deployment_id := stage.deployment_id) is not None:
+            if (deployment_id := stage.deployment_id) is not None:
                 # Which deployment it is, is read for each request; what a deployment is, never changes.
                 deployed = self._compiled.get((api_id, deployment_id))
                 if deployed is None:
                     deployed = DEPLOYMENTS.find(tx, owner.scope, api_id, deployment_id)
-            return owner, stage, path, deployed
+            logs = owner.kind == "REST" and (stage.access_log is not None or stage.method_settings)
+            account = ACCOUNTS.find(tx, owner.scope) if logs else None
+            return Found(owner, path, stage, deployed, is_canary, None if account is None else account.log_role)
 
         try:
             found = await self._ground.store.read(look_up)
@@ -97,9 +116,9 @@ class Gateway:
             return faults.unavailable()
         if found is None:
             return faults.unknown_api()
-        owner, stage, path, deployed = found
-        compiled = None if deployed is None else self._keep_compiled(owner, api_id, deployed)
-        arrival = self._arrival(api_id, owner, request, path, via, mapped)
+        stage = found.stage
+        compiled = None if found.deployed is None else self._keep_compiled(found.owner, api_id, found.deployed)
+        arrival = self._arrival(api_id, found, request, via, mapped)
         if stage is None or compiled is None or (compiled.deployment.default_endpoint_disabled and mapped is None):
             return faults.render(arrival, Refused("no_stage"))
         rules = compiled.deployment.cors
@@ -109,11 +128,14 @@ class Gateway:
         response = await self._run(arrival, stage, compiled, journey)
         if rules is not None:
             response = cors.with_cors(response, rules, request.headers)
-        if stage.access_log is not None:
-            values = journey.values(arrival, stage, response, self._ground.clock.now_ms())
-            line = render_line(stage.access_log.format, values)
-            self._access_logs.write(stage.access_log.destination_arn, api_id, stage.name, arrival.now_ms, line)
+        if stage.access_log is not None or stage.method_settings:
+            now_ms = self._ground.clock.now_ms()
+            self._logbook.note(journey, arrival, stage, compiled, response, now_ms, found.log_role)
         return response
+
+    async def stop(self) -> None:
+        """Leave nothing unwritten behind."""
+        await self._logbook.finish()
 
     async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
         """The pipeline. A stage that an API does not use costs it a look at a field."""
@@ -122,12 +144,11 @@ class Gateway:
             matched = journey.matched = await self._doorkeeper.authorize(matched)
             matched = journey.matched = await self._meter.admit(matched)
             self._throttle.admit(matched)
-            matched = journey.matched = unpacked(matched)
             validate(matched)
             matched = map_request(matched)
-            sent = transform(matched)
-            said = await self._integrator.integrate(matched, sent)
-            return packed(matched, respond(matched, sent, said))
+            sent = journey.leave(transform(matched), self._ground.clock)
+            said = journey.come_back(await self._integrator.integrate(matched, sent), self._ground.clock)
+            return respond(matched, sent, said)
         except Refused as refused:
             journey.refused = refused
             return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
@@ -140,9 +161,8 @@ class Gateway:
     def _arrival(
         self,
         api_id: str,
-        owner: ApiOwner,
+        found: Found,
         request: Request,
-        path: str,
         via: Literal["path", "host"],
         mapped: Mapped | None,
     ) -> Arrival:
@@ -151,8 +171,8 @@ class Gateway:
         return Arrival(
             request=request,
             api_id=api_id,
-            owner=owner,
-            path=path,
+            owner=found.owner,
+            path=found.path,
             domain_name=host,
             request_id=ids.uuid(),
             extended_request_id=new_extended_id(ids),
@@ -160,6 +180,7 @@ class Gateway:
             trace_id=request.headers.get("x-amzn-trace-id") or new_trace_id(ids, now_ms),
             port=self._ground.settings.port,
             mapped_path=None if mapped is None else request.path,
+            is_canary=found.is_canary,
         )
 
     def _keep_compiled(self, owner: ApiOwner, api_id: str, deployed: Compiled | Deployment) -> Compiled:

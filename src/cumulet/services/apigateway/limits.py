@@ -91,9 +91,9 @@ AUTHORIZER_TIMEOUT_S = 10
 """Of the function of an HTTP API's authorizer; cannot be raised on AWS."""
 
 BUCKETS_KEPT_MAX = 10_000
-ACCESS_LOG_LINES_PENDING_MAX = 10_000
-ACCESS_LOG_BATCH_LINES = 500
-"""Throttled routes, and lines of access logs that wait, kept in memory: ours."""
+LOG_LINES_PENDING_MAX = 10_000
+LOG_BATCH_LINES = 500
+"""Buckets of tokens, and lines of logs that wait, kept in memory: ours."""
 
 ACCOUNT_RATE = 10_000
 ACCOUNT_BURST = 5_000
@@ -118,3 +118,12 @@ USAGE_DAYS_MAX = 90
 
 CACHE_TTL_S = range(3600 + 1)
 """Of an answer that a stage keeps; 0 keeps none."""
+
+LOG_FINISH_S = 5
+"""How long a server that stops waits until logs are written: ours."""
+
+EXECUTION_LOG_LINE_BYTES = 1024
+"""Of a line of an execution log; longer ones are cut.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+"""

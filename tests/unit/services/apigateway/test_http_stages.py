@@ -96,7 +96,7 @@ async def test_a_log_that_is_not_there_disturbs_nobody(caplog: pytest.LogCapture
     assert await statuses(house, api_id, "/a", 2) == [200, 200]
     for _ in range(100):
         await asyncio.sleep(0)
-    assert "an access log cannot be written" in caplog.text
+    assert "a log of an API cannot be written" in caplog.text
     await house.v2("DeleteAccessLogSettings", ApiId=api_id, StageName="$default")
     assert "AccessLogSettings" not in await house.v2("GetStage", ApiId=api_id, StageName="$default")
 

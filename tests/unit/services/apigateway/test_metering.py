@@ -44,9 +44,9 @@ class Metered(ApiHouse):
         return list(day)
 
 
-async def metered(**plan: Any) -> Metered:
+async def metered(house: Metered | None = None, **plan: Any) -> Metered:
     """Return a house with a plan, and an enabled key in it."""
-    house = Metered()
+    house = house or Metered()
     house.api_id = await house.rest_api("GET /pets/{id}", "GET /open", deploy=False)
     resources = (await house.v1("GetResources", restApiId=house.api_id))["items"]
     [pets] = [resource["id"] for resource in resources if resource["path"] == "/pets/{id}"]

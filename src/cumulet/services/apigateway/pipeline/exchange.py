@@ -39,6 +39,8 @@ class Arrival:
     port: int
     mapped_path: str | None = None
     """The whole path, percent-encoded, of a request that came through a custom domain name."""
+    is_canary: bool | None = None
+    """Whether the stage's canary serves the request; None for a stage without one."""
 
     @property
     def scope(self) -> Scope:

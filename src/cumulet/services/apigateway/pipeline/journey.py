@@ -1,14 +1,16 @@
-"""What is remembered of a request on its way, for the access log."""
+"""What is remembered of a request on its way, for the logs."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from cumulet.clock import Clock
 from cumulet.services.apigateway.model import Stage
 from cumulet.services.apigateway.pipeline.context import context_values, matched_values
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.rest_context import arrival_context, rest_context
 from cumulet.wire.message import Response
 
 
@@ -18,16 +20,46 @@ class Journey:
 
     matched: Matched | None = None
     refused: Refused | None = None
+    sent: Sent = None
+    sent_ms: int = 0
+    """When the backend was asked; 0 if nobody was."""
+    said: Said | None = None
+    said_ms: int = 0
 
-    def values(self, arrival: Arrival, stage: Stage, response: Response, now_ms: int) -> dict[str, Any]:
+    def leave(self, sent: Sent, clock: Clock) -> Sent:
+        """Note what goes to the backend now, and return it."""
+        self.sent, self.sent_ms = sent, clock.now_ms()
+        return sent
+
+    def come_back(self, said: Said, clock: Clock) -> Said:
+        """Note what the backend said now, and return it."""
+        self.said, self.said_ms = said, clock.now_ms()
+        return said
+
+    def values(
+        self, arrival: Arrival, stage: Stage, compiled: Compiled, response: Response, now_ms: int
+    ) -> dict[str, Any]:
         """Return the $context variables of an answered request."""
-        values = context_values(arrival) if self.matched is None else matched_values(self.matched)
-        values["stage"] = stage.name
+        if arrival.is_rest:
+            context = arrival_context(arrival, stage, compiled) if self.matched is None else rest_context(self.matched)
+            values = flattened(context)
+            values["xrayTraceId"] = arrival.trace_id
+        else:
+            values = context_values(arrival) if self.matched is None else matched_values(self.matched)
+            values["stage"] = stage.name
         values["status"] = response.status
         values["responseLatency"] = now_ms - arrival.now_ms
         if isinstance(response.body, bytes):
             values["responseLength"] = len(response.body)
             values["dataProcessed"] = len(response.body) + len(arrival.request.body)
+        if self.said_ms:
+            values["integrationLatency"] = values["integration.latency"] = self.said_ms - self.sent_ms
+        if self.said is not None:
+            # Of a function, what Lambda says of the call, not what the function says.
+            status = 200 if isinstance(self.said, Result) else self.said.status
+            values["integrationStatus"] = values["integration.integrationStatus"] = values["integration.status"] = (
+                status
+            )
         if self.refused is not None:
             words = self.refused.words(arrival)
             values["error.message"] = words.message
@@ -35,3 +67,14 @@ class Journey:
             values["error.responseType"] = words.response_type or None
             values["error.validationErrorString"] = self.refused.detail
         return values
+
+
+def flattened(context: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the values of a request context by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in context.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{above}{name}.")
+        else:
+            flat[f"{above}{name}"] = value
+    return flat

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usa
 from dataclasses import replace
 
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.pipeline import log_words
 from cumulet.services.apigateway.pipeline.buckets import Buckets
 from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
@@ -30,7 +31,7 @@ class Meter:
         value = key_value(matched)
         found = None if not value else await self._ground.store.read(lambda tx: find_key(tx, matched, value))
         if found is None:
-            raise Refused("bad_key")
+            raise Refused("bad_key", log_line=log_words.unknown_key(matched, value or ""))
         key, plan = found
         matched = replace(matched, api_key=key)
         if plan is None:
@@ -38,7 +39,7 @@ class Meter:
         stage = plan.find_stage(matched.arrival.api_id, matched.stage.name)
         self._throttle(matched, key, plan, stage)
         if not await self._quotas.admit(matched.arrival.scope, plan.plan_id, key.key_id, plan.quota):
-            raise Refused("quota_exceeded")
+            raise Refused("quota_exceeded", log_line=log_words.exhausted(matched))
         return matched
 
     def _throttle(self, matched: Matched, key: ApiKey, plan: UsagePlan, stage: PlanStage | None) -> None:
@@ -49,7 +50,7 @@ class Meter:
         burst = limits.ACCOUNT_BURST if throttle.burst_limit is None else throttle.burst_limit
         bucket = (matched.arrival.scope, plan.plan_id, key.key_id, place)
         if not self._buckets.take(bucket, rate, burst, self._ground.clock.monotonic_s()):
-            raise Refused("too_many")
+            raise Refused("too_many", log_line=log_words.throttled(matched, rate, burst))
 
 
 def key_value(matched: Matched) -> str | None:

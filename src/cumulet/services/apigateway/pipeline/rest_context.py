@@ -45,7 +45,7 @@ def arrival_context(
 ) -> dict[str, Any]:
     """Return what of the request context does not depend on a route: there may be none."""
     request = arrival.request
-    return {
+    context = {
         "httpMethod": request.method,
         "extendedRequestId": arrival.extended_request_id,
         "requestTime": events.request_time(arrival.now_ms),
@@ -61,3 +61,6 @@ def arrival_context(
         "deploymentId": compiled.deployment.deployment_id,
         "apiId": arrival.api_id,
     }
+    if arrival.is_canary is not None:
+        context["isCanaryRequest"] = arrival.is_canary
+    return context

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from cumulet.clock import Clock
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.model import Route, Stage, method_settings
+from cumulet.services.apigateway.pipeline import log_words
 from cumulet.services.apigateway.pipeline.buckets import Buckets
 from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
@@ -28,12 +29,7 @@ class Throttle:
         if found is not None:
             bucket = (arrival.api_id, stage.name, route.path, route.key)
             if not self._buckets.take(bucket, *found, now_s):
-                rate, burst = found
-                raise Refused(
-                    "too_many",
-                    log_line=f"Key throttle limit exceeded for RestApi {arrival.api_id}, Stage {stage.name}, Resource "
-                    f"{route.resource_id}, HttpMethod {route.key}. Limit: {rate:.2f} Burst: {burst:.0f}",
-                )
+                raise Refused("too_many", log_line=log_words.throttled(matched, *found))
         if not self._buckets.take(arrival.owner.scope, limits.ACCOUNT_RATE, limits.ACCOUNT_BURST, now_s):
             raise Refused("too_many")
 

@@ -1,6 +1,7 @@
 """The serving side: a request for a deployed API goes through one pipeline, which serves both dialects.
 
-    match -> authorize -> meter -> throttle -> validate -> map_request -> transform -> integrate -> respond
+    match -> authorize -> meter -> throttle -> unpacked -> validate -> map_request -> transform -> integrate -> respond
+        -> packed
 
 Each stage is a file of `pipeline/`, takes what the one before it returned, and raises `Refused` where the answer is API
 Gateway's own. The order is AWS's, as its execution logs show it.
@@ -28,6 +29,7 @@ from cumulet.services.apigateway.pipeline import canary, cors, faults, gateway_r
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
 from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
 from cumulet.services.apigateway.pipeline.buckets import Buckets
+from cumulet.services.apigateway.pipeline.encodings import packed, unpacked
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
@@ -144,11 +146,12 @@ class Gateway:
             matched = journey.matched = await self._doorkeeper.authorize(matched)
             matched = journey.matched = await self._meter.admit(matched)
             self._throttle.admit(matched)
+            matched = journey.matched = unpacked(matched)
             validate(matched)
             matched = map_request(matched)
             sent = journey.leave(transform(matched), self._ground.clock)
             said = journey.come_back(await self._integrator.integrate(matched, sent), self._ground.clock)
-            return respond(matched, sent, said)
+            return packed(matched, respond(matched, sent, said))
         except Refused as refused:
             journey.refused = refused
             return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)

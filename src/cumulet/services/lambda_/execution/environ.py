@@ -7,6 +7,9 @@ from cumulet.scope import Scope
 from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.records import VersionRecord
 
+XRAY_HOST, XRAY_PORT = "127.0.0.1", "2000"
+"""Where a daemon of X-Ray listens, if somebody runs one: what nobody hears is lost, as with AWS's tracing off."""
+
 
 def make_environ(
     scope: Scope,
@@ -17,6 +20,7 @@ def make_environ(
     log_group: str,
     log_stream: str,
     task_root: str,
+    opt_root: str,
 ) -> dict[str, str]:
     """Return the variables: the function's own may replace the SDK's endpoint, not what Lambda reserves."""
     runtime = version.runtime
@@ -26,7 +30,7 @@ def make_environ(
     elif runtime.startswith("nodejs"):
         major = runtime.removeprefix("nodejs").partition(".")[0]
         of_runtime["NODE_PATH"] = (
-            f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:"
+            f"{opt_root}/nodejs/node{major}/node_modules:{opt_root}/nodejs/node_modules:/var/runtime/node_modules:"
             f"/var/runtime:{task_root}"
         )
     logging = {}
@@ -38,11 +42,14 @@ def make_environ(
         "AWS_ENDPOINT_URL": endpoint,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "PATH": f"/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt_root}/bin",
         "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
-        f"{task_root}:{task_root}/lib:/opt/lib",
+        f"{task_root}:{task_root}/lib:{opt_root}/lib",
         **of_runtime,
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": f"{XRAY_HOST}:{XRAY_PORT}",
+        "_AWS_XRAY_DAEMON_ADDRESS": XRAY_HOST,
+        "_AWS_XRAY_DAEMON_PORT": XRAY_PORT,
         "SHLVL": "0",
         "PWD": task_root,
         **version.environment,

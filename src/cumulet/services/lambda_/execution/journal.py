@@ -13,7 +13,6 @@ from cumulet.clock import Clock
 from cumulet.services.lambda_.execution import limits, platform_events, report
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Tail
 from cumulet.services.lambda_.execution.platform_events import Event, Record
-from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 from cumulet.services.lambda_.records import VersionRecord
 
 
@@ -65,6 +64,11 @@ class Journal:
         """Return the last 4 KB that came since this was last asked for."""
         return self._tail.take()
 
+    def go_on(self, failed: "Journal") -> None:
+        """Follow that of an environment whose initialisation failed: the invocation that tries again shows both."""
+        self.phase = "invoke"
+        self._tail = failed._tail
+
     # Who listens
 
     def subscribe(self, subscribers: Subscribers) -> Sequence[Event]:
@@ -78,15 +82,15 @@ class Journal:
 
     # What happens
 
-    def init_started(self, runtime_version: str) -> None:
-        """An initialisation begins. `runtime_version` is the interpreter's own, e.g. 3.11.7."""
+    def init_started(self, runtime_version: str, note: str = "") -> None:
+        """An initialisation begins. `runtime_version` is the interpreter's own, e.g. 3.11.7; `note` is our own word."""
         runtime = self._version.runtime
         region = self.stream.scope.region
         if not self._json:
             self._write(report.init_start_line(runtime, region, runtime_version), in_tail=False)
         named = report.runtime_version(runtime, region, runtime_version)
         self._note("platform.initStart", platform_events.init_start(self.init_type, self.phase, *named), in_tail=False)
-        if note := substitution_note(runtime, runtime_version):
+        if note:
             self._write(note, in_tail=False)
 
     def init_ended(self, init_ms: float, status: str = "success", error_type: str = "") -> None:

@@ -104,15 +104,15 @@ class Environment:
         clock: Clock,
         new_id: Callable[[], str],
         *,
-        inside_invoke: bool = False,
+        retried: "Environment | None" = None,
         init_type: str = ON_DEMAND,
     ) -> None:
-        """`inside_invoke`: it tries an initialisation again that failed; now the invocation's timeout bounds it."""
+        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation."""
         self.number = number
         self.slot = slot
         self.version = version
         self.stream = stream
-        self.inside_invoke = inside_invoke
+        self.inside_invoke = retried is not None
         self.init_type = init_type
         self.state = State.STARTING
         self.last_used_s = clock.monotonic_s()
@@ -126,8 +126,8 @@ class Environment:
         self._outputs: list[Output] = []
         self._journal = Journal(version, stream, shipper, clock)
         self._journal.init_type = init_type
-        if inside_invoke:
-            self._journal.phase = "invoke"
+        if retried is not None:
+            self._journal.go_on(retried._journal)
         self._timer: asyncio.TimerHandle | None = None
         self._job: Job | None = None
         self._began_s = self._clock.monotonic_s()
@@ -175,13 +175,14 @@ class Environment:
         request: Mapping[str, Any],
         environ: dict[str, str],
         runtime_version: str,
+        note: str,
     ) -> None:
         """Start the processes; the environment is ready when its runtime polls. Raises ServiceError if it cannot."""
         self._expires_s = self._clock.monotonic_s() + (session.retire_ms - self._clock.now_ms()) / 1000
         self.stream.principal = session.principal
         environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = self.init_type
         environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
-        self._journal.init_started(runtime_version)
+        self._journal.init_started(runtime_version, note)
         paths = request["extensions"][: limits.EXTENSIONS_MAX]
         descriptors = [self._open_output(self._journal.output)]
         if paths:
@@ -246,6 +247,8 @@ class Environment:
     def stop(self, reason: Reason = "spindown") -> None:
         """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
         self._disarm()
+        if self._produced_bytes is not None:
+            self._finish(b"", failed=False)  # is answered, if there is one: only its report is left
         if self._sandbox is not None and self._extensions is not None and self._extensions.are_any():
             self._step(Event.RETIRED)
             self._farewell = Farewell(self._sandbox, self._extensions, self._telemetry, self._clock)

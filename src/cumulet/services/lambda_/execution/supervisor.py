@@ -26,7 +26,7 @@ from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import ON_DEMAND, PROVISIONED, Environment, Job
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
-from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
+from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program, substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, VersionRecord, find_version
@@ -213,7 +213,7 @@ class Supervisor:
             self._shipper,
             self._ground.clock,
             self._ground.ids.uuid,
-            inside_invoke=retried is not None,
+            retried=retried,
             init_type=init_type,
         )
         fleet.members[environment.number] = environment
@@ -230,14 +230,15 @@ class Supervisor:
                 self._zygote(version.runtime),
                 self._code.ensure(version.code_blob),
             )
-            layers, extensions = "", []
+            layers, opt_root, extensions = "", "/opt", []
+            note = substitution_note(version.runtime, program.version or zygote.version)
             if version.layers:
-                if not zygote.isolated:
-                    raise ServiceError(
-                        "ServiceException", "Layers need namespaces, which this machine does not permit.", status=500
-                    )
                 beneath = await self._code.ensure_layers([layer.code_blob for layer in version.layers])
-                layers, extensions = beneath.name, [f"/opt/extensions/{name}" for name in find_extensions(beneath)]
+                layers = beneath.name
+                if not zygote.isolated:
+                    opt_root = str(beneath)
+                    note += f"cumulet: this machine permits no namespaces; the layers are in {opt_root}, not in /opt\n"
+                extensions = [f"{opt_root}/extensions/{name}" for name in find_extensions(beneath)]
             task_root = "/var/task" if zygote.isolated else str(code)
             environ = make_environ(
                 scope,
@@ -247,17 +248,19 @@ class Supervisor:
                 log_group=environment.stream.group,
                 log_stream=environment.stream.name,
                 task_root=task_root,
+                opt_root=opt_root,
             )
             request = {
-                "programs": program.commands(task_root, isolated=zygote.isolated),
+                "programs": program.commands(task_root, opt_root, isolated=zygote.isolated),
                 "code": code.name,
                 "layers": layers,
+                "opt": opt_root,
                 "extensions": extensions,
                 "tmp_mb": version.ephemeral_storage_mb,
                 "files": limits.FILE_DESCRIPTORS_MAX,
                 "processes": limits.PROCESSES_MAX,
             }
-            await environment.start(zygote, session, request, environ, program.version or zygote.version)
+            await environment.start(zygote, session, request, environ, program.version or zygote.version, note)
         except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other

@@ -250,7 +250,14 @@ ask("GET", "event/next", Identifier=me)
     lines = await until(rig, environment, "REPORT")
     seen, its_uid, task, cwd = json.loads(next(line for line in lines if line.startswith("[[")))
     hidden = {"AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"}
-    hidden |= {"AWS_XRAY_CONTEXT_MISSING", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_HANDLER"}
+    hidden |= {"AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS"}
+    hidden |= {
+        "_AWS_XRAY_DAEMON_ADDRESS",
+        "_AWS_XRAY_DAEMON_PORT",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+    }
     assert set(names) - set(seen) == hidden | {"_X_AMZN_TRACE_ID"}
     assert (its_uid, task, cwd) == (uid, ["lambda_function.py"], "/")
     environment.stop()

@@ -133,11 +133,13 @@ async def test_the_environment_is_the_functions_and_nothing_of_the_servers(rig: 
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{version.function_name}",
         "AWS_LAMBDA_RUNTIME_API": seen["AWS_LAMBDA_RUNTIME_API"],
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
     }
     others = {name for name in seen if not name.startswith("AWS_")}
     assert others == {
         *("TABLE", "LANG", "TZ", "PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "SHLVL", "PWD", "_HANDLER"),
         *("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "_X_AMZN_TRACE_ID"),
+        *("_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT"),
     }
     assert seen["PWD"] == root
     assert re.fullmatch(r"127\.0\.0\.1:\d+", seen["AWS_LAMBDA_RUNTIME_API"])

@@ -303,7 +303,7 @@ class ForkServer:
         self._control.close()
         os.environ.clear()
         os.environ.update(request["environ"])
-        self._runtime.main(root)
+        self._runtime.main(root, request["opt"])
         os._exit(0)
 
     def _take_place(self, request: dict[str, Any], output: int) -> None:

@@ -30,6 +30,7 @@ class Sandbox:
         self.last_peak_kb = 0
         """The largest resident size that the runtime had, told when it has ended."""
         self._runtime_status: int | None = None
+        self._stopped: set[int] = set()
 
     def watch_parts(self, on_part_end: Callable[[str, int], None]) -> None:
         """Have `on_part_end` called when the runtime (an empty name) or an extension has ended, with its wait status.
@@ -62,17 +63,17 @@ class Sandbox:
         if self.has_ended or not self.pid:
             return
         # All but the guard, which only waits, and must hear when the fork server ends.
-        stopped: set[int] = set()
-        while found := [pid for pid in _descendants(self.pid) if pid not in stopped]:
+        while found := [pid for pid in _descendants(self.pid) if pid not in self._stopped]:
             for pid in found:  # what was forked while we looked is found by the next look: the stopped do not fork
                 _send(pid, signal.SIGSTOP)
-            stopped.update(found)
+            self._stopped.update(found)
 
     def thaw(self) -> None:
-        """Let every process run on."""
-        if not self.has_ended and self.pid:
-            for pid in _descendants(self.pid):
+        """Let every process run on. An invocation waits for this, so nothing is looked up again."""
+        if not self.has_ended:
+            for pid in self._stopped:
                 _send(pid, signal.SIGCONT)
+        self._stopped.clear()
 
     def kill(self) -> None:
         """End everything. `on_end` is called when nothing is left."""

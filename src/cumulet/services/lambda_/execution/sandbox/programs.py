@@ -29,13 +29,13 @@ class Program:
     version: str = ""
     """What the executable says of itself."""
 
-    def commands(self, task_root: str, *, isolated: bool) -> list[list[str]]:
+    def commands(self, task_root: str, opt_root: str, *, isolated: bool) -> list[list[str]]:
         """Return what the fork may become, the first that is there; nothing if it is the runtime itself."""
         if self.family == "nodejs":
             return [[self.executable, *NODE_OPTIONS, NODE_SEEN_AS if isolated else str(NODE_RUNTIME)]]
         if self.family == "provided":
             # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html
-            return [[f"{task_root}/bootstrap"], ["/opt/bootstrap"]]
+            return [[f"{task_root}/bootstrap"], [f"{opt_root}/bootstrap"]]
         return []
 
 

@@ -478,13 +478,17 @@ def unbuffered(descriptor: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-def main(task_root: str) -> None:
+def main(task_root: str, opt_root: str) -> None:
     """Be the runtime: never returns."""
     time.tzset()
     sys.stdin = open(0, closefd=False)
     sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
     sys.argv = [""]
-    folders = [task_root, "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
+    folders = [
+        task_root,
+        "%s/python/lib/python%d.%d/site-packages" % (opt_root, *sys.version_info[:2]),
+        "%s/python" % opt_root,
+    ]
     sys.path[:0] = folders
     unload_shadowed(folders)
     set_up_logging()

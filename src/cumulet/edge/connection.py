@@ -244,6 +244,9 @@ class Connection(asyncio.Protocol):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         path, query = _split_url(self._url)
         headers = Headers.of_lower_case(tuple(fields), tuple(self._names))
+        # Whoever stands in front may have understood these otherwise than what follows here.
+        if headers.has_several("host") or (headers.get("transfer-encoding") or "chunked").lower() != "chunked":
+            raise ValueError("two hosts, or a body in a coding that nobody here reads")
         self._head = head = Request(
             self._parser.get_method().decode("ascii"),
             path,

@@ -46,6 +46,10 @@ class Headers:
         """Return every value of a header whose name is given in lower case."""
         return [value for key, value in self.items if key == name]
 
+    def has_several(self, name: str) -> bool:
+        """Tell whether a header whose name is given in lower case stands there more than once."""
+        return len(self._first) < len(self.items) and len(self.get_all(name)) > 1
+
     def __contains__(self, name: str) -> bool:
         return name in self._first
 

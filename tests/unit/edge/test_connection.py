@@ -219,6 +219,8 @@ LAST = "Connection: close"
         (request_line("/", "Upgrade: h2c", "Connection: Upgrade") + request_line("/", LAST), [b"200", b"200"], b"ok"),
         (request_line("/", LAST) + request_line("/again"), [b"200"], b"ok"),
         (request_line("http://elsewhere/?a=1#b", LAST), [b"200"], b"ok"),
+        (request_line("/", "Host: b", LAST), [b"400"], b"."),
+        (request_line("/echo", "Transfer-Encoding: gzip, chunked", method="POST", body=b"0\r\n\r\n"), [b"400"], b"."),
         (
             request_line("/held") + request_line("/", method="POST", body=b"x") + b"!\r\n\r\n",
             [b"200", b"200", b"400"],

@@ -72,7 +72,7 @@ async def test_a_backend_that_is_slow_or_absent_is_service_unavailable() -> None
 @pytest.mark.parametrize(
     ("path", "query", "target"),
     [
-        ("/%zz/%", "a=%zz&%", "/x/%25zz/%25?a=%zz&%"),
+        ("/%25zz", "a=%zz&%", "/x/%25zz?a=%zz&%"),
         ("/%ff", "a=\xe9", "/x/%EF%BF%BD?a=%E9"),
         ("/a?b#c", "d#e f", "/x/a%3Fb%23c?d%23e%20f"),
         ("/" + "a" * 20_000, "b" * 20_000, f"/x/{'a' * 20_000}?{'b' * 20_000}"),

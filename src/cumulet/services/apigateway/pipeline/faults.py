@@ -27,6 +27,7 @@ Fault = Literal[
     "denied_explicitly",
     "authorizer_misconfigured",
     "authorizer_failed",
+    "bad_path",
     "bad_parameters",
     "bad_body",
     "too_long",
@@ -84,6 +85,7 @@ _REST: dict[Fault, Words] = {
     ),
     "authorizer_misconfigured": Words(500, "AUTHORIZER_CONFIGURATION_ERROR", "AuthorizerConfigurationException", None),
     "authorizer_failed": Words(500, "AUTHORIZER_FAILURE", "AuthorizerConfigurationException", None),
+    "bad_path": Words(400, "DEFAULT_4XX", "BadRequestException", "Bad Request"),
     "bad_parameters": Words(
         400, "BAD_REQUEST_PARAMETERS", "BadRequestException", "Missing required request parameters", _SPACED
     ),
@@ -124,6 +126,7 @@ _HTTP: dict[Fault, tuple[int, str]] = {
     "denied_explicitly": (403, "Forbidden"),
     "authorizer_misconfigured": (500, "Internal Server Error"),
     "authorizer_failed": (500, "Internal Server Error"),
+    "bad_path": (400, "Bad Request"),
     "bad_parameters": (400, "Bad Request"),
     "bad_body": (400, "Bad Request"),
     "too_long": (413, "Request Entity Too Large"),

@@ -1,5 +1,6 @@
 """Find the route: the first stage that looks at the API itself."""
 
+import re
 from urllib.parse import unquote
 
 import msgspec
@@ -8,6 +9,8 @@ from cumulet.services.apigateway.model import DEFAULT_ROUTE, Deployment, Route, 
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.routes import RouteTable, split_path
+
+_broken_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
 def compile_deployment(deployment: Deployment, *, is_rest: bool) -> Compiled:
@@ -40,12 +43,14 @@ def match(arrival: Arrival, stage: Stage, compiled: Compiled) -> Matched:
 
 
 def _segments(arrival: Arrival) -> list[str]:
-    """Return the decoded segments of the path.
+    """Return the decoded segments of the path. Raises Refused for one that no two programs would decode alike.
 
     A REST API ignores a trailing slash and decodes each segment, so that %2F stays inside one; an HTTP API takes a
     trailing slash at its word and decodes the path before it looks at it.
     """
     path = arrival.path
+    if "%" in path and _broken_escape(path):
+        raise Refused("bad_path")
     if not arrival.is_rest:
         return split_path(unquote(path) if "%" in path else path)
     segments = split_path(path[:-1] if len(path) > 1 and path.endswith("/") else path)

@@ -231,3 +231,154 @@ def test_documentation(client: Callable[..., Any]) -> None:
     apis.delete_documentation_part(**by_id, documentationPartId=part["id"])
     assert [one["location"]["type"] for one in apis.get_documentation_parts(**by_id)["items"]] == ["RESOURCE"]
     apis.delete_rest_api(**by_id)
+
+
+FAST = {"Delay": 0, "MaxAttempts": 2000}
+STACK = """
+Parameters:
+  Needed: {Type: String, Default: text}
+  Says: {Type: String, Default: first}
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties: {Name: defined, MinimumCompressionSize: 0}
+  Person:
+    Type: AWS::ApiGateway::Model
+    Properties: {RestApiId: !Ref Api, Name: Person, Schema: {type: object, required: [name]}}
+  Note:
+    Type: AWS::ApiGateway::Model
+    Properties:
+      RestApiId: !Ref Api
+      ContentType: application/json
+      Schema:
+        type: object
+        required: [!Ref Needed]
+        properties:
+          by: {$ref: !Sub "https://apigateway.amazonaws.com/restapis/${Api}/models/${Person}"}
+  Validator:
+    Type: AWS::ApiGateway::RequestValidator
+    Properties: {RestApiId: !Ref Api, Name: bodies, ValidateRequestBody: true}
+  Method:
+    Type: AWS::ApiGateway::Method
+    Properties:
+      RestApiId: !Ref Api
+      ResourceId: !GetAtt Api.RootResourceId
+      HttpMethod: POST
+      AuthorizationType: NONE
+      RequestModels: {application/json: !Ref Note}
+      RequestValidatorId: !GetAtt Validator.RequestValidatorId
+      Integration:
+        Type: MOCK
+        RequestTemplates: {application/json: '{"statusCode": 200}'}
+        IntegrationResponses: [{StatusCode: '200', ContentHandling: CONVERT_TO_TEXT}]
+      MethodResponses: [{StatusCode: '200'}]
+  Said:
+    Type: AWS::ApiGateway::DocumentationPart
+    Properties:
+      RestApiId: !Ref Api
+      Location: {Type: METHOD, Path: /, Method: POST}
+      Properties: !Sub '{"description": "${Says}"}'
+  Version:
+    Type: AWS::ApiGateway::DocumentationVersion
+    DependsOn: Said
+    Properties: {RestApiId: !Ref Api, DocumentationVersion: v1, Description: !Ref Says}
+  Deployment:
+    Type: AWS::ApiGateway::Deployment
+    DependsOn: Method
+    Properties: {RestApiId: !Ref Api}
+  Stage:
+    Type: AWS::ApiGateway::Stage
+    Properties:
+      RestApiId: !Ref Api
+      StageName: dev
+      DeploymentId: !Ref Deployment
+      DocumentationVersion: !Ref Version
+Outputs:
+  Api: {Value: !Ref Api}
+  Note: {Value: !Ref Note}
+  Validator: {Value: !Ref Validator}
+  Said: {Value: !Ref Said}
+"""
+
+
+@pytest.mark.slow
+def test_a_stack_describes_an_api(client: Callable[..., Any], fetch: Callable[..., Any]) -> None:
+    cfn, apis = client("cloudformation"), client("apigateway")
+    cfn.create_stack(StackName="defined", TemplateBody=STACK)
+    cfn.get_waiter("stack_create_complete").wait(StackName="defined", WaiterConfig=FAST)
+    [stack] = cfn.describe_stacks(StackName="defined")["Stacks"]
+    made = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    url = f"/_aws/execute-api/{made['Api']}/dev/"
+    headers = {"Content-Type": "application/json"}
+    assert fetch("POST", url, b'{"text": "a", "by": {"name": "b"}}', headers)[0] == 200
+    assert fetch("POST", url, b'{"text": "a", "by": {}}', headers)[0] == 400
+    assert made["Note"].isalnum()
+    by_id = {"restApiId": made["Api"]}
+    assert apis.get_stage(**by_id, stageName="dev")["documentationVersion"] == "v1"
+
+    changed = [
+        {"ParameterKey": "Needed", "ParameterValue": "title"},
+        {"ParameterKey": "Says", "ParameterValue": "second"},
+    ]
+    cfn.update_stack(StackName="defined", TemplateBody=STACK, Parameters=changed)
+    cfn.get_waiter("stack_update_complete").wait(StackName="defined", WaiterConfig=FAST)
+    assert json.loads(apis.get_model(**by_id, modelName=made["Note"])["schema"])["required"] == ["title"]
+    part = apis.get_documentation_part(**by_id, documentationPartId=made["Said"])
+    assert json.loads(part["properties"]) == {"description": "second"}
+    assert apis.get_documentation_version(**by_id, documentationVersion="v1")["description"] == "second"
+    assert apis.get_request_validator(**by_id, requestValidatorId=made["Validator"])["name"] == "bodies"
+
+    cfn.delete_stack(StackName="defined")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="defined", WaiterConfig=FAST)
+    with pytest.raises(ClientError) as refused:
+        apis.get_rest_api(**by_id)
+    assert error_of(refused)[0] == "NotFoundException"
+
+
+SAM = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: dev
+      DefinitionBody:
+        openapi: 3.0.1
+        info: {title: sam-defined, version: '1'}
+        x-amazon-apigateway-request-validators: {all: {validateRequestBody: true, validateRequestParameters: true}}
+        paths:
+          /notes:
+            post:
+              x-amazon-apigateway-request-validator: all
+              parameters: [{name: X-Key, in: header, required: true, schema: {type: string}}]
+              requestBody:
+                content:
+                  application/json:
+                    schema: {$ref: '#/components/schemas/Note'}
+              responses: {'200': {description: ok}}
+              x-amazon-apigateway-integration:
+                type: mock
+                requestTemplates: {application/json: '{"statusCode": 200}'}
+                responses: {default: {statusCode: '200'}}
+        components:
+          schemas:
+            Note: {type: object, required: [text]}
+Outputs:
+  Api: {Value: !Ref Api}
+"""
+
+
+@pytest.mark.slow
+def test_sam_takes_a_document_with_models(client: Callable[..., Any], fetch: Callable[..., Any]) -> None:
+    cfn, apis = client("cloudformation"), client("apigateway")
+    cfn.create_stack(StackName="sam-defined", TemplateBody=SAM, Capabilities=["CAPABILITY_AUTO_EXPAND"])
+    cfn.get_waiter("stack_create_complete").wait(StackName="sam-defined", WaiterConfig=FAST)
+    [output] = cfn.describe_stacks(StackName="sam-defined")["Stacks"][0]["Outputs"]
+    url = f"/_aws/execute-api/{output['OutputValue']}/dev/notes"
+    headers = {"Content-Type": "application/json", "X-Key": "k"}
+    assert fetch("POST", url, b'{"text": "a"}', headers)[0] == 200
+    assert fetch("POST", url, b'{"title": "a"}', headers)[2] == b'{"message": "Invalid request body"}'
+    assert fetch("POST", url, b'{"text": "a"}', {"Content-Type": "application/json"})[0] == 400
+    assert "Note" in {model["name"] for model in apis.get_models(restApiId=output["OutputValue"])["items"]}
+    cfn.delete_stack(StackName="sam-defined")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="sam-defined", WaiterConfig=FAST)

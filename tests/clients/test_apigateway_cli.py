@@ -1,14 +1,13 @@
 """The aws cli against both control planes: each group of operations, as a shell session would have them."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aws_cli import Shell, aws_shell
 from running import Server
 
 pytestmark = pytest.mark.slow
@@ -16,57 +15,11 @@ pytestmark = pytest.mark.slow
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/12345678-1234-1234-1234-123456789012"
 MOCK = '{"application/json":"{\\"statusCode\\": 200}"}'
 
-# The cli takes most of a second to begin: one process of it answers a line for each line of arguments.
-_SESSION = """
-import contextlib, io, json, sys
-from awscli.clidriver import create_clidriver
-driver = create_clidriver()
-for line in sys.stdin:
-    out, err = io.StringIO(), io.StringIO()
-    out.buffer = io.BytesIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = driver.main(json.loads(line))
-    print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
-"""
-
-
-class Shell:
-    """`aws`, again and again."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def run(self, line: str, *more: str) -> tuple[int, str, str]:
-        """Return status, output and error of `aws` with the words of a line, and arguments that are not split."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([*line.split(), *more]) + "\n")
-        self._process.stdin.flush()
-        status, out, err = json.loads(self._process.stdout.readline())
-        return status, out, err
-
-    def aws(self, line: str, *more: str) -> Any:
-        """Return what `aws` printed, which is JSON or nothing."""
-        status, out, err = self.run(line, *more)
-        assert status == 0, f"aws {line}: {err}"
-        return json.loads(out) if out.strip() else None
-
 
 @pytest.fixture(scope="module")
 def shell(server: Server) -> Iterator[Shell]:
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _SESSION],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=server.environ(),
-    )
-    yield Shell(process)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.close()
-    process.wait(20)
-    process.stdout.close()
+    with aws_shell(server) as opened:
+        yield opened
 
 
 def test_rest_apis(shell: Shell, fetch: Any) -> None:

@@ -6,35 +6,13 @@ answer to the upper one.
 
 # ruff: noqa: E501  (the ladders below read best a line per rung)
 
-from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-V, C = "ValidationException", "ConditionalCheckFailedException"
-INVALID = "One or more parameter values were invalid: "
-MIXED = "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
-NOT_FOUND = ("ResourceNotFoundException", "Requested resource not found")
-NO_NUMBER = (V, "The parameter cannot be converted to a numeric value: x")
-MISFIT = (V, "The provided key element does not match the schema")
-FAILED = (C, "The conditional request failed")
+from ladders import INVALID, MISFIT, MIXED, NO_ENUM, NO_NUMBER, NOT_FOUND, WRONG_TYPE, Fault, Ladder, V, alone, pairs
 
-
-class Fault(NamedTuple):
-    """One thing that is wrong: what it changes in the request, and what DynamoDB says to it."""
-
-    name: str
-    changes: dict[str, Any]
-    answer: tuple[str, str]
-
-
-class Ladder(NamedTuple):
-    operation: str
-    valid: dict[str, Any]
-    faults: list[Fault]
-
-
+FAILED = ("ConditionalCheckFailedException", "The conditional request failed")
 TABLE, KEY = "conformance.order", {"pk": {"S": "a"}}
 NOWHERE = {"TableName": "nowhere"}
 BAD_KEY = {"Key": {"pk": {"N": "x"}}}
@@ -43,19 +21,6 @@ SYNTAX = {"ConditionExpression": "a ="}
 SYNTAX_ANSWER = (V, 'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="')
 UNUSED = {"ConditionExpression": "attribute_not_exists(zz)", "ExpressionAttributeNames": {"#u": "u"}}
 UNUSED_ANSWER = (V, "Value provided in ExpressionAttributeNames unused in expressions: keys: {#u}")
-WRONG_TYPE = Fault(
-    "a number for a text",
-    {"ReturnConsumedCapacity": 5},
-    ("SerializationException", "NUMBER_VALUE can not be converted to a String"),
-)
-NO_ENUM = Fault(
-    "a word that is none",
-    {"ReturnConsumedCapacity": "ALL"},
-    (
-        V,
-        "1 validation error detected: Value 'ALL' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]",
-    ),
-)
 MIXED_CONDITIONS = Fault(
     "old and new conditions",
     {"Expected": {"a": {"Exists": False}}, "ConditionExpression": "a = a"},
@@ -110,12 +75,7 @@ LADDERS = [
 ]  # fmt: skip
 
 
-PAIRS = {
-    f"{ladder.operation}: {upper.name} before {lower.name}": (ladder, upper, lower)
-    for ladder in LADDERS
-    for upper, lower in combinations(ladder.faults, 2)
-}
-ALONE = {f"{ladder.operation}: {fault.name}": (ladder, fault) for ladder in LADDERS for fault in ladder.faults}
+PAIRS, ALONE = pairs(LADDERS), alone(LADDERS)
 
 
 @pytest.fixture(scope="module")
@@ -133,20 +93,14 @@ def orders(server: Any) -> Any:
     client.delete_table(TableName=TABLE)
 
 
-def ask(client: Any, operation: str, params: dict[str, Any]) -> tuple[str, str]:
-    with pytest.raises(ClientError) as error:
-        client._make_api_call(operation, params)
-    return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
-
-
 @pytest.mark.parametrize("case", ALONE)
 def test_each_fault_by_itself(orders: Any, case: str) -> None:
     ladder, fault = ALONE[case]
-    assert ask(orders, ladder.operation, {**ladder.valid, **fault.changes}) == fault.answer
+    assert ladder.ask(orders, fault) == fault.answer
 
 
 @pytest.mark.parametrize("case", PAIRS)
 def test_of_two_faults_the_upper_one_is_reported(orders: Any, case: str) -> None:
     ladder, upper, lower = PAIRS[case]
     # What both change is as the upper one has it: then the lower fault may be gone, but never the upper one.
-    assert ask(orders, ladder.operation, {**ladder.valid, **lower.changes, **upper.changes}) == upper.answer
+    assert ladder.ask(orders, lower, upper) == upper.answer

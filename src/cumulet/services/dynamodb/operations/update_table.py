@@ -83,7 +83,9 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
             "SSESpecification or ReplicaUpdates is required"
         )
     updates = read_index_updates(params.get("GlobalSecondaryIndexUpdates") or ())
+    vector_update = read_vector_update(params.get("VectorIndexUpdates") or ())
     view = read_specification(params.get("StreamSpecification"), creating=False)
+    _check_by_itself(call, params, updates)
     table = find_table(tx, call, name)
     if table is None:
         missing_table(name)
@@ -102,7 +104,6 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
         record = msgspec.structs.replace(record, updated_ms=call.now_ms + delay_ms)
     for update in updates:
         record = _change_index(call, tx, table, record, update, params, delay_ms)
-    vector_update = read_vector_update(params.get("VectorIndexUpdates") or ())
     if vector_update is not None:
         record = change_vector_index(call, tx, record, vector_update, params)
     if record.vector_indexes and record.billing_mode != "PAY_PER_REQUEST":
@@ -118,6 +119,18 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
     if vector_update is not None and vector_update.action == "Create":
         mark_indexes(description, "CREATING", [vector_update.name])
     return {"TableDescription": description}
+
+
+def _check_by_itself(call: Call, params: Params, updates: Sequence[IndexUpdate]) -> None:
+    """Raise ValidationException for what is wrong whatever the table is like: AWS looks at parameters before tables."""
+    mode, throughput = params.get("BillingMode"), params.get("ProvisionedThroughput")
+    if mode == "PAY_PER_REQUEST" or throughput is not None:
+        check_billing(mode or "PROVISIONED", throughput)
+    key_arn_of(call.scope, params.get("SSESpecification"))
+    kinds = check_definitions(params.get("AttributeDefinitions") or ())
+    for update in updates:
+        if update.action == "Create":
+            define_global_index(update.given, kinds)
 
 
 def read_index_updates(given: Sequence[Mapping[str, Any]]) -> list[IndexUpdate]:

@@ -1,17 +1,14 @@
-"""The serving side: a request for a deployed API goes through one pipeline, which serves both dialects.
+"""The serving side: a request for a deployed API finds its stage, walks through the pipeline, and is logged.
 
-    match -> authorize -> meter -> throttle -> unpacked -> validate -> map_request -> transform -> integrate -> respond
-        -> packed
+Both dialects have one pipeline; `pipeline/walk.py` lists its stages. Who may pass, and how often, is asked in between:
 
-Each stage is a file of `pipeline/`, takes what the one before it returned, and raises `Refused` where the answer is API
-Gateway's own. The order is AWS's, as its execution logs show it.
+    authorize -> meter -> throttle
 """
 
 import logging
 from collections import OrderedDict
 from typing import Literal, NamedTuple
 
-from cumulet.errors import NotImplementedHere
 from cumulet.scope import SYSTEM
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.accounts import ACCOUNTS
@@ -25,24 +22,20 @@ from cumulet.services.apigateway.model import (
     Deployment,
     Stage,
 )
-from cumulet.services.apigateway.pipeline import canary, cors, faults, gateway_responses
+from cumulet.services.apigateway.pipeline import canary, cors, faults
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
 from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
 from cumulet.services.apigateway.pipeline.buckets import Buckets
-from cumulet.services.apigateway.pipeline.encodings import packed, unpacked
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, new_extended_id, new_trace_id
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, new_extended_id, new_trace_id
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.log_delivery import LogDelivery
 from cumulet.services.apigateway.pipeline.logbook import Logbook
-from cumulet.services.apigateway.pipeline.match import compile_deployment, match
+from cumulet.services.apigateway.pipeline.match import compile_deployment
 from cumulet.services.apigateway.pipeline.meter import Meter
-from cumulet.services.apigateway.pipeline.parameters import map_request
-from cumulet.services.apigateway.pipeline.respond import respond
 from cumulet.services.apigateway.pipeline.throttle import Throttle
-from cumulet.services.apigateway.pipeline.transform import transform
-from cumulet.services.apigateway.pipeline.validate import validate
+from cumulet.services.apigateway.pipeline.walk import Walk
 from cumulet.services.kit import Ground
 from cumulet.store.api import ReadTx, StoreError
 from cumulet.wire.message import Request, Response
@@ -72,6 +65,7 @@ class Gateway:
         buckets = Buckets()
         self._meter = Meter(ground, buckets)
         self._throttle = Throttle(ground.clock, buckets)
+        self._walk = Walk(self._admit, self._integrator, ground.clock)
         self._logbook = Logbook(LogDelivery(ground, self._integrator.assumed))
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
@@ -127,7 +121,7 @@ class Gateway:
         if rules is not None and cors.is_preflight(request):
             return cors.answer_preflight(arrival, rules)
         journey = Journey()
-        response = await self._run(arrival, stage, compiled, journey)
+        response = await self._walk.answer(arrival, stage, compiled, journey)
         if rules is not None:
             response = cors.with_cors(response, rules, request.headers)
         if stage.access_log is not None or stage.method_settings:
@@ -139,27 +133,11 @@ class Gateway:
         """Leave nothing unwritten behind."""
         await self._logbook.finish()
 
-    async def _run(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
-        """The pipeline. A stage that an API does not use costs it a look at a field."""
-        try:
-            matched = journey.matched = match(arrival, stage, compiled)
-            matched = journey.matched = await self._doorkeeper.authorize(matched)
-            matched = journey.matched = await self._meter.admit(matched)
-            self._throttle.admit(matched)
-            matched = journey.matched = unpacked(matched)
-            validate(matched)
-            matched = map_request(matched)
-            sent = journey.leave(transform(matched), self._ground.clock)
-            said = journey.come_back(await self._integrator.integrate(matched, sent), self._ground.clock)
-            return packed(matched, respond(matched, sent, said))
-        except Refused as refused:
-            journey.refused = refused
-            return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
-        except StoreError as error:
-            log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
-            return faults.render(arrival, Refused("unavailable"))
-        except NotImplementedHere as missing:
-            return faults.render_not_implemented(arrival, missing)
+    async def _admit(self, matched: Matched, journey: Journey) -> Matched:
+        matched = journey.matched = await self._doorkeeper.authorize(matched)
+        matched = journey.matched = await self._meter.admit(matched)
+        self._throttle.admit(matched)
+        return matched
 
     def _arrival(
         self,

@@ -21,6 +21,7 @@ from cumulet.services.apigateway.control.v1.records import (
     Definition,
     Integration,
     Method,
+    Resource,
     RestApi,
     get_api,
     get_deployment,
@@ -66,18 +67,7 @@ def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
     if params.get("tracingEnabled"):
         raise NotImplementedHere("The parameter tracingEnabled of apigateway:CreateDeployment")
     api = get_api(tx, call, params)
-    deployment = Deployment(
-        deployment_id=call.ids.token(6),
-        created_s=call.now_ms // 1000,
-        routes=freeze(tx, call, api),
-        description=params.get("description") or None,
-        default_endpoint_disabled=api.disable_execute_api_endpoint,
-        policy=None if api.policy is UNSET else api.policy,
-        gateway_responses=gateway_responses.freeze(tx, call, api.id),
-        binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
-        compress_from=None if api.minimum_compression_size is UNSET else api.minimum_compression_size,
-        key_from_authorizer=api.api_key_source == "AUTHORIZER",
-    )
+    deployment = freeze_api(tx, call, api, freeze(tx, call, api), params.get("description") or None)
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
     DEFINITIONS.save(tx, call.scope, api.id, deployment.deployment_id, record=definition_of(tx, call, api))
     if params.get("stageName"):
@@ -97,30 +87,51 @@ def definition_of(tx: ReadTx, call: Call, api: RestApi) -> Definition:
     )
 
 
+def freeze_api(tx: ReadTx, call: Call, api: RestApi, routes: list[Route], description: str | None = None) -> Deployment:
+    """Return a deployment of these routes, with what else the API is now."""
+    return Deployment(
+        deployment_id=call.ids.token(6),
+        created_s=call.now_ms // 1000,
+        routes=routes,
+        description=description,
+        default_endpoint_disabled=api.disable_execute_api_endpoint,
+        policy=None if api.policy is UNSET else api.policy,
+        gateway_responses=gateway_responses.freeze(tx, call, api.id),
+        binary_media_types=[] if api.binary_media_types is UNSET else api.binary_media_types,
+        compress_from=None if api.minimum_compression_size is UNSET else api.minimum_compression_size,
+        key_from_authorizer=api.api_key_source == "AUTHORIZER",
+    )
+
+
 def freeze(tx: ReadTx, call: Call, api: RestApi) -> list[Route]:
     """Return the API's methods as routes. Raises BadRequestException if it has none, or one without integration."""
-    routes = []
-    for resource in RESOURCES.scan(tx, call.scope, api.id):
-        for method in resource.resource_methods.values():
-            integration = method.method_integration
-            if integration is UNSET:
-                raise ServiceError("BadRequestException", "No integration defined for method")
-            target = freeze_target(integration)
-            routes.append(
-                Route(
-                    method.http_method,
-                    resource.path,
-                    method.http_method,
-                    target,
-                    resource.id,
-                    authorization=freeze_authorization(tx, call, api.id, method),
-                    rest_validation=freeze_validation(tx, call, api.id, method),
-                    api_key_required=method.api_key_required,
-                )
-            )
+    routes = [
+        freeze_method(tx, call, api.id, resource, method)
+        for resource in RESOURCES.scan(tx, call.scope, api.id)
+        for method in resource.resource_methods.values()
+    ]
     if not routes:
         raise ServiceError("BadRequestException", "The REST API doesn't contain any methods")
     return routes
+
+
+def freeze_method(tx: ReadTx, call: Call, api_id: str, resource: Resource, method: Method) -> Route:
+    """Return a method as the pipeline has it. Raises BadRequestException for one without an integration."""
+    integration = method.method_integration
+    if integration is UNSET:
+        raise ServiceError("BadRequestException", "No integration defined for method")
+    return Route(
+        method.http_method,
+        resource.path,
+        method.http_method,
+        freeze_target(integration),
+        resource.id,
+        authorization=freeze_authorization(tx, call, api_id, method),
+        rest_validation=freeze_validation(tx, call, api_id, method),
+        api_key_required=method.api_key_required,
+        cache_namespace=integration.cache_namespace,
+        cache_key_parameters=tuple(integration.cache_key_parameters),
+    )
 
 
 def freeze_validation(tx: ReadTx, call: Call, api_id: str, method: Method) -> RestValidation | None:

@@ -17,6 +17,7 @@ from cumulet.services.apigateway.control.v1 import (
     resources,
     stages,
     tags,
+    testing,
     usage,
     usage_plans,
 )
@@ -44,6 +45,7 @@ def build(ground: Ground) -> Service:
         resources,
         stages,
         tags,
+        testing,
     )
     for declared in exports.operations(ground.settings.port):
         operations[declared.name] = declared

@@ -1,0 +1,61 @@
+"""The one pipeline of both dialects: a request walks through it from its route to its answer.
+
+    match -> admit -> unpacked -> validate -> map_request -> transform -> integrate -> respond -> packed
+
+Each stage is a file of its own, takes what the one before it returned, and raises `Refused` where the answer is API
+Gateway's own. The order is AWS's, as its execution logs show it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from cumulet.clock import Clock
+from cumulet.errors import NotImplementedHere
+from cumulet.services.apigateway.model import Stage
+from cumulet.services.apigateway.pipeline import faults, gateway_responses
+from cumulet.services.apigateway.pipeline.encodings import packed, unpacked
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.integrate import Integrator
+from cumulet.services.apigateway.pipeline.journey import Journey
+from cumulet.services.apigateway.pipeline.match import match
+from cumulet.services.apigateway.pipeline.parameters import map_request
+from cumulet.services.apigateway.pipeline.respond import respond
+from cumulet.services.apigateway.pipeline.transform import transform
+from cumulet.services.apigateway.pipeline.validate import validate
+from cumulet.store.api import StoreError
+from cumulet.wire.message import Response
+
+log = logging.getLogger("cumulet.apigateway")
+
+Admit = Callable[[Matched, Journey], Awaitable[Matched]]
+"""Returns a request with what is known of who sent it. Raises Refused if it may not pass."""
+
+
+class Walk:
+    """Takes requests through the pipeline. A stage that an API does not use costs it a look at a field."""
+
+    def __init__(self, admit: Admit, integrator: Integrator, clock: Clock) -> None:
+        self._admit = admit
+        self._integrator = integrator
+        self._clock = clock
+
+    async def answer(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
+        """Return the answer to a request, whatever became of it; `journey` remembers how far it came."""
+        try:
+            matched = journey.matched = match(arrival, stage, compiled)
+            matched = journey.matched = await self._admit(matched, journey)
+            matched = journey.matched = unpacked(matched)
+            validate(matched)
+            matched = map_request(matched)
+            sent = journey.leave(transform(matched), self._clock)
+            said = journey.come_back(await self._integrator.integrate(matched, sent), self._clock)
+            return packed(matched, respond(matched, sent, said))
+        except Refused as refused:
+            journey.refused = refused
+            return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
+        except StoreError as error:
+            log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
+            return faults.render(arrival, Refused("unavailable"))
+        except NotImplementedHere as missing:
+            return faults.render_not_implemented(arrival, missing)

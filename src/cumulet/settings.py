@@ -50,6 +50,8 @@ class Settings:
     """Whether tables with provisioned capacity, or an on-demand maximum, refuse what goes beyond it."""
     dynamodb_item_collection_bytes_max: int = 10 * 1024**3
     """How large a partition of a table with local indexes may grow, these included; tests may lower it."""
+    java_runtime: str = ""
+    """The folder with AWS's runtime interface client for Java, for functions that do not bring it themselves."""
     cognito_issuers: str = ""
     """Who issues the tokens of Cognito user pools, in place of AWS: us-east-1_AbCdE=http://127.0.0.1:9229/us-east-1_AbCdE,
     and more of the kind behind commas."""

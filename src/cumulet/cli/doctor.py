@@ -115,7 +115,7 @@ def look_at_walls(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "note",
             "walls",
-            f"none ({refused}): functions can read what the server can read, and share /tmp",
+            f"none ({refused}): functions can read what the server can read, and share /tmp; layers are not in /opt",
         )
     else:
         yield Finding("ok", "walls", "functions have their own files, /tmp, processes and user")
@@ -147,6 +147,7 @@ def judge_runtime(runtime: str, ask: Callable[[str], str]) -> Finding:
         return Finding("note", runtime, "not on this machine; its functions are refused")
     if program.family == "provided":
         return Finding("ok", runtime, "runs the bootstrap of the function or of a layer")
+    with_what = ", with AWS's client from the package or CUMULET_JAVA_RUNTIME" if program.family == "java" else ""
     executable = program.executable or program.interpreter.executable
     version = program.version or (
         platform.python_version()
@@ -154,5 +155,7 @@ def judge_runtime(runtime: str, ask: Callable[[str], str]) -> Finding:
         else ask(executable).removeprefix("Python ")
     )
     if substitution_note(runtime, version):
-        return Finding("note", runtime, f"is not on this machine; its functions run on {version} ({executable})")
-    return Finding("ok", runtime, f"{version} ({executable})")
+        return Finding(
+            "note", runtime, f"is not on this machine; its functions run on {version} ({executable}){with_what}"
+        )
+    return Finding("ok", runtime, f"{version} ({executable}){with_what}")

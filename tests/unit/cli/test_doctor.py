@@ -42,7 +42,7 @@ def test_a_port_that_is_taken() -> None:
 RUNTIMES = [
     ("provided.al2023", "ok", "runs the bootstrap of the function or of a layer"),
     ("python3.0", "note", "is not on this machine; its functions run on "),
-    ("java21", "note", "not on this machine; its functions are refused"),
+    ("ruby3.4", "note", "not on this machine; its functions are refused"),
 ]
 
 
@@ -50,6 +50,14 @@ RUNTIMES = [
 def test_runtimes(runtime: str, grade: str, words: str) -> None:
     finding = judge_runtime(runtime, lambda executable: "0")
     assert (finding.grade, finding.words[: len(words)]) == (grade, words)
+
+
+def test_a_machine_with_nothing_on_its_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("cumulet.services.lambda_.execution.sandbox.java._JVMS", tmp_path)
+    for runtime in ("nodejs20.x", "java17"):
+        finding = judge_runtime(runtime, lambda executable: "0")
+        assert (finding.grade, finding.words) == ("note", "not on this machine; its functions are refused")
 
 
 def test_what_is_bad_is_told_by_the_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

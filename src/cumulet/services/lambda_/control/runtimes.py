@@ -17,14 +17,14 @@ RUNNABLE = (
     "nodejs24.x",
     "provided.al2",
     "provided.al2023",
-)
-
-NOT_HERE = (
     "java8.al2",
     "java11",
     "java17",
     "java21",
     "java25",
+)
+
+NOT_HERE = (
     "dotnet6",
     "dotnet8",
     "dotnet10",

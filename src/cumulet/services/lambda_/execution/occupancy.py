@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from cumulet.clock import Clock
 from cumulet.scope import Scope
@@ -22,11 +22,10 @@ from cumulet.services.lambda_.execution.farewell import Farewell, Reason
 from cumulet.services.lambda_.execution.fleet import Member
 from cumulet.services.lambda_.execution.journal import Journal
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output
+from cumulet.services.lambda_.execution.preparation import Prepared
 from cumulet.services.lambda_.execution.responses import render, render_failure
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
-from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
-from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.execution.streaming import Gathered
 from cumulet.services.lambda_.execution.subscription import Invalid
 from cumulet.services.lambda_.execution.subscription import parse as parse_subscription
@@ -168,36 +167,32 @@ class Environment:
 
     # Starting and ending
 
-    async def start(
-        self,
-        zygote: Zygote,
-        session: RoleSession,
-        request: Mapping[str, Any],
-        environ: dict[str, str],
-        runtime_version: str,
-        note: str,
-    ) -> None:
+    async def start(self, prepared: Prepared) -> None:
         """Start the processes; the environment is ready when its runtime polls. Raises ServiceError if it cannot."""
-        self._expires_s = self._clock.monotonic_s() + (session.retire_ms - self._clock.now_ms()) / 1000
-        self.stream.principal = session.principal
-        environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = self.init_type
-        environ["AWS_LAMBDA_RUNTIME_API"] = await self._api.open()
-        self._journal.init_started(runtime_version, note)
-        paths = request["extensions"][: limits.EXTENSIONS_MAX]
+        self._expires_s = self._clock.monotonic_s() + (prepared.session.retire_ms - self._clock.now_ms()) / 1000
+        self.stream.principal = prepared.session.principal
+        environ = {
+            **prepared.environ,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": self.init_type,
+            "AWS_LAMBDA_RUNTIME_API": await self._api.open(),
+        }
+        self._journal.init_started(prepared.runtime_version, prepared.note)
+        named = prepared.request["extensions"]
+        paths = named[: limits.EXTENSIONS_MAX]
         descriptors = [self._open_output(self._journal.output)]
         if paths:
             self._extensions = self._make_extensions([path.rpartition("/")[2] for path in paths])
             descriptors.append(self._open_output(self._journal.extension_output))
             held, self._hold = os.pipe()
             descriptors.append(held)
-            if zygote.isolated:
+            if prepared.zygote.isolated:
                 self._address = own_address(self.slot)
         self._began_s = self._clock.monotonic_s()
         try:
-            self._sandbox = await zygote.spawn(
+            self._sandbox = await prepared.zygote.spawn(
                 f"{self.number}",
                 {
-                    **request,
+                    **prepared.request,
                     "extensions": paths,
                     "slot": self.slot,
                     "environ": environ,
@@ -211,7 +206,7 @@ class Environment:
                 os.close(descriptor)
         if paths:
             self._sandbox.watch_parts(self._on_part_end)
-        if len(request["extensions"]) > limits.EXTENSIONS_MAX and self.state is State.STARTING:
+        if len(named) > limits.EXTENSIONS_MAX and self.state is State.STARTING:
             self._fail_init("ErrTooManyExtensions", "Extension.LaunchError")
             self.stop("failure")
         if self.state is State.STOPPING:

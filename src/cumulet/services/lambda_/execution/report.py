@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.platform_events import billed_ms, render_time, used_mb
+from cumulet.services.lambda_.execution.runtime_names import family_of, version_of
 
 
 def init_start_line(runtime: str, region: str, patch: str) -> str:
@@ -23,9 +24,7 @@ def init_start_line(runtime: str, region: str, patch: str) -> str:
 def runtime_version(runtime: str, region: str, patch: str) -> tuple[str, str]:
     """Return how AWS calls the version of a runtime, and its ARN."""
     # AWS writes python:3.12.v36, nodejs:20.v39 and provided:al2023.v59.
-    family = "provided" if runtime.startswith("provided.") else runtime.rstrip("0123456789.x")
-    name = runtime[len(family) :].strip(".").removesuffix(".x")
-    version = f"{family}:{name}.v{patch.rpartition('.')[2]}"
+    version = f"{family_of(runtime)}:{version_of(runtime)}.v{patch.rpartition('.')[2]}"
     digest = hashlib.sha256(version.encode()).hexdigest()
     return version, f"arn:aws:lambda:{region}::runtime:{digest}"
 

@@ -18,15 +18,15 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.code import CodeCache, find_extensions, layers_key
-from cumulet.services.lambda_.execution.environ import make_environ
+from cumulet.services.lambda_.execution.code import CodeCache, layers_key
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, plan_fleet
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import ON_DEMAND, PROVISIONED, Environment, Job
 from cumulet.services.lambda_.execution.plane import FunctionChanged
+from cumulet.services.lambda_.execution.preparation import prepare
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
-from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program, substitution_note
+from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, VersionRecord, find_version
@@ -230,37 +230,13 @@ class Supervisor:
                 self._zygote(version.runtime),
                 self._code.ensure(version.code_blob),
             )
-            layers, opt_root, extensions = "", "/opt", []
-            note = substitution_note(version.runtime, program.version or zygote.version)
+            layers = None
             if version.layers:
-                beneath = await self._code.ensure_layers([layer.code_blob for layer in version.layers])
-                layers = beneath.name
-                if not zygote.isolated:
-                    opt_root = str(beneath)
-                    note += f"cumulet: this machine permits no namespaces; the layers are in {opt_root}, not in /opt\n"
-                extensions = [f"{opt_root}/extensions/{name}" for name in find_extensions(beneath)]
-            task_root = "/var/task" if zygote.isolated else str(code)
-            environ = make_environ(
-                scope,
-                version,
-                session,
-                endpoint=self._ground.settings.endpoint,
-                log_group=environment.stream.group,
-                log_stream=environment.stream.name,
-                task_root=task_root,
-                opt_root=opt_root,
+                layers = await self._code.ensure_layers([layer.code_blob for layer in version.layers])
+            settings = self._ground.settings
+            await environment.start(
+                prepare(scope, version, environment.stream, settings, program, zygote, session, code, layers)
             )
-            request = {
-                "programs": program.commands(task_root, opt_root, isolated=zygote.isolated),
-                "code": code.name,
-                "layers": layers,
-                "opt": opt_root,
-                "extensions": extensions,
-                "tmp_mb": version.ephemeral_storage_mb,
-                "files": limits.FILE_DESCRIPTORS_MAX,
-                "processes": limits.PROCESSES_MAX,
-            }
-            await environment.start(zygote, session, request, environ, program.version or zygote.version, note)
         except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
@@ -317,7 +293,12 @@ class Supervisor:
 
     async def _start_zygote(self, interpreter: Interpreter) -> Zygote:
         self._code.folder.mkdir(parents=True, exist_ok=True)
-        zygote = Zygote(interpreter, self._folder / Path(interpreter.executable).name, self._code.folder)
+        zygote = Zygote(
+            interpreter,
+            self._folder / Path(interpreter.executable).name,
+            self._code.folder,
+            self._ground.settings.java_runtime,
+        )
         await zygote.start(lambda: self._zygote_lost(interpreter))
         return zygote
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cumulet.errors import NotImplementedHere
 from cumulet.services.lambda_.execution.report import init_start_line
 from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 
@@ -206,6 +207,17 @@ LINES = [
 def test_the_first_line_of_a_log(runtime: str, patch: str, told_as: str) -> None:
     line = init_start_line(runtime, "eu-west-1", patch)
     assert line.startswith(f"INIT_START Runtime Version: {told_as}\tRuntime Version ARN: arn:aws:lambda:eu-west-1::")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.slow
+async def test_a_machine_without_nodejs(rig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = await rig.function("", files={"index.mjs": "export const handler = async () => 1;"}, runtime="nodejs18.x")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        NotImplementedHere, match=r"Runtime nodejs18\.x on a machine without Node\.js is not implemented"
+    ):
+        await rig.invoke(version)
 
 
 NOTES = [

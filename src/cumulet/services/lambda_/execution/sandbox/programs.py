@@ -1,13 +1,16 @@
 """What runs the functions of a runtime: a fork of a warm Python, or a program that such a fork becomes."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from cumulet.errors import NotImplementedHere
+from cumulet.services.lambda_.execution.runtime_names import family_of, number_of
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_interpreter, own_interpreter
+from cumulet.services.lambda_.execution.sandbox.java import find_java, java_command, java_number, see_java
 
 NODE_RUNTIME = Path(__file__).parents[2] / "runtimes" / "nodejs" / "bootstrap.mjs"
 NODE_SEEN_AS = "/var/runtime/index.mjs"
@@ -29,8 +32,12 @@ class Program:
     version: str = ""
     """What the executable says of itself."""
 
-    def commands(self, task_root: str, opt_root: str, *, isolated: bool) -> list[list[str]]:
+    def commands(
+        self, task_root: str, opt_root: str, *, isolated: bool, handler: str, memory_mb: int, libraries: str
+    ) -> list[list[str]]:
         """Return what the fork may become, the first that is there; nothing if it is the runtime itself."""
+        if self.family == "java":
+            return [java_command(self.executable, handler, memory_mb, task_root, opt_root, libraries)]
         if self.family == "nodejs":
             return [[self.executable, *NODE_OPTIONS, NODE_SEEN_AS if isolated else str(NODE_RUNTIME)]]
         if self.family == "provided":
@@ -50,9 +57,13 @@ def find_program(runtime: str) -> Program:
     if runtime.startswith("provided."):
         return Program("provided", own_interpreter())
     if runtime.startswith("nodejs"):
-        if found := find_node(runtime.removeprefix("nodejs").partition(".")[0]):
+        if found := find_node(number_of(runtime)):
             return Program("nodejs", own_interpreter(), *found)
         raise NotImplementedHere(f"Runtime {runtime} on a machine without Node.js")
+    if runtime.startswith("java"):
+        if found := find_java(number_of(runtime), ask_java):
+            return Program("java", own_interpreter(), *found)
+        raise NotImplementedHere(f"Runtime {runtime} on a machine without Java")
     raise NotImplementedHere(f"Runtime {runtime}")
 
 
@@ -69,27 +80,45 @@ def find_node(major: str) -> tuple[str, str] | None:
 
 def ask_version(executable: str) -> str:
     """Return what `--version` says, without a leading v; empty if it says nothing."""
+    return _ask(executable, "--version").removeprefix("v")
+
+
+def ask_java(executable: str) -> str:
+    """Return the version of a JVM, e.g. 17.0.15; empty if it does not say."""
+    # Java 8 knows no --version, and every Java writes -version to its standard error: openjdk version "17.0.15" ...
+    found = re.search(r'version "([\d._]+)', _ask(executable, "-version"))
+    return found[1] if found else ""
+
+
+def _ask(executable: str, option: str) -> str:
     try:
         told = subprocess.run(
-            [executable, "--version"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=False
+            [executable, option],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_VERSION_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return told.stdout.strip().removeprefix("v")
+    return told.stdout.strip()
 
 
 def substitution_note(runtime: str, version: str) -> str:
     """Return a line for a function's log if it does not run on the version that it names; else nothing."""
-    family = runtime.rstrip("0123456789.x")
-    wanted = runtime[len(family) :].removesuffix(".x")
-    if family not in ("python", "nodejs") or version == wanted or version.startswith(wanted + "."):
+    family, wanted = family_of(runtime), number_of(runtime)
+    told = str(java_number(version)) if family == "java" else version
+    if family == "provided" or told == wanted or told.startswith(wanted + "."):
         return ""
     return f"cumulet: {runtime} is not on this machine; this environment runs on {family}{version}\n"
 
 
-def see_node() -> dict[str, str]:
-    """Return what an environment with walls must see of Node.js: our bootstrap, and an installation of its own."""
+def see_programs(java_libraries: str) -> dict[str, str]:
+    """Return what an environment with walls must see beside its Python: our bootstrap for Node.js, installations."""
     seen = {NODE_SEEN_AS: str(NODE_RUNTIME)}
+    if path := shutil.which("java"):
+        seen |= see_java(os.path.realpath(path), java_libraries)
     if path := shutil.which("node"):
         prefix = str(Path(path).resolve().parents[1])
         seen[prefix] = prefix

@@ -14,7 +14,7 @@ from typing import Any
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
-from cumulet.services.lambda_.execution.sandbox.programs import see_node
+from cumulet.services.lambda_.execution.sandbox.programs import see_programs
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +36,9 @@ class NoWalls(OSError):
 class Zygote:
     """One fork server process. Start it, then `spawn`; `close` ends it with every sandbox that it made."""
 
-    def __init__(self, interpreter: Interpreter, folder: Path, code_cache: Path) -> None:
+    def __init__(self, interpreter: Interpreter, folder: Path, code_cache: Path, java_libraries: str = "") -> None:
         self._interpreter = interpreter
+        self._java_libraries = java_libraries
         self._folder = folder
         self._code_cache = code_cache
         self._socket: socket.socket | None = None
@@ -104,7 +105,7 @@ class Zygote:
                         "code_cache": str(self._code_cache),
                         "visible": {self._interpreter.prefix: self._interpreter.prefix}
                         | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()}
-                        | see_node(),
+                        | see_programs(self._java_libraries),
                     }
                 ).encode()
             )

@@ -1,0 +1,94 @@
+"""What an environment is started with: the paths of its code, its variables, its limits, and what it becomes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cumulet.errors import NotImplementedHere
+from cumulet.scope import Scope
+from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.code import find_extensions
+from cumulet.services.lambda_.execution.environ import make_environ
+from cumulet.services.lambda_.execution.logs import LogStream
+from cumulet.services.lambda_.execution.sandbox.java import CLIENT, LIBRARIES_SEEN_AS, has_client
+from cumulet.services.lambda_.execution.sandbox.programs import Program, substitution_note
+from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
+from cumulet.services.lambda_.execution.sessions import RoleSession
+from cumulet.services.lambda_.records import VersionRecord
+from cumulet.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that the start of one environment takes."""
+
+    zygote: Zygote
+    session: RoleSession
+    request: dict[str, Any]
+    """For the fork server."""
+    environ: dict[str, str]
+    runtime_version: str
+    note: str
+    """What the log says of this machine, if it is not as AWS's."""
+
+
+def prepare(
+    scope: Scope,
+    version: VersionRecord,
+    stream: LogStream,
+    settings: Settings,
+    program: Program,
+    zygote: Zygote,
+    session: RoleSession,
+    code: Path,
+    layers: Path | None,
+) -> Prepared:
+    """Return what an environment of a version is started with; `code` and `layers` are folders of this machine.
+
+    Raises NotImplementedHere if its runtime lacks something that this package has not.
+    """
+    isolated = zygote.isolated
+    task_root = "/var/task" if isolated else str(code)
+    opt_root = "/opt" if isolated or layers is None else str(layers)
+    libraries = settings.java_runtime
+    if program.family == "java" and not has_client(code, layers, libraries):
+        raise NotImplementedHere(
+            f"Runtime {version.runtime} without {CLIENT} in the package, a layer or the folder of CUMULET_JAVA_RUNTIME"
+        )
+    runtime_version = program.version or zygote.version
+    note = substitution_note(version.runtime, runtime_version)
+    if opt_root != "/opt":
+        note += f"cumulet: this machine permits no namespaces; the layers are in {opt_root}, not in /opt\n"
+    return Prepared(
+        zygote,
+        session,
+        {
+            "programs": program.commands(
+                task_root,
+                opt_root,
+                isolated=isolated,
+                handler=version.handler,
+                memory_mb=version.memory_mb,
+                libraries=libraries and (LIBRARIES_SEEN_AS if isolated else libraries),
+            ),
+            "code": code.name,
+            "layers": layers.name if layers is not None else "",
+            "opt": opt_root,
+            "extensions": [f"{opt_root}/extensions/{name}" for name in find_extensions(layers)] if layers else [],
+            "tmp_mb": version.ephemeral_storage_mb,
+            "files": limits.FILE_DESCRIPTORS_MAX,
+            "processes": limits.PROCESSES_MAX,
+        },
+        make_environ(
+            scope,
+            version,
+            session,
+            endpoint=settings.endpoint,
+            log_group=stream.group,
+            log_stream=stream.name,
+            task_root=task_root,
+            opt_root=opt_root,
+        ),
+        runtime_version,
+        note,
+    )

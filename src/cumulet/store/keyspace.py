@@ -156,8 +156,8 @@ LAMBDA_LAYER_NUMBER = _family(
     51, "layer version number", "layer_name", "the last number given to a version; outlives the layer"
 )
 LAMBDA_CODE_SIGNING = _family(52, "code signing configuration", "config_id", "whose signatures a function's code needs")
-LAMBDA_PROVISIONED = _family(
-    53, "provisioned function", "account region function_name", "(system scope) that some of it is kept ready"
+LAMBDA_READINESS = _family(
+    53, "function readiness", "account region function_name", "(system scope) what is to be ready before it is invoked"
 )
 LAMBDA_ALLOTMENT = _family(
     54,

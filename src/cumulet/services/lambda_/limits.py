@@ -11,6 +11,9 @@ TIMEOUT_S_MAX = 900
 MEMORY_MB_MAX = 10_240
 EPHEMERAL_STORAGE_MB_MAX = 10_240
 
+SNAP_START_STORAGE_MB_MAX = 512
+"""Of /tmp, in functions with SnapStart. https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+
 ENVIRONMENT_BYTES_MAX = 4 * 1024
 """All names and values of a function together, as JSON."""
 

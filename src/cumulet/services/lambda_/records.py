@@ -22,7 +22,7 @@ from cumulet.store.keyspace import (
     LAMBDA_LAYER,
     LAMBDA_LAYER_NUMBER,
     LAMBDA_POLICY,
-    LAMBDA_PROVISIONED,
+    LAMBDA_READINESS,
     LAMBDA_RESERVED,
     LAMBDA_SHARE,
     LAMBDA_URL,
@@ -76,6 +76,12 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """From the lowest to the one that covers all others."""
     unzipped_size: int = 0
     """Of the function's own code."""
+    snap_start: bool = False
+    """Whether published versions are initialised once before they can be invoked, and restored from then on."""
+    state: str = ""
+    """Of a published version that is not Active: Pending or Failed. With its reason."""
+    state_reason: str = ""
+    state_reason_code: str = ""
     latest_description: str | None = None
     """Of a published version: what described $LATEST at that time, since PublishVersion can give words of its own."""
 
@@ -110,6 +116,9 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     code_signing_arn: str = ""
     """Of the code signing configuration that its deployments are held against."""
 
+
+STATE_FIELDS = ("state", "state_reason", "state_reason_code")
+"""Of a VersionRecord: what changes of a published version."""
 
 FUNCTIONS = Records(LAMBDA_FUNCTION, FunctionRecord, cached=1024)
 """Every invocation reads one, hence the cache."""
@@ -146,12 +155,16 @@ class Reserved(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
-class ProvisionedFunction(msgspec.Struct, frozen=True, kw_only=True):
-    """That a function has environments to be kept ready: what each node looks for."""
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """That something of a function is to be ready before it is invoked: what nodes look for."""
 
     account: str
     region: str
     function_name: str
+    is_provisioned: bool = True
+    """Whether environments are to be kept ready."""
+    snapshots: tuple[str, ...] = ()
+    """The versions that are to be initialised for the first time."""
 
 
 class Allotment(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,7 +279,7 @@ LAYERS = Records(LAMBDA_LAYER, LayerRecord, cached=256)
 LAYER_NUMBERS = Records(LAMBDA_LAYER_NUMBER, VersionNumber)
 URLS = Records(LAMBDA_URL, UrlConfig, cached=256)
 URL_OWNERS = Records(LAMBDA_URL_OWNER, UrlOwner, cached=256)
-PROVISIONED_FUNCTIONS = Records(LAMBDA_PROVISIONED, ProvisionedFunction)
+READINESS = Records(LAMBDA_READINESS, Readiness)
 ALLOTMENTS = Records(LAMBDA_ALLOTMENT, Allotment)
 SHARES = Records(LAMBDA_SHARE, Shares)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)

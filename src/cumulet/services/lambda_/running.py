@@ -82,6 +82,7 @@ async def run_function(
                 Type="User",
             )
         version = choose(routes, chance)
+        _check_state(version)
         if version.revision_id == tried:
             raise InvariantViolated(f"the code of {ref.arn} is not in the store")
         invocation = Invocation(
@@ -99,3 +100,19 @@ async def run_function(
             return Ran(version, await execution.invoke(ref.scope, version, invocation), trace.header)
         except FunctionChanged:
             tried = version.revision_id
+
+
+def _check_state(version: VersionRecord) -> None:
+    if version.state == "Pending":
+        raise ServiceError(
+            "SnapStartNotReadyException",
+            "Lambda is initializing your function. It will be ready to invoke once your function state becomes Active.",
+            Type="User",
+        )
+    if version.state:
+        raise ServiceError(
+            "ResourceConflictException",
+            "The operation cannot be performed at this time. The function is currently in the following state: "
+            f"{version.state}",
+            Type="User",
+        )

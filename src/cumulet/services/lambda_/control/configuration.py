@@ -10,7 +10,7 @@ from typing import Any
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Params
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.control.runtimes import check_runtime
+from cumulet.services.lambda_.control.runtimes import SNAP_START_RUNTIMES, check_runtime
 from cumulet.services.lambda_.records import VersionRecord
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
@@ -37,7 +37,7 @@ RESERVED_VARIABLES = frozenset(
     )
 )
 
-EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn FileSystemConfigs SnapStart ImageConfig"
+EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn FileSystemConfigs ImageConfig"
 """Members of a configuration that are honoured in one value only, the one that asks for nothing.
 
 Deployment tools send them so; anything more is refused by name.
@@ -52,10 +52,7 @@ def invalid(message: str) -> ServiceError:
 def check_empty_defaults(params: Params) -> None:
     """Raise NotImplementedHere for a member that asks for something that is not built."""
     for name in EMPTY_ONLY.split():
-        value = params.get(name)
-        if name == "SnapStart" and value == {"ApplyOn": "None"}:
-            continue
-        if _says_something(value):
+        if _says_something(params.get(name)):
             raise NotImplementedHere(f"The parameter {name} of Lambda functions")
     if params.get("PackageType") == "Image" or params.get("ImageConfig"):
         raise NotImplementedHere("PackageType Image")
@@ -85,6 +82,8 @@ def parse_configuration(params: Params) -> dict[str, Any]:
         fields["environment"] = parse_environment(environment.get("Variables") or {})
     if (tracing := params.get("TracingConfig")) is not None:
         fields["tracing_mode"] = _parse_tracing(tracing)
+    if (snap_start := params.get("SnapStart")) is not None:
+        fields["snap_start"] = snap_start.get("ApplyOn") == "PublishedVersions"
     if (architectures := params.get("Architectures")) is not None:
         fields["architectures"] = parse_architectures(architectures)
     return fields
@@ -111,6 +110,20 @@ def parse_environment(variables: Mapping[str, str]) -> dict[str, str]:
 def parse_architectures(architectures: Sequence[str]) -> tuple[str, ...]:
     """Return the architectures as recorded. They change nothing: code runs on the processor that is there."""
     return tuple(architectures)
+
+
+def check_snap_start(version: VersionRecord) -> None:
+    """Raise AWS's error for a function that SnapStart is not for."""
+    if not version.snap_start:
+        return
+    if version.runtime not in SNAP_START_RUNTIMES:
+        raise invalid(f"{version.runtime} is not supported for SnapStart enabled functions.")
+    if version.ephemeral_storage_mb > limits.SNAP_START_STORAGE_MB_MAX:
+        # https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html has the limit, and no words.
+        raise invalid(
+            f"Ephemeral storage greater than {limits.SNAP_START_STORAGE_MB_MAX} MB is not supported for SnapStart "
+            "enabled functions."
+        )
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.scope import SYSTEM, Scope
+from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.archives import Archive
@@ -14,6 +14,7 @@ from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.concurrency import give_back, render_concurrency
 from cumulet.services.lambda_.control.configuration import (
     EMPTY_ONLY,
+    check_snap_start,
     check_tags,
     invalid,
     parse_architectures,
@@ -43,11 +44,11 @@ from cumulet.services.lambda_.control.versions import (
 )
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
+from cumulet.services.lambda_.readiness import forget_function
 from cumulet.services.lambda_.records import (
     FUNCTION_CHANGED,
     FUNCTIONS,
     LATEST,
-    PROVISIONED_FUNCTIONS,
     VERSIONS,
     FunctionRecord,
     VersionRecord,
@@ -67,7 +68,8 @@ _DEFAULT_ONLY = (
     resource=unqualified_resource,
     resource_policy=function_policy,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
-    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn {EMPTY_ONLY}",
+    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn SnapStart "
+    f"{EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js and provided",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
@@ -104,6 +106,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             **fields,
         )
         check_unzipped(version)
+        check_snap_start(version)
         keep_layers(tx, version.layers)
         signing = params.get("CodeSigningConfigArn")
         function = FunctionRecord(
@@ -224,7 +227,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     resource=unqualified_resource,
     resource_policy=function_policy,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
-    f"EphemeralStorage LoggingConfig Layers {EMPTY_ONLY}",
+    f"EphemeralStorage LoggingConfig Layers SnapStart {EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js and provided",
 )
 async def update_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
@@ -264,7 +267,7 @@ def delete_function(call: Call, tx: WriteTx, params: Params) -> Output:
     delete_versions(tx, ref)
     drop_urls(tx, ref)
     give_back(tx, ref.scope, function)
-    PROVISIONED_FUNCTIONS.delete(tx, SYSTEM, ref.scope.account, ref.scope.region, ref.name)
+    forget_function(tx, ref.scope, ref.name)
     release_all(tx, function.latest)
     FUNCTIONS.delete(tx, ref.scope, ref.name)
     tx.hint(FUNCTION_CHANGED)
@@ -294,6 +297,7 @@ def _save_changed(
 ) -> VersionRecord:
     version = msgspec.structs.replace(function.latest, revision_id=revision_id, last_modified_ms=call.now_ms, **fields)
     check_unzipped(version)
+    check_snap_start(version)
     FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(function, latest=version))
     tx.hint(FUNCTION_CHANGED)
     return version

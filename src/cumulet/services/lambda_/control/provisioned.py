@@ -16,21 +16,20 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.concurrency import claimed, provisioned_total, save_claim
 from cumulet.services.lambda_.control.configuration import invalid
-from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy, load_function
+from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy, load_function, load_version
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.provisioning import divide
+from cumulet.services.lambda_.readiness import note_provisioned
 from cumulet.services.lambda_.records import (
     ALIASES,
     ALLOTMENTS,
     FUNCTION_CHANGED,
     LATEST,
-    PROVISIONED_FUNCTIONS,
     AliasRecord,
     Allotment,
     FunctionRecord,
     Provisioned,
-    ProvisionedFunction,
     reserved_total,
 )
 from cumulet.services.tokens import encode_token
@@ -52,6 +51,9 @@ def put_provisioned_concurrency_config(call: Call, tx: WriteTx, params: Params) 
     function = check_qualifier(tx, ref)
     assert ref.qualifier is not None
     requested: int = params["ProvisionedConcurrentExecutions"]
+    if load_version(tx, ref).snap_start:
+        # "SnapStart does not support provisioned concurrency"; AWS documents no words.
+        raise invalid("Provisioned concurrency is not supported for SnapStart enabled functions.")
     _check_apart(tx, ref, function)
     others = provisioned_total(function) - _requested(function, ref.qualifier)
     _check_room(tx, ref, function, others + requested)
@@ -121,14 +123,7 @@ def save_provisioned(
 ) -> None:
     """Record what is to be kept ready of a function, for the nodes to find."""
     save_claim(tx, ref, function, msgspec.structs.replace(function, provisioned=dict(provisioned)))
-    key = (ref.scope.account, ref.scope.region, ref.name)
-    if provisioned:
-        PROVISIONED_FUNCTIONS.save(
-            tx, SYSTEM, *key, record=ProvisionedFunction(account=key[0], region=key[1], function_name=key[2])
-        )
-    else:
-        PROVISIONED_FUNCTIONS.delete(tx, SYSTEM, *key)
-    tx.hint(FUNCTION_CHANGED)
+    note_provisioned(tx, ref.scope, ref.name, is_provisioned=bool(provisioned))
 
 
 def drop_provisioned(tx: WriteTx, ref: FunctionRef, function: FunctionRecord, qualifier: str) -> None:

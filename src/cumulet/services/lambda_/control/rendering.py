@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cumulet.services.kit import Output
-from cumulet.services.lambda_.records import VersionRecord
+from cumulet.services.lambda_.records import LATEST, VersionRecord
 
 Moment = Literal["creating", "updating", "settled", "listed"]
 """When a configuration is looked at.
@@ -51,15 +51,33 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
         "PackageType": "Zip",
         "Architectures": list(version.architectures),
         "EphemeralStorage": {"Size": version.ephemeral_storage_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": _render_snap_start(version),
         "LoggingConfig": render_logging(version),
-        **_STATES[moment],
+        **(_render_state(version) if version.state and moment != "listed" else _STATES[moment]),
     }
     if version.layers:
         configuration["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in version.layers]
     if version.environment:
         configuration["Environment"] = {"Variables": dict(version.environment)}
     return configuration
+
+
+def _render_snap_start(version: VersionRecord) -> Output:
+    is_restored = version.snap_start and version.version != LATEST and not version.state
+    return {
+        "ApplyOn": "PublishedVersions" if version.snap_start else "None",
+        "OptimizationStatus": "On" if is_restored else "Off",
+    }
+
+
+def _render_state(version: VersionRecord) -> Output:
+    """Return the state of a version that is not, or not yet, to be invoked."""
+    return {
+        "State": version.state,
+        "StateReason": version.state_reason,
+        "StateReasonCode": version.state_reason_code,
+        "LastUpdateStatus": "Successful",
+    }
 
 
 def render_logging(version: VersionRecord) -> Output:

@@ -24,6 +24,9 @@ RUNNABLE = (
     "java25",
 )
 
+SNAP_START_RUNTIMES = ("java11", "java17", "java21", "java25", "python3.12", "python3.13", "python3.14")
+"""Of those that run here. https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html#snapstart-runtimes"""
+
 NOT_HERE = (
     "dotnet6",
     "dotnet8",

@@ -18,6 +18,7 @@ from cumulet.services.lambda_.control.paging import marker, page_size, with_mark
 from cumulet.services.lambda_.control.provisioned import drop_provisioned
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
+from cumulet.services.lambda_.readiness import note_snapshot
 from cumulet.services.lambda_.records import (
     ALIASES,
     EVENT_CONFIGS,
@@ -25,6 +26,7 @@ from cumulet.services.lambda_.records import (
     FUNCTIONS,
     LATEST,
     POLICIES,
+    STATE_FIELDS,
     VERSION_NUMBERS,
     VERSIONS,
     FunctionRecord,
@@ -35,7 +37,9 @@ from cumulet.services.lambda_.records import (
 from cumulet.services.tokens import encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
-_OF_THE_VERSION_ALONE = frozenset(("version", "revision_id", "last_modified_ms", "description", "latest_description"))
+_OF_THE_VERSION_ALONE = frozenset(
+    ("version", "revision_id", "last_modified_ms", "description", "latest_description", *STATE_FIELDS)
+)
 _COMPARED = tuple(name for name in VersionRecord.__struct_fields__ if name not in _OF_THE_VERSION_ALONE)
 
 
@@ -96,6 +100,14 @@ def publish(tx: WriteTx, call: Call, scope: Scope, latest: VersionRecord, descri
         description=latest.description if description is None else description,
         latest_description=latest.description,
     )
+    if latest.snap_start:
+        version = msgspec.structs.replace(
+            version,
+            state="Pending",
+            state_reason="The function is being created.",
+            state_reason_code="Creating",
+        )
+        note_snapshot(tx, scope, name, version.version)
     keep_all(tx, latest)
     VERSIONS.save(tx, scope, name, number, record=version)
     VERSION_NUMBERS.save(tx, scope, name, record=VersionNumber(number=number))

@@ -10,6 +10,7 @@ from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.admission import Admission, Pool
 from cumulet.services.lambda_.execution.occupancy import Job
 from cumulet.services.lambda_.execution.provisioner import Provisioner
+from cumulet.services.lambda_.execution.snapshots import Snapshots
 from cumulet.services.lambda_.execution.standing import Standing
 from cumulet.services.lambda_.execution.supervisor import Supervisor
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
@@ -32,6 +33,7 @@ class ProcessPlane:
         self._supervisor = Supervisor(self._ground)
         self._provisioner = Provisioner(self._ground, self._supervisor, self._standing)
         self._provisioner.start()
+        Snapshots(self._ground, self._supervisor).start()
 
     async def stop(self) -> None:
         """Let running invocations end (bounded), then leave no process behind."""

@@ -29,6 +29,8 @@ class Journal:
     def __init__(self, version: VersionRecord, stream: LogStream, shipper: LogShipper, clock: Clock) -> None:
         self.stream = stream
         self.init_type = "on-demand"
+        self.is_restore = False
+        """Whether an initialisation is told as the restoring of a snapshot."""
         self.phase = "init"
         """Where an initialisation takes place: `invoke` if it is tried again inside an invocation."""
         self._version = version
@@ -87,14 +89,23 @@ class Journal:
         runtime = self._version.runtime
         region = self.stream.scope.region
         if not self._json:
-            self._write(report.init_start_line(runtime, region, runtime_version), in_tail=False)
+            event = "RESTORE_START" if self.is_restore else "INIT_START"
+            self._write(report.init_start_line(runtime, region, runtime_version, event), in_tail=False)
         named = report.runtime_version(runtime, region, runtime_version)
-        self._note("platform.initStart", platform_events.init_start(self.init_type, self.phase, *named), in_tail=False)
+        if self.is_restore:
+            names = (self._version.function_name, self._version.version)
+            self._note("platform.restoreStart", platform_events.restore_start(*names, *named), in_tail=False)
+        else:
+            started = platform_events.init_start(self.init_type, self.phase, *named)
+            self._note("platform.initStart", started, in_tail=False)
         if note:
             self._write(note, in_tail=False)
 
     def init_ended(self, init_ms: float, status: str = "success", error_type: str = "") -> None:
         """An initialisation has ended."""
+        if self.is_restore:
+            self._restore_ended(init_ms, status, error_type)
+            return
         if status != "success" and not self._json:
             self._write(report.init_report_line(init_ms, self.phase, status, error_type))
         if not self._is_noted():
@@ -104,6 +115,16 @@ class Journal:
         self._note("platform.initRuntimeDone", done, failed=failed)
         reported = platform_events.init_report(self.init_type, self.phase, status, error_type, init_ms)
         self._note("platform.initReport", reported, failed=failed)
+
+    def _restore_ended(self, restore_ms: float, status: str, error_type: str) -> None:
+        failed = status != "success"
+        if not self._json:
+            told = (status, error_type) if failed else ("", "")
+            self._write(report.restore_report_line(restore_ms, *told), in_tail=False)
+        done = platform_events.restore_runtime_done(status, error_type)
+        self._note("platform.restoreRuntimeDone", done, failed=failed)
+        reported = platform_events.restore_report(status, error_type, restore_ms)
+        self._note("platform.restoreReport", reported, failed=failed)
 
     def invoke_started(self, request_id: str, trace_header: str) -> None:
         """An invocation begins."""
@@ -148,6 +169,7 @@ class Journal:
                 memory_mb=memory_mb,
                 peak_kb=peak_kb,
                 init_ms=init_ms,
+                is_restore=self.is_restore,
                 status=status,
                 error_type=error_type,
             ):
@@ -161,6 +183,7 @@ class Journal:
                 memory_mb=memory_mb,
                 peak_kb=peak_kb,
                 init_ms=init_ms,
+                is_restore=self.is_restore,
                 trace_header=trace_header,
             )
             self._note("platform.report", record, failed=bool(status))

@@ -68,8 +68,8 @@ SPARE_SLOTS = 100
 CODE_CACHE_BYTES_MAX = 2 * 1024 * 1024 * 1024
 """Unpacked code on disk; what environments use stays beyond it."""
 
-PROVISION_LOOK_S = 30.0
-"""How often what is to be kept ready is looked at, for what no hint has told."""
+READINESS_LOOK_S = 30.0
+"""How often what is to be ready before it is invoked is looked at, for what no hint has told."""
 
 PROVISION_AGAIN_S = 60.0
 """How long a version whose environments fail to initialise is left alone; a new request is tried at once."""

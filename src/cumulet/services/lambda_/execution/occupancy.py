@@ -34,6 +34,7 @@ from cumulet.services.lambda_.records import Invocation, InvocationResult, Reade
 
 ON_DEMAND = "on-demand"
 PROVISIONED = "provisioned-concurrency"
+SNAP_START = "snap-start"
 """Why an environment is initialised, in AWS's words."""
 
 
@@ -105,8 +106,12 @@ class Environment:
         *,
         retried: "Environment | None" = None,
         init_type: str = ON_DEMAND,
+        is_trial: bool = False,
     ) -> None:
-        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation."""
+        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation.
+
+        `is_trial`: it is to show that a version with SnapStart can be initialised, and serves nobody.
+        """
         self.number = number
         self.slot = slot
         self.version = version
@@ -124,7 +129,9 @@ class Environment:
         self._sandbox: Sandbox | None = None
         self._outputs: list[Output] = []
         self._journal = Journal(version, stream, shipper, clock)
+        self._is_trial = is_trial
         self._journal.init_type = init_type
+        self._journal.is_restore = init_type == SNAP_START and not is_trial
         if retried is not None:
             self._journal.go_on(retried._journal)
         self._timer: asyncio.TimerHandle | None = None
@@ -217,7 +224,9 @@ class Environment:
     def _init_allowed_s(self) -> float:
         if self.inside_invoke:
             return self.version.timeout_s
-        return max(limits.AHEAD_INIT_TIMEOUT_S, self.version.timeout_s) if self.is_kept else limits.INIT_TIMEOUT_S
+        if self.init_type == ON_DEMAND:
+            return limits.INIT_TIMEOUT_S
+        return max(limits.AHEAD_INIT_TIMEOUT_S, self.version.timeout_s)
 
     def _open_output(self, emit: Callable[[str], None]) -> int:
         """Return the writing end of a pipe whose lines go to `emit`."""
@@ -405,6 +414,12 @@ class Environment:
         if self._job is not None:
             self._note_runtime_done(self._job, self._lasted_ms(), "", "")
         self.on_extension_rested()
+
+    def on_restore_poll(self) -> bool:
+        """The runtime is initialised as far as a snapshot needs it; return whether it is to go on and serve."""
+        if self._is_trial:
+            self.on_poll()
+        return not self._is_trial
 
     def _rest(self) -> None:
         """All wait for the next event: take it as ready."""

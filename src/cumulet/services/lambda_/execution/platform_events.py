@@ -13,6 +13,10 @@ from typing import Any
 
 Record = dict[str, Any]
 
+DEBUG_KINDS = frozenset(
+    f"platform.{kind}"
+    for kind in ("initRuntimeDone", "initReport", "restoreRuntimeDone", "restoreReport", "runtimeDone")
+)
 LEVELS = ("DEBUG", "INFO", "WARN")
 
 
@@ -31,7 +35,7 @@ def level_of(event: Event) -> str:
     if event.failed:
         return "WARN"
     # Of an initialisation that is well only its start is told at the level INFO.
-    debug = event.kind in ("platform.initRuntimeDone", "platform.initReport", "platform.runtimeDone")
+    debug = event.kind in DEBUG_KINDS
     return "DEBUG" if debug else "WARN" if event.kind == "platform.logsDropped" else "INFO"
 
 
@@ -72,6 +76,26 @@ def init_report(init_type: str, phase: str, status: str, error_type: str, init_m
     return {**done, "metrics": {"durationMs": round(init_ms, 3)}}
 
 
+def restore_start(function_name: str, version: str, runtime_version: str, runtime_version_arn: str) -> Record:
+    """Return the record of platform.restoreStart."""
+    return {
+        "functionName": function_name,
+        "functionVersion": version,
+        "runtimeVersion": runtime_version,
+        "runtimeVersionArn": runtime_version_arn,
+    }
+
+
+def restore_runtime_done(status: str, error_type: str = "") -> Record:
+    """Return the record of platform.restoreRuntimeDone."""
+    return {"status": status, **_error(error_type)}
+
+
+def restore_report(status: str, error_type: str, restore_ms: float) -> Record:
+    """Return the record of platform.restoreReport."""
+    return {**restore_runtime_done(status, error_type), "metrics": {"durationMs": round(restore_ms, 3)}}
+
+
 def start(request_id: str, version: str, trace_header: str) -> Record:
     """Return the record of platform.start."""
     return {"requestId": request_id, "version": version, **_tracing(trace_header)}
@@ -99,16 +123,20 @@ def report(
     memory_mb: int,
     peak_kb: int,
     init_ms: float | None,
+    is_restore: bool,
     trace_header: str,
 ) -> Record:
     """Return the record of platform.report."""
     metrics: Record = {
         "durationMs": round(duration_ms, 3),
-        "billedDurationMs": billed_ms(duration_ms, init_ms),
+        "billedDurationMs": billed_ms(duration_ms, None if is_restore else init_ms),
         "memorySizeMB": memory_mb,
         "maxMemoryUsedMB": used_mb(memory_mb, peak_kb),
     }
-    if init_ms is not None:
+    if init_ms is not None and is_restore:
+        metrics["restoreDurationMs"] = round(init_ms, 3)
+        metrics["billedRestoreDurationMs"] = billed_ms(init_ms, None)
+    elif init_ms is not None:
         metrics["initDurationMs"] = round(init_ms, 3)
     return {
         "requestId": request_id,

@@ -20,7 +20,7 @@ from cumulet.services.lambda_.records import (
     ALLOTMENTS,
     FUNCTION_CHANGED,
     FUNCTIONS,
-    PROVISIONED_FUNCTIONS,
+    READINESS,
     VERSIONS,
     Allotment,
     VersionRecord,
@@ -96,7 +96,7 @@ class Provisioner:
             except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
                 _log.exception("looking after provisioned concurrency failed")
             try:
-                await asyncio.wait_for(self._woken.wait(), limits.PROVISION_LOOK_S)
+                await asyncio.wait_for(self._woken.wait(), limits.READINESS_LOOK_S)
             except TimeoutError:
                 continue
 
@@ -165,7 +165,9 @@ class Provisioner:
 def find_all_targets(tx: ReadTx) -> dict[str, Target]:
     """Return what is to be ready of every version, by its fleet's key."""
     found: dict[str, Target] = {}
-    for named in PROVISIONED_FUNCTIONS.scan(tx, SYSTEM):
+    for named in READINESS.scan(tx, SYSTEM):
+        if not named.is_provisioned:
+            continue
         scope = Scope(named.account, named.region)
         function = FUNCTIONS.find(tx, scope, named.function_name)
         if function is None:

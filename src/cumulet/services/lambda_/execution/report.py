@@ -15,10 +15,10 @@ from cumulet.services.lambda_.execution.platform_events import billed_ms, render
 from cumulet.services.lambda_.execution.runtime_names import family_of, version_of
 
 
-def init_start_line(runtime: str, region: str, patch: str) -> str:
+def init_start_line(runtime: str, region: str, patch: str, event: str = "INIT_START") -> str:
     """Return the first line of an environment's log. `patch` is the interpreter's own version, e.g. 3.11.7."""
     version, arn = runtime_version(runtime, region, patch)
-    return f"INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n"
+    return f"{event} Runtime Version: {version}\tRuntime Version ARN: {arn}\n"
 
 
 def runtime_version(runtime: str, region: str, patch: str) -> tuple[str, str]:
@@ -35,6 +35,16 @@ def init_report_line(init_ms: float, phase: str, status: str, error_type: str) -
     return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: {phase}\tStatus: {status}{error}\n"
 
 
+def restore_report_line(restore_ms: float, status: str = "", error_type: str = "") -> str:
+    """Return the line about a restore; `status` is empty for one that is well."""
+    line = f"RESTORE_REPORT Restore Duration: {restore_ms:.2f} ms"
+    if status:
+        line += f"\tStatus: {status}"
+    if error_type:
+        line += f"\tError Type: {error_type}"
+    return line + "\n"
+
+
 def start_line(request_id: str, version: str) -> str:
     """Return the line before an invocation's own."""
     return f"START RequestId: {request_id} Version: {version}\n"
@@ -47,16 +57,22 @@ def end_lines(
     memory_mb: int,
     peak_kb: int,
     init_ms: float | None,
+    is_restore: bool = False,
     status: str = "",
     error_type: str = "",
 ) -> tuple[str, str]:
-    """Return the END and the REPORT line. `status` is empty for an invocation that was answered."""
+    """Return the END and the REPORT line. `status` is empty for an invocation that was answered.
+
+    `init_ms` is how long the restore took, if the environment was restored.
+    """
     report = (
         f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\t"
-        f"Billed Duration: {billed_ms(duration_ms, init_ms)} ms\t"
+        f"Billed Duration: {billed_ms(duration_ms, None if is_restore else init_ms)} ms\t"
         f"Memory Size: {memory_mb} MB\tMax Memory Used: {used_mb(memory_mb, peak_kb)} MB\t"
     )
-    if init_ms is not None:
+    if init_ms is not None and is_restore:
+        report += f"Restore Duration: {init_ms:.2f} ms\tBilled Restore Duration: {billed_ms(init_ms, None)} ms\t"
+    elif init_ms is not None:
         report += f"Init Duration: {init_ms:.2f} ms\t"
     if status:
         report += f"Status: {status}\t"

@@ -25,6 +25,7 @@ def render_failure(error_type: str, message: str, status: str = "403 Forbidden")
 
 
 ACCEPTED = render("202 Accepted", '{"status":"OK"}\n')
+RESTORED = render("200 OK", "{}")
 INVALID_REQUEST_ID = render("400 Bad Request", '{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}\n')
 TOO_LARGE = render(
     "413 Request Entity Too Large",

@@ -23,6 +23,7 @@ from cumulet.services.lambda_.execution.responses import (
     INVALID_REQUEST_ID,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    RESTORED,
     TOO_LARGE,
     render_failure,
 )
@@ -50,6 +51,9 @@ class Listener(Protocol):
 
     def on_poll(self) -> None:
         """The runtime wants its next event."""
+
+    def on_restore_poll(self) -> bool:
+        """The runtime is initialised, and waits to be restored; return whether it is, or stays as it is."""
 
     def on_response(self, body: bytes) -> None:
         """The event in hand is answered."""
@@ -174,6 +178,10 @@ class RuntimeApi:
         action = path[len(PREFIX) :]
         if action == b"invocation/next":
             return self._poll(connection) if method == b"GET" else METHOD_NOT_ALLOWED
+        if action == b"restore/next":
+            if method != b"GET":
+                return METHOD_NOT_ALLOWED
+            return RESTORED if self.listener.on_restore_poll() else b""
         if method != b"POST":
             return METHOD_NOT_ALLOWED
         if action == b"init/error":

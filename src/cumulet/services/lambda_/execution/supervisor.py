@@ -22,14 +22,21 @@ from cumulet.services.lambda_.execution.code import CodeCache, layers_key
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, plan_fleet
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
-from cumulet.services.lambda_.execution.occupancy import ON_DEMAND, PROVISIONED, Environment, Job
+from cumulet.services.lambda_.execution.occupancy import (
+    ON_DEMAND,
+    PROVISIONED,
+    SNAP_START,
+    Environment,
+    InitFailure,
+    Job,
+)
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.preparation import prepare
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
 from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import assume_role
-from cumulet.services.lambda_.records import FUNCTION_CHANGED, VersionRecord, find_version
+from cumulet.services.lambda_.records import FUNCTION_CHANGED, LATEST, VersionRecord, find_version
 from cumulet.store.api import ReadTx
 
 _log = logging.getLogger(__name__)
@@ -84,6 +91,8 @@ class Supervisor:
         self._quiet = asyncio.Event()
         self.on_kept: Callable[[str, str], None] = lambda key, reason: None
         """Told when other numbers of a fleet's environments are ready ahead of demand, or why none will be."""
+        self._trials: dict[int, asyncio.Future[InitFailure | None]] = {}
+        """By environment, those that show whether a version can be initialised."""
         self._stopping = False
         self._retiring = False
         self._stop_listening = ground.store.listen(FUNCTION_CHANGED, self._retire_soon)
@@ -179,6 +188,16 @@ class Supervisor:
         members = fleet.members.values() if fleet is not None else ()
         return sum(one.is_kept and one.state in (State.READY, State.FROZEN, State.BUSY) for one in members)
 
+    async def try_out(self, scope: Scope, version: VersionRecord) -> InitFailure | None:
+        """Return None once a version with SnapStart has been initialised as for a snapshot, or why it cannot be.
+
+        Raises ServiceError if that cannot even begin.
+        """
+        trial = asyncio.get_running_loop().create_future()
+        self._start(self._fleet(fleet_key(version)), scope, version, init_type=SNAP_START, trial=trial)
+        result: InitFailure | None = await trial
+        return result
+
     def _tell_kept(self, fleet: Fleet) -> None:
         ready = self.ready(fleet.key)
         if ready != fleet.kept_ready:
@@ -197,7 +216,10 @@ class Supervisor:
         version: VersionRecord,
         retried: Environment | None = None,
         init_type: str = ON_DEMAND,
+        trial: "asyncio.Future[InitFailure | None] | None" = None,
     ) -> None:
+        if version.snap_start and version.version != LATEST:
+            init_type = SNAP_START
         if retried is None:
             now = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
             name = f"{now:%Y/%m/%d}/[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
@@ -215,7 +237,10 @@ class Supervisor:
             self._ground.ids.uuid,
             retried=retried,
             init_type=init_type,
+            is_trial=trial is not None,
         )
+        if trial is not None:
+            self._trials[environment.number] = trial
         fleet.members[environment.number] = environment
         self._fleet_of[environment.number] = fleet
         self._alive += 1
@@ -244,6 +269,8 @@ class Supervisor:
             self._give_up(environment, ServiceError("ServiceException", str(failure), status=500))
 
     def _give_up(self, environment: Environment, refused: ServiceError | FunctionChanged) -> None:
+        if (trial := self._trials.pop(environment.number, None)) is not None:
+            trial.set_exception(refused)
         if environment.is_kept:
             self._cannot_keep(environment, str(refused))
         job = None if environment.is_kept else self._job_for(environment)
@@ -310,6 +337,10 @@ class Supervisor:
 
     def on_ready(self, environment: Environment) -> None:
         """It can take an invocation: plan."""
+        if (trial := self._trials.pop(environment.number, None)) is not None:
+            trial.set_result(None)
+            environment.stop()
+            return
         fleet = self._fleet_of[environment.number]
         if fleet.waiting or fleet.kept:
             self._plan(fleet)
@@ -320,7 +351,9 @@ class Supervisor:
 
     def on_dead(self, environment: Environment) -> None:
         """It is gone: answer who waited for it, or have its initialisation tried again, and plan."""
-        if environment.init_failure is not None and environment.is_kept:
+        if (trial := self._trials.pop(environment.number, None)) is not None:
+            trial.set_result(environment.init_failure)
+        elif environment.init_failure is not None and environment.is_kept:
             self._cannot_keep(environment, "FUNCTION_ERROR_INIT_FAILURE")
         elif environment.init_failure is not None:
             if environment.inside_invoke or self._stopping:

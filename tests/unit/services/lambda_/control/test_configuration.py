@@ -78,7 +78,6 @@ def test_an_unknown_runtime_is_told_the_known_ones() -> None:
         ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig Mode Active"),
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "The parameter VpcConfig"),
         ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:0:q"}}, "The parameter DeadLetterConfig"),
-        ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "The parameter SnapStart"),
         ({"FileSystemConfigs": [{"Arn": "x", "LocalMountPath": "/mnt/x"}]}, "The parameter FileSystemConfigs"),
         ({"ImageConfig": {"Command": ["x"]}}, "The parameter ImageConfig"),
     ],
@@ -94,7 +93,6 @@ def test_what_is_not_built_is_refused_by_name(params: dict[str, Any], named: str
     [
         {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": [], "Ipv6AllowedForDualStack": False}},
         {"DeadLetterConfig": {"TargetArn": ""}},
-        {"SnapStart": {"ApplyOn": "None"}},
         {"Layers": []},
         {"KMSKeyArn": ""},
         {"FileSystemConfigs": []},

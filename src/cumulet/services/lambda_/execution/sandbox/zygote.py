@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 FORK_SERVER = Path(__file__).with_name("forkserver.py")
 PYTHON_RUNTIME = Path(__file__).parents[2] / "runtimes" / "python"
+SNAPSHOT_HOOKS = PYTHON_RUNTIME / "snapshot_restore_py.py"
 RUNTIME_FOLDER = "/var/runtime"
 PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
@@ -93,7 +94,7 @@ class Zygote:
         self._loop.add_reader(ours.fileno(), self._receive)
         scratch = self._folder / "root"
         scratch.mkdir(parents=True, exist_ok=True)
-        sdk = find_sdk()
+        sdk = {**find_sdk(), SNAPSHOT_HOOKS.name: str(SNAPSHOT_HOOKS)}
         try:
             ours.send(
                 json.dumps(

@@ -191,6 +191,11 @@ class RuntimeApi:
         self._receive()  # 202; or 413, and then the Runtime API has told the caller itself
         return self._receive()
 
+    def restore_next(self) -> None:
+        """Say that the initialisation is complete, and return when there is an environment to serve."""
+        self._socket.sendall(b"GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: runtime\r\n\r\n")
+        self._receive()
+
     def init_error(self, error_type: str, body: bytes) -> None:
         """Post why this runtime cannot start."""
         self._socket.sendall(
@@ -505,12 +510,30 @@ def run(api: RuntimeApi) -> None:
     """Load the handler and serve."""
     try:
         handler = load_handler(os.environ["_HANDLER"])
+        if os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start":
+            pass_snapshot(api)
     except Exception as failure:  # whatever a module raises while it is imported is the function's
         error = error_of(failure)
         log_error(error)
         api.init_error(error["errorType"], Encoder().encode(error).encode())
         sys.exit(1)
     serve(api, handler)
+
+
+def pass_snapshot(api: RuntimeApi) -> None:
+    """Run the hooks of the function's around the moment at which AWS takes the snapshot and restores it."""
+    hooks = sys.modules.get("snapshot_restore_py")
+    try:
+        for function, args, kwargs in reversed(hooks.get_before_snapshot() if hooks else ()):
+            function(*args, **kwargs)
+    except Exception as failure:  # whatever a hook raises is the function's
+        raise Fault("Runtime.BeforeSnapshotError", str(failure), stack_trace(failure)) from failure
+    api.restore_next()
+    try:
+        for function, args, kwargs in hooks.get_after_restore() if hooks else ():
+            function(*args, **kwargs)
+    except Exception as failure:
+        raise Fault("Runtime.AfterRestoreError", str(failure), stack_trace(failure)) from failure
 
 
 def leave(code: object) -> None:

@@ -437,7 +437,7 @@ def resident_mb(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--durability", default="fsync", choices=("fsync", "os", "memory"))
-    parser.add_argument("--only", choices=("paths", "stores", "growth"), help="a part of the whole")
+    parser.add_argument("--only", choices=("paths", "stores", "growth", "apis"), help="a part of the whole")
     parser.add_argument("--items", type=int, default=100_000, help="how far the table grows")
     options = parser.parse_args()
     console = Console(width=110)
@@ -449,6 +449,11 @@ def main() -> None:
         show_paths(console, options.durability)
     if options.only in (None, "stores"):
         console.print(compare_stores(options.durability))
+    if options.only in (None, "apis"):
+        from apis import show_apis
+
+        for table in show_apis(options.durability):
+            console.print(table)
     if options.only in (None, "growth"):
         from growth import show_growth
 

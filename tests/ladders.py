@@ -48,7 +48,7 @@ class Ladder(NamedTuple):
 WRONG_TYPE = Fault(
     "a number for a text",
     {"ReturnConsumedCapacity": 5},
-    ("SerializationException", "NUMBER_VALUE can not be converted to a String"),
+    ("SerializationException", "NUMBER_VALUE cannot be converted to String"),
 )
 NO_ENUM = Fault(
     "a word that is none",

@@ -49,7 +49,7 @@ WITHOUT_EXPRESSIONS = {**ALONE_ON_ITS_SIDE, "KeyConditionExpression": None}
 NO_METRICS = Fault(
     "a number for another text",
     {"ReturnItemCollectionMetrics": 5},
-    ("SerializationException", "NUMBER_VALUE can not be converted to a String"),
+    ("SerializationException", "NUMBER_VALUE cannot be converted to String"),
 )
 
 
@@ -92,7 +92,7 @@ NO_MODE = Fault(
 NO_BOOLEAN = Fault(
     "a text for a boolean",
     {"DeletionProtectionEnabled": "no"},
-    ("SerializationException", "STRING_VALUE can not be converted to a Boolean"),
+    ("SerializationException", "Unexpected token received from parser"),
 )
 STREAM_OFF = {"StreamSpecification": {"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"}}
 

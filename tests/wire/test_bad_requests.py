@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[str, Sent, int, str, str]] = {
         dynamodb("Scan", {"TableName": "abc", "Limit": "1"}),
         400,
         "SerializationException",
-        "STRING_VALUE can not be converted to an Integer",
+        "STRING_VALUE cannot be converted to Integer",
     ),
     "DynamoDB: a number of 5000 digits": (
         "dynamodb",
@@ -187,10 +187,10 @@ REFUSED: dict[str, tuple[str, Sent, int, str, str]] = {
     ),
     "API Gateway: unbuilt operation": (
         "apigateway",
-        rest("GET", "/usageplans"),
+        rest("GET", "/vpclinks"),
         501,
         "NotImplementedException",
-        "apigateway:GetUsagePlans is not implemented",
+        "apigateway:GetVpcLinks is not implemented",
     ),
     "IAM: JSON for a form": (
         "iam",

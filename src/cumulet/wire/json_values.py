@@ -247,6 +247,8 @@ class _Reader:
 
     def __init__(self, service: ServiceModel) -> None:
         self._service = service
+        # DynamoDB's front door is older than the one that its younger siblings share, and has words of its own.
+        self._is_dynamodb = service.name.startswith("dynamodb")
 
     def structure(self, members: Mapping[str, Member], name: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -282,7 +284,7 @@ class _Reader:
 
     def _list(self, shape: Shape, value: Any) -> list[Any]:
         if isinstance(value, dict):
-            raise _malformed("Start of structure or map found where not expected.")
+            raise self._map_found()
         if not isinstance(value, list):
             raise _malformed("Unexpected field type")
         return [self._value(shape.member, element) for element in value]
@@ -341,12 +343,19 @@ class _Reader:
     def _java_class(self, name: str) -> str:
         return self._service.error_namespace.rstrip("#") + "." + name if self._service.error_namespace else name
 
-    @staticmethod
-    def _refuse(value: Any, java_type: str) -> Any:
+    def _map_found(self) -> ServiceError:
+        stop = "" if self._is_dynamodb else "."
+        return _malformed(f"Start of structure or map found where not expected{stop}")
+
+    def _refuse(self, value: Any, java_type: str) -> Any:
         if isinstance(value, dict):
-            raise _malformed("Start of structure or map found where not expected.")
+            raise self._map_found()
         if isinstance(value, list):
             raise _malformed(f"Unrecognized collection type class java.lang.{java_type}")
+        if self._is_dynamodb:
+            if java_type == "Boolean" and isinstance(value, str):
+                raise _malformed("Unexpected token received from parser")
+            raise _malformed(f"{_token(value)} cannot be converted to {java_type}")
         article = "an" if java_type[0] in "AEIOU" else "a"
         raise _malformed(f"{_token(value)} can not be converted to {article} {java_type}")
 

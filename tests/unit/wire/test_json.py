@@ -58,13 +58,13 @@ REFUSED = {
     "empty": (b"", ""),
     "bytes that are no text": (b'{"TableName":"\xff"}', ""),
     "too deep": (b'{"x":' + b"[" * 100_000, ""),
-    "number for string": (b'{"TableName":1}', "NUMBER_VALUE can not be converted to a String"),
-    "fraction for string": (b'{"TableName":1.5}', "DECIMAL_VALUE can not be converted to a String"),
-    "true for string": (b'{"TableName":true}', "TRUE_VALUE can not be converted to a String"),
-    "string for boolean": (b'{"ConsistentRead":"x"}', "STRING_VALUE can not be converted to a Boolean"),
+    "number for string": (b'{"TableName":1}', "NUMBER_VALUE cannot be converted to String"),
+    "fraction for string": (b'{"TableName":1.5}', "DECIMAL_VALUE cannot be converted to String"),
+    "true for string": (b'{"TableName":true}', "TRUE_VALUE cannot be converted to String"),
+    "string for boolean": (b'{"ConsistentRead":"x"}', "Unexpected token received from parser"),
     "list for string": (b'{"TableName":[]}', "Unrecognized collection type class java.lang.String"),
-    "map for string": (b'{"TableName":{}}', "Start of structure or map found where not expected."),
-    "map for list": (b'{"AttributesToGet":{}}', "Start of structure or map found where not expected."),
+    "map for string": (b'{"TableName":{}}', "Start of structure or map found where not expected"),
+    "map for list": (b'{"AttributesToGet":{}}', "Start of structure or map found where not expected"),
     "list for map": (
         b'{"Key":[]}',
         "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>",
@@ -73,7 +73,7 @@ REFUSED = {
         b"[]",
         "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.GetItemInput",
     ),
-    "the first of two": (b'{"ConsistentRead":1,"TableName":1}', "NUMBER_VALUE can not be converted to a Boolean"),
+    "the first of two": (b'{"ConsistentRead":1,"TableName":1}', "NUMBER_VALUE cannot be converted to Boolean"),
 }
 
 
@@ -86,7 +86,7 @@ def test_input_of_another_type_is_refused(case: str) -> None:
 
 
 def test_a_string_for_a_number_is_refused() -> None:
-    with pytest.raises(ServiceError, match="STRING_VALUE can not be converted to an Integer"):
+    with pytest.raises(ServiceError, match="STRING_VALUE cannot be converted to Integer"):
         read(dynamodb_request("Scan", b'{"Limit":"5"}'))
 
 
@@ -124,11 +124,13 @@ def test_logs_input_is_checked_too() -> None:
     body = b'{"logEvents":[{"timestamp":"x","message":"m"}]}'
     with pytest.raises(ServiceError, match="STRING_VALUE can not be converted to a Long"):
         read(logs_request("PutLogEvents", body))
+    with pytest.raises(ServiceError, match=r"Start of structure or map found where not expected\."):
+        read(logs_request("PutLogEvents", b'{"logEvents":{}}'))
 
 
 @pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**400, 1e300])
 def test_a_number_beyond_64_bits_is_no_integer(number: float) -> None:
     body = f'{{"TableName": "abc", "Limit": {number}}}'.encode()
     request = dynamodb_request("Scan", body)
-    with pytest.raises(ServiceError, match="can not be converted to an Integer"):
+    with pytest.raises(ServiceError, match="cannot be converted to Integer"):
         parse(resolve(request), request)

@@ -151,6 +151,25 @@ def test_what_is_set_beside_a_function(client: Callable[..., Any]) -> None:
     cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
 
 
+def test_a_function_with_snapstart(client: Callable[..., Any]) -> None:
+    cfn, lambda_ = client("cloudformation"), client("lambda")
+    on = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}}
+    whole = json.loads(template("one", **on))
+    whole["Outputs"]["ApplyOn"] = {"Value": {"Fn::GetAtt": ["F", "SnapStartResponse.ApplyOn"]}}
+    outputs = deploy(cfn, json.dumps(whole))
+    assert outputs["ApplyOn"] == "PublishedVersions"
+    assert invoke(lambda_, outputs["Alias"]) == {"answer": "one", "version": "1"}
+    version = lambda_.get_function_configuration(FunctionName=outputs["Name"], Qualifier="1")
+    assert version["SnapStart"]["OptimizationStatus"] == "On"
+    with pytest.raises(AssertionError, match=r"Runtime\.HandlerNotFound"):
+        deploy(cfn, template("two", **on, Handler="index.absent"), "update")
+    deploy(cfn, template("three", Runtime="python3.12"), "update")
+    latest = lambda_.get_function_configuration(FunctionName=outputs["Name"])
+    assert latest["SnapStart"] == {"ApplyOn": "None", "OptimizationStatus": "Off"}
+    cfn.delete_stack(StackName="versions")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
+
+
 def test_gradual_deployments_are_refused_by_name(client: Callable[..., Any]) -> None:
     body = template("one", DeploymentPreference={"Type": "Linear10PercentEvery1Minute"})
     with pytest.raises(

@@ -23,6 +23,7 @@ _UNSET: dict[str, Any] = {
     "EphemeralStorage": {"Size": 512},
     "Layers": [],
     "MemorySize": 128,
+    "SnapStart": {"ApplyOn": "None"},
     "Timeout": 3,
     "TracingConfig": {"Mode": "PassThrough"},
 }
@@ -51,8 +52,8 @@ def _code(properties: Properties) -> dict[str, Any]:
     return {**code, "ZipFile": archive.getvalue()}
 
 
-async def _settled(desk: Desk, name: str) -> Made:
-    """Return the function once it is active and its last update is through."""
+async def settle_function(desk: Desk, name: str) -> dict[str, Any]:
+    """Return the configuration of a function or a version once it is active and its last update is through."""
     found: dict[str, Any] = {}
 
     async def is_ready() -> bool:
@@ -63,7 +64,13 @@ async def _settled(desk: Desk, name: str) -> Made:
         return configuration.get("State") != "Pending" and configuration.get("LastUpdateStatus") != "InProgress"
 
     await desk.settle(is_ready)
-    return Made(name, {"Arn": found["FunctionArn"]})
+    return found
+
+
+async def _settled(desk: Desk, name: str) -> Made:
+    found = await settle_function(desk, name)
+    snap_start = {f"SnapStartResponse.{key}": value for key, value in found["SnapStart"].items()}
+    return Made(name, {"Arn": found["FunctionArn"], **snap_start})
 
 
 async def _create(desk: Desk, properties: Properties) -> Made:
@@ -156,7 +163,7 @@ FUNCTION = resource_type(
     required="Code Role",
     immutable="FunctionName PackageType",
     not_built="CapacityProviderConfig DurableConfig FunctionScalingConfig PublishToLatestPublished TenancyConfig",
-    attributes="Arn",
+    attributes="Arn SnapStartResponse.ApplyOn SnapStartResponse.OptimizationStatus",
     name_property="FunctionName",
     name_max=64,
 )

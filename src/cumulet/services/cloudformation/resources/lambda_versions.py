@@ -4,6 +4,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.resources.kit import Delete, Desk, Made, Properties, ResourceFailed, resource_type
+from cumulet.services.cloudformation.resources.lambda_ import settle_function
 
 _GONE = "ResourceNotFoundException"
 
@@ -55,6 +56,11 @@ async def _publish(desk: Desk, properties: Properties) -> Made:
     arn: str = made["FunctionArn"]
     if arn.rpartition(":")[2] != made["Version"]:
         arn = f"{arn}:{made['Version']}"
+    try:
+        await settle_function(desk, arn)
+    except ResourceFailed:
+        await _unpublish(desk, arn, properties)
+        raise
     await _provision_new(desk, arn, properties, _unpublish)
     return Made(arn, {"FunctionArn": arn, "Version": made["Version"]})
 

@@ -58,7 +58,15 @@ def resolve(request: Request) -> Target:
     target = request.headers.get("x-amz-target")
     if target is not None:
         return _TARGETS.get(target) or _json_target(target, request)
-    service = load_service(_service_name(request))
+    return resolve_in(load_service(_service_name(request)), request)
+
+
+def resolve_in(service: ServiceModel, request: Request) -> Target:
+    """Return what a request asks of a service that is known. Raises as `resolve` does."""
+    if service.protocol == "json":
+        name = (request.headers.get("x-amz-target") or "").removeprefix(f"{service.target_prefix}.")
+        if (operation := service.find_operation(name)) is not None:
+            return Target(operation, _NO_LABELS)
     if service.protocol == "query":
         return Target(_query_operation(service, request), _NO_LABELS)
     if service.protocol in ("rest-json", "rest-xml"):

@@ -209,8 +209,20 @@ async def test_dynamodb_without_a_function() -> None:
             raise ServiceError("ResourceNotFoundException", "no table", status=400)
         return {"Attributes": {"id": {"S": "7"}}}
 
+    @operation("AssumeRole", resource="*", params="RoleArn RoleSessionName")
+    def assume_role(call: Call, tx: WriteTx, params: Params) -> Output:
+        return {
+            "AssumedRoleUser": {"Arn": "arn:aws:sts::000000000000:assumed-role/r/s", "AssumedRoleId": "A:s"},
+            "Credentials": {"AccessKeyId": "ASIA"},
+        }
+
     operations: dict[str, Operation] = {"PutItem": put_item}
-    house = ApiHouse(more={"dynamodb": lambda ground: Service("dynamodb", operations, iam_prefix="dynamodb")})
+    house = ApiHouse(
+        more={
+            "dynamodb": lambda ground: Service("dynamodb", operations, iam_prefix="dynamodb"),
+            "sts": lambda ground: Service("sts", {"AssumeRole": assume_role}, iam_prefix="sts"),
+        }
+    )
     template = '{"TableName": "$input.params(\'id\')", "Item": {"id": {"S": "$context.requestId"}}}'
     api_id = await deployed(
         house,
@@ -218,6 +230,7 @@ async def test_dynamodb_without_a_function() -> None:
             "type": "AWS",
             "integrationHttpMethod": "POST",
             "uri": "arn:aws:apigateway:us-east-1:dynamodb:action/PutItem",
+            "credentials": "arn:aws:iam::000000000000:role/r",
             "requestTemplates": {JSON: template},
         },
         {"statusCode": "200", "responseTemplates": {JSON: "$input.path('$.Attributes.id.S')"}},
@@ -230,7 +243,7 @@ async def test_dynamodb_without_a_function() -> None:
     assert (fine.status, fine.body) == (200, b"7")
     assert (gone.status, gone.body) == (400, b"no table")
     assert asked[0][1]["TableName"] == "notes"
-    assert asked[0][0].principal.arn == "apigateway.amazonaws.com"
+    assert asked[0][0].principal.arn == "arn:aws:sts::000000000000:assumed-role/r/s"
 
 
 @asynccontextmanager

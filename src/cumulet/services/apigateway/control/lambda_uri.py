@@ -52,22 +52,7 @@ def function_arn(uri: str, variables: dict[str, str]) -> tuple[str, str, str] | 
     return None if found is None else (found[1], found[2], arn)
 
 
-def service_action(uri: str) -> tuple[str, str, str] | None:
-    """Return region, service and operation of a URI that leads to an operation of DynamoDB, or None."""
-    found = _URI.match(uri)
-    if found is None or found[3] != "dynamodb" or found[4] != "action":
-        return None
-    return found[2], found[3], found[5]
-
-
-def check_custom(uri: str) -> None:
-    """Raise BadRequestException unless the URI can be that of an AWS integration with mappings."""
+def leads_to_function(uri: str) -> bool:
+    """Tell whether the URI is that of a function's invocations; stage variables may stand in it."""
     found = _URI.match(_STAGE_VARIABLE.sub("variable", uri))
-    if found is None:
-        if uri.startswith("arn:") and ":apigateway:" in uri:
-            raise ServiceError("BadRequestException", "AWS ARN for integration must contain path or action")
-        raise ServiceError("BadRequestException", "Invalid ARN specified in the request")
-    if found[3] == "lambda" and _FUNCTION_PATH.match(found[5]) is not None:
-        return
-    if service_action(uri) is None:
-        raise NotImplementedHere(f"An integration with {found[3]}:{found[4]}/{found[5]}")
+    return found is not None and found[3] == "lambda" and _FUNCTION_PATH.match(found[5]) is not None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cumulet.services.apigateway import limits
-from cumulet.services.apigateway.control import lambda_uri
+from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.model import MethodSettings, Stage
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched, Outbound, Relayed, Result
@@ -156,8 +156,11 @@ def _endpoint(journey: Journey, matched: Matched) -> str | None:
         return fill_url(target.uri, variables, journey.sent) if isinstance(journey.sent, Outbound) else target.uri
     if (found := lambda_uri.function_arn(target.uri, variables)) is not None:
         return f"https://lambda.{found[0]}.amazonaws.com/2015-03-31/functions/{found[2]}/invocations"
-    action = lambda_uri.service_action(target.uri)
-    return target.uri if action is None else f"https://{action[1]}.{action[0]}.amazonaws.com/?Action={action[2]}"
+    found_service = service_uri.find(lambda_uri.fill_stage_variables(target.uri, variables))
+    if found_service is None:
+        return target.uri
+    asked = f"?Action={found_service.asked}" if found_service.is_action else found_service.asked
+    return f"https://{found_service.service}.{found_service.region}.amazonaws.com/{asked}"
 
 
 def _endpoint_response(journey: Journey, matched: Matched, with_data: bool) -> Iterator[str]:

@@ -7,12 +7,14 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import NotImplementedHere
 from cumulet.scope import Scope
-from cumulet.services.apigateway.control import lambda_uri
+from cumulet.services.apigateway.control import lambda_uri, service_uri
+from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline import http_client
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.service_calls import ask_service
 from cumulet.services.kit import Ground
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ class RestBackends:
             return mock_answer(outbound)
         if target.kind != "AWS":
             return await self._integrator.within(target, self._http(matched, outbound))
-        if (action := lambda_uri.service_action(target.uri)) is not None:
-            return await self._integrator.within(target, self._service(matched, outbound, *action))
-        return await self._integrator.within(target, self._function(matched, outbound))
+        uri = lambda_uri.fill_stage_variables(target.uri, matched.stage.variables)
+        if lambda_uri.leads_to_function(uri):
+            return await self._integrator.within(target, self._function(matched, outbound))
+        if (found := service_uri.find(uri)) is None:
+            raise NotImplementedHere(f"An integration with {uri}")
+        return await self._integrator.within(target, self._service(matched, outbound, found))
 
     async def _function(self, matched: Matched, outbound: Outbound) -> Answer:
         target = matched.route.target
@@ -53,22 +58,9 @@ class RestBackends:
             return Answer("", result.payload, headers=_JSON)
         return Answer(error_message(result.payload), result.payload, headers=_JSON)
 
-    async def _service(self, matched: Matched, outbound: Outbound, region: str, service: str, action: str) -> Answer:
-        try:
-            params = msgspec.json.decode(outbound.body or b"{}")
-        except (msgspec.DecodeError, RecursionError):
-            params = None
-        if not isinstance(params, dict):
-            return _error_answer(400, "com.amazon.coral.service#SerializationException", "")
-        try:
-            principal = await self._integrator.principal(matched)
-            scope = Scope(principal.account or matched.arrival.scope.account, region)
-            output = await self._ground.operations.call(principal, scope, service, action, params)
-        except NotImplementedHere:
-            raise
-        except ServiceError as error:
-            return _error_answer(error.status or 400, error.code, error.message)
-        return Answer("200", msgspec.json.encode(output), headers=(("Content-Type", "application/x-amz-json-1.0"),))
+    async def _service(self, matched: Matched, outbound: Outbound, uri: ServiceUri) -> Answer:
+        principal = await self._integrator.principal(matched)
+        return await ask_service(self._ground, matched, uri, outbound, principal)
 
     async def _http(self, matched: Matched, outbound: Outbound) -> Answer:
         target = matched.route.target
@@ -115,8 +107,3 @@ def error_message(payload: bytes) -> str:
         return ""
     message = error.get("errorMessage") if isinstance(error, dict) else None
     return message if isinstance(message, str) else ""
-
-
-def _error_answer(status: int, code: str, message: str) -> Answer:
-    body = msgspec.json.encode({"__type": code, "message": message})
-    return Answer(str(status), body, status, (("Content-Type", "application/x-amz-json-1.0"),))

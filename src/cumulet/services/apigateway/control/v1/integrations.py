@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
-from cumulet.services.apigateway.control import lambda_uri
+from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.records import (
@@ -78,7 +78,7 @@ _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
         "cacheNamespace cacheKeyParameters contentHandling timeoutInMillis responseTransferMode requestParameters "
         "requestTemplates"
     ),
-    missing="AWS services other than Lambda and DynamoDB, VPC links, response streaming",
+    missing="AWS services that are not built, VPC links, response streaming",
 )
 def put_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method has this integration."""
@@ -108,7 +108,7 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
     if kind != "MOCK":
         if not http_method:
             raise ServiceError("BadRequestException", "Enumeration value for HttpMethod must be non-empty")
-        check_uri(kind, params.get("uri") or "")
+        check_uri(kind, params.get("uri") or "", params.get("credentials"))
     if http_method and http_method not in METHODS:
         raise ServiceError(
             "BadRequestException",
@@ -158,12 +158,12 @@ def checked_handling(given: str | None) -> str | UnsetType:
     return given or UNSET
 
 
-def check_uri(kind: str, uri: str) -> None:
+def check_uri(kind: str, uri: str, credentials: str | None) -> None:
     """Raise BadRequestException unless the URI is one for this type of integration."""
     if kind == "AWS_PROXY":
         lambda_uri.check(uri, function_arn_alone=False)
     elif kind == "AWS":
-        lambda_uri.check_custom(uri)
+        service_uri.check(uri, credentials)
     elif not _ENDPOINT.match(uri):
         raise ServiceError("BadRequestException", "Invalid HTTP endpoint specified for URI")
 

@@ -86,8 +86,11 @@ class InitFailure:
 
 
 def own_address(slot: int) -> str:
-    """Return the loopback address at which an environment's extensions listen: each has its own, so none collide."""
-    return f"127.1.{slot // 254}.{slot % 254 + 1}"
+    """Return the loopback address at which an environment's extensions listen: each has its own, so none collide.
+
+    Those of other servers on the machine are most likely others.
+    """
+    return f"127.{os.getpid() % 254 + 1}.{slot // 254}.{slot % 254 + 1}"
 
 
 class Environment:

@@ -1,4 +1,4 @@
-"""Which Python runs a runtime: the one of its name if the machine has it, else the server's own, and it says so."""
+"""Which Python runs a runtime: the one of its name if the machine has it, else the nearest, and it says so."""
 
 import importlib.util
 import logging
@@ -15,6 +15,9 @@ _log = logging.getLogger(__name__)
 SDK_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 """What AWS's Python runtimes bring along. Nothing else of the server's own packages is seen by a function."""
 
+MINORS = range(9, 16)
+"""Which Pythons can be fork servers: 3.9 to 3.15."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
@@ -26,19 +29,41 @@ class Interpreter:
 
 
 def find_interpreter(runtime: str) -> Interpreter:
-    """Return the interpreter for a runtime name. Raises NotImplementedHere for runtimes that are not Python."""
-    family, _, version = runtime.partition("python")
-    if family or not version:
+    """Return the interpreter for a runtime name, else the nearest there is, newer before older.
+
+    Raises NotImplementedHere for runtimes that are not Python.
+    """
+    family, _, version = runtime.partition("python3.")
+    if family or not version.isdigit():
         raise NotImplementedHere(f"Runtime {runtime}")
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if version != own:
-        if found := shutil.which(runtime):
-            executable = os.path.realpath(found)
-            # A shim or a wrapper script does not tell where its library is; an installation's bin folder does.
-            if (Path(executable).parents[1] / "lib" / runtime).is_dir():
-                return Interpreter(executable, str(Path(executable).parents[1]))
-        _log.warning("%s is not on this machine: functions of that runtime run on python%s", runtime, own)
+    wanted, own = int(version), sys.version_info.minor
+    for minor in sorted({*MINORS, own}, key=lambda minor: (abs(minor - wanted), minor < wanted)):
+        found = own_interpreter() if minor == own else find_installed(f"python3.{minor}")
+        if found is not None:
+            if minor != wanted:
+                _log.warning("%s is not on this machine: its functions run on python3.%s", runtime, minor)
+            return found
     return own_interpreter()
+
+
+def find_installed(name: str) -> Interpreter | None:
+    """Return the installation of a Python by the name of its executable, if the machine has one."""
+    if (path := shutil.which(name)) is None:
+        return None
+    executable = Path(path)
+    if executable.parent.name == "shims":  # pyenv's: a script that does not tell where its Pythons are
+        version = name.removeprefix("python")
+        installed = executable.parents[1].glob(f"versions/{version}.*/bin/{name}")
+        # By number: 3.12.10 is newer than 3.12.9.
+        executable = max(installed, key=lambda path: _patch_of(path.parents[1].name), default=executable)
+    executable = executable.resolve()
+    prefix = executable.parents[1]
+    return Interpreter(str(executable), str(prefix)) if (prefix / "lib" / name).is_dir() else None
+
+
+def _patch_of(version: str) -> int:
+    patch = version.rpartition(".")[2]
+    return int(patch) if patch.isdigit() else -1
 
 
 def own_interpreter() -> Interpreter:

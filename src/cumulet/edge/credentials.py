@@ -77,7 +77,10 @@ async def find_signer(ground: Ground, identify: Identify, service: str, request:
 
     `service` is the one whose signatures it takes. Raises what `find_principal` raises.
     """
-    return await find_principal(ground, identify, request, sigv4.find_claim(request), load_service(service))
+    model = load_service(service)
+    if (claim := sigv4.find_claim(request, model.signing_name)) is None:
+        raise ServiceError("MissingAuthenticationTokenException", "Missing Authentication Token", status=403)
+    return await find_principal(ground, identify, request, claim, model)
 
 
 @lru_cache(maxsize=256)

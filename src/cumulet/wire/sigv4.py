@@ -77,16 +77,18 @@ class Claim(NamedTuple):
     security_token: str | None = None
 
 
-def find_claim(request: Request) -> Claim | None:
+def find_claim(request: Request, service: str | None = None) -> Claim | None:
     """Return what a request claims about its signer; None if it is not signed at all.
+
+    `service` is the one that was called, where the request itself does not tell.
 
     Raises IncompleteSignatureException, or what S3 and the Query protocol have instead, for one that cannot be read.
     """
     authorization = request.headers.get("authorization")
     if authorization is not None:
-        return _header_claim(request, authorization)
+        return _header_claim(request, authorization, service)
     if "X-Amz-Signature=" in request.query or "X-Amz-Credential=" in request.query:
-        return _query_claim(request)
+        return _query_claim(request, service or "s3")
     return None
 
 
@@ -162,13 +164,13 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 # Reading the claim
 
 
-def _header_claim(request: Request, authorization: str) -> Claim:
+def _header_claim(request: Request, authorization: str, service: str | None) -> Claim:
     # A client's headers are alike but for the signature, which SDKs put last: the rest is read once.
     head, _, signature = authorization.rpartition("Signature=")
     shared = _read_head(head) if _HEX.fullmatch(signature) else None
     timestamp = request.headers.get("x-amz-date")
     if shared is None or timestamp is None:
-        return _unusual_claim(request, authorization)
+        return _unusual_claim(request, authorization, service)
     scope, signed_headers = shared
     token = request.headers.get("x-amz-security-token")
     return Claim(*scope, signed_headers, signature, timestamp, _dialect(request, scope[3]), None, token)
@@ -185,12 +187,12 @@ def _read_head(text: str) -> tuple[tuple[str, str, str, str, str], tuple[str, ..
     return (scope[0], scope[1], scope[2], scope[3], scope[4]), tuple(fields["SignedHeaders"].lower().split(";"))
 
 
-def _unusual_claim(request: Request, authorization: str) -> Claim:
+def _unusual_claim(request: Request, authorization: str, service: str | None) -> Claim:
     """Return the claim of a header that is written in another way, or raise what is wrong with it."""
     algorithm, _, rest = authorization.partition(" ")
     fields = _fields(rest)
     scope = fields.get("Credential", "").rsplit("/", 4)
-    dialect = _dialect(request, scope[-2] if len(scope) > 1 else _service_hint(request))
+    dialect = _dialect(request, scope[-2] if len(scope) > 1 else service or _service_hint(request))
     if algorithm != ALGORITHM:
         raise _unsupported(dialect, authorization)
     timestamp = _header_timestamp(request)
@@ -237,14 +239,14 @@ def _header_timestamp(request: Request) -> str | None:
         return date
 
 
-def _query_claim(request: Request) -> Claim:
+def _query_claim(request: Request, service: str) -> Claim:
     fields = {}
     for part in request.query.split("&"):
         name, _, value = part.partition("=")
         if name.startswith("X-Amz-"):
             fields[name[6:]] = unquote(value)
     scope = fields.get("Credential", "").rsplit("/", 4)
-    dialect = _dialect(request, scope[3] if len(scope) == 5 else "s3")
+    dialect = _dialect(request, scope[3] if len(scope) == 5 else service)
     missing = [name for name in _REQUIRED_IN_QUERY if name not in fields]
     if dialect != "s3" and "Expires" in missing:
         missing.remove("Expires")

@@ -10,6 +10,7 @@ from cumulet.clock import ManualClock
 from cumulet.edge.front import Front
 from cumulet.ids import CountingIds
 from cumulet.services.apigateway import ApiDoors
+from cumulet.settings import Settings
 from cumulet.store.api import StoreUnavailable
 from cumulet.wire.message import Headers, Request
 
@@ -50,7 +51,9 @@ async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog
         async def answer(self, *_: Any) -> Any:
             await self.read(None)
 
-    ground: Any = SimpleNamespace(ids=CountingIds(), store=Away(), clock=ManualClock(), operations=None)
+    ground: Any = SimpleNamespace(
+        ids=CountingIds(), store=Away(), clock=ManualClock(), operations=None, settings=Settings()
+    )
     tools: Any = SimpleNamespace(ground=ground)
     away: Any = Away()
     response = await Front(tools, ApiDoors(ground, away.answer), away).answer(Request("GET", path, "", Headers()))

@@ -22,6 +22,9 @@ AuthorizerKind = Literal["JWT", "TOKEN", "REQUEST", "COGNITO_USER_POOLS"]
 AuthorizationKind = Literal["JWT", "CUSTOM", "AWS_IAM", "COGNITO_USER_POOLS"]
 IntegrationKind = Literal["AWS_PROXY", "AWS", "HTTP", "HTTP_PROXY", "MOCK"]
 
+CALLER = "arn:aws:iam::*:user/*"
+"""As credentials of an integration: those of whoever signed the request."""
+
 ANY = "ANY"
 DEFAULT_ROUTE = "$default"
 DEFAULT_STAGE = "$default"
@@ -282,15 +285,18 @@ ALL_METHODS = "*/*"
 DEFAULT_METHOD_SETTINGS = MethodSettings()
 
 
-def method_settings(stage: Stage, route: Route) -> MethodSettings:
-    """Return what a stage of a REST API has set for a method."""
-    settings = stage.method_settings
-    if not settings:
-        return DEFAULT_METHOD_SETTINGS
-    path = route.path.replace("/", "~1")
+def own_settings(stage: Stage, route: Route) -> MethodSettings | None:
+    """Return what a stage of a REST API has set for this very method, or None."""
+    path, settings = route.path.replace("/", "~1"), stage.method_settings
     # AWS takes a resource's path with its first slash or without it.
-    found = settings.get(f"{path}/{route.key}") or settings.get(f"{path[2:]}/{route.key}") or settings.get(ALL_METHODS)
-    return DEFAULT_METHOD_SETTINGS if found is None else found
+    return settings.get(f"{path}/{route.key}") or settings.get(f"{path[2:]}/{route.key}")
+
+
+def method_settings(stage: Stage, route: Route) -> MethodSettings:
+    """Return the settings that hold for a method of a REST API."""
+    if not stage.method_settings:
+        return DEFAULT_METHOD_SETTINGS
+    return own_settings(stage, route) or stage.method_settings.get(ALL_METHODS, DEFAULT_METHOD_SETTINGS)
 
 
 OWNERS = Records(API_OWNER, ApiOwner)

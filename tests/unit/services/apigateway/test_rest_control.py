@@ -203,7 +203,7 @@ async def test_a_method_its_integration_and_their_responses() -> None:
         ({"uri": "arn:aws:apigateway:us-east-1:sns:path/x"}, "BadRequestException", "Integrations of type 'AWS_PROXY'"),
         ({"timeoutInMillis": 49}, "BadRequestException", "Timeout should be between 50 ms and 29000 ms"),
         ({"timeoutInMillis": 29_001}, "BadRequestException", "Timeout should be between 50 ms and 29000 ms"),
-        ({"credentials": "arn:aws:iam::*:user/*"}, "NotImplementedException", "An integration with the caller's"),
+        ({"credentials": "arn:aws:iam::1:user/ada"}, "BadRequestException", "Invalid ARN specified in the request"),
     ],
 )
 async def test_integrations_are_checked(change: dict[str, Any], code: str, words: str) -> None:

@@ -22,7 +22,9 @@ class Permissions(IamAuthorizer):
         return None
 
 
-async def house_with(*statements: dict[str, Any], kind: str = "REST") -> tuple[ApiHouse, str]:
+async def house_with(
+    *statements: dict[str, Any], kind: str = "REST", credentials: str | None = None
+) -> tuple[ApiHouse, str]:
     """Return a house whose user ada has these statements, and an API with GET /notes/{id} for those who sign."""
     house = ApiHouse(Permissions(), {"iam": build})
     await house.call("iam", "CreateUser", {"UserName": "ada"})
@@ -43,7 +45,8 @@ async def house_with(*statements: dict[str, Any], kind: str = "REST") -> tuple[A
     at = {"restApiId": api_id, "resourceId": note["id"], "httpMethod": "GET"}
     method = await house.v1("PutMethod", **at, authorizationType="AWS_IAM")
     assert method["authorizationType"] == "AWS_IAM"
-    await house.v1("PutIntegration", **at, type="AWS_PROXY", integrationHttpMethod="POST", uri=URI)
+    target = {"type": "AWS_PROXY", "integrationHttpMethod": "POST", "uri": URI, "credentials": credentials}
+    await house.v1("PutIntegration", **at, **target)
     await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
     return house, api_id
 
@@ -167,3 +170,18 @@ async def test_another_accounts_root_needs_the_apis_leave() -> None:
 
     house.signer = Principal.root(Scope("111111111111", "us-east-1").account, "test")
     assert (await house.request(api_id, "GET", "/dev/notes/7")).status == 403
+
+
+async def test_a_function_called_with_the_signers_own_permissions() -> None:
+    house, api_id = await house_with(statement(), credentials="arn:aws:iam::*:user/*")
+
+    assert (await house.request(api_id, "GET", "/dev/notes/7")).status == 200
+
+    assert house.function.calls[0][0].principal == house.signer
+    root = (await house.v1("GetRestApi", restApiId=api_id))["rootResourceId"]
+    at = {"restApiId": api_id, "resourceId": root, "httpMethod": "GET"}
+    await house.v1("PutMethod", **at, authorizationType="NONE")
+    target = {"type": "AWS_PROXY", "integrationHttpMethod": "POST", "uri": URI}
+    await house.v1("PutIntegration", **at, **target, credentials="arn:aws:iam::*:user/*")
+    await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
+    assert (await house.request(api_id, "GET", "/dev/")).status == 500

@@ -10,6 +10,7 @@ from cumulet.scope import Scope
 from cumulet.services.apigateway.model import ApiOwner, Deployment, Route, Stage
 from cumulet.services.apigateway.pipeline.routes import RouteTable
 from cumulet.services.apigateway.plans import ApiKey
+from cumulet.services.kit import Principal
 from cumulet.wire.message import Request
 
 
@@ -75,6 +76,8 @@ class Authorized:
     """Variables of $context that an HTTP API has through it, by their dotted names."""
     identity: dict[str, Any] = field(default_factory=dict)
     """What is known of requestContext.identity besides the address and the user agent."""
+    signer: Principal | None = None
+    """Who signed the request, if that was asked for: integrations may run with the caller's own permissions."""
     usage_key: str | None = None
     """The API key that the authorizer named, for APIs whose key source it is."""
 

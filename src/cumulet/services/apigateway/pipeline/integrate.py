@@ -15,7 +15,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
-from cumulet.services.apigateway.model import DEFAULT_ROUTE, Authorizer, Target
+from cumulet.services.apigateway.model import CALLER, DEFAULT_ROUTE, Authorizer, Target
 from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.relay import relay
@@ -111,6 +111,10 @@ class Integrator:
     async def principal(self, matched: Matched) -> Principal:
         """Return as whom an integration's backend is called."""
         arrival, route = matched.arrival, matched.route
+        if route.target.credentials == CALLER:
+            if matched.authorized is None or matched.authorized.signer is None:
+                raise Refused("misconfigured")
+            return matched.authorized.signer
         if route.target.credentials is not None:
             return await self.assumed(arrival.scope, route.target.credentials)
         return Principal.service(

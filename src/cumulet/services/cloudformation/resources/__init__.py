@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from cumulet.services.cloudformation.core.diff import Kind
 from cumulet.services.cloudformation.resources import (
     apigateway,
+    apigateway_access,
     apigateway_definition,
     apigateway_domains,
     apigateway_plans,
@@ -19,12 +20,15 @@ from cumulet.services.cloudformation.resources import (
 from cumulet.services.cloudformation.resources.kit import ResourceType
 
 _MODULES = (
-    *(apigateway, apigateway_definition, apigateway_domains, apigateway_plans, apigatewayv2),
+    *(apigateway, apigateway_access, apigateway_definition, apigateway_domains, apigateway_plans, apigatewayv2),
     *(dynamodb, iam, lambda_, lambda_versions, logs, s3),
 )
 
 TYPES: Mapping[str, ResourceType] = {
-    value.name: value for module in _MODULES for value in vars(module).values() if isinstance(value, ResourceType)
+    value.name: value
+    for module in _MODULES
+    for value in vars(module).values()
+    if isinstance(value, ResourceType)
 }
 
 KINDS: Mapping[str, Kind] = {name: Kind(kind.immutable, kind.taggable) for name, kind in TYPES.items()}

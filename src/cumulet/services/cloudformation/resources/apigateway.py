@@ -55,6 +55,17 @@ _API = (
 )
 
 
+_PATCHED = {
+    "Name": "/name",
+    "Description": "/description",
+    "MinimumCompressionSize": "/minimumCompressionSize",
+    "ApiKeySourceType": "/apiKeySource",
+    "Policy": "/policy",
+    "DisableExecuteApiEndpoint": "/disableExecuteApiEndpoint",
+}
+"""Properties that are one value, with the paths of patches that change them."""
+
+
 def _body(properties: Properties) -> bytes | None:
     body = properties.get("Body")
     return None if body is None else json.dumps(body).encode()
@@ -113,22 +124,17 @@ async def _made_api(desk: Desk, api_id: str) -> Made:
 
 
 async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    refuse_changes(
-        "AWS::ApiGateway::RestApi",
-        "EndpointConfiguration MinimumCompressionSize ApiKeySourceType Policy DisableExecuteApiEndpoint",
-        old,
-        new,
-    )
+    refuse_changes("AWS::ApiGateway::RestApi", "EndpointConfiguration", old, new)
     api_id = made.physical_id
     if new.get("Body") is not None and any(new.get(member) != old.get(member) for member in ("Body", "Parameters")):
         await _put_body(desk, api_id, {"Mode": "overwrite", **new})
         # That set the name and the rest to what the document says; the properties win again below.
-        old = {name: value for name, value in old.items() if name not in ("Name", "Description", "BinaryMediaTypes")}
+        old = {name: value for name, value in old.items() if name not in (*_PATCHED, "BinaryMediaTypes")}
     elif new.get("Body") is None and old.get("Body") is not None:
         raise ResourceFailed("Removing the property Body of AWS::ApiGateway::RestApi is not implemented by Cumulet.")
     patches = [
-        {"op": "replace", "path": f"/{lower(member)}", "value": new.get(member) or ""}
-        for member in ("Name", "Description")
+        {"op": "replace", "path": path, "value": text_of(_patch_value(new.get(member)))}
+        for member, path in _PATCHED.items()
         if new.get(member) != old.get(member) and (member != "Name" or new.get(member))
     ]
     before, after = set(old.get("BinaryMediaTypes") or []), set(new.get("BinaryMediaTypes") or [])
@@ -138,6 +144,10 @@ async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) 
         await desk.call("apigateway", "UpdateRestApi", {"restApiId": api_id, "patchOperations": patches})
     await set_tags(desk, f"/restapis/{api_id}", old, new)
     return await _made_api(desk, api_id)
+
+
+def _patch_value(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, Mapping) else value
 
 
 async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:

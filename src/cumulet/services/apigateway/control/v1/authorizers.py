@@ -24,7 +24,7 @@ from cumulet.services.apigateway.control.v1.records import (
     render,
 )
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
-from cumulet.services.apigateway.model import STAGES, AuthorizationKind, AuthorizerKind, RouteAuthorization
+from cumulet.services.apigateway.model import CALLER, STAGES, AuthorizationKind, AuthorizerKind, RouteAuthorization
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -106,7 +106,10 @@ def make_authorizer(authorizer_id: str, given: Params) -> Authorizer:
         authorizer.provider_arns = _checked_pools(given.get("providerARNs"))
     else:
         authorizer.authorizer_uri = _checked_uri(given.get("authorizerUri"))
-        authorizer.authorizer_credentials = checked_credentials(given.get("authorizerCredentials")) or UNSET
+        credentials = checked_credentials(given.get("authorizerCredentials"))
+        if credentials == CALLER:
+            raise _bad("Authorizer credentials must be a role")
+        authorizer.authorizer_credentials = credentials or UNSET
     ttl = given.get("authorizerResultTtlInSeconds")
     ttl = limits.AUTHORIZER_TTL_DEFAULT_S if ttl is None else int(ttl)
     if ttl not in limits.AUTHORIZER_TTL_S:

@@ -25,7 +25,7 @@ from cumulet.services.apigateway.mapping.parameters import check_request, check_
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
 from cumulet.services.apigateway.mapping.values import TemplateError
 from cumulet.services.apigateway.mapping.vtl import compile_template
-from cumulet.services.apigateway.model import METHODS
+from cumulet.services.apigateway.model import CALLER, METHODS
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -182,10 +182,8 @@ def checked_templates(templates: Mapping[str, str] | None) -> dict[str, str] | U
 
 
 def checked_credentials(arn: str | None) -> str | None:
-    """Return the role that an integration assumes, or None."""
-    if arn and ":user/" in arn:
-        raise NotImplementedHere("An integration with the caller's credentials")
-    if arn and not (arn.startswith("arn:aws") and ":role/" in arn):
+    """Return the role that an integration assumes, or CALLER, or None."""
+    if arn and arn != CALLER and not (arn.startswith("arn:aws") and ":role/" in arn):
         raise ServiceError("BadRequestException", "Invalid ARN specified in the request")
     return arn or None
 

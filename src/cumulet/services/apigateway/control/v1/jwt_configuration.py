@@ -1,7 +1,7 @@
 """What a REST API's JWT authorizer trusts: issuers with their audiences and claims, and algorithms.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-create.html. AWS asks each issuer
-when the authorizer is made; here the first request does (decision 0021). Of AWS's words for what is wrong none are public.
+when the authorizer is made; here the first request does (decision 0021). AWS's words for what is wrong are not public.
 """
 
 import re

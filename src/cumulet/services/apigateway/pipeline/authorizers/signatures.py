@@ -18,7 +18,6 @@ FindSigner: TypeAlias = Callable[[Request], Awaitable[Principal]]
 
 _FAULTS: dict[str, Fault] = {
     "MissingAuthenticationTokenException": "not_signed",
-    "AccessDenied": "not_signed",  # S3's word for it, which a request without any mark of a service gets
     "ExpiredTokenException": "expired_token",
     "AccessDeniedException": "denied",
 }
@@ -40,8 +39,6 @@ class Signatures:
             signer = await self._find_signer(request)
         except ServiceError as error:
             fault = _FAULTS.get(error.code, "bad_signature")
-            if fault == "not_signed":
-                raise Refused(fault) from None
             raise Refused(fault, message=error.message, error_type=error.code) from None
         call = Call(
             arrival.scope,
@@ -80,4 +77,4 @@ def describe(signer: Principal) -> Authorized:
         "userId": signer.unique_id,
     }
     variables = {f"identity.{name}": value for name, value in identity.items()}
-    return Authorized(v2={"iam": iam}, variables=variables, identity=identity)
+    return Authorized(v2={"iam": iam}, variables=variables, identity=identity, signer=signer)

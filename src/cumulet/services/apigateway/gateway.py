@@ -65,7 +65,7 @@ class Gateway:
         buckets = Buckets()
         self._meter = Meter(ground, buckets)
         self._throttle = Throttle(ground.clock, buckets)
-        self._walk = Walk(self._admit, self._integrator, ground.clock)
+        self._walk = Walk(ground, self._admit, self._integrator)
         self._logbook = Logbook(LogDelivery(ground, self._integrator.assumed))
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 

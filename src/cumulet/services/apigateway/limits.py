@@ -127,3 +127,9 @@ EXECUTION_LOG_LINE_BYTES = 1024
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 """
+
+CACHED_BYTES_MAX = 1_048_576
+"""Of an answer that a stage keeps; cannot be raised on AWS."""
+
+CACHE_BYTES_MAX = 64 * 1024 * 1024
+"""Of all the answers that a process keeps, whatever sizes the stages' clusters have: ours."""

@@ -81,7 +81,7 @@ class Rehearsals:
         async def admit(matched: Matched, journey: Journey) -> Matched:
             return replace(matched, authorized=Authorized(identity=_identity(call)), api_key=_KEY)
 
-        walk = Walk(admit, self._integrator, clock)
+        walk = Walk(self._ground, admit, self._integrator)
         response = await walk.answer(arrival, stage, compile_deployment(deployment, is_rest=True), journey)
         if not isinstance(response.body, bytes):
             body = b"".join([chunk async for chunk in response.body])

@@ -1,6 +1,7 @@
 """The one pipeline of both dialects: a request walks through it from its route to its answer.
 
-    match -> admit -> unpacked -> validate -> map_request -> transform -> integrate -> respond -> packed
+    match -> admit -> unpacked -> validate -> look -> map_request -> transform -> integrate -> respond -> settle
+        -> packed
 
 Each stage is a file of its own, takes what the one before it returned, and raises `Refused` where the answer is API
 Gateway's own. The order is AWS's, as its execution logs show it.
@@ -9,7 +10,6 @@ Gateway's own. The order is AWS's, as its execution logs show it.
 import logging
 from collections.abc import Awaitable, Callable
 
-from cumulet.clock import Clock
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.model import Stage
 from cumulet.services.apigateway.pipeline import faults, gateway_responses
@@ -21,8 +21,10 @@ from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.match import match
 from cumulet.services.apigateway.pipeline.parameters import map_request
 from cumulet.services.apigateway.pipeline.respond import respond
+from cumulet.services.apigateway.pipeline.response_cache import NOT_CACHED, ResponseCache
 from cumulet.services.apigateway.pipeline.transform import transform
 from cumulet.services.apigateway.pipeline.validate import validate
+from cumulet.services.kit import Ground
 from cumulet.store.api import StoreError
 from cumulet.wire.message import Response
 
@@ -35,10 +37,11 @@ Admit = Callable[[Matched, Journey], Awaitable[Matched]]
 class Walk:
     """Takes requests through the pipeline. A stage that an API does not use costs it a look at a field."""
 
-    def __init__(self, admit: Admit, integrator: Integrator, clock: Clock) -> None:
+    def __init__(self, ground: Ground, admit: Admit, integrator: Integrator) -> None:
         self._admit = admit
         self._integrator = integrator
-        self._clock = clock
+        self._clock = ground.clock
+        self._cache = ResponseCache(ground)
 
     async def answer(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
         """Return the answer to a request, whatever became of it; `journey` remembers how far it came."""
@@ -47,10 +50,9 @@ class Walk:
             matched = journey.matched = await self._admit(matched, journey)
             matched = journey.matched = unpacked(matched)
             validate(matched)
-            matched = map_request(matched)
-            sent = journey.leave(transform(matched), self._clock)
-            said = journey.come_back(await self._integrator.integrate(matched, sent), self._clock)
-            return packed(matched, respond(matched, sent, said))
+            kept = await self._cache.look(matched) if stage.cache_enabled else NOT_CACHED
+            response = kept.found or await self._ask(matched, journey)
+            return packed(matched, self._cache.settle(matched, kept, response))
         except Refused as refused:
             journey.refused = refused
             return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
@@ -59,3 +61,9 @@ class Walk:
             return faults.render(arrival, Refused("unavailable"))
         except NotImplementedHere as missing:
             return faults.render_not_implemented(arrival, missing)
+
+    async def _ask(self, matched: Matched, journey: Journey) -> Response:
+        matched = map_request(matched)
+        sent = journey.leave(transform(matched), self._clock)
+        said = journey.come_back(await self._integrator.integrate(matched, sent), self._clock)
+        return respond(matched, sent, said)

@@ -16,7 +16,7 @@ from cumulet.services.apigateway.model import OWNERS, STAGES
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
 
-MISSING = "mutual TLS, private domain names, routing rules"
+MISSING = "mutual TLS, routing rules"
 
 _NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$")
 _CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+$")

@@ -59,6 +59,7 @@ MAPPING_PATCHES = patching.table(
     """
 )
 
+_MISSING = f"{MISSING}, private domain names"
 _NONE = "(none)"
 _KEY_TAKEN = "Base path already exists for this domain name"
 _NO_MAPPING = "Invalid base path mapping identifier specified"
@@ -72,7 +73,7 @@ _NO_MAPPING = "Invalid base path mapping identifier specified"
         "domainName certificateName certificateArn regionalCertificateName regionalCertificateArn "
         "endpointConfiguration tags securityPolicy ownershipVerificationCertificateArn routingMode"
     ),
-    missing=MISSING,
+    missing=_MISSING,
 )
 def create_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     """Requests with this host are for the caller's mappings."""
@@ -124,7 +125,7 @@ def get_domain_names(call: Call, tx: ReadTx, params: Params) -> Output:
     return page(params, scanning(domains.domains_of(tx, call.scope), _name), _name, show)
 
 
-@operation("UpdateDomainName", action=PATCH, resource=DOMAIN, params="domainName patchOperations", missing=MISSING)
+@operation("UpdateDomainName", action=PATCH, resource=DOMAIN, params="domainName patchOperations", missing=_MISSING)
 def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     """The domain name has the patched values."""
     before = get_domain(tx, call, params["domainName"])

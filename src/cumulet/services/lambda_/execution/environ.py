@@ -21,12 +21,13 @@ def make_environ(
     log_stream: str,
     task_root: str,
     opt_root: str,
+    python_path: str,
 ) -> dict[str, str]:
     """Return the variables: the function's own may replace the SDK's endpoint, not what Lambda reserves."""
     runtime = version.runtime
     of_runtime = {}
     if runtime.startswith("python"):
-        of_runtime["PYTHONPATH"] = "/var/runtime"
+        of_runtime["PYTHONPATH"] = python_path
     elif runtime.startswith("nodejs"):
         major = runtime.removeprefix("nodejs").partition(".")[0]
         of_runtime["NODE_PATH"] = (

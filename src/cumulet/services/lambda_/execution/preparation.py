@@ -59,18 +59,23 @@ def prepare(
     note = substitution_note(version.runtime, runtime_version)
     if opt_root != "/opt":
         note += f"cumulet: this machine permits no namespaces; the layers are in {opt_root}, not in /opt\n"
+    commands = program.commands(
+        task_root,
+        opt_root,
+        isolated=isolated,
+        handler=version.handler,
+        memory_mb=version.memory_mb,
+        libraries=libraries and (LIBRARIES_SEEN_AS if isolated else libraries),
+    )
+    wrapper = version.environment.get("AWS_LAMBDA_EXEC_WRAPPER", "")
+    if wrapper and program.family != "provided":
+        # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper
+        commands = [[wrapper, *(commands[0] if commands else program.python_command(zygote.python_path, opt_root))]]
     return Prepared(
         zygote,
         session,
         {
-            "programs": program.commands(
-                task_root,
-                opt_root,
-                isolated=isolated,
-                handler=version.handler,
-                memory_mb=version.memory_mb,
-                libraries=libraries and (LIBRARIES_SEEN_AS if isolated else libraries),
-            ),
+            "programs": commands,
             "code": code.name,
             "layers": layers.name if layers is not None else "",
             "opt": opt_root,
@@ -88,6 +93,7 @@ def prepare(
             log_stream=stream.name,
             task_root=task_root,
             opt_root=opt_root,
+            python_path=zygote.python_path,
         ),
         runtime_version,
         note,

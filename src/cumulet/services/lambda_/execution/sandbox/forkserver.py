@@ -323,8 +323,10 @@ class ForkServer:
             self._walls.limit(request["files"], 0)
 
     def _become_program(self, request: dict[str, Any]) -> NoReturn:
-        """Become the first of the programs that is a file."""
-        found = [command for command in request["programs"] if os.path.isfile(command[0])]
+        """Become the program, or if there are several the first that is a file."""
+        found = request["programs"]
+        if len(found) > 1:
+            found = [command for command in found if os.path.isfile(command[0])]
         if found:
             words = self._execute(found[0], request["environ"])
         else:

@@ -45,6 +45,10 @@ class Program:
             return [[f"{task_root}/bootstrap"], [f"{opt_root}/bootstrap"]]
         return []
 
+    def python_command(self, python_path: str, opt_root: str) -> list[str]:
+        """Return what starts our Python runtime in an interpreter of its own, for a wrapper script."""
+        return [self.interpreter.executable, f"{python_path}/bootstrap.py", *([opt_root] if opt_root != "/opt" else [])]
+
 
 NODE_OPTIONS = ("--expose-gc", "--max-http-header-size=81920")
 """As AWS starts it: the client context and the trace travel in headers of the Runtime API."""

@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 FORK_SERVER = Path(__file__).with_name("forkserver.py")
 PYTHON_RUNTIME = Path(__file__).parents[2] / "runtimes" / "python"
 SNAPSHOT_HOOKS = PYTHON_RUNTIME / "snapshot_restore_py.py"
+PYTHON_BOOTSTRAP = PYTHON_RUNTIME / "bootstrap.py"
 RUNTIME_FOLDER = "/var/runtime"
 PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
@@ -53,6 +54,8 @@ class Zygote:
         self.no_walls = ""
         """Why not, if it is not."""
         self.version = ""
+        self.python_path = ""
+        """Where environments find boto3 and our bootstrap."""
 
     async def start(self, on_lost: Callable[[], None]) -> None:
         """Return when the fork server is warm. `on_lost` is called if it ends before `close`."""
@@ -94,13 +97,18 @@ class Zygote:
         self._loop.add_reader(ours.fileno(), self._receive)
         scratch = self._folder / "root"
         scratch.mkdir(parents=True, exist_ok=True)
-        sdk = {**find_sdk(), SNAPSHOT_HOOKS.name: str(SNAPSHOT_HOOKS)}
+        sdk = {
+            **find_sdk(),
+            SNAPSHOT_HOOKS.name: str(SNAPSHOT_HOOKS),
+            PYTHON_BOOTSTRAP.name: str(PYTHON_BOOTSTRAP),
+        }
+        self.python_path = RUNTIME_FOLDER if isolate else str(self._link(sdk))
         try:
             ours.send(
                 json.dumps(
                     {
                         "runtime": str(PYTHON_RUNTIME),
-                        "python_path": RUNTIME_FOLDER if isolate else str(self._link(sdk)),
+                        "python_path": self.python_path,
                         "isolate": isolate,
                         "scratch": str(scratch),
                         "code_cache": str(self._code_cache),

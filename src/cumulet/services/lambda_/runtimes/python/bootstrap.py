@@ -494,6 +494,8 @@ def main(task_root: str, opt_root: str) -> None:
         "%s/python/lib/python%d.%d/site-packages" % (opt_root, *sys.version_info[:2]),
         "%s/python" % opt_root,
     ]
+    # An interpreter reads this variable when it starts, and a fork has started before.
+    folders += [path for path in os.environ.get("PYTHONPATH", "").split(":") if path and path not in sys.path]
     sys.path[:0] = folders
     unload_shadowed(folders)
     set_up_logging()
@@ -543,3 +545,7 @@ def leave(code: object) -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(0 if code is None else code & 255 if isinstance(code, int) else 1)
+
+
+if __name__ == "__main__":  # a wrapper script has started an interpreter of its own
+    main(os.environ["LAMBDA_TASK_ROOT"], sys.argv[1] if len(sys.argv) > 1 else "/opt")

@@ -129,7 +129,18 @@ class _S3(Dialect):
 _BY_SERVICE = {
     "dynamodb": _DYNAMODB,
     # Lambda refuses runtimes itself, with a code of its own.
-    "lambda": Dialect(code="ValidationException", enums={"Runtime": ()}, in_elements=", Member must not be null"),
+    "lambda": Dialect(
+        code="ValidationException",
+        bounds={
+            # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; the model has what only durable
+            # functions and those on instances of one's own may ask for.
+            ("", "Timeout"): Bounds(1, 900),
+            ("", "MemorySize"): Bounds(128, 10_240),
+            ("", "EphemeralStorageSize"): Bounds(512, 10_240),
+        },
+        enums={"Runtime": ()},
+        in_elements=", Member must not be null",
+    ),
     "logs": Dialect(code="InvalidParameterException"),
     "apigateway": Dialect(code="ValidationException", prefix_body=True),
     "apigatewayv2": Dialect(code="BadRequestException"),

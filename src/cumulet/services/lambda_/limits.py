@@ -6,10 +6,6 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html,
 FUNCTION_NAME_CHARS_MAX = 64
 """API reference of CreateFunction: the name alone; as part of an ARN it may be written longer."""
 
-TIMEOUT_S_MAX = 900
-"""The model says 5400, which is meant for durable functions."""
-MEMORY_MB_MAX = 10_240
-EPHEMERAL_STORAGE_MB_MAX = 10_240
 
 SNAP_START_STORAGE_MB_MAX = 512
 """Of /tmp, in functions with SnapStart. https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""

@@ -25,10 +25,7 @@ _MODULES = (
 )
 
 TYPES: Mapping[str, ResourceType] = {
-    value.name: value
-    for module in _MODULES
-    for value in vars(module).values()
-    if isinstance(value, ResourceType)
+    value.name: value for module in _MODULES for value in vars(module).values() if isinstance(value, ResourceType)
 }
 
 KINDS: Mapping[str, Kind] = {name: Kind(kind.immutable, kind.taggable) for name, kind in TYPES.items()}

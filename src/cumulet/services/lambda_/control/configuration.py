@@ -72,12 +72,11 @@ def parse_configuration(params: Params) -> dict[str, Any]:
         check_runtime(runtime)
         fields["runtime"] = runtime
     if (timeout := params.get("Timeout")) is not None:
-        fields["timeout_s"] = _within("timeout", timeout, 1, limits.TIMEOUT_S_MAX)
+        fields["timeout_s"] = timeout
     if (memory := params.get("MemorySize")) is not None:
-        fields["memory_mb"] = _within("memorySize", memory, 128, limits.MEMORY_MB_MAX)
+        fields["memory_mb"] = memory
     if (storage := params.get("EphemeralStorage")) is not None:
-        size = storage["Size"]
-        fields["ephemeral_storage_mb"] = _within("ephemeralStorage.size", size, 512, limits.EPHEMERAL_STORAGE_MB_MAX)
+        fields["ephemeral_storage_mb"] = storage["Size"]
     if (environment := params.get("Environment")) is not None:
         fields["environment"] = parse_environment(environment.get("Variables") or {})
     if (tracing := params.get("TracingConfig")) is not None:
@@ -130,21 +129,6 @@ def check_tags(tags: Mapping[str, str]) -> None:
     """Raise AWS's error for more tags than a resource may have."""
     if len(tags) > limits.TAGS_MAX:
         raise invalid("Number of tags exceeds resource tag limit.")
-
-
-def _within(member: str, value: int, low: int, high: int) -> int:
-    if value > high:
-        constraint = f"less than or equal to {high}"
-    elif value < low:
-        constraint = f"greater than or equal to {low}"
-    else:
-        return value
-    raise ServiceError(
-        "ValidationException",
-        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
-        f"Member must have value {constraint}",
-        status=400,
-    )
 
 
 def _parse_tracing(tracing: Params) -> str:

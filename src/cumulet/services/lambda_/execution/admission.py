@@ -106,7 +106,7 @@ class Admission:
         count.running -= 1
         if count.is_wanted:
             self._spawn(self._give_back(count))
-        elif not count.running and not self._store.is_shared:
+        elif not count.running and pool.name and not self._store.is_shared:
             del self._counts[pool]
 
     async def stop(self) -> None:

@@ -4,11 +4,37 @@ from typing import Any
 
 import pytest
 
+from cumulet.app import check_params
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.control.configuration import parse_configuration, parse_environment, parse_logging
 from cumulet.services.lambda_.records import VersionRecord
 
-ONE_ERROR = "1 validation error detected: Value "
+ONE_OF = "failed to satisfy constraint: Member must have value"
+RANGES = [
+    ({"Timeout": 901}, f"1 validation error detected: Value '901' at 'timeout' {ONE_OF} less than or equal to 900"),
+    (
+        {"MemorySize": 10241, "Timeout": 0},
+        f"2 validation errors detected: Value '0' at 'timeout' {ONE_OF} greater than or equal to 1; Value '10241' at "
+        f"'memorySize' {ONE_OF} less than or equal to 10240",
+    ),
+    (
+        {"MemorySize": 127},
+        f"1 validation error detected: Value '127' at 'memorySize' {ONE_OF} greater than or equal to 128",
+    ),
+    (
+        {"EphemeralStorage": {"Size": 10241}},
+        f"1 validation error detected: Value '10241' at 'ephemeralStorage.size' {ONE_OF} less than or equal to 10240",
+    ),
+]
+
+
+@pytest.mark.parametrize(("params", "words"), RANGES)
+def test_ranges_are_checked_before_all_else(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        check_params("lambda", "UpdateFunctionConfiguration", {"FunctionName": "notes", **params})
+    assert (caught.value.code, caught.value.message) == ("ValidationException", words)
+
+
 ENVIRONMENT = (
     "Lambda was unable to configure your environment variables because the environment variables you have provided "
 )
@@ -17,30 +43,6 @@ ENVIRONMENT = (
 @pytest.mark.parametrize(
     ("params", "code", "words"),
     [
-        (
-            {"Timeout": 901},
-            "ValidationException",
-            f"{ONE_ERROR}'901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal "
-            "to 900",
-        ),
-        (
-            {"MemorySize": 10241},
-            "ValidationException",
-            f"{ONE_ERROR}'10241' at 'memorySize' failed to satisfy constraint: Member must have value less than or "
-            "equal to 10240",
-        ),
-        (
-            {"MemorySize": 127},
-            "ValidationException",
-            f"{ONE_ERROR}'127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or "
-            "equal to 128",
-        ),
-        (
-            {"EphemeralStorage": {"Size": 10241}},
-            "ValidationException",
-            f"{ONE_ERROR}'10241' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less "
-            "than or equal to 10240",
-        ),
         (
             {"Runtime": "python2.7"},
             "InvalidParameterValueException",

@@ -157,6 +157,19 @@ async def test_the_share_of_the_dead_is_free(two: tuple[Process, Process]) -> No
     assert await other.enter()
 
 
+async def test_who_has_lost_its_slot_has_lost_its_share(two: tuple[Process, Process]) -> None:
+    one, other = two
+    assert await one.enter()
+    one.leave()
+    lease = one.standing.lease
+    assert lease is not None
+    lease.end()
+    assert await other.enter()
+    assert not await one.enter()
+    other.leave()
+    assert await one.enter()
+
+
 async def test_a_lowered_limit_is_told_to_those_who_have_shares(two: tuple[Process, Process]) -> None:
     one, other = two
     for _ in range(8):

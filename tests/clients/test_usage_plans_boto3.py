@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
 
@@ -287,3 +287,70 @@ def test_a_stack_with_a_plan_lives_changes_and_ends(gateway: Any, client: Callab
     cfn.get_waiter("stack_delete_complete").wait(StackName="metered", WaiterConfig=FAST)
     assert refusal(gateway.get_usage_plan, usagePlanId=made["Plan"])[0] == 404
     assert refusal(gateway.get_api_key, apiKey=made["Key"])[0] == 404
+
+
+SAM = {
+    "Transform": "AWS::Serverless-2016-10-31",
+    "Resources": {
+        "Api": {
+            "Type": "AWS::Serverless::Api",
+            "Properties": {
+                "StageName": "prod",
+                "Auth": {
+                    "ApiKeyRequired": True,
+                    "UsagePlan": {
+                        "CreateUsagePlan": "PER_API",
+                        "UsagePlanName": "sam-plan",
+                        "Quota": {"Limit": 2, "Period": "DAY"},
+                        "Throttle": {"BurstLimit": 100, "RateLimit": 50},
+                    },
+                },
+                "MethodSettings": [{"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": 9}],
+                "CacheClusterEnabled": True,
+                "CacheClusterSize": "0.5",
+                "CanarySetting": {"PercentTraffic": 0},
+                "DefinitionBody": {
+                    "swagger": "2.0",
+                    "info": {"title": "keyed"},
+                    "paths": {
+                        "/words": {
+                            "get": {
+                                "responses": {"200": {"description": "fine"}},
+                                "x-amazon-apigateway-integration": {
+                                    "type": "MOCK",
+                                    "requestTemplates": {"application/json": '{"statusCode": 200}'},
+                                    "responses": {"default": {"statusCode": "200"}},
+                                },
+                            }
+                        }
+                    },
+                },
+            },
+        }
+    },
+    "Outputs": {"Api": {"Value": {"Ref": "Api"}}},
+}
+
+
+def test_sam_makes_a_plan_and_a_key(gateway: Any, client: Callable[..., Any], fetch: Fetch) -> None:
+    cfn = client("cloudformation")
+    cfn.create_stack(StackName="keyed", TemplateBody=json.dumps(SAM), Capabilities=["CAPABILITY_AUTO_EXPAND"])
+    try:
+        cfn.get_waiter("stack_create_complete").wait(StackName="keyed", WaiterConfig=FAST)
+    except WaiterError:
+        events = cfn.describe_stack_events(StackName="keyed")["StackEvents"]
+        raise AssertionError([event.get("ResourceStatusReason") for event in events]) from None
+    [stack] = cfn.describe_stacks(StackName="keyed")["Stacks"]
+    api_id = stack["Outputs"][0]["OutputValue"]
+    [plan] = [plan for plan in gateway.get_usage_plans()["items"] if plan["name"] == "sam-plan"]
+    assert [(stage["apiId"], stage["stage"]) for stage in plan["apiStages"]] == [(api_id, "prod")]
+    [key] = gateway.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
+    stage = gateway.get_stage(restApiId=api_id, stageName="prod")
+    assert stage["methodSettings"]["*/*"]["throttlingRateLimit"] == 9.0
+    assert (stage["cacheClusterSize"], stage["canarySettings"]["percentTraffic"]) == ("0.5", 0.0)
+    url = f"/_aws/execute-api/{api_id}/prod/words"
+    assert fetch("GET", url)[0] == 403
+    assert [fetch("GET", url, headers={"x-api-key": key["value"]})[0] for _ in range(3)] == [200, 200, 429]
+    cfn.delete_stack(StackName="keyed")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="keyed", WaiterConfig=FAST)
+    assert "sam-plan" not in [plan["name"] for plan in gateway.get_usage_plans()["items"]]

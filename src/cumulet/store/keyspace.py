@@ -115,6 +115,9 @@ DDB_TRANSACTION_TOKEN = _family(27, "transaction token", "token", "a transaction
 DDB_EXPIRING_TOKEN = _family(
     28, "expiring token", "expires_ms account region token", "(system scope) nothing: the key tells what to forget when"
 )
+DDB_SIZE = _family(
+    29, "table size", "table_id index_number", "how much lies in a large table, or index, and when counted"
+)
 DDB_STREAM = _family(30, "stream", "table_name stream_label", "a stream of a table's changes, enabled or disabled")
 DDB_STREAM_ARRIVAL = _family(
     31, "stream arrival", "stream_id shard hash number", "a change that has no sequence number yet"

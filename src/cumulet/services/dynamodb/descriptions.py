@@ -3,25 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cumulet.services.dynamodb.core.item_codec import stored_bytes
-from cumulet.services.dynamodb.core.key_codec import HASH_BITS
 from cumulet.services.dynamodb.core.schema import render_definitions, render_key_schema
-from cumulet.services.dynamodb.core.vectors import FLOAT_BYTES, VectorIndex, render_vector_index
+from cumulet.services.dynamodb.core.vectors import VectorIndex, render_vector_index
 from cumulet.services.dynamodb.provisioning import render_on_demand, render_throughput, warm_units
 from cumulet.services.dynamodb.restores import render_restore
+from cumulet.services.dynamodb.sizes import measure
 from cumulet.services.dynamodb.streams import render_table_stream
 from cumulet.services.dynamodb.tables import Index, OpenTable
 from cumulet.store.api import ReadTx
-from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_ITEM, DDB_VECTOR, Family
-from cumulet.store.tuples import Element
-
-COUNTED_ITEMS_MAX = 1000
 
 
 def describe_table_record(tx: ReadTx, table: OpenTable, now_ms: int, status: str | None = None) -> dict[str, Any]:
     """Return a table's description; `status` is for the answer that AWS gives while it works on a request."""
     record = table.record
-    count, size = _measure(tx, table, DDB_ITEM)
+    size = measure(tx, table)
     keys = [] if record.range_name is None else [record.range_name]
     description: dict[str, Any] = {
         "AttributeDefinitions": render_definitions(record.attributes),
@@ -30,8 +25,8 @@ def describe_table_record(tx: ReadTx, table: OpenTable, now_ms: int, status: str
         "TableStatus": status or record.status(now_ms),
         "CreationDateTime": record.created_ms / 1000,
         "ProvisionedThroughput": render_throughput(record, now_ms),
-        "TableSizeBytes": size,
-        "ItemCount": count,
+        "TableSizeBytes": size.size_bytes,
+        "ItemCount": size.items,
         "TableArn": table.arn,
         "TableId": record.table_id,
         "DeletionProtectionEnabled": record.deletion_protection,
@@ -92,7 +87,7 @@ def mark_indexes(description: dict[str, Any], status: str, names: Sequence[str])
 
 
 def _describe_index(tx: ReadTx, table: OpenTable, index: Index) -> dict[str, Any]:
-    count, size = _measure(tx, table, DDB_INDEX_ENTRY, index.number)
+    size = measure(tx, table, index.number)
     projection: dict[str, Any] = {"ProjectionType": index.projection}
     if index.non_key_attributes:
         projection["NonKeyAttributes"] = list(index.non_key_attributes)
@@ -100,8 +95,8 @@ def _describe_index(tx: ReadTx, table: OpenTable, index: Index) -> dict[str, Any
         "IndexName": index.name,
         "KeySchema": render_key_schema(index.hash_names, index.range_names),
         "Projection": projection,
-        "IndexSizeBytes": size,
-        "ItemCount": count,
+        "IndexSizeBytes": size.size_bytes,
+        "ItemCount": size.items,
         "IndexArn": f"{table.arn}/index/{index.name}",
     }
 
@@ -121,37 +116,14 @@ def _describe_global(tx: ReadTx, table: OpenTable, index: Index, now_ms: int) ->
 
 
 def _describe_vector(tx: ReadTx, table: OpenTable, index: VectorIndex) -> dict[str, Any]:
-    # Entries lie in no order from which more could be told than what is counted.
-    start, end = DDB_VECTOR.range(table.scope, table.record.table_id, index.number)
-    count = sum(1 for _ in tx.scan(start, end, limit=COUNTED_ITEMS_MAX))
+    size = measure(tx, table, index.number)
     description = {
         **render_vector_index(index),
         "IndexStatus": "CREATING" if index.filling else "ACTIVE",
-        "IndexSizeBytes": count * FLOAT_BYTES * index.dimensions,
-        "ItemCount": count,
+        "IndexSizeBytes": size.size_bytes,
+        "ItemCount": size.items,
         "IndexArn": f"{table.arn}/index/{index.name}",
     }
     if index.filling:
         description["Backfilling"] = True
     return description
-
-
-def _measure(tx: ReadTx, table: OpenTable, family: Family, *parts: Element) -> tuple[int, int]:
-    """Return the number of items (or of an index's entries) and their bytes: exact for a few, an estimate for many.
-
-    AWS refreshes these figures about every six hours and calls them approximate. Here they are never stale, and never
-    cost more than reading the first items: since items lie in the order of their keys' hashes, the share of the hashes
-    that those items cover tells how many there are.
-    """
-    above = (table.record.table_id, *parts)
-    start, end = family.range(table.scope, *above)
-    count = size = 0
-    last = b""
-    for key, stored in tx.scan(start, end, limit=COUNTED_ITEMS_MAX):
-        count += 1
-        size += stored_bytes(stored)
-        last = key
-    if count < COUNTED_ITEMS_MAX:
-        return count, size
-    covered = int.from_bytes(family.parts_of(last)[len(above)], "big") + 1
-    return (count << HASH_BITS) // covered, (size << HASH_BITS) // covered

@@ -30,6 +30,7 @@ from cumulet.store.keyspace import (
     DDB_ITEM,
     DDB_ITEM_COLLECTION,
     DDB_RESOURCE_POLICY,
+    DDB_SIZE,
     DDB_TABLE,
     DDB_VECTOR,
 )
@@ -362,7 +363,7 @@ def find_table(tx: ReadTx, call: Call, name: str) -> OpenTable | None:
 def erase_table_data(tx: WriteTx, table: OpenTable, *, keeps_items: bool) -> None:
     """Remove all that lies under a table's ids, but for the items if they are kept; large ranges go by and by."""
     record = table.record
-    families = (DDB_RESOURCE_POLICY, *(() if keeps_items else (DDB_ITEM,)), DDB_INDEX_ENTRY, DDB_VECTOR)
+    families = (DDB_RESOURCE_POLICY, DDB_SIZE, *(() if keeps_items else (DDB_ITEM,)), DDB_INDEX_ENTRY, DDB_VECTOR)
     ranges = [(family, (record.table_id,)) for family in families]
     named = ((DDB_EXPIRING, (record.expiry_id,)), (DDB_CHANGE, (record.log_id,)))
     erase(tx, table.scope, [*ranges, (DDB_ITEM_COLLECTION, (record.table_id,)), *named])

@@ -57,6 +57,13 @@ ON_DEMAND_READ_UNITS = 12_000
 ON_DEMAND_WRITE_UNITS = 4_000
 """What a new on-demand table serves at once."""
 
+COUNTED_PAGE = 1000
+"""Ours: how many items are counted at once, and for whatever describes a table."""
+COUNTED_FRESH_MAX = 10_000
+"""Ours: up to so many, what DescribeTable tells is counted each time."""
+COUNTED_KEPT_MS = 6 * 60 * 60 * 1000
+"""How old the figures of larger tables may be (TableDescription, API reference: "approximately every six hours")."""
+
 LIST_TABLES_MAX = 100
 TAGS_MAX = 50
 

@@ -27,6 +27,7 @@ from cumulet.services.dynamodb.operations.tags import read_tags
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.provisioning import limit_on_demand, provision, warm
 from cumulet.services.dynamodb.resource_policies import ResourcePolicy, check_policy, next_revision, with_policy
+from cumulet.services.dynamodb.sizes import refresh_sizes
 from cumulet.services.dynamodb.streams import read_specification, with_stream, without_stream
 from cumulet.services.dynamodb.tables import (
     TABLES,
@@ -162,9 +163,13 @@ def _create(call: Call, tx: WriteTx, record: Table, view: str | None, policy: st
 
 
 @operation("DescribeTable", resource=table_arn, params="TableName")
-def describe_table(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return what the control plane knows about one table."""
-    return {"Table": describe_table_record(tx, get_table(call, tx, params["TableName"]), call.now_ms)}
+async def describe_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
+    """Return what the control plane knows about one table. What lies in a large one may be counted for it."""
+    given, store = params["TableName"], plane.ground.store
+    await refresh_sizes(store, call, name_of(call, given))
+    return await store.read(
+        lambda tx: {"Table": describe_table_record(tx, get_table(call, tx, given), call.now_ms)},
+    )
 
 
 @operation("ListTables", resource="*", params="ExclusiveStartTableName Limit")

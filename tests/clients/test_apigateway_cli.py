@@ -22,7 +22,7 @@ def shell(server: Server) -> Iterator[Shell]:
         yield opened
 
 
-def test_rest_apis(shell: Shell, fetch: Any) -> None:
+def test_rest_apis(shell: Shell, fetch: Any, tmp_path: Path) -> None:
     aws = shell.aws
     api = aws("apigateway create-rest-api --name cli --tags a=1 --endpoint-configuration types=REGIONAL")
     at = f"--rest-api-id {api['id']}"
@@ -61,6 +61,17 @@ def test_rest_apis(shell: Shell, fetch: Any) -> None:
         "--identity-source method.request.header.Authorization"
     )
     assert aws(f"apigateway get-authorizers {at}")["items"] == [guard]
+    aws(f"apigateway put-gateway-response {at} --response-type THROTTLED --status-code 420")
+    assert aws(f"apigateway get-gateway-response {at} --response-type THROTTLED")["statusCode"] == "420"
+    words = '{"description":"all of them"}'
+    part = aws(f"apigateway create-documentation-part {at} --location type=RESOURCE,path=/notes --properties", words)
+    assert aws(f"apigateway get-documentation-parts {at}")["items"] == [part]
+    exported = tmp_path / "export.json"
+    aws(f"apigateway get-export {at} --stage-name dev --export-type oas30 {exported}")
+    assert "/notes" in json.loads(exported.read_text())["paths"]
+    tested = aws(f"apigateway test-invoke-method {method} --path-with-query-string /notes?x=1")
+    assert (tested["status"], tested["body"]) == (200, "hi")
+    assert "throttleSettings" in aws("apigateway get-account")
     key = aws("apigateway create-api-key --name cli --enabled")
     plan = aws(f"apigateway create-usage-plan --name cli --api-stages apiId={api['id']},stage=dev")
     aws(f"apigateway create-usage-plan-key --usage-plan-id {plan['id']} --key-id {key['id']} --key-type API_KEY")

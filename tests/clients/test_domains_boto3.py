@@ -94,7 +94,7 @@ def test_sam_gives_both_kinds_of_apis_their_domain_names(client: Callable[..., A
             "BasePath": [base],
         }
 
-    template = {
+    template: dict[str, Any] = {
         "Transform": "AWS::Serverless-2016-10-31",
         "Resources": {
             "Rest": {
@@ -149,13 +149,24 @@ def test_sam_gives_both_kinds_of_apis_their_domain_names(client: Callable[..., A
         events = cfn.describe_stack_events(StackName="domains")["StackEvents"]
         raise AssertionError([event.get("ResourceStatusReason") for event in events]) from None
     assert fetch("GET", "/two/words", None, {"Host": "http.sam.example"})[::2] == (200, b"http.sam.example")
-    names = {item["domainName"] for item in client("apigateway").get_domain_names()["items"]}
-    assert {"rest.sam.example", "http.sam.example"} <= names
+    shown = {item["domainName"] for item in client("apigateway").get_domain_names()["items"]}
+    assert {"rest.sam.example", "http.sam.example"} <= shown
     (mapping,) = client("apigateway").get_base_path_mappings(domainName="rest.sam.example")["items"]
     assert (mapping["basePath"], mapping["stage"]) == ("one", "dev")
 
+    names = ("rest.sam.example", "http.sam.example")
+    rest, http = [template["Resources"][name]["Properties"]["Domain"] for name in ("Rest", "Http")]
+    rest["SecurityPolicy"] = "TLS_1_0"
+    rest["BasePath"] = http["BasePath"] = ["three"]
+    update = {"TemplateBody": json.dumps(template), "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
+    cfn.update_stack(StackName="domains", **update)
+    cfn.get_waiter("stack_update_complete").wait(StackName="domains", WaiterConfig=FAST)
+    assert fetch("GET", "/three/words", None, {"Host": names[1]})[::2] == (200, b"http.sam.example")
+    assert fetch("GET", "/two/words", None, {"Host": names[1]})[0] == 403
+    assert client("apigateway").get_domain_name(domainName=names[0])["securityPolicy"] == "TLS_1_0"
+    (mapping,) = client("apigateway").get_base_path_mappings(domainName=names[0])["items"]
+    assert mapping["basePath"] == "three"
+
     cfn.delete_stack(StackName="domains")
     cfn.get_waiter("stack_delete_complete").wait(StackName="domains", WaiterConfig=FAST)
-    assert not {"rest.sam.example", "http.sam.example"} & {
-        item["DomainName"] for item in client("apigatewayv2").get_domain_names()["Items"]
-    }
+    assert not set(names) & {item["DomainName"] for item in client("apigatewayv2").get_domain_names()["Items"]}

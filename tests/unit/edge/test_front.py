@@ -12,7 +12,7 @@ from cumulet.ids import CountingIds
 from cumulet.services.apigateway import ApiDoors
 from cumulet.settings import Settings
 from cumulet.store.api import StoreUnavailable
-from cumulet.wire.message import Headers, Request
+from cumulet.wire.message import Headers, Request, Response
 
 
 class Broken:
@@ -59,3 +59,34 @@ async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog
     response = await Front(tools, ApiDoors(ground, away.answer), away).answer(Request("GET", path, "", Headers()))
     assert (response.status, response.body) == (503, body)
     assert "secret.example.com" in str(caplog.records[0].said)  # type: ignore[attr-defined]
+
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=a"
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "headers", "served"),
+    [
+        ("api.example.com:4566", "/v1", {}, True),
+        ("api.example.com", "/v1", {"authorization": SIGNED.format("execute-api")}, True),
+        ("api.example.com", "/v1", {"authorization": SIGNED.format("s3")}, False),
+        ("api.example.com", "/v1", {"authorization": SIGNED.format("dynamodb")}, False),
+        ("localhost:4566", "/v1", {}, False),
+        ("api.example.com", "/_cumulet/health", {}, False),
+    ],
+)
+async def test_what_may_be_for_a_custom_domain_name_is_asked_about(
+    host: str, path: str, headers: dict[str, str], served: bool
+) -> None:
+    class Doors:
+        async def serve_domain(self, name: str, request: Request) -> Response:
+            return Response(299, (("x-name", name),))
+
+    tools: Any = SimpleNamespace(ground=SimpleNamespace(ids=CountingIds()))
+    doors: Any = Doors()
+    front = Front(tools, doors, Broken())  # type: ignore[arg-type]
+    request = Request("GET", path, "", Headers([("host", host), *headers.items()]))
+    response = await front.answer(request)
+    assert (response.status == 299) is served
+    assert (front.body_limit(request) == 10 * 1024 * 1024 + 1) is served
+    assert (front.too_large(request).body == b'{"message":"Request Too Long"}') is served

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, FunctionDoor, ServiceDoor, find_door
+from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, FunctionDoor, ServiceDoor, find_door, possible_domain
 
 DOORS: list[tuple[str, str, Door]] = [
     ("localhost:4566", "/", ServiceDoor("/")),
@@ -30,3 +30,22 @@ DOORS: list[tuple[str, str, Door]] = [
 @pytest.mark.parametrize(("host", "path", "door"), DOORS)
 def test_door(host: str, path: str, door: Door) -> None:
     assert find_door(host, path) == door
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("api.example.com", "api.example.com"),
+        ("API.Example.com:4566", "api.example.com"),
+        ("api.example.localhost:4566", "api.example.localhost"),
+        ("localhost:4566", None),
+        ("cumulet:4566", None),
+        ("127.0.0.1:4566", None),
+        ("[::1]:4566", None),
+        ("dynamodb.us-east-1.amazonaws.com", None),
+        (".", "."),
+        ("", None),
+    ],
+)
+def test_which_hosts_can_be_custom_domain_names(host: str, name: str | None) -> None:
+    assert possible_domain(host) == name

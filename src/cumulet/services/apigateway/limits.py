@@ -7,6 +7,12 @@ COMPRESSION_BYTES = range(10 * 1024 * 1024 + 1)
 """What a REST API's minimumCompressionSize may be."""
 
 REST_TIMEOUT_MS = range(50, 29_000 + 1)
+REST_STREAM_TIMEOUT_MS = range(50, 900_000 + 1)
+"""Of integrations whose answers are streamed."""
+
+PRELUDE_BYTES_MAX = 16 * 1024
+"""Before the body of a streamed answer."""
+
 HTTP_TIMEOUT_MS = range(50, 30_000 + 1)
 
 RESOURCES_PER_API_MAX = 3_000

@@ -96,6 +96,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     mapping: Mapping | None = None
     """None for Lambda proxies."""
     parameters: Parameters | None = None
+    streams: bool = False
+    """Whether a REST API's answers go to the client as they come."""
 
 
 class ClaimRule(msgspec.Struct, frozen=True, omit_defaults=True):

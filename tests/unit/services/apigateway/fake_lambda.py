@@ -1,7 +1,7 @@
 """A house with API Gateway and a Lambda service that a test plays itself."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
 from cumulet.errors import ServiceError
@@ -25,6 +25,10 @@ class FakeLambda:
     def __init__(self) -> None:
         self.answer: Any = OK
         self.function_error: str | None = None
+        self.pieces: list[Any] = []
+        """Of a streamed answer: bytes, or an error's name to end with."""
+        self.left = 0
+        """How often a reader of a streamed answer has gone, or has read it all."""
         self.calls: list[tuple[Call, Params]] = []
 
     @property
@@ -59,6 +63,27 @@ async def invoke(call: Call, plane: FakeLambda, params: Params) -> Output:
     return await plane.invoke(call, params)
 
 
+@operation("InvokeWithResponseStream", action="lambda:InvokeFunction", resource="*", params="FunctionName Payload")
+async def invoke_with_response_stream(call: Call, plane: FakeLambda, params: Params) -> Output:
+    """What the test says, piece by piece."""
+    plane.calls.append((call, params))
+    if isinstance(plane.answer, Exception):
+        raise plane.answer
+
+    async def events() -> AsyncIterator[Any]:
+        try:
+            for piece in plane.pieces:
+                if isinstance(piece, str):
+                    yield {"InvokeComplete": {"ErrorCode": piece}}
+                    return
+                yield {"PayloadChunk": {"Payload": piece}}
+            yield {"InvokeComplete": {}}
+        finally:
+            plane.left += 1
+
+    return {"StatusCode": 200, "EventStream": events()}
+
+
 class ApiHouse(House):
     """Both control planes, the gateway, and the function behind them."""
 
@@ -75,7 +100,10 @@ class ApiHouse(House):
         services: dict[str, Callable[[], Service]] = {
             name: lambda build=build: build(self.ground) for name, build in builders.items()
         }
-        operations: dict[str, Operation] = {"Invoke": invoke}
+        operations: dict[str, Operation] = {
+            "Invoke": invoke,
+            "InvokeWithResponseStream": invoke_with_response_stream,
+        }
         services["lambda"] = lambda: Service("lambda", operations, iam_prefix="lambda", plane=self.function)
         self.dispatcher = Dispatcher(
             self.store, self.clock, self.ids, authorizer or AllowAll(), services, lambda service, name, params: None

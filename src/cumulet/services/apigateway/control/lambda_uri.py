@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from cumulet.errors import NotImplementedHere, ServiceError
 
 _URI = re.compile(r"^arn:(aws[a-z-]*):apigateway:([^:]+):([^:]+):(path|action)/(.+)$")
-_FUNCTION_PATH = re.compile(r"^/?[0-9-]+/functions/(.+)/invocations$")
+_FUNCTION_PATH = re.compile(r"^/?[0-9-]+/functions/(.+?)/(response-streaming-)?invocations$")
 _FUNCTION_ARN = re.compile(r"^arn:aws[a-z-]*:lambda:([a-z0-9-]+):(\d{12}):function:[^:/]+(?::[^:/]+)?$")
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
 
@@ -50,6 +50,11 @@ def function_arn(uri: str, variables: dict[str, str]) -> tuple[str, str, str] | 
         arn = path[1]
     found = _FUNCTION_ARN.match(arn)
     return None if found is None else (found[1], found[2], arn)
+
+
+def is_streaming(uri: str) -> bool:
+    """Tell whether a function's URI asks for its answer as it comes."""
+    return uri.endswith("/response-streaming-invocations")
 
 
 def leads_to_function(uri: str) -> bool:

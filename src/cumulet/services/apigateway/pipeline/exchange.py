@@ -1,6 +1,7 @@
 """One request on its way through the pipeline: the values that the stages hand to each other."""
 
 import base64
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -142,10 +143,21 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What a function said of its answer, whose body is still coming."""
+
+    head: dict[str, Any]
+    body: AsyncIterator[bytes]
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of Lambda's own answer, which always succeeds."""
+
+
 Sent: TypeAlias = dict[str, Any] | Outbound | None
 """What goes to a backend: a function's event, a mapped request, or (None) the client's request as it is."""
 
-Said: TypeAlias = Result | Answer | Relayed
+Said: TypeAlias = Result | Answer | Relayed | Streamed
 """What comes back."""
 
 

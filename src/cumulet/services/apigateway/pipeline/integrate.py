@@ -16,11 +16,12 @@ from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
 from cumulet.services.apigateway.model import CALLER, DEFAULT_ROUTE, Authorizer, Target
-from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent
+from cumulet.services.apigateway.pipeline import streaming
+from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent, Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.relay import relay
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
-from cumulet.services.kit import Ground, Principal
+from cumulet.services.kit import Ground, Output, Principal
 
 R = TypeVar("R")
 
@@ -52,7 +53,10 @@ class Integrator:
         if found is None or target.http_method != "POST":
             raise Refused("misconfigured")
         region, account, arn = found
-        return await self.within(target, self.invoke(matched, Scope(account, region), arn, _encode(sent)))
+        scope, event = Scope(account, region), _encode(sent)
+        if target.streams:
+            return await self.within(target, self._begin(matched, scope, arn, event))
+        return await self.within(target, self.invoke(matched, scope, arn, event))
 
     async def within(self, target: Target, work: Coroutine[Any, Any, R]) -> R:
         """Return the work's result. Raises Refused after the integration's time-out."""
@@ -63,6 +67,12 @@ class Integrator:
     ) -> Result:
         """Return what a function answers. Raises Refused if it cannot be asked."""
         return await self._ask(self.principal(matched), scope, arn, payload, invocation_type)
+
+    async def _begin(self, matched: Matched, scope: Scope, arn: str, payload: bytes) -> Streamed:
+        """Return what a function answers, once it begins to. Raises Refused if it cannot be asked."""
+        params = {"FunctionName": arn, "Payload": payload}
+        output = await self._call_lambda(self.principal(matched), scope, "InvokeWithResponseStream", params)
+        return await streaming.begin(output["EventStream"])
 
     async def ask_authorizer(self, matched: Matched, authorizer: Authorizer, event: dict[str, Any]) -> Result:
         """Return what an authorizer's function answers, asked as API Gateway or as the authorizer's role."""
@@ -93,20 +103,20 @@ class Integrator:
         payload: bytes,
         invocation_type: str,
     ) -> Result:
+        params = {"FunctionName": arn, "InvocationType": invocation_type, "Payload": payload}
+        output = await self._call_lambda(principal, scope, "Invoke", params)
+        return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
+
+    async def _call_lambda(
+        self, principal: Coroutine[Any, Any, Principal], scope: Scope, operation: str, params: dict[str, Any]
+    ) -> Output:
         try:
-            output = await self._ground.operations.call(
-                await principal,
-                scope,
-                "lambda",
-                "Invoke",
-                {"FunctionName": arn, "InvocationType": invocation_type, "Payload": payload},
-            )
+            return await self._ground.operations.call(await principal, scope, "lambda", operation, params)
         except NotImplementedHere:
             raise
         except ServiceError as error:
             # Denied, no such function, an event over Lambda's limit: AWS tells the client nothing more.
             raise Refused("throttled" if error.code == "TooManyRequestsException" else "misconfigured") from error
-        return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
 
     async def principal(self, matched: Matched) -> Principal:
         """Return as whom an integration's backend is called."""

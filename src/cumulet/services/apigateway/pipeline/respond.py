@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Relayed, Result, Said, Sent
+from cumulet.services.apigateway.pipeline.exchange import (
+    Answer,
+    Matched,
+    Outbound,
+    Relayed,
+    Result,
+    Said,
+    Sent,
+    Streamed,
+)
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
 from cumulet.services.apigateway.pipeline.parameters import map_response as map_http_response
 from cumulet.services.apigateway.pipeline.rest_mapping import map_response as map_rest_response
@@ -20,6 +29,8 @@ from cumulet.wire.message import Response
 HeaderList = list[tuple[str, str]]
 
 _PROXY_MEMBERS = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
+
+_PRELUDE_MEMBERS = frozenset(("statusCode", "headers", "multiValueHeaders", "cookies"))
 
 _REST_DROPPED = frozenset(["expect", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"])
 _REST_REMAPPED = frozenset(
@@ -54,6 +65,8 @@ _BODILESS = (204, 304)
 def respond(matched: Matched, sent: Sent, said: Said) -> Response:
     """Return the answer for the client. Raises Refused if a backend failed or answered in no known form."""
     target = matched.route.target
+    if isinstance(said, Streamed):
+        return _streamed_response(matched, said)
     if isinstance(said, Answer):
         assert isinstance(sent, Outbound) and target.mapping is not None
         return map_rest_response(matched, target.mapping, sent, said)
@@ -84,10 +97,24 @@ def _function_response(matched: Matched, result: Result) -> Response:
     return _http_v2_response(matched, answer, result.payload)
 
 
+def _streamed_response(matched: Matched, said: Streamed) -> Response:
+    if not said.head.keys() <= _PRELUDE_MEMBERS:
+        raise Refused("bad_answer")
+    status, headers = _status(said.head.get("statusCode", 200)), _rest_headers(matched, said.head)
+    headers += [("Set-Cookie", cookie) for cookie in _cookies(said.head)]
+    return Response(status, _response(status, headers, _JSON_TYPE, b"").headers, said.body)
+
+
 def _rest_response(matched: Matched, answer: Any) -> Response:
     # No member is mandatory, but a foreign one makes the answer malformed.
     if not isinstance(answer, dict) or not answer.keys() <= _PROXY_MEMBERS:
         raise Refused("bad_answer")
+    headers = _rest_headers(matched, answer)
+    decode = bool(answer.get("isBase64Encoded")) and _accepts_binary(matched)
+    return _response(_status(answer.get("statusCode", 200)), headers, _JSON_TYPE, _body(answer.get("body"), decode))
+
+
+def _rest_headers(matched: Matched, answer: dict[str, Any]) -> HeaderList:
     headers: HeaderList = list(own_headers(matched.arrival))
     headers.append(("X-Amzn-Trace-Id", matched.arrival.trace_id))
     for name, value in _merged_headers(answer):
@@ -96,8 +123,7 @@ def _rest_response(matched: Matched, answer: Any) -> Response:
             headers.append((f"x-amzn-Remapped-{name}", value))
         elif lowered not in _REST_DROPPED:
             headers.append((name, value))
-    decode = bool(answer.get("isBase64Encoded")) and _accepts_binary(matched)
-    return _response(_status(answer.get("statusCode", 200)), headers, _JSON_TYPE, _body(answer.get("body"), decode))
+    return headers
 
 
 def _http_v1_response(matched: Matched, answer: Any) -> Response:
@@ -111,11 +137,15 @@ def _http_v2_response(matched: Matched, answer: Any, payload: bytes) -> Response
         # The whole answer is the body; text stands without its quotes.
         body = answer.encode() if isinstance(answer, str) else payload
         return _response(200, list(own_headers(matched.arrival)), _JSON_TYPE, body)
+    cookies = [("Set-Cookie", cookie) for cookie in _cookies(answer)]
+    return _http_response(matched, answer, _single_headers(answer) + cookies)
+
+
+def _cookies(answer: dict[str, Any]) -> list[str]:
     cookies = answer.get("cookies") or []
     if not isinstance(cookies, list) or not all(isinstance(cookie, str) for cookie in cookies):
         raise Refused("bad_answer")
-    headers = _single_headers(answer)
-    return _http_response(matched, answer, headers + [("Set-Cookie", _header_value(cookie)) for cookie in cookies])
+    return [_header_value(cookie) for cookie in cookies]
 
 
 def _http_response(matched: Matched, answer: dict[str, Any], given: HeaderList) -> Response:

@@ -180,6 +180,7 @@ def freeze_target(integration: Integration) -> Target:
         credentials=None if integration.credentials is UNSET else integration.credentials,
         kind=integration.type,
         mapping=None if integration.type == "AWS_PROXY" else mapping,
+        streams=integration.response_transfer_mode == "STREAM",
     )
 
 

@@ -78,7 +78,7 @@ _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
         "cacheNamespace cacheKeyParameters contentHandling timeoutInMillis responseTransferMode requestParameters "
         "requestTemplates"
     ),
-    missing="AWS services that are not built, VPC links, response streaming",
+    missing="AWS services that are not built, VPC links, streamed answers of HTTP servers",
 )
 def put_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method has this integration."""
@@ -102,8 +102,7 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
     for name in ("connectionId", "integrationSubtype", "integrationTarget", "tlsConfig"):
         if params.get(name):
             raise NotImplementedHere(f"The parameter {name} of an integration of a REST API")
-    if params.get("responseTransferMode") == "STREAM":
-        raise NotImplementedHere("The response transfer mode STREAM of API Gateway")
+    mode = _checked_mode(kind, params)
     http_method = params.get("integrationHttpMethod")
     if kind != "MOCK":
         if not http_method:
@@ -115,8 +114,9 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
             "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,HEAD,OPTIONS,ANY",
         )
     timeout = params.get("timeoutInMillis") or limits.REST_TIMEOUT_MS.stop - 1
-    if timeout not in limits.REST_TIMEOUT_MS:
-        raise ServiceError("BadRequestException", "Timeout should be between 50 ms and 29000 ms")
+    timeouts = limits.REST_STREAM_TIMEOUT_MS if mode == "STREAM" else limits.REST_TIMEOUT_MS
+    if timeout not in timeouts:
+        raise ServiceError("BadRequestException", f"Timeout should be between 50 ms and {timeouts.stop - 1} ms")
     passthrough = (params.get("passthroughBehavior") or _PASSTHROUGH[0]).upper()
     if passthrough not in _PASSTHROUGH:
         raise ServiceError(
@@ -140,7 +140,28 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
         connection_type=params.get("connectionType") or UNSET,
         credentials=checked_credentials(params.get("credentials")) or UNSET,
         content_handling=checked_handling(params.get("contentHandling")),
+        response_transfer_mode=mode or UNSET,
     )
+
+
+def _checked_mode(kind: str, params: Params) -> str | None:
+    """Return how an integration's answers go to the client: as they come, or (None too) when they are whole."""
+    mode = params.get("responseTransferMode") or None
+    if mode not in (None, "BUFFERED", "STREAM"):
+        raise ServiceError("BadRequestException", f"Invalid response transfer mode specified: {mode}")
+    if mode == "STREAM" and kind == "HTTP_PROXY":
+        raise NotImplementedHere("The response transfer mode STREAM of an HTTP_PROXY integration")
+    if mode == "STREAM" and kind != "AWS_PROXY":
+        raise ServiceError(
+            "BadRequestException",
+            "Response transfer mode STREAM is only supported for AWS_PROXY and HTTP_PROXY integrations",
+        )
+    if kind in ("AWS", "AWS_PROXY") and (mode == "STREAM") != lambda_uri.is_streaming(params.get("uri") or ""):
+        raise ServiceError(
+            "BadRequestException",
+            "Response transfer mode STREAM goes with a URI that ends in /response-streaming-invocations, and only it",
+        )
+    return mode
 
 
 def check_declared(integration: Integration, method: Method) -> None:

@@ -57,6 +57,7 @@ class Integration(msgspec.Struct, rename="camel"):
     connection_type: str | UnsetType = UNSET
     credentials: str | UnsetType = UNSET
     content_handling: str | UnsetType = UNSET
+    response_transfer_mode: str | UnsetType = UNSET
     integration_responses: dict[str, IntegrationResponse] | UnsetType = UNSET
 
 

@@ -1,0 +1,83 @@
+"""Answers of functions that a REST API passes on as they come: the head is the stream's prelude, the rest its body.
+
+    {"statusCode": 201, "headers": {...}, "multiValueHeaders": {...}, "cookies": [...]} 00 00 00 00 00 00 00 00 body ...
+
+Until the prelude is whole a failure is a 502; behind it the answer can only break off.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+
+from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.pipeline.exchange import Streamed
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.wire.message import BrokeOff
+
+_PRELUDE_END = bytes(8)
+
+
+async def begin(events: AsyncIterator[Mapping[str, Any]]) -> Streamed:
+    """Return a function's answer once its head is there. Raises Refused if there is none within the bound."""
+    pieces = _pieces(events)
+    received = b""
+    try:
+        async for piece in pieces:
+            received += piece
+            prelude, end, first = received.partition(_PRELUDE_END)
+            if len(prelude) > limits.PRELUDE_BYTES_MAX:
+                break
+            if end:
+                return Streamed(_parse(prelude), _Body(first, pieces))
+        raise Refused("bad_answer")
+    except BrokeOff:
+        raise Refused("bad_answer") from None
+    except BaseException:
+        await pieces.aclose()
+        raise
+
+
+async def _pieces(events: AsyncIterator[Mapping[str, Any]]) -> AsyncGenerator[bytes, None]:
+    """Yield a function's payload. Raises BrokeOff if the function failed."""
+    try:
+        async for event in events:
+            if "PayloadChunk" in event:
+                yield event["PayloadChunk"]["Payload"]
+            elif event["InvokeComplete"].get("ErrorCode"):
+                raise BrokeOff
+    finally:
+        if (aclose := getattr(events, "aclose", None)) is not None:
+            await aclose()
+
+
+def _parse(prelude: bytes) -> dict[str, Any]:
+    try:
+        head = msgspec.json.decode(prelude)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        head = None
+    if not isinstance(head, dict):
+        raise Refused("bad_answer")
+    return head
+
+
+class _Body:
+    """What was read already, then the rest. No generator, since one that has not begun cannot be told of its end."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await anext(self._rest)
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        await self._rest.aclose()

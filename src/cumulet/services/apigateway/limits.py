@@ -10,6 +10,9 @@ REST_TIMEOUT_MS = range(50, 29_000 + 1)
 REST_STREAM_TIMEOUT_MS = range(50, 900_000 + 1)
 """Of integrations whose answers are streamed."""
 
+STREAM_IDLE_SECONDS = 300
+"""How long a streamed answer may say nothing: that of regional APIs."""
+
 PRELUDE_BYTES_MAX = 16 * 1024
 """Before the body of a streamed answer."""
 

@@ -98,6 +98,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: Parameters | None = None
     streams: bool = False
     """Whether a REST API's answers go to the client as they come."""
+    insecure: bool = False
+    """Whether a REST API's server may have any certificate."""
 
 
 class ClaimRule(msgspec.Struct, frozen=True, omit_defaults=True):

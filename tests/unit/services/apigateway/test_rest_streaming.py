@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.wire.message import BrokeOff, Response
+from unit.services.apigateway.backends import backend, plain
 from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse, header
 
 STREAM_URI = f"arn:aws:apigateway:us-east-1:lambda:path/2021-11-15/functions/{FUNCTION}/response-streaming-invocations"
@@ -113,6 +114,24 @@ async def test_what_cannot_stream(change: dict[str, Any], words: str) -> None:
     assert refused.value.message.startswith(words)
 
 
-async def test_servers_that_stream_are_refused_by_name() -> None:
-    with pytest.raises(NotImplementedHere, match="STREAM of an HTTP_PROXY"):
-        await streaming(ApiHouse(), type="HTTP_PROXY", uri="http://a.example")
+async def test_a_server_is_passed_on_as_it_comes() -> None:
+    house = ApiHouse()
+    async with backend() as server:
+        server.answer = plain(201, b"x" * 11 * 1024 * 1024, "x-back: b", "connection: close")
+        api_id = await streaming(house, type="HTTP_PROXY", uri=server.url, integrationHttpMethod="GET")
+        response = await house.request(api_id, "GET", "/dev")
+        assert (response.status, header(response, "x-back"), header(response, "connection")) == (201, "b", None)
+        pieces = await body_of(response)  # more than the 10 MB that an answer in one piece may have
+    assert (len(pieces) > 1, sum(len(piece) for piece in pieces)) == (True, 11 * 1024 * 1024)
+
+
+async def test_a_server_that_breaks_off_is_seen_to() -> None:
+    house = ApiHouse()
+    async with backend() as server:
+        server.answer = plain(200, b"whole")[:-1]
+        api_id = await streaming(house, type="HTTP_PROXY", uri=server.url, integrationHttpMethod="GET")
+        response = await house.request(api_id, "GET", "/dev")
+        with pytest.raises(BrokeOff):
+            await body_of(response)
+        server.answer = b"no HTTP"
+        assert (await house.request(api_id, "GET", "/dev")).status == 504

@@ -145,13 +145,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What a function said of its answer, whose body is still coming."""
+    """An answer whose body is still coming."""
 
-    head: dict[str, Any]
+    head: dict[str, Any] | None
+    """What a function said of its answer; None for a server, whose status and headers say it."""
     body: AsyncIterator[bytes]
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    """Of Lambda's own answer, which always succeeds."""
 
 
 Sent: TypeAlias = dict[str, Any] | Outbound | None

@@ -7,7 +7,8 @@ two requests of an API's clients is no time to keep a stranger's socket open. Ti
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cumulet.services.apigateway import limits
@@ -38,11 +39,83 @@ class _Address:
     target: str
 
 
-async def exchange(method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Relayed:
+class Conversation:
+    """A server's answer whose body is still coming, piece by piece."""
+
+    def __init__(
+        self, connection: "h11.Connection", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.status = 0
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self._connection = connection
+        self._reader = reader
+        self._writer = writer
+
+    async def read_head(self) -> None:
+        """Wait for status and headers. Raises Unreachable if they do not come."""
+        import h11
+
+        event = await self._next()
+        while isinstance(event, h11.InformationalResponse):
+            event = await self._next()
+        if not isinstance(event, h11.Response):
+            raise Unreachable("the connection ended before the answer")
+        self.status = event.status_code
+        self.headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
+
+    def __aiter__(self) -> "Conversation":
+        return self
+
+    async def __anext__(self) -> bytes:
+        import h11
+
+        event = await self._next()
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        if isinstance(event, h11.EndOfMessage):
+            raise StopAsyncIteration
+        raise Unreachable("the connection ended before the answer")
+
+    async def _next(self) -> Any:
+        import h11
+
+        try:
+            while (event := self._connection.next_event()) is h11.NEED_DATA:
+                self._connection.receive_data(await self._reader.read(_CHUNK_BYTES))
+        except (OSError, h11.ProtocolError) as error:
+            raise Unreachable(str(error)) from error
+        return event
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        self._writer.close()
+
+
+async def exchange(
+    method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, insecure: bool = False
+) -> Relayed:
     """Return a server's answer. `headers` has neither Host (unless another is meant) nor Content-Length.
 
     Raises BadUrl before anything is sent, Unreachable for whatever goes wrong on the way.
     """
+    conversation = await begin(method, url, headers, body, insecure=insecure)
+    try:
+        parts: list[bytes] = []
+        left = limits.PAYLOAD_BYTES_MAX
+        async for piece in conversation:
+            left -= len(piece)
+            if left < 0:
+                raise Unreachable("the answer is larger than 10 MB")
+            parts.append(piece)
+        return Relayed(conversation.status, conversation.headers, b"".join(parts))
+    finally:
+        await conversation.aclose()
+
+
+async def begin(
+    method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, insecure: bool = False
+) -> Conversation:
+    """Return a server's answer once its head is there; raises as `exchange` does. `insecure` takes any certificate."""
     import h11
 
     address = _parse(url)
@@ -61,10 +134,9 @@ async def exchange(method: str, url: str, headers: Sequence[tuple[str, str]], bo
         )
     except (h11.LocalProtocolError, UnicodeEncodeError) as error:
         raise BadUrl(str(error)) from error
+    tls = _tls(insecure) if address.secure else None
     try:
-        reader, writer = await asyncio.open_connection(
-            address.host, address.port, ssl=_tls() if address.secure else None, limit=_CHUNK_BYTES
-        )
+        reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls, limit=_CHUNK_BYTES)
     except (OSError, UnicodeError) as error:
         raise Unreachable(str(error)) from error
     try:
@@ -73,35 +145,15 @@ async def exchange(method: str, url: str, headers: Sequence[tuple[str, str]], bo
             writer.write(connection.send(h11.Data(data=body)) or b"")
         writer.write(connection.send(h11.EndOfMessage()) or b"")
         await writer.drain()
-        return await _read(connection, reader)
+        conversation = Conversation(connection, reader, writer)
+        await conversation.read_head()
+        return conversation
     except (OSError, h11.ProtocolError) as error:
-        raise Unreachable(str(error)) from error
-    finally:
         writer.close()
-
-
-async def _read(connection: "h11.Connection", reader: asyncio.StreamReader) -> Relayed:
-    import h11
-
-    status, headers = 0, tuple[tuple[str, str], ...]()
-    parts: list[bytes] = []
-    left = limits.PAYLOAD_BYTES_MAX
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(_CHUNK_BYTES))
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-            headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
-        elif isinstance(event, h11.Data):
-            left -= len(event.data)
-            if left < 0:
-                raise Unreachable("the answer is larger than 10 MB")
-            parts.append(bytes(event.data))
-        elif isinstance(event, h11.EndOfMessage):
-            return Relayed(status, headers, b"".join(parts))
-        elif not isinstance(event, h11.InformationalResponse):
-            raise Unreachable("the connection ended before the answer")
+        raise Unreachable(str(error)) from error
+    except BaseException:
+        writer.close()
+        raise
 
 
 def _parse(url: str) -> _Address:
@@ -119,13 +171,12 @@ def _parse(url: str) -> _Address:
     return _Address(host, port or (443 if secure else 80), secure, parts.netloc, target)
 
 
-def _tls() -> "ssl.SSLContext":
+@cache
+def _tls(insecure: bool) -> "ssl.SSLContext":
     import ssl
 
-    global _context
-    if _context is None:
-        _context = ssl.create_default_context()
-    return _context
-
-
-_context: "ssl.SSLContext | None" = None
+    context = ssl.create_default_context()
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -24,6 +24,7 @@ from cumulet.services.apigateway.pipeline.exchange import (
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
 from cumulet.services.apigateway.pipeline.parameters import map_response as map_http_response
 from cumulet.services.apigateway.pipeline.rest_mapping import map_response as map_rest_response
+from cumulet.services.apigateway.pipeline.rest_mapping import relayed
 from cumulet.wire.message import Response
 
 HeaderList = list[tuple[str, str]]
@@ -98,6 +99,8 @@ def _function_response(matched: Matched, result: Result) -> Response:
 
 
 def _streamed_response(matched: Matched, said: Streamed) -> Response:
+    if said.head is None:
+        return relayed(matched, said.status, said.headers, said.body)
     if not said.head.keys() <= _PRELUDE_MEMBERS:
         raise Refused("bad_answer")
     status, headers = _status(said.head.get("statusCode", 200)), _rest_headers(matched, said.head)

@@ -11,8 +11,8 @@ from cumulet.errors import NotImplementedHere
 from cumulet.scope import Scope
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.service_uri import ServiceUri
-from cumulet.services.apigateway.pipeline import http_client
-from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
+from cumulet.services.apigateway.pipeline import http_client, streaming
+from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.service_calls import ask_service
 from cumulet.services.kit import Ground
@@ -32,7 +32,7 @@ class RestBackends:
         self._ground = ground
         self._integrator = integrator
 
-    async def ask(self, matched: Matched, outbound: Outbound) -> Answer:
+    async def ask(self, matched: Matched, outbound: Outbound) -> Answer | Streamed:
         """Return what the backend answers. Raises Refused if it cannot be asked, or not in time."""
         target = matched.route.target
         if target.kind == "MOCK":
@@ -62,7 +62,7 @@ class RestBackends:
         principal = await self._integrator.principal(matched)
         return await ask_service(self._ground, matched, uri, outbound, principal)
 
-    async def _http(self, matched: Matched, outbound: Outbound) -> Answer:
+    async def _http(self, matched: Matched, outbound: Outbound) -> Answer | Streamed:
         target = matched.route.target
         headers = [(name, value) for name, values in outbound.headers.items() for value in values]
         if target.kind == "HTTP":
@@ -74,7 +74,10 @@ class RestBackends:
         method = matched.arrival.request.method if target.http_method == "ANY" else target.http_method
         url = fill_url(target.uri, matched.stage.variables, outbound)
         try:
-            relayed = await http_client.exchange(method, url, headers, outbound.body)
+            if target.streams:
+                begun = await http_client.begin(method, url, headers, outbound.body, insecure=target.insecure)
+                return Streamed(None, streaming.unbroken(begun), begun.status, begun.headers)
+            relayed = await http_client.exchange(method, url, headers, outbound.body, insecure=target.insecure)
         except http_client.BadUrl:
             raise Refused("misconfigured") from None
         except http_client.Unreachable:

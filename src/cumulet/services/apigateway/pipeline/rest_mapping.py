@@ -4,6 +4,7 @@ Pure. Lambda proxies never come here: their request is an event, their answer a 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-data-transformations.html
 """
 
+from collections.abc import AsyncIterator, Iterable
 from collections.abc import Mapping as Lookup
 from typing import Any
 
@@ -139,7 +140,8 @@ def _render(
 def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer: Answer) -> Response:
     """Return the method's answer. Raises Refused if no reply is for the backend's answer, or its template fails."""
     if matched.route.target.kind == "HTTP_PROXY":
-        return _relayed(matched, answer)
+        content = encodings.answer_to_text(matched, "", answer.body, _content_type_of(answer))
+        return relayed(matched, answer.status, answer.headers, content)
     reply = _select(mapping.replies, answer.subject)
     context = outbound.context
     context["responseOverride"] = {"header": {}}
@@ -175,12 +177,14 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
     return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in _BODILESS else content)
 
 
-def _relayed(matched: Matched, answer: Answer) -> Response:
+def relayed(
+    matched: Matched, status: int, headers: Iterable[tuple[str, str]], body: bytes | AsyncIterator[bytes]
+) -> Response:
     """Return a proxied server's answer as it is, but for the headers that belong to its connection."""
-    kept = [(name, value) for name, value in answer.headers if name.lower() not in _NEVER_MAPPED]
-    body = encodings.answer_to_text(matched, "", answer.body, _content_type_of(answer))
-    body = b"" if answer.status in _BODILESS else body
-    return Response(answer.status, (*own_headers(matched.arrival), *kept), body)
+    kept = [(name, value) for name, value in headers if name.lower() not in _NEVER_MAPPED]
+    if status in _BODILESS and isinstance(body, bytes):
+        body = b""
+    return Response(status, (*own_headers(matched.arrival), *kept), body)
 
 
 def _status(given: Any, default: int) -> int:

@@ -1,4 +1,4 @@
-"""Answers of functions that a REST API passes on as they come: the head is the stream's prelude, the rest its body.
+"""Answers that a REST API passes on as they come. Of a function, the stream's prelude is the head, the rest the body:
 
     {"statusCode": 201, "headers": {...}, "multiValueHeaders": {...}, "cookies": [...]} 00 00 00 00 00 00 00 00 body ...
 
@@ -6,6 +6,7 @@ Until the prelude is whole a failure is a 502; behind it the answer can only bre
 https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgspec
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.pipeline.exchange import Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.http_client import Conversation, Unreachable
 from cumulet.wire.message import BrokeOff
 
 _PRELUDE_END = bytes(8)
@@ -50,6 +52,21 @@ async def _pieces(events: AsyncIterator[Mapping[str, Any]]) -> AsyncGenerator[by
     finally:
         if (aclose := getattr(events, "aclose", None)) is not None:
             await aclose()
+
+
+async def unbroken(pieces: Conversation) -> AsyncGenerator[bytes, None]:
+    """Yield a server's body. Raises BrokeOff if the server does not end it, or says nothing for too long."""
+    try:
+        while True:
+            async with asyncio.timeout(limits.STREAM_IDLE_SECONDS):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece
+    except (Unreachable, TimeoutError):
+        raise BrokeOff from None
+    finally:
+        await pieces.aclose()
 
 
 def _parse(prelude: bytes) -> dict[str, Any]:

@@ -181,6 +181,7 @@ def freeze_target(integration: Integration) -> Target:
         kind=integration.type,
         mapping=None if integration.type == "AWS_PROXY" else mapping,
         streams=integration.response_transfer_mode == "STREAM",
+        insecure=(integration.tls_config or {}).get("insecureSkipVerification", False),
     )
 
 

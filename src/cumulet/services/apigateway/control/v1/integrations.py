@@ -47,7 +47,7 @@ PATCHES = patching.table(
     /requestTemplates/{contentType}     texts   add replace remove
     /responseTransferMode               text    replace
     /timeoutInMillis                    number  replace
-    /tlsConfig/insecureSkipVerification refused replace
+    /tlsConfig/insecureSkipVerification flag    replace
     /type                               text    replace
     /uri                                text    replace
     """
@@ -76,9 +76,9 @@ _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
     params=(
         "restApiId resourceId httpMethod type integrationHttpMethod uri connectionType credentials passthroughBehavior "
         "cacheNamespace cacheKeyParameters contentHandling timeoutInMillis responseTransferMode requestParameters "
-        "requestTemplates"
+        "requestTemplates tlsConfig"
     ),
-    missing="AWS services that are not built, VPC links, streamed answers of HTTP servers",
+    missing="AWS services that are not built, VPC links",
 )
 def put_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method has this integration."""
@@ -99,7 +99,7 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
         )
     if params.get("connectionType") == "VPC_LINK":
         raise NotImplementedHere("The connection type VPC_LINK of API Gateway")
-    for name in ("connectionId", "integrationSubtype", "integrationTarget", "tlsConfig"):
+    for name in ("connectionId", "integrationSubtype", "integrationTarget"):
         if params.get(name):
             raise NotImplementedHere(f"The parameter {name} of an integration of a REST API")
     mode = _checked_mode(kind, params)
@@ -141,6 +141,7 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
         credentials=checked_credentials(params.get("credentials")) or UNSET,
         content_handling=checked_handling(params.get("contentHandling")),
         response_transfer_mode=mode or UNSET,
+        tls_config=_checked_tls(kind, params.get("tlsConfig")),
     )
 
 
@@ -149,9 +150,7 @@ def _checked_mode(kind: str, params: Params) -> str | None:
     mode = params.get("responseTransferMode") or None
     if mode not in (None, "BUFFERED", "STREAM"):
         raise ServiceError("BadRequestException", f"Invalid response transfer mode specified: {mode}")
-    if mode == "STREAM" and kind == "HTTP_PROXY":
-        raise NotImplementedHere("The response transfer mode STREAM of an HTTP_PROXY integration")
-    if mode == "STREAM" and kind != "AWS_PROXY":
+    if mode == "STREAM" and kind not in ("AWS_PROXY", "HTTP_PROXY"):
         raise ServiceError(
             "BadRequestException",
             "Response transfer mode STREAM is only supported for AWS_PROXY and HTTP_PROXY integrations",
@@ -162,6 +161,15 @@ def _checked_mode(kind: str, params: Params) -> str | None:
             "Response transfer mode STREAM goes with a URI that ends in /response-streaming-invocations, and only it",
         )
     return mode
+
+
+def _checked_tls(kind: str, given: Mapping[str, bool] | None) -> dict[str, bool] | UnsetType:
+    """Return how the certificate of an integration's server is looked at, or UNSET if strictly."""
+    if not given:
+        return UNSET
+    if kind not in ("HTTP", "HTTP_PROXY"):
+        raise ServiceError("BadRequestException", "TlsConfig is only supported for HTTP and HTTP_PROXY integrations")
+    return {"insecureSkipVerification": bool(given.get("insecureSkipVerification"))}
 
 
 def check_declared(integration: Integration, method: Method) -> None:

@@ -58,6 +58,7 @@ class Integration(msgspec.Struct, rename="camel"):
     credentials: str | UnsetType = UNSET
     content_handling: str | UnsetType = UNSET
     response_transfer_mode: str | UnsetType = UNSET
+    tls_config: dict[str, bool] | UnsetType = UNSET
     integration_responses: dict[str, IntegrationResponse] | UnsetType = UNSET
 
 

@@ -68,11 +68,8 @@ class Mapped(msgspec.Struct, frozen=True):
 
     api_id: str
     stage: str | None
-    base_path: str
-    """As the client sent it, percent-encoded, with its slash in front; empty at the root."""
     path: str
-    """What follows the base path."""
-    domain_name: str
+    """What follows the base path, percent-encoded."""
 
 
 def find_in_region(tx: ReadTx, name: str, region: str) -> Domain | None:
@@ -122,8 +119,7 @@ def find_mapped(tx: ReadTx, host: str, path: str) -> Mapped | Literal["unmapped"
     if best is None:
         return "unmapped"
     levels = best.key.count("/") + 1 if best.key else 0
-    base = "".join(f"/{segment}" for segment in segments[:levels])
-    return Mapped(best.api_id, best.stage, base, path[len(base) :] or "/", host)
+    return Mapped(best.api_id, best.stage, "/" + "/".join(segments[levels:]))
 
 
 def _covers(key: str, segments: list[str]) -> bool:

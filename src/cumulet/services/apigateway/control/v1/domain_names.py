@@ -60,6 +60,8 @@ MAPPING_PATCHES = patching.table(
 )
 
 _MISSING = f"{MISSING}, private domain names"
+_CERTIFICATES = {"EDGE": "certificate", "REGIONAL": "regionalCertificate"}
+"""With what the members of each endpoint type's certificate begin."""
 _NONE = "(none)"
 _KEY_TAKEN = "Base path already exists for this domain name"
 _NO_MAPPING = "Invalid base path mapping identifier specified"
@@ -88,27 +90,24 @@ def _configurations(call: Call, given: Params, before: tuple[Configuration, ...]
     types = endpoints.get("types") or ["EDGE"]
     if "PRIVATE" in types or endpoints.get("vpcEndpointIds"):
         raise NotImplementedHere("The endpoint type PRIVATE of API Gateway")
-    if not types or len(set(types)) < len(types) or not set(types) <= {"EDGE", "REGIONAL"}:
+    if not types or len(set(types)) < len(types) or not set(types) <= _CERTIFICATES.keys():
         raise ServiceError("BadRequestException", "Invalid endpoint types specified. Must be of [EDGE, REGIONAL]")
-    for kind, prefix in (("EDGE", "certificate"), ("REGIONAL", "regionalCertificate")):
+    for kind, prefix in _CERTIFICATES.items():
         if kind not in types and given.get(f"{prefix}Arn"):
             raise ServiceError("BadRequestException", f"{prefix}Arn is for domain names with the endpoint type {kind}")
-    made = []
-    for kind in types:
-        prefix = "certificate" if kind == "EDGE" else "regionalCertificate"
-        made.append(
-            make_configuration(
-                call,
-                kind,
-                given.get(f"{prefix}Arn"),
-                next((one for one in before if one.endpoint_type == kind), None),
-                certificate_name=given.get(f"{prefix}Name"),
-                security_policy=given.get("securityPolicy"),
-                ip_address_type=endpoints.get("ipAddressType"),
-                ownership_certificate_arn=given.get("ownershipVerificationCertificateArn"),
-            )
+    return [
+        make_configuration(
+            call,
+            kind,
+            given.get(f"{_CERTIFICATES[kind]}Arn"),
+            next((one for one in before if one.endpoint_type == kind), None),
+            certificate_name=given.get(f"{_CERTIFICATES[kind]}Name"),
+            security_policy=given.get("securityPolicy"),
+            ip_address_type=endpoints.get("ipAddressType"),
+            ownership_certificate_arn=given.get("ownershipVerificationCertificateArn"),
         )
-    return made
+        for kind in types
+    ]
 
 
 @operation("GetDomainName", action=GET, resource=DOMAIN, params="domainName", missing="private domain names")
@@ -132,7 +131,7 @@ def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     given = patching.patched(show(before), params.get("patchOperations"), DOMAIN_PATCHES)
     # What belonged to a type that was taken away goes with it, as in the guide's own migration.
     types = given["endpointConfiguration"]["types"]
-    for kind, prefix in (("EDGE", "certificate"), ("REGIONAL", "regionalCertificate")):
+    for kind, prefix in _CERTIFICATES.items():
         if kind not in types:
             given[f"{prefix}Arn"] = None
     domain = replace(before, configurations=tuple(_configurations(call, given, before.configurations)))

@@ -64,16 +64,16 @@ def _configuration(call: Call, given: Sequence[Mapping[str, Any]], before: Confi
             "Only REGIONAL domain names can be managed through the API Gateway V2 API. For EDGE domain names, please "
             "use the API Gateway V1 API. Also note that only REST APIs can be attached to EDGE domain names.",
         )
+    merged = {**(_show_configuration(before) if before is not None else {}), **one}
     return make_configuration(
         call,
         "REGIONAL",
-        one.get("CertificateArn") or (before.certificate_arn if before else None),
+        merged.get("CertificateArn"),
         before,
-        certificate_name=one.get("CertificateName") or (before.certificate_name if before else None),
-        security_policy=one.get("SecurityPolicy") or (before.security_policy if before else None),
-        ip_address_type=one.get("IpAddressType") or (before.ip_address_type if before else None),
-        ownership_certificate_arn=one.get("OwnershipVerificationCertificateArn")
-        or (before.ownership_certificate_arn if before else None),
+        certificate_name=merged.get("CertificateName"),
+        security_policy=merged.get("SecurityPolicy"),
+        ip_address_type=merged.get("IpAddressType"),
+        ownership_certificate_arn=merged.get("OwnershipVerificationCertificateArn"),
     )
 
 
@@ -184,29 +184,30 @@ def show(domain: Domain) -> dict[str, Any]:
         "ApiMappingSelectionExpression": "$request.basepath",
         "DomainName": domain.name,
         "DomainNameArn": arn_of(domain),
-        "DomainNameConfigurations": [_show_configuration(domain, one) for one in domain.configurations],
+        "DomainNameConfigurations": [_show_in(domain, one) for one in domain.configurations],
         "RoutingMode": "API_MAPPING_ONLY",
         "Tags": domain.tags,
     }
 
 
-def _show_configuration(domain: Domain, configuration: Configuration) -> dict[str, Any]:
+def _show_in(domain: Domain, configuration: Configuration) -> dict[str, Any]:
+    zone = hosted_zone(domain, configuration)
+    return _show_configuration(configuration) | ({} if zone is None else {"HostedZoneId": zone})
+
+
+def _show_configuration(configuration: Configuration) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "ApiGatewayDomainName": configuration.gateway_name,
         "CertificateArn": configuration.certificate_arn,
+        "CertificateName": configuration.certificate_name,
         "CertificateUploadDate": configuration.uploaded_s,
         "DomainNameStatus": "AVAILABLE",
         "EndpointType": configuration.endpoint_type,
         "IpAddressType": configuration.ip_address_type,
+        "OwnershipVerificationCertificateArn": configuration.ownership_certificate_arn,
         "SecurityPolicy": configuration.security_policy,
     }
-    if (zone := hosted_zone(domain, configuration)) is not None:
-        shown["HostedZoneId"] = zone
-    if configuration.certificate_name is not None:
-        shown["CertificateName"] = configuration.certificate_name
-    if configuration.ownership_certificate_arn is not None:
-        shown["OwnershipVerificationCertificateArn"] = configuration.ownership_certificate_arn
-    return shown
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def show_mapping(mapping: ApiMapping) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from backports import zstd
 from botocore.exceptions import ClientError
 
 PK = {
@@ -92,6 +93,53 @@ def test_a_table_goes_to_s3_and_comes_back(ddb: Any, s3: Any, bucket: str) -> No
     listed = ddb.list_imports(TableArn=table_arn)["ImportSummaryList"]
     assert [one["ImportArn"] for one in listed] == [import_arn]
     assert sorted(ddb.scan(TableName=target)["Items"], key=lambda item: item["pk"]["S"]) == items
+
+
+@pytest.mark.slow
+def test_what_is_no_item_is_told_in_the_logs(server: Any, ddb: Any, s3: Any, bucket: str) -> None:
+    rows = b'{"Item":{"pk":{"S":"a"}}}\n{"Item":{"other":{"S":"b"}}}\n'
+    s3.put_object(Bucket=bucket, Key="rows.zst", Body=zstd.compress(rows))
+    imported = ddb.import_table(
+        S3BucketSource={"S3Bucket": bucket},
+        InputFormat="DYNAMODB_JSON",
+        InputCompressionType="ZSTD",
+        TableCreationParameters={"TableName": f"target-{uuid.uuid4()}", **PK},
+    )["ImportTableDescription"]
+    arn = imported["ImportArn"]
+    done = until_done(lambda: ddb.describe_import(ImportArn=arn)["ImportTableDescription"], "ImportStatus")
+    assert (done["ImportStatus"], done["FailureCode"], done["ErrorCount"]) == ("FAILED", "ItemValidationError", 1)
+    group = done["CloudWatchLogGroupArn"].split(":")[-2]
+    events = server.client("logs").get_log_events(
+        logGroupName=group, logStreamName=f"{arn.rpartition('/')[2]}/error", startFromHead=True
+    )["events"]
+    assert [json.loads(event["message"]) for event in events] == [
+        {
+            "itemS3Pointer": {"bucket": bucket, "key": "rows.zst", "itemIndex": 1},
+            "importArn": arn,
+            "errorMessages": ["One or more parameter values were invalid: Missing the key pk in the item"],
+        }
+    ]
+
+
+def test_an_incremental_export_needs_its_stretch_of_time(ddb: Any, bucket: str) -> None:
+    name = f"source-{uuid.uuid4()}"
+    arn = ddb.create_table(TableName=name, **PK)["TableDescription"]["TableArn"]
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    ddb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
+    request = {"TableArn": arn, "S3Bucket": bucket, "ExportType": "INCREMENTAL_EXPORT"}
+    assert code_and_message(ddb.export_table_to_point_in_time, **request) == (
+        "ValidationException",
+        "IncrementalExportSpecification must be specified when ExportType is INCREMENTAL_EXPORT",
+    )
+    period = {"ExportFromTime": 1_000_000, "ExportToTime": 1_003_600}
+    assert code_and_message(ddb.export_table_to_point_in_time, **request, IncrementalExportSpecification=period) == (
+        "InvalidExportTimeException",
+        "The specified ExportFromTime is outside of the point in time recovery window.",
+    )
+    ddb.delete_table(TableName=name)
+    (left,) = ddb.list_backups(TableName=name, BackupType="SYSTEM")["BackupSummaries"]
+    assert left["BackupName"] == f"{name}$DeletedTableBackup"
+    ddb.delete_backup(BackupArn=left["BackupArn"])
 
 
 def test_what_is_not_there(ddb: Any) -> None:

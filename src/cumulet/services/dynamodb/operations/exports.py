@@ -63,7 +63,7 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
             "PointInTimeRecoveryUnavailableException",
             f"Point in time recovery is not enabled for table '{record.name}'",
         )
-    what = _read_increment(call, params) if _is_incremental(params) else _read_moment(call, params)
+    moments = _read_increment(call, params) if _is_incremental(params) else _read_moment(call, params)
     token = params.get("ClientToken")
     digest = hashlib.sha256(msgspec.json.encode(dict(params), order="deterministic")).digest()
     if token is not None and (same := _find_same(tx, call, record.name, token)) is not None:
@@ -73,7 +73,7 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
                 f"An export with the same client token but other parameters exists: {export_arn(call, same)}",
             )
         return {"ExportDescription": render_export(call, same)}
-    for name, moment_ms in (("ExportFromTime", what.since_ms), (what.until_name, what.at_ms)):
+    for name, moment_ms in (("ExportFromTime", moments.since_ms), (moments.until_name, moments.at_ms)):
         if moment_ms and not earliest_ms(record, call.now_ms) <= moment_ms <= call.now_ms:
             raise ServiceError(
                 "InvalidExportTimeException",
@@ -87,9 +87,9 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
         digest=digest,
         client_token=token,
         started_ms=call.now_ms,
-        at_ms=what.at_ms,
-        since_ms=what.since_ms,
-        view=what.view,
+        at_ms=moments.at_ms,
+        since_ms=moments.since_ms,
+        view=moments.view,
         bucket=params["S3Bucket"],
         bucket_owner=params.get("S3BucketOwner"),
         prefix=params.get("S3Prefix"),
@@ -140,8 +140,8 @@ def list_exports(call: Call, tx: ReadTx, params: Params) -> Output:
     return output
 
 
-class _What(NamedTuple):
-    """What of a table is exported."""
+class _Moments(NamedTuple):
+    """Which moment of a table is exported, or which stretch of time."""
 
     at_ms: int
     until_name: str
@@ -167,12 +167,12 @@ def _check_type(params: Params) -> None:
         invalid("ExportTime must not be specified when ExportType is INCREMENTAL_EXPORT")
 
 
-def _read_moment(call: Call, params: Params) -> _What:
+def _read_moment(call: Call, params: Params) -> _Moments:
     moment = params.get("ExportTime")
-    return _What(call.now_ms if moment is None else round(moment * 1000), "ExportTime")
+    return _Moments(call.now_ms if moment is None else round(moment * 1000), "ExportTime")
 
 
-def _read_increment(call: Call, params: Params) -> _What:
+def _read_increment(call: Call, params: Params) -> _Moments:
     """Return the stretch of time that a request names: its start belongs to it, its end does not."""
     given = params["IncrementalExportSpecification"]
     since, until = given.get("ExportFromTime"), given.get("ExportToTime")
@@ -181,7 +181,7 @@ def _read_increment(call: Call, params: Params) -> _What:
     since_ms, until_ms = round(since * 1000), call.now_ms if until is None else round(until * 1000)
     if not EXPORT_PERIOD_MS_MIN <= until_ms - since_ms <= EXPORT_PERIOD_MS_MAX:
         invalid("The export period must be at least 15 minutes and at most 24 hours long")
-    return _What(until_ms, "ExportToTime", since_ms, given.get("ExportViewType") or "NEW_AND_OLD_IMAGES")
+    return _Moments(until_ms, "ExportToTime", since_ms, given.get("ExportViewType") or "NEW_AND_OLD_IMAGES")
 
 
 def _find_same(tx: ReadTx, call: Call, table_name: str, token: str) -> Export | None:

@@ -131,6 +131,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Leave nothing unwritten behind."""
+        await self._meter.finish()
         await self._logbook.finish()
 
     async def _admit(self, matched: Matched, journey: Journey) -> Matched:

@@ -79,7 +79,9 @@ class Rehearsals:
         journey = Journey()
 
         async def admit(matched: Matched, journey: Journey) -> Matched:
-            return replace(matched, authorized=Authorized(identity=_identity(call)), api_key=_KEY)
+            return replace(
+                matched, authorized=Authorized(identity=_identity(call), signer=call.principal), api_key=_KEY
+            )
 
         walk = Walk(self._ground, admit, self._integrator)
         response = await walk.answer(arrival, stage, compile_deployment(deployment, is_rest=True), journey)

@@ -6,7 +6,7 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
-from cumulet.services.kit import Call, ConditionValues, Ruling
+from cumulet.services.kit import Call, Ruling
 from cumulet.store.api import ReadTx
 from cumulet.wire.message import Response
 from harness import AllowAll
@@ -186,15 +186,7 @@ class MayNotInvalidate(AllowAll):
     allowed = True
     asked: str = ""
 
-    def decide(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-    ) -> Ruling:
+    def decide(self, tx: ReadTx, call: Call, action: str, resource: str, *more: Any) -> Ruling:
         if action != "execute-api:InvalidateCache":
             return Ruling(True, False)
         self.asked = resource

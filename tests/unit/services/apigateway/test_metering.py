@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.pipeline.quotas import Quotas
+from cumulet.services.apigateway.plans import Quota
 from cumulet.wire.message import Response
+from harness import SCOPE
 from unit.services.apigateway.fake_lambda import OK, URI, ApiHouse, header
 
 VALUE = "0123456789abcdefghij0123456789"
@@ -163,10 +166,23 @@ async def test_requests_at_once_share_a_quota_exactly() -> None:
     assert await house.used() == [10, 0]
 
 
-async def test_use_is_counted_without_a_quota_too() -> None:
+async def test_use_is_counted_without_a_quota_too_but_nobody_waits_for_it() -> None:
     house = await metered()
     await house.statuses(3)
+    await house.gateway.stop()
     assert await house.used() == [3, -1]
+
+
+async def test_processes_share_a_quota_exactly() -> None:
+    house = await metered(quota={"limit": 10, "period": "DAY"})
+    plan = await house.v1("GetUsagePlan", usagePlanId=house.plan_id)
+    quota = Quota(plan["quota"]["limit"], plan["quota"]["period"])
+    processes = [Quotas(house.ground), Quotas(house.ground)]
+    admitted = await asyncio.gather(
+        *[processes[turn % 2].admit(SCOPE, house.plan_id, house.key_id, quota) for turn in range(25)]
+    )
+    assert admitted.count(True) == 10
+    assert await house.used() == [10, 0]
 
 
 async def test_a_client_that_goes_away_holds_nobody_up() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.pipeline.execution_log import cut, shown
 from cumulet.services.iam import build as build_iam
 from cumulet.services.iam import build_sts
@@ -131,6 +132,17 @@ async def test_only_what_failed_is_told_at_error(answer: Any, failed: bool, line
     assert (await house.request(api_id, "GET", "/dev/pets/1")).status == status
     told = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
     assert [text.partition(") ")[2] for text in told] == [line, f"Method completed with status: {status}"]
+
+
+async def test_what_is_not_built_is_told_by_its_name() -> None:
+    house, api_id = await logging_api(ERROR)
+    house.function.answer = NotImplementedHere("The runtime cobol")
+    assert (await house.request(api_id, "GET", "/dev/pets/1")).status == 501
+    told = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
+    assert [text.partition(") ")[2] for text in told] == [
+        "The runtime cobol is not implemented by Cumulet. docs/operations.md lists what is.",
+        "Method completed with status: 501",
+    ]
 
 
 async def test_a_method_s_own_level_counts() -> None:

@@ -65,7 +65,7 @@ def tell(
             yield Line(came_ms, f"Starting execution for request: {arrival.request_id}")
             yield Line(came_ms, f"HTTP Method: {arrival.request.method}, Resource Path: {arrival.path}")
             if with_data:
-                yield from [Line(came_ms, text) for text in _method_request(arrival, matched)]
+                yield from [Line(came_ms, text) for text in _method_request(matched)]
         if journey.sent_ms:
             yield from [Line(journey.sent_ms, text) for text in _endpoint_request(journey, matched, with_data)]
         if journey.said is not None:
@@ -113,7 +113,8 @@ def _was_executed(refused: Refused) -> bool:
     return refused.fault in ("bad_parameters", "bad_body", "unmapped_type", "unreadable_body", "misconfigured")
 
 
-def _method_request(arrival: Arrival, matched: Matched) -> Iterator[str]:
+def _method_request(matched: Matched) -> Iterator[str]:
+    arrival = matched.arrival
     yield f"Method request path: {shown(matched.path_parameters.items())}"
     query = events.last_values(events.query_fields(arrival.request.query))
     yield f"Method request query string: {shown(query.items())}"

@@ -42,6 +42,10 @@ class Meter:
             raise Refused("quota_exceeded", log_line=log_words.exhausted(matched))
         return matched
 
+    async def finish(self) -> None:
+        """Return once every request is counted."""
+        await self._quotas.finish()
+
     def _throttle(self, matched: Matched, key: ApiKey, plan: UsagePlan, stage: PlanStage | None) -> None:
         throttle, place = plan_throttle(matched, plan, stage)
         if throttle is None:

@@ -36,13 +36,24 @@ class Quotas:
         self._counting: asyncio.Task[None] | None = None
 
     async def admit(self, scope: Scope, plan_id: str, key_id: str, quota: Quota | None) -> bool:
-        """Count a request and return whether the period's quota still allowed it; one that did not is not counted."""
+        """Count a request and return whether the period's quota still allowed it; one that did not is not counted.
+
+        Where there is no quota nobody waits for the count.
+        """
         loop = asyncio.get_running_loop()
         use = _Use(scope, plan_id, key_id, quota, day_of(self._ground.clock.now_ms()), loop.create_future())
         self._waiting.append(use)
         if self._counting is None:
             self._counting = loop.create_task(self._count())
-        return await use.admitted
+        if quota is not None:
+            return await use.admitted
+        use.admitted.add_done_callback(_see)
+        return True
+
+    async def finish(self) -> None:
+        """Return once every request is counted."""
+        if self._counting is not None:
+            await asyncio.wait([self._counting])
 
     async def _count(self) -> None:
         try:
@@ -61,6 +72,11 @@ class Quotas:
                         use.admitted.set_result(was_admitted)
         finally:
             self._counting = None
+
+
+def _see(admitted: asyncio.Future[bool]) -> None:
+    if not admitted.cancelled():
+        admitted.exception()
 
 
 def count(tx: WriteTx, batch: list[_Use]) -> list[bool]:

@@ -58,8 +58,10 @@ class Walk:
             return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
         except StoreError as error:
             log.error("the store refused a request", extra={"api_id": arrival.api_id, "said": error})
-            return faults.render(arrival, Refused("unavailable"))
+            journey.refused = Refused("unavailable")
+            return faults.render(arrival, journey.refused)
         except NotImplementedHere as missing:
+            journey.refused = Refused("unavailable", message=missing.message, log_line=missing.message)
             return faults.render_not_implemented(arrival, missing)
 
     async def _ask(self, matched: Matched, journey: Journey) -> Response:

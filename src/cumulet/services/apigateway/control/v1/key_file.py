@@ -28,7 +28,8 @@ class Row:
 
 def parse(text: str) -> tuple[list[Row], list[str]]:
     """Return the keys of a file, and what is wrong with the lines that hold none. Raises Malformed."""
-    lines = [(number, line) for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1) if line.strip()]
+    # Only a line's end ends a line: names may hold what Unicode separates lines with.
+    lines = [(at, line) for at, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1) if line.strip()]
     if not lines:
         raise Malformed("The imported file is empty")
     header = [name.lower() for name in split(lines[0][1])]

@@ -72,10 +72,6 @@ class Extensions:
 
     # What the environment asks
 
-    def are_any(self) -> bool:
-        """Tell whether there are any at all."""
-        return bool(self.known)
-
     def are_registered(self) -> bool:
         """Tell whether every external one has registered, so that the runtime may start."""
         return all(one.state is not State.STARTED for one in self.known)

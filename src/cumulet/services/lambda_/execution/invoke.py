@@ -8,7 +8,7 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.admission import Admission, Pool
-from cumulet.services.lambda_.execution.occupancy import Job
+from cumulet.services.lambda_.execution.in_hand import Job
 from cumulet.services.lambda_.execution.provisioner import Provisioner
 from cumulet.services.lambda_.execution.snapshots import Snapshots
 from cumulet.services.lambda_.execution.standing import Standing

@@ -12,7 +12,7 @@ from typing import Protocol
 from cumulet.clock import Clock
 from cumulet.services.lambda_.execution import limits, platform_events, report
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Tail
-from cumulet.services.lambda_.execution.platform_events import Event, Record
+from cumulet.services.lambda_.execution.platform_events import Event, Record, Span
 from cumulet.services.lambda_.records import VersionRecord
 
 
@@ -92,11 +92,12 @@ class Journal:
             event = "RESTORE_START" if self.is_restore else "INIT_START"
             self._write(report.init_start_line(runtime, region, runtime_version, event), in_tail=False)
         named = report.runtime_version(runtime, region, runtime_version)
+        version = self._version
+        instance = platform_events.instance(version.function_name, version.version, self.stream.name, version.memory_mb)
         if self.is_restore:
-            names = (self._version.function_name, self._version.version)
-            self._note("platform.restoreStart", platform_events.restore_start(*names, *named), in_tail=False)
+            self._note("platform.restoreStart", platform_events.restore_start(named, instance), in_tail=False)
         else:
-            started = platform_events.init_start(self.init_type, self.phase, *named)
+            started = platform_events.init_start(self.init_type, self.phase, named, instance)
             self._note("platform.initStart", started, in_tail=False)
         if note:
             self._write(note, in_tail=False)
@@ -108,7 +109,7 @@ class Journal:
             return
         if status != "success" and not self._json:
             self._write(report.init_report_line(init_ms, self.phase, status, error_type))
-        if not self._is_noted():
+        if not self.is_noted:
             return
         failed = status != "success"
         done = platform_events.init_runtime_done(self.init_type, self.phase, status, error_type)
@@ -130,7 +131,7 @@ class Journal:
         """An invocation begins."""
         if not self._json:
             self._write(report.start_line(request_id, self._version.version))
-        if self._is_noted():
+        if self.is_noted:
             self._note("platform.start", platform_events.start(request_id, self._version.version, trace_header))
 
     def runtime_done(
@@ -139,15 +140,15 @@ class Journal:
         duration_ms: float,
         produced_bytes: int,
         trace_header: str,
+        spans: Sequence[Span],
         status: str = "",
         error_type: str = "",
     ) -> None:
         """The runtime is done with an invocation; extensions may still be at work."""
-        if self._is_noted():
-            done = platform_events.runtime_done(
-                request_id, status or "success", error_type, duration_ms, produced_bytes, trace_header
-            )
-            self._note("platform.runtimeDone", done, failed=bool(status))
+        done = platform_events.runtime_done(
+            request_id, status or "success", error_type, duration_ms, produced_bytes, trace_header, spans
+        )
+        self._note("platform.runtimeDone", done, failed=bool(status))
 
     def invoke_ended(
         self,
@@ -174,7 +175,7 @@ class Journal:
                 error_type=error_type,
             ):
                 self._write(line)
-        if self._is_noted():
+        if self.is_noted:
             record = platform_events.report(
                 request_id,
                 status or "success",
@@ -208,7 +209,9 @@ class Journal:
 
     # How it is told
 
-    def _is_noted(self) -> bool:
+    @property
+    def is_noted(self) -> bool:
+        """Whether anybody reads events: the log has them in the JSON format only."""
         return self._json or self._subscribers is not None or self._early is not None
 
     def _note(self, kind: str, record: Record, *, failed: bool = False, in_tail: bool = True) -> None:

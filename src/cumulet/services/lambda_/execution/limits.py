@@ -105,6 +105,8 @@ AWS has its readers expect payloads of twice `maxBytes`.
 """
 TELEMETRY_RETRY_S, TELEMETRY_RETRY_S_MAX = 0.1, 1.0
 """How long to wait before telemetry is sent again that nobody took: at first, and at most."""
+TELEMETRY_ANSWER_BYTES_MAX = 64 * 1024
+"""Of an answer to telemetry; more is not read."""
 TELEMETRY_FLUSH_S = 0.2
 """How long the end of an environment waits for telemetry to be taken, before extensions are told of it."""
 

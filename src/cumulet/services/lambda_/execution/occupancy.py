@@ -13,55 +13,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cumulet.clock import Clock
-from cumulet.scope import Scope
 from cumulet.services.lambda_.execution import limits, report
 from cumulet.services.lambda_.execution.environment import ALIVE, Event, State, next_state
 from cumulet.services.lambda_.execution.extension import Connection
-from cumulet.services.lambda_.execution.extensions import Extensions, Function
+from cumulet.services.lambda_.execution.extension_host import ExtensionHost, own_address
 from cumulet.services.lambda_.execution.farewell import Farewell, Reason
 from cumulet.services.lambda_.execution.fleet import Member
+from cumulet.services.lambda_.execution.in_hand import InHand, Job
 from cumulet.services.lambda_.execution.journal import Journal
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Output
 from cumulet.services.lambda_.execution.preparation import Prepared
-from cumulet.services.lambda_.execution.responses import render, render_failure
 from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
-from cumulet.services.lambda_.execution.streaming import Gathered
-from cumulet.services.lambda_.execution.subscription import Invalid
-from cumulet.services.lambda_.execution.subscription import parse as parse_subscription
-from cumulet.services.lambda_.execution.telemetry import Telemetry
-from cumulet.services.lambda_.records import Invocation, InvocationResult, Reader, VersionRecord
+from cumulet.services.lambda_.records import Reader, VersionRecord
 
 ON_DEMAND = "on-demand"
 PROVISIONED = "provisioned-concurrency"
 SNAP_START = "snap-start"
 """Why an environment is initialised, in AWS's words."""
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One invocation, until it has a result."""
-
-    id: int
-    scope: Scope
-    version: VersionRecord
-    invocation: Invocation
-    result: asyncio.Future[InvocationResult]
-    trace_header: str
-
-    def finish(self, result: InvocationResult) -> None:
-        """Hand the result over, unless the caller has gone."""
-        if not self.result.done():
-            self.result.set_result(result)
-        if self.invocation.sink is not None:
-            self.invocation.sink.end()
-
-    def fail(self, error: Exception) -> None:
-        """Hand over that there will be no result."""
-        if not self.result.done():
-            self.result.set_exception(error)
-        if self.invocation.sink is not None:
-            self.invocation.sink.end()
 
 
 class Keeper(Protocol):
@@ -83,14 +52,6 @@ class InitFailure:
     error_type: str
     init_ms: float
     words: str = ""
-
-
-def own_address(slot: int) -> str:
-    """Return the loopback address at which an environment's extensions listen: each has its own, so none collide.
-
-    Those of other servers on the machine are most likely others.
-    """
-    return f"127.{os.getpid() % 254 + 1}.{slot // 254}.{slot % 254 + 1}"
 
 
 class Environment:
@@ -138,26 +99,17 @@ class Environment:
         if retried is not None:
             self._journal.go_on(retried._journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._job: Job | None = None
+        self._hand: InHand | None = None
         self._began_s = self._clock.monotonic_s()
         self._init_ms: float | None = None
         self._init_error: tuple[bytes, str] | None = None
         self._sampled_kb = 0
-        self._gathered = Gathered()
         self._delay_s = 0.0
         """What of the first invocation's time its initialisation has taken."""
         self._new_id = new_id
-        self._extensions: Extensions | None = None
-        self._telemetry: Telemetry | None = None
-        self._address = "127.0.0.1"
-        """Where its processes listen."""
-        self._hold: int | None = None
-        """Closed when the runtime may begin, if that has to wait for extensions."""
+        self._host: ExtensionHost | None = None
+        """From the first request on that is not the Runtime API's; with external extensions from the beginning."""
         self._runtime_rests = False
-        self._produced_bytes: int | None = None
-        """Of the invocation in hand, once it is answered."""
-        self._fatal_error = ""
-        """What an extension said of its end."""
         self._farewell: Farewell | None = None
         self._leaving: asyncio.Task[None] | None = None
 
@@ -190,13 +142,10 @@ class Environment:
         named = prepared.request["extensions"]
         paths = named[: limits.EXTENSIONS_MAX]
         descriptors = [self._open_output(self._journal.output)]
+        address = own_address(self.slot) if prepared.zygote.isolated else "127.0.0.1"
         if paths:
-            self._extensions = self._make_extensions([path.rpartition("/")[2] for path in paths])
-            descriptors.append(self._open_output(self._journal.extension_output))
-            held, self._hold = os.pipe()
-            descriptors.append(held)
-            if prepared.zygote.isolated:
-                self._address = own_address(self.slot)
+            self._host = self._make_host([path.rpartition("/")[2] for path in paths], address)
+            descriptors += [self._open_output(self._journal.extension_output), self._host.hold_runtime()]
         self._began_s = self._clock.monotonic_s()
         try:
             self._sandbox = await prepared.zygote.spawn(
@@ -206,7 +155,7 @@ class Environment:
                     "extensions": paths,
                     "slot": self.slot,
                     "environ": environ,
-                    "address": self._address,
+                    "address": address,
                 },
                 descriptors,
                 self._on_end,
@@ -246,19 +195,20 @@ class Environment:
     def freeze(self) -> None:
         """Stop its processes until the next invocation."""
         self._step(Event.FROZEN)
-        if self._telemetry is not None:
-            self._telemetry.freeze()
+        if self._host is not None:
+            self._host.freeze()
         if self._sandbox is not None:
             self._sandbox.freeze()
 
     def stop(self, reason: Reason = "spindown") -> None:
         """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
         self._disarm()
-        if self._produced_bytes is not None:
-            self._finish(b"", failed=False)  # is answered, if there is one: only its report is left
-        if self._sandbox is not None and self._extensions is not None and self._extensions.are_any():
+        if self._hand is not None and self._hand.is_answered:
+            self._end()
+        if self._sandbox is not None and self._has_extensions():
+            assert self._host is not None
             self._step(Event.RETIRED)
-            self._farewell = Farewell(self._sandbox, self._extensions, self._telemetry, self._clock)
+            self._farewell = self._host.farewell(self._sandbox, self._clock)
             self._leaving = self._loop.create_task(self._leave(self._farewell, reason))
         else:
             self._step(Event.STOPPED)
@@ -276,22 +226,24 @@ class Environment:
     def _on_part_end(self, name: str, status: int) -> None:
         """The runtime (an empty name) or an extension has ended by itself, and others have not."""
         assert self._sandbox is not None
+        assert self._host is not None
         refused = self._sandbox.refused.get(name, "")
-        if name and self._extensions is not None:
-            self._extensions.ended(name, refused)
+        if name:
+            self._host.extensions.ended(name, refused)
         if self._farewell is not None:
             self._farewell.on_part_end()
         if self.state not in ALIVE:
             return
         if name:
             words = refused or report.extension_exit_words(status)
-            error_type = self._fatal_error or ("Extension.LaunchError" if refused else "Extension.Crash")
+            error_type = "Extension.LaunchError" if refused else "Extension.Crash"
         else:
             words, error_type = self._runtime_end()
+        error_type = self._host.fatal_error or error_type
         if self.state is State.STARTING:
             self._fail_init(words, error_type)
         else:
-            self._fail(words, self._fatal_error or error_type)
+            self._fail(words, error_type)
         self.stop("failure")
 
     def _runtime_end(self) -> tuple[str, str]:
@@ -321,10 +273,9 @@ class Environment:
     def _release(self) -> None:
         self._disarm()
         self._api.close()
-        self._let_runtime_begin()
         self._close_outputs()
-        if self._telemetry is not None:
-            self._telemetry.close()
+        if self._host is not None:
+            self._host.close()
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -350,7 +301,8 @@ class Environment:
     ) -> None:
         init_ms = (self._clock.monotonic_s() - self._began_s) * 1000
         self.init_failure = InitFailure(payload, status, error_type, init_ms, words)
-        self._note_extensions()
+        if self._host is not None:
+            self._host.tell_log()
         self._journal.init_ended(init_ms, status, error_type)
 
     def report_init_failure(self, job: Job) -> None:
@@ -364,8 +316,9 @@ class Environment:
             self._journal.fault(f"RequestId: {request_id} Error: {failure.words}\n{failure.error_type}\n")
         elif failure.status == "timeout":
             self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, job.version.timeout_s))
-        self._note_end(job, failure.init_ms, failure.status, failure.error_type)
-        job.finish(InvocationResult(payload, "Unhandled", self._journal.take_tail(), job.version.version))
+        hand = InHand(job, self._journal, self._clock, failure.init_ms / 1000)
+        hand.report(failure.init_ms, self._peak_kb(), None, failure.status, failure.error_type)
+        hand.hand_over(payload, failed=True)
 
     # Invocations
 
@@ -373,22 +326,21 @@ class Environment:
         """Give it an invocation."""
         was_frozen = self.state is State.FROZEN
         self._step(Event.ASSIGNED)
-        self._job = job
         if was_frozen and self._sandbox is not None:
             self._sandbox.thaw()
-            if self._telemetry is not None:
-                self._telemetry.thaw()
+            if self._host is not None:
+                self._host.thaw()
         invocation = job.invocation
-        self._runtime_rests, self._produced_bytes = False, None
+        self._runtime_rests = False
         self._journal.invoke_started(invocation.request_id, job.trace_header)
         delay_s, self._delay_s = self._delay_s, 0.0
-        self._began_s = self._clock.monotonic_s() - delay_s
+        self._hand = InHand(job, self._journal, self._clock, delay_s)
         self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
         # The bootstrap compares it with its own clock, which nobody moves.
         deadline_ms = self._clock.outside_ms() + int((job.version.timeout_s - delay_s) * 1000)
         invoked_arn = invocation.invoked_arn or job.version.arn
-        if self._extensions is not None:
-            self._extensions.invoke(
+        if self._host is not None:
+            self._host.extensions.invoke(
                 deadline_ms=deadline_ms,
                 request_id=invocation.request_id,
                 invoked_arn=invoked_arn,
@@ -410,12 +362,12 @@ class Environment:
         if self.state not in (State.STARTING, State.BUSY):
             return
         self._runtime_rests = True
-        if self._extensions is None:
+        if self._host is None:
             self._rest()
             return
-        self._extensions.registration_is_open = False
-        if self._job is not None:
-            self._note_runtime_done(self._job, self._lasted_ms(), "", "")
+        self._host.extensions.registration_is_open = False
+        if self._hand is not None:
+            self._hand.note_runtime_done(self._hand.lasted_ms(), rests=True)
         self.on_extension_rested()
 
     def on_restore_poll(self) -> bool:
@@ -432,11 +384,12 @@ class Environment:
                 self._delay_s = init_s
             else:
                 self._init_ms = init_s * 1000
-            self._note_extensions()
+            if self._host is not None:
+                self._host.tell_log()
             self._journal.init_ended(init_s * 1000)
             self._journal.close_subscriptions()
-        elif self._job is not None:
-            self._finish(b"", failed=False)
+        elif self._hand is not None:
+            self._end()
         self._disarm()
         self.last_used_s = self._clock.monotonic_s()
         self._step(Event.POLLED)
@@ -444,84 +397,87 @@ class Environment:
 
     def on_response(self, body: bytes) -> None:
         """The runtime has answered."""
-        self._finish(body, failed=False)
+        self._answer(body, failed=False)
 
     def on_error(self, body: bytes, error_type: str) -> None:
         """The runtime has answered with an error object."""
-        self._finish(body, failed=True)
+        self._answer(body, failed=True)
 
     def on_response_too_large(self) -> None:
         """The runtime's answer may not leave."""
-        self._finish(report.response_too_large_error(), failed=True)
+        self._answer(report.response_too_large_error(), failed=True)
 
     def on_stream(self, content_type: str, reader: Reader) -> None:
         """The runtime answers piece by piece."""
-        job, self._gathered = self._job, Gathered()
-        if job is not None and job.invocation.sink is not None:
-            job.invocation.sink.begin(content_type, job.version.version, reader)
+        if self._hand is not None:
+            self._hand.begin_stream(content_type, reader)
 
     def on_piece(self, body: bytes) -> None:
-        """A piece of the answer."""
-        job = self._job
-        if job is None:
-            return  # it took too long, and has been answered for
-        sink = job.invocation.sink
-        if sink is None:
-            self._gathered.feed(body)
-        elif not sink.feed(body):
-            self._finish(report.response_too_large_error(limits.STREAMED_RESPONSE_BYTES_MAX), failed=True)
+        """A piece of the answer; of one that was answered for nothing is taken."""
+        hand = self._hand
+        if hand is not None and not hand.is_answered and not hand.feed(body):
+            self._answer(report.response_too_large_error(limits.STREAMED_RESPONSE_BYTES_MAX), failed=True)
 
     def on_stream_end(self, error_type: str, error: bytes) -> None:
         """The answer is complete, or breaks off."""
         if error_type:
-            self._finish(error, failed=True)
-        elif (whole := self._gathered.take()) is not None:
-            self._finish(whole, failed=False)
+            self._answer(error, failed=True)
+        elif self._hand is not None and (whole := self._hand.take_stream()) is not None:
+            self._answer(whole, failed=False)
         else:
-            self._finish(report.response_too_large_error(), failed=True)
+            self._answer(report.response_too_large_error(), failed=True)
 
     def on_init_error(self, body: bytes, error_type: str) -> None:
         """The runtime cannot start; its end follows."""
         self._init_error = (body, error_type or "Runtime.Unknown")
 
-    def _finish(self, payload: bytes, *, failed: bool, status: str = "", error_type: str = "") -> None:
-        """Answer the invocation in hand, and report it unless extensions still work on it."""
-        job = self._job
-        if job is None:
+    def _answer(self, payload: bytes, *, failed: bool) -> None:
+        """Give the caller the runtime's answer; it is over with that, unless extensions still work on it."""
+        hand = self._hand
+        if hand is None or hand.is_answered:
             return
-        for output in self._outputs:
-            output.drain()
-        is_first = self._produced_bytes is None
-        if is_first:
-            self._produced_bytes = len(payload)
-        if not is_first or status or self._extensions is None or not self._extensions.are_any():
-            self._job = None
-            self._note_end(job, self._lasted_ms(), status, error_type)
-        if is_first:
-            tail = self._journal.take_tail()
-            job.finish(InvocationResult(payload, "Unhandled" if failed else None, tail, job.version.version))
+        self._drain()
+        hand.note_answer(payload)
+        if not self._has_extensions():
+            self._end()
+        hand.hand_over(payload, failed=failed)
+
+    def _end(self, status: str = "", error_type: str = "") -> None:
+        """The invocation in hand is over: report it."""
+        hand, self._hand = self._hand, None
+        assert hand is not None
+        init_ms, self._init_ms = self._init_ms, None
+        hand.report(hand.lasted_ms(), self._peak_kb(), init_ms, status, error_type)
+
+    def _break_off(self, payload: bytes, status: str, error_type: str = "") -> None:
+        """The invocation in hand has failed; its caller gets this answer, if he has none."""
+        hand = self._hand
+        assert hand is not None
+        self._end(status, error_type)
+        if not hand.is_answered:
+            hand.hand_over(payload, failed=True)
 
     def _fail(self, words: str, error_type: str) -> None:
-        """Answer the invocation in hand with how it ended, if there is one."""
-        if self._job is None:
+        """Break the invocation in hand off, if there is one, with how processes ended."""
+        if self._hand is None:
             return
-        request_id = self._job.invocation.request_id
-        for output in self._outputs:
-            output.drain()
+        request_id = self._hand.request_id
+        self._drain()
         if error_type != "Runtime.OutOfMemory":
             self._journal.fault(f"RequestId: {request_id} Error: {words}\n{error_type}\n")
-        payload = report.exit_error(request_id, words, error_type)
-        self._finish(payload, failed=True, status="error", error_type=error_type)
+        self._break_off(report.exit_error(request_id, words, error_type), "error", error_type)
 
     def _took_too_long(self) -> None:
-        job = self._job
-        if job is not None:
-            for output in self._outputs:
-                output.drain()
-            request_id, timeout_s = job.invocation.request_id, job.version.timeout_s
+        if self._hand is not None:
+            self._drain()
+            request_id, timeout_s = self._hand.request_id, self.version.timeout_s
             self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
-            self._finish(report.timeout_error(request_id, timeout_s), failed=True, status="timeout")
+            self._break_off(report.timeout_error(request_id, timeout_s), "timeout")
         self.stop("timeout")
+
+    def _drain(self) -> None:
+        for output in self._outputs:
+            output.drain()
 
     # Watching
 
@@ -544,95 +500,35 @@ class Environment:
             self._fail(words, "Runtime.OutOfMemory")
         self.stop("failure")
 
+    def _peak_kb(self) -> int:
+        return max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb)
+
     # Extensions
 
-    def _make_extensions(self, names: Sequence[str]) -> Extensions:
-        version = self.version
-        known = Function(version.function_name, version.version, version.handler, self.stream.scope.account)
-        return Extensions(self, known, self._new_id, names)
+    def _has_extensions(self) -> bool:
+        return self._host is not None and self._host.are_any()
+
+    def _make_host(self, names: Sequence[str] = (), address: str = "127.0.0.1") -> ExtensionHost:
+        return ExtensionHost(self, self.version, self.stream.scope, self._journal, self._new_id, names, address)
 
     def on_other_request(
         self, connection: Connection, method: bytes, path: bytes, body: bytes | None, headers: Mapping[bytes, str]
     ) -> bytes:
         """An extension, or the runtime on behalf of an internal one, asks for something."""
-        if self._extensions is None:
-            self._extensions = self._make_extensions(())
-            self._extensions.registration_is_open = not self._runtime_rests and self.state is State.STARTING
-        self._extensions.subscription_is_open = self.state is State.STARTING
-        return self._extensions.handle(connection, method, path, body, headers)
+        if self._host is None:
+            self._host = self._make_host()
+            self._host.extensions.registration_is_open = self.state is State.STARTING
+        self._host.extensions.subscription_is_open = self.state is State.STARTING
+        return self._host.handle(connection, method, path, body, headers)
 
     def on_other_gone(self, connection: object) -> None:
         """A connection is gone."""
-        if self._extensions is not None:
-            self._extensions.forget(connection)
-
-    def on_extension_registered(self) -> None:
-        """The runtime may begin with the last of the external ones."""
-        assert self._extensions is not None
-        if self._extensions.are_registered():
-            self._let_runtime_begin()
-
-    def _let_runtime_begin(self) -> None:
-        if self._hold is not None:
-            os.close(self._hold)
-            self._hold = None
+        if self._host is not None:
+            self._host.extensions.forget(connection)
 
     def on_extension_rested(self) -> None:
         """One more waits for the next event: perhaps it was the last."""
-        assert self._extensions is not None
-        if self._runtime_rests and self.state in (State.STARTING, State.BUSY) and self._extensions.are_at_rest():
+        assert self._host is not None
+        is_waited_for = self._runtime_rests and self.state in (State.STARTING, State.BUSY)
+        if is_waited_for and self._host.extensions.are_at_rest():
             self._rest()
-
-    def on_extension_failed(self, error_type: str) -> None:
-        """One has said why it will end; its end follows."""
-        self._fatal_error = self._fatal_error or error_type
-
-    def on_subscription(self, extension: str, body: bytes, *, to_logs: bool) -> bytes:
-        """One asks for telemetry."""
-        try:
-            subscription = parse_subscription(body, to_logs=to_logs)
-            if self._telemetry is None:
-                self._telemetry = Telemetry(self._address, self._journal.dropped)
-            other = self._telemetry.find(extension)
-            if other is not None and other.to_logs is not to_logs:
-                raise Invalid(f"{extension} has subscribed through the {'Telemetry' if to_logs else 'Logs'} API")
-        except Invalid as wrong:
-            error_type = "Logs.ValidationError" if to_logs else "ValidationError"
-            return render_failure(error_type, str(wrong), "400 Bad Request")
-        if subscription != other:
-            self._telemetry.add(extension, subscription, self._journal.subscribe(self._telemetry))
-            self._journal.subscribed(extension, subscription.types, to_logs=to_logs)
-        return render("200 OK", '"OK"')
-
-    def _note_extensions(self) -> None:
-        for one in self._extensions.known if self._extensions is not None else ():
-            self._journal.extension_known(one.name, one.state.value, one.events, one.error_type)
-
-    # What is told of an invocation
-
-    def _note_runtime_done(self, job: Job, duration_ms: float, status: str, error_type: str) -> None:
-        self._journal.runtime_done(
-            job.invocation.request_id,
-            duration_ms,
-            self._produced_bytes or 0,
-            job.trace_header,
-            status,
-            error_type,
-        )
-
-    def _note_end(self, job: Job, duration_ms: float, status: str, error_type: str) -> None:
-        init_ms, self._init_ms = self._init_ms, None
-        if not self._runtime_rests:
-            self._note_runtime_done(job, duration_ms, status, error_type)
-        self._journal.invoke_ended(
-            job.invocation.request_id,
-            duration_ms=duration_ms,
-            peak_kb=max(self._sandbox.peak_kb() if self._sandbox is not None else 0, self._sampled_kb),
-            init_ms=init_ms,
-            trace_header=job.trace_header,
-            status=status,
-            error_type=error_type,
-        )
-
-    def _lasted_ms(self) -> float:
-        return (self._clock.monotonic_s() - self._began_s) * 1000

@@ -30,6 +30,15 @@ class Event:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of an invocation's time."""
+
+    name: str
+    start_ms: float
+    duration_ms: float
+
+
 def level_of(event: Event) -> str:
     """Return from which level of the system log on an event is in it."""
     if event.failed:
@@ -55,13 +64,25 @@ def render(event: Event) -> str:
     return json.dumps(told, separators=(",", ":"))
 
 
-def init_start(init_type: str, phase: str, version: str, version_arn: str) -> Record:
-    """Return the record of platform.initStart."""
+def init_start(init_type: str, phase: str, runtime_version: tuple[str, str], instance: Record) -> Record:
+    """Return the record of platform.initStart; the runtime's version comes with its ARN."""
+    return {"initializationType": init_type, "phase": phase, **restore_start(runtime_version, instance)}
+
+
+def restore_start(runtime_version: tuple[str, str], instance: Record) -> Record:
+    """Return the record of platform.restoreStart."""
+    version, version_arn = runtime_version
+    return {"runtimeVersion": version, "runtimeVersionArn": version_arn, **instance}
+
+
+def instance(function_name: str, version: str, log_stream: str, memory_mb: int) -> Record:
+    """Return what platform.initStart tells of the environment: its name, as AWS has it, comes from its log stream's."""
+    date, _, rest = log_stream.rpartition("/")
     return {
-        "initializationType": init_type,
-        "phase": phase,
-        "runtimeVersion": version,
-        "runtimeVersionArn": version_arn,
+        "functionName": function_name,
+        "functionVersion": version,
+        "instanceId": f"{date}/{function_name}{rest[rest.find('[') :]}",
+        "instanceMaxMemory": memory_mb * 1024 * 1024,
     }
 
 
@@ -74,16 +95,6 @@ def init_report(init_type: str, phase: str, status: str, error_type: str, init_m
     """Return the record of platform.initReport."""
     done = init_runtime_done(init_type, phase, status, error_type)
     return {**done, "metrics": {"durationMs": round(init_ms, 3)}}
-
-
-def restore_start(function_name: str, version: str, runtime_version: str, runtime_version_arn: str) -> Record:
-    """Return the record of platform.restoreStart."""
-    return {
-        "functionName": function_name,
-        "functionVersion": version,
-        "runtimeVersion": runtime_version,
-        "runtimeVersionArn": runtime_version_arn,
-    }
 
 
 def restore_runtime_done(status: str, error_type: str = "") -> Record:
@@ -102,13 +113,20 @@ def start(request_id: str, version: str, trace_header: str) -> Record:
 
 
 def runtime_done(
-    request_id: str, status: str, error_type: str, duration_ms: float, produced_bytes: int, trace_header: str
+    request_id: str,
+    status: str,
+    error_type: str,
+    duration_ms: float,
+    produced_bytes: int,
+    trace_header: str,
+    spans: Sequence[Span],
 ) -> Record:
     """Return the record of platform.runtimeDone."""
     return {
         "requestId": request_id,
         "status": status,
         **_error(error_type),
+        **({"spans": [_render_span(span) for span in spans]} if spans else {}),
         "metrics": {"durationMs": round(duration_ms, 3), "producedBytes": produced_bytes},
         **_tracing(trace_header),
     }
@@ -170,6 +188,10 @@ def billed_ms(duration_ms: float, init_ms: float | None) -> int:
 def used_mb(memory_mb: int, peak_kb: int) -> int:
     """Return how the largest use of memory is told: never more than there is."""
     return min(memory_mb, ceil(peak_kb / 1024))
+
+
+def _render_span(span: Span) -> Record:
+    return {"name": span.name, "start": render_time(int(span.start_ms)), "durationMs": round(span.duration_ms, 3)}
 
 
 def _error(error_type: str) -> Record:

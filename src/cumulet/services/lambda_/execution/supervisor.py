@@ -21,6 +21,7 @@ from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.code import CodeCache, layers_key
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, plan_fleet
+from cumulet.services.lambda_.execution.in_hand import Job
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import (
     ON_DEMAND,
@@ -28,7 +29,6 @@ from cumulet.services.lambda_.execution.occupancy import (
     SNAP_START,
     Environment,
     InitFailure,
-    Job,
 )
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.preparation import prepare
@@ -222,7 +222,9 @@ class Supervisor:
             init_type = SNAP_START
         if retried is None:
             now = datetime.fromtimestamp(self._ground.clock.now_ms() / 1000, UTC)
-            name = f"{now:%Y/%m/%d}/[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
+            # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+            whose = version.function_name if version.log_group else ""
+            name = f"{now:%Y/%m/%d}/{whose}[{version.version}]{self._ground.ids.secret(16).hex():0>32}"
             stream = LogStream(scope, version.log_group or f"/aws/lambda/{version.function_name}", name)
         else:
             stream = retried.stream

@@ -5,6 +5,7 @@ and is told how many.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,7 @@ from cumulet.services.lambda_.execution.platform_events import Event
 from cumulet.services.lambda_.execution.subscription import Destination, Subscription, forms_of
 
 Dropped = Callable[[int, int, str], None]
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 FELL_BEHIND = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
 
 
@@ -145,7 +147,7 @@ class Subscriber:
             batch = self._next_batch()
             try:
                 await self._sink.send(batch)
-            except (OSError, ValueError):
+            except (OSError, EOFError, asyncio.LimitOverrunError):
                 # Nobody listens yet, or it answered with an error: it gets the same again.
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, limits.TELEMETRY_RETRY_S_MAX)
@@ -178,7 +180,7 @@ class Sink:
         self._open: asyncio.StreamWriter | None = None
 
     async def send(self, lines: Sequence[str]) -> None:
-        """Return when the events have arrived. Raises OSError or ValueError if they have not."""
+        """Return when the events have arrived. Raises OSError, EOFError or LimitOverrunError if they have not."""
         if self._destination.method:
             await self._post("[" + ",".join(lines) + "]")
         else:
@@ -195,8 +197,11 @@ class Sink:
                 + data
             )
             await writer.drain()
-            answer = (await reader.readline()).split()
-            if len(answer) < 2 or not answer[1].startswith((b"1", b"2", b"3")):
+            head = await reader.readuntil(b"\r\n\r\n")
+            # The rest too: who has not yet written it would see a broken connection.
+            if size := _CONTENT_LENGTH.search(head):
+                await reader.readexactly(min(int(size[1]), limits.TELEMETRY_ANSWER_BYTES_MAX))
+            if head[9:10] not in (b"2", b"3"):
                 raise ConnectionError("telemetry was not accepted")
         finally:
             writer.close()

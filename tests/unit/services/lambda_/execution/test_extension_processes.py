@@ -315,6 +315,10 @@ async def test_telemetry_of_two_environments_at_once(rig: Any) -> None:
         assert [event["type"].removeprefix("platform.") for event in heard if "." in event["type"]][2:] == [
             *("extension", "initRuntimeDone", "initReport", "start", "runtimeDone", "report"),
         ]
+        (done,) = [event["record"] for event in heard if event["type"] == "platform.runtimeDone"]
+        assert [span["name"] for span in done["spans"]] == ["responseLatency", "responseDuration", "runtimeOverhead"]
+        assert done["spans"][0]["durationMs"] >= 200
+        assert done["metrics"]["producedBytes"] == 1
         (words,) = [event["record"] for event in heard if event["type"] == "function"]
         said.add(words)
     assert said == {"of 1\n", "of 2\n"}

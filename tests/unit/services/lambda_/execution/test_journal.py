@@ -11,7 +11,7 @@ from cumulet.scope import Scope
 from cumulet.services.lambda_.execution.journal import Journal
 from cumulet.services.lambda_.execution.limits import EARLY_EVENTS_MAX
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
-from cumulet.services.lambda_.execution.platform_events import Event
+from cumulet.services.lambda_.execution.platform_events import Event, Span
 from cumulet.services.lambda_.records import VersionRecord
 
 VERSION = VersionRecord(
@@ -60,7 +60,7 @@ def make(level: str = "") -> Journal:
     """Return a journal in the JSON format of this level, or in the text format."""
     clock = SystemClock()
     version = msgspec.structs.replace(VERSION, log_format="JSON" if level else "Text", system_log_level=level)
-    return Journal(version, LogStream(Scope("123456789012", "eu-west-1"), "group", "stream"), Held(), clock)
+    return Journal(version, LogStream(Scope("123456789012", "eu-west-1"), "group", "2023/11/14/[3]abc"), Held(), clock)
 
 
 def live(journal: Journal, status: str = "") -> None:
@@ -70,7 +70,9 @@ def live(journal: Journal, status: str = "") -> None:
     journal.invoke_started("R", TRACE)
     journal.output("words\n")
     error = "Runtime.ExitError" if status == "error" else ""
-    journal.runtime_done("R", 1.2345, 17, TRACE, status, error)
+    if journal.is_noted:
+        spans = [Span("responseLatency", 1_700_000_000_123.9, 1.0)] if not status else []
+        journal.runtime_done("R", 1.2345, 17, TRACE, spans, status, error)
     journal.invoke_ended(
         "R", duration_ms=1.2345, peak_kb=2048, init_ms=10.0, trace_header=TRACE, status=status, error_type=error
     )
@@ -134,7 +136,15 @@ def test_the_records() -> None:
     version_arn = told["initStart"].pop("runtimeVersionArn")
     assert version_arn.startswith("arn:aws:lambda:eu-west-1::runtime:")
     assert told == {
-        "initStart": {"initializationType": "on-demand", "phase": "init", "runtimeVersion": "provided:al2023.v7"},
+        "initStart": {
+            "initializationType": "on-demand",
+            "phase": "init",
+            "runtimeVersion": "provided:al2023.v7",
+            "functionName": "notes",
+            "functionVersion": "3",
+            "instanceId": "2023/11/14/notes[3]abc",
+            "instanceMaxMemory": 128 * 1024 * 1024,
+        },
         "initRuntimeDone": {"initializationType": "on-demand", "phase": "init", "status": "success"},
         "initReport": {
             "initializationType": "on-demand",
@@ -147,6 +157,7 @@ def test_the_records() -> None:
         "runtimeDone": {
             "requestId": "R",
             "status": "success",
+            "spans": [{"name": "responseLatency", "start": "2023-11-14T22:13:20.123Z", "durationMs": 1.0}],
             "metrics": {"durationMs": 1.234, "producedBytes": 17},
             "tracing": TRACING,
         },

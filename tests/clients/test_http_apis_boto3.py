@@ -92,17 +92,19 @@ def test_tokens_guard_a_url_that_is_throttled(client: Callable[..., Any], fetch:
         AuthorizationType="JWT",
         AuthorizerId=authorizer["AuthorizerId"],
     )
-    settings = {"ThrottlingBurstLimit": 2, "ThrottlingRateLimit": 0.001}
+    settings = {"ThrottlingBurstLimit": 1, "ThrottlingRateLimit": 0.001}
     apis.create_stage(ApiId=api_id, StageName="$default", AutoDeploy=True, RouteSettings={"GET /{proxy+}": settings})
 
     url = f"/_aws/execute-api/{api_id}/cats/1?x=1"
     status, headers, body = fetch("GET", url)
     assert (status, headers["www-authenticate"], body) == (401, "Bearer", b'{"message":"Unauthorized"}')
     token = jwt.encode({"iss": site, "aud": "app", "sub": "me", "exp": FAR}, KEY, "RS256", {"kid": "k"})
-    status, headers, body = fetch("GET", url, None, {"Authorization": f"Bearer {token}"})
+    bearer = {"Authorization": f"Bearer {token}"}
+    status, headers, body = fetch("GET", url, None, bearer)
     assert (status, headers["x-told"]) == (202, "/pets/cats/1?x=1")
     assert json.loads(body) == {"path": "/pets/cats/1?x=1", "header": "me", "host": site.removeprefix("http://")}
-    assert fetch("GET", url)[::2] == (429, b'{"message":"Too Many Requests"}')
+    assert fetch("GET", url)[0] == 401  # who is not let in takes nothing from those who are
+    assert fetch("GET", url, None, bearer)[::2] == (429, b'{"message":"Too Many Requests"}')
 
     assert refusal(apis.delete_authorizer, **at) == (
         409,

@@ -15,7 +15,7 @@ from cumulet.ids import CountingIds, RandomIds
 from cumulet.nodes import Node
 from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher
-from cumulet.services.kit import Call, ConditionValues, Ground, Principal
+from cumulet.services.kit import Call, ConditionValues, Ground, Principal, ResourceTags
 from cumulet.settings import Settings
 from cumulet.store.api import ReadTx, Store
 from cumulet.store.memory import MemoryStore
@@ -36,6 +36,7 @@ class AllowAll:
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
+        resource_tags: ResourceTags | None = None,
     ) -> str | None:
         return None
 

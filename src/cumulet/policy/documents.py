@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.policy.conditions import BadCondition, Condition, Presence, compile_conditions
-from cumulet.policy.matching import Context, Test, any_action, any_of
+from cumulet.policy.matching import Context, NotTold, Test, any_action, any_of
 from cumulet.policy.principals import Principals, compile_principals
 
 DocumentKind = Literal["identity", "resource", "trust"]
@@ -42,6 +42,9 @@ _VENDOR: Final = re.compile(r"[a-zA-Z0-9-]+")
 _ACCOUNT: Final = re.compile(r"\d{12}")
 _PARTITION: Final = re.compile(r"aws[a-z-]*|[*?]+|aws[*?]")
 
+RESOURCE_TAG: Final = ":resourcetag/"
+"""In the condition keys of resources' tags: aws:ResourceTag/team, and IAM's own iam:ResourceTag/team."""
+
 SYNTAX: Final = "Syntax errors in policy."
 
 
@@ -61,12 +64,25 @@ class Statement:
     conditions: tuple[Condition | Presence, ...]
 
     def covers(self, action: str, resource: str, context: Context) -> bool:
-        """Tell whether the statement speaks of this action on this resource in these circumstances."""
+        """Tell whether the statement speaks of this action on this resource in these circumstances.
+
+        What depends on a key that nobody has told counts against the caller: it denies, and does not allow.
+        """
         if self.action(action) is self.not_action:
             return False
-        if self.resource is not None and self.resource(resource, context) is self.not_resource:
-            return False
-        return all(condition.holds(context) for condition in self.conditions)
+        told = True
+        try:
+            if self.resource is not None and self.resource(resource, context) is self.not_resource:
+                return False
+        except NotTold:
+            told = False
+        for condition in self.conditions:
+            try:
+                if not condition.holds(context):
+                    return False
+            except NotTold:
+                told = False
+        return told or not self.allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,8 @@ class Document:
 
     statements: tuple[Statement, ...]
     version: str = CURRENT_VERSION
+    asks_for_tags: bool = False
+    """Whether it names a tag of the resource, which is looked up for such policies alone."""
 
 
 @lru_cache(maxsize=2048)
@@ -102,6 +120,7 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
             for place, statement in enumerate(statements)
         ),
         version,
+        asks_for_tags=RESOURCE_TAG in text.lower(),
     )
 
 

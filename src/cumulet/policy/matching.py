@@ -12,6 +12,11 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 Context: TypeAlias = Mapping[str, str | Sequence[str]]
 """The condition keys of a request, by lower-case name."""
 
+
+class NotTold(Exception):
+    """A policy asks for a condition key of which nobody has told whether the request has it."""
+
+
 Style = Literal["text", "text-any-case", "glob", "arn"]
 """Of a pattern: whether its wildcards count, whether its letters' case does, and whether it is matched as an ARN."""
 

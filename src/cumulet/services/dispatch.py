@@ -6,6 +6,7 @@ The edge's last stages and the calls between services are the same three steps; 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, cast
 
 from cumulet.clock import Clock
@@ -136,7 +137,8 @@ class Dispatcher:
                 demands = [Demand(action, arn, conditions) for arn in operation.resources(tx, call, params)]
             for demand in demands:
                 own = policy if service.policy_of is None else service.policy_of(tx, call, demand.resource)
-                if (denial := self._authorizer.denial(tx, call, *demand, own)) is not None:
+                tags = None if service.tags_of is None else partial(service.tags_of, tx, call, demand.resource)
+                if (denial := self._authorizer.denial(tx, call, *demand, own, tags)) is not None:
                     return denial
             return None
 
@@ -163,7 +165,8 @@ class Dispatcher:
     ) -> Ruling:
         """Return whether the caller may do `action` on `resource`."""
         return await self._store.read(
-            lambda tx: self._authorizer.decide(tx, call, action, resource, conditions, resource_policy)
+            # Of what is asked about so, nothing has tags of its own.
+            lambda tx: self._authorizer.decide(tx, call, action, resource, conditions, resource_policy, dict)
         )
 
     async def perform(

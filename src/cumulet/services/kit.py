@@ -112,6 +112,10 @@ class Ruling(NamedTuple):
     """Denied by a statement, rather than for want of one that allows."""
 
 
+ResourceTags: TypeAlias = Callable[[], Mapping[str, str]]
+"""Looks up the tags of the resource that a call acts on, if a policy asks for them."""
+
+
 class Demand(NamedTuple):
     """One permission that an operation needs."""
 
@@ -260,6 +264,8 @@ class Service:
     policy_of: Callable[[ReadTx, Call, str], str | None] | None = None
     """Returns the policy (JSON) of the resource with this ARN, where any of the service's resources can have one. It is
     not asked for the account's own root, so that a request of the root costs nothing more."""
+    tags_of: Callable[[ReadTx, Call, str], Mapping[str, str]] | None = None
+    """Returns the tags of the resource with this ARN, for policies that ask for them (aws:ResourceTag)."""
 
     def action_of(self, operation: Operation) -> str:
         """Return the IAM action of an operation."""
@@ -320,8 +326,12 @@ class Authorizer(Protocol):
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
+        resource_tags: ResourceTags | None = None,
     ) -> str | None:
-        """Return None if the call is allowed, else AWS's words for why it is not."""
+        """Return None if the call is allowed, else AWS's words for why it is not.
+
+        Without `resource_tags` whatever depends on a tag of the resource counts against the caller.
+        """
         ...
 
     def decide(
@@ -332,6 +342,7 @@ class Authorizer(Protocol):
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
+        resource_tags: ResourceTags | None = None,
     ) -> Ruling:
         """Return whether the call is allowed, without words."""
         ...

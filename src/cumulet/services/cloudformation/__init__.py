@@ -14,4 +14,5 @@ def build(ground: Ground) -> Service:
         iam_prefix="cloudformation",
         denied_code="AccessDenied",
         plane=CloudFormationPlane(ground),
+        tags_of=stacks.tags_of,
     )

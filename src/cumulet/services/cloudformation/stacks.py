@@ -1,6 +1,7 @@
 """Operations that begin to change a stack: create, update, delete, and its protection."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from cumulet.errors import ServiceError
@@ -12,6 +13,7 @@ from cumulet.services.cloudformation.progress import record_stack
 from cumulet.services.cloudformation.records import (
     CHANGE_SETS,
     STACK_NAMES,
+    STACKS,
     Desired,
     Operation,
     Stack,
@@ -33,6 +35,16 @@ def stack_arn(call: Call, params: Params) -> str:
     if name and name.startswith("arn:"):
         return str(name)
     return f"arn:aws:cloudformation:{call.scope.region}:{call.scope.account}:stack/{name or '*'}/*"
+
+
+def tags_of(tx: ReadTx, call: Call, arn: str) -> Mapping[str, str]:
+    """Return the tags of the stack that an ARN names, be it by its name alone."""
+    if not arn.startswith("arn:aws:cloudformation:") or ":stack/" not in arn:
+        return {}
+    name = arn.partition(":stack/")[2].partition("/")[0]
+    named = STACK_NAMES.find(tx, call.scope, name)
+    stack = None if named is None else STACKS.find(tx, call.scope, named.stack_id)
+    return {} if stack is None or stack.desired is None else stack.desired.tags
 
 
 def new_stack_id(call: Call, name: str) -> str:

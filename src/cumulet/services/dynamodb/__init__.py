@@ -34,7 +34,7 @@ def build(ground: Ground) -> Service:
         update_item,
         update_table,
     )
-    from cumulet.services.dynamodb.resource_policies import policy_of
+    from cumulet.services.dynamodb.resource_policies import policy_of, tags_of
     from cumulet.services.dynamodb.sweeps import SweepingPlane
 
     operations = collect(
@@ -72,6 +72,7 @@ def build(ground: Ground) -> Service:
         unavailable=_UNAVAILABLE,
         plane=SweepingPlane(ground),
         policy_of=policy_of,
+        tags_of=tags_of,
     )
 
 
@@ -79,7 +80,7 @@ def build_streams(ground: Ground) -> Service:
     """Return the service that reads streams: an API of its own, with DynamoDB's IAM actions."""
     from cumulet.services.dynamodb.operations import streams
     from cumulet.services.dynamodb.plane import DynamoDbPlane
-    from cumulet.services.dynamodb.resource_policies import policy_of
+    from cumulet.services.dynamodb.resource_policies import policy_of, tags_of
 
     return Service(
         "dynamodbstreams",
@@ -89,4 +90,5 @@ def build_streams(ground: Ground) -> Service:
         unavailable=_UNAVAILABLE,
         plane=DynamoDbPlane(ground),
         policy_of=policy_of,
+        tags_of=tags_of,
     )

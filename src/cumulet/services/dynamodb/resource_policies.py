@@ -5,6 +5,7 @@ policy, so that a request to one without looks no further.
 """
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -51,6 +52,15 @@ def policy_of(tx: ReadTx, call: Call, arn: str) -> str | None:
         subject = None if table is None or not table.record.policy_revision else table.record.table_id
     found = None if subject is None else POLICIES.find(tx, call.scope, subject)
     return None if found is None else found.text
+
+
+def tags_of(tx: ReadTx, call: Call, arn: str) -> Mapping[str, str]:
+    """Return the tags of the table that an ARN names, which its indexes have too; streams and backups have none."""
+    match = _RESOURCE_ARN(arn)
+    if match is None or match[4] is not None or match.group(1, 2) != (call.scope.region, call.scope.account):
+        return {}
+    table = find_table(tx, call, match[3])
+    return {} if table is None else table.record.tags
 
 
 def check_policy(text: str) -> None:

@@ -5,6 +5,7 @@ For the edge and the dispatcher: `identify` turns an access key into a principal
 
 from cumulet.services.iam.authorizer import IamAuthorizer
 from cumulet.services.iam.identities import Identify, Identity, KeyIsGone, identify
+from cumulet.services.iam.records import tags_of
 from cumulet.services.kit import Ground, Service, Unavailable, collect
 
 __all__ = ["IamAuthorizer", "Identify", "Identity", "KeyIsGone", "build", "build_sts", "identify"]
@@ -41,4 +42,6 @@ def build_sts(ground: Ground) -> Service:
     """Return the STS service."""
     from cumulet.services.iam import sts
 
-    return Service("sts", collect(sts), "sts", denied_code="AccessDenied")
+    return Service(
+        "sts", collect(sts), "sts", denied_code="AccessDenied", tags_of=lambda tx, call, arn: tags_of(tx, arn)
+    )

@@ -7,15 +7,16 @@ compiled once per text.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from cumulet.policy.documents import Document, parse_document
+from cumulet.policy.documents import RESOURCE_TAG, Document, DocumentKind, parse_document
 from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate
+from cumulet.policy.matching import NotTold
 from cumulet.policy.principals import Caller
 from cumulet.scope import GLOBAL_REGION, Scope
 from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
-from cumulet.services.iam.records import Holder, find_customer_policy, find_role, find_user
-from cumulet.services.kit import Call, ConditionValues, Principal, Ruling
+from cumulet.services.iam.records import Holder, find_customer_policy, find_role, find_user, tags_of
+from cumulet.services.kit import Call, ConditionValues, Principal, ResourceTags, Ruling
 from cumulet.store.api import ReadTx
 
 # IAM user guide, "Troubleshoot access denied error messages".
@@ -48,9 +49,10 @@ class IamAuthorizer:
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
+        resource_tags: ResourceTags | None = None,
     ) -> str | None:
         """Return None if the call is allowed, else AWS's words for why it is not."""
-        decision = decide(tx, call, action, resource, conditions, resource_policy)
+        decision = decide(tx, call, action, resource, conditions, resource_policy, resource_tags)
         return None if decision.allowed else render_denial(call.principal, action, resource, decision)
 
     def decide(
@@ -61,14 +63,21 @@ class IamAuthorizer:
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
+        resource_tags: ResourceTags | None = None,
     ) -> Ruling:
         """Return whether the call is allowed."""
-        decision = decide(tx, call, action, resource, conditions, resource_policy)
+        decision = decide(tx, call, action, resource, conditions, resource_policy, resource_tags)
         return Ruling(decision.allowed, decision.explicit)
 
 
 def decide(
-    tx: ReadTx, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
+    tx: ReadTx,
+    call: Call,
+    action: str,
+    resource: str,
+    conditions: ConditionValues,
+    resource_policy: str | None,
+    resource_tags: ResourceTags | None = None,
 ) -> Decision:
     """Return whether the call is allowed, and why."""
     principal = call.principal
@@ -77,6 +86,14 @@ def decide(
         return Decision(False, "identity")  # gone since they signed, and with them every grant
     assuming = action == "sts:AssumeRole"
     resource_account = _account_of(resource) or call.scope.account
+    held = _held_policies(tx, holder) if holder else ()
+    kind: DocumentKind = "trust" if assuming else "resource"
+    own = (Policy("", parse_document(resource_policy, kind)),) if resource_policy else ()
+    boundary = _managed_policy(tx, holder.boundary) if holder and holder.boundary else None
+    session = [_session_policy(tx, source) for source in principal.session_policies]
+    context = _context(call, holder, resource_account, conditions)
+    if any(policy.document.asks_for_tags for policy in (*held, *own, *session, *((boundary,) if boundary else ()))):
+        context = _with_tags(tx, context, resource, resource_tags)
     request = Request(
         caller=Caller(
             principal.kind,
@@ -87,17 +104,10 @@ def decide(
         action=action,
         resource=resource,
         resource_account=resource_account,
-        context=_context(call, holder, resource_account, conditions),
+        context=context,
         resource_must_allow=assuming,
     )
-    kind = "trust" if assuming else "resource"
-    return evaluate(
-        request,
-        _held_policies(tx, holder) if holder else (),
-        (Policy("", parse_document(resource_policy, kind)),) if resource_policy else (),
-        _managed_policy(tx, holder.boundary) if holder and holder.boundary else None,
-        [_session_policy(tx, source) for source in principal.session_policies] or None,
-    )
+    return evaluate(request, held, own, boundary, session or None)
 
 
 def render_denial(principal: Principal, action: str, resource: str, decision: Decision) -> str:
@@ -191,6 +201,32 @@ def _context(
             context["aws:principaltag/" + key.lower()] = value
     for key, given in conditions.items():
         context[key.lower()] = given
+    return context
+
+
+class _WithoutTags(dict[str, str | Sequence[str]]):
+    """Circumstances of which the resource's tags are not known."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if RESOURCE_TAG in key:
+            raise NotTold(key)
+        return super().get(key, default)
+
+
+def _with_tags(
+    tx: ReadTx, context: dict[str, str | Sequence[str]], resource: str, resource_tags: ResourceTags | None
+) -> dict[str, str | Sequence[str]]:
+    """Return the circumstances with the resource's tags; what acts on no resource in particular has none."""
+    tags: Mapping[str, str] = {}
+    if resource.startswith("arn:aws:iam:"):
+        tags = tags_of(tx, resource)  # whoever asks: Lambda and others ask about roles that they are to assume
+    elif resource != "*":
+        if resource_tags is None:
+            return _WithoutTags(context)
+        tags = resource_tags()
+    for key, value in tags.items():
+        for prefix in ("aws", "iam"):
+            context[f"{prefix}{RESOURCE_TAG}{key.lower()}"] = value
     return context
 
 

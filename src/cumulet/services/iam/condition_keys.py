@@ -1,7 +1,7 @@
 """IAM's own condition keys, as its operations tell them to the authorizer.
 
-Source: Service Authorization Reference, "AWS Identity and Access Management". What the resource's tags are
-(aws:ResourceTag) is not told.
+Source: Service Authorization Reference, "AWS Identity and Access Management". Tags of resources are looked up by the
+authorizer itself, and only for policies that ask for them.
 """
 
 from collections.abc import Sequence

@@ -131,3 +131,17 @@ def find_customer_policy(tx: ReadTx, arn: str) -> ManagedPolicy | None:
     account = parts[4]
     policy = POLICIES.find(tx, Scope(account, "").everywhere(), parts[5].rpartition("/")[2].lower())
     return policy if policy is not None and policy.arn(account) == arn else None
+
+
+def tags_of(tx: ReadTx, arn: str) -> dict[str, str]:
+    """Return the tags of the role, user or policy that an ARN names; none if nobody has that name."""
+    account, _, named = arn.partition("arn:aws:iam::")[2].partition(":")
+    scope, name = Scope(account, "").everywhere(), named.rpartition("/")[2].lower()
+    found: Named | None = None
+    if named.startswith("role/"):
+        found = ROLES.find(tx, scope, name)
+    elif named.startswith("user/"):
+        found = USERS.find(tx, scope, name)
+    elif named.startswith("policy/"):
+        found = POLICIES.find(tx, scope, name)
+    return {} if found is None else found.tags

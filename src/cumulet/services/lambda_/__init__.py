@@ -31,6 +31,7 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         urls,
         versions,
     )
+    from cumulet.services.lambda_.control.resource_tags import tags_of
     from cumulet.services.lambda_.plane import LambdaPlane
 
     if execution is None:
@@ -61,4 +62,5 @@ def build(ground: Ground, execution: ExecutionPlane | None = None) -> Service:
         iam_prefix="lambda",
         unavailable=Unavailable("ServiceException", 500, "The Lambda service encountered an internal error."),
         plane=LambdaPlane(ground, execution),
+        tags_of=tags_of,
     )

@@ -10,6 +10,7 @@ def build(ground: Ground) -> Service:
     """Return the service. Its live part sweeps; who follows a log asks again when the store hints at `logs`."""
     from cumulet.services.kit import collect
     from cumulet.services.logs import events, groups, retention, search, streams, tags
+    from cumulet.services.logs.arns import tags_of
 
     # AWS answers a denied caller of this service with status 400.
     return Service(
@@ -19,4 +20,5 @@ def build(ground: Ground) -> Service:
         denied_status=400,
         unavailable=Unavailable("ServiceUnavailableException", 500, "The service cannot complete the request."),
         plane=retention.LogsPlane(ground),
+        tags_of=tags_of,
     )

@@ -6,11 +6,16 @@ usual policies for `...:NAME:*` match.
 """
 
 import re
+from collections.abc import Mapping
 
 from cumulet.errors import ServiceError
+from cumulet.scope import Scope
 from cumulet.services.kit import Call, Params
+from cumulet.services.logs.records import GROUPS
+from cumulet.store.api import ReadTx
 
 _GROUP_ARN = re.compile(r"arn:aws:logs:([a-z0-9-]+):(\d{12}):log-group:([.\-_/#A-Za-z0-9]+)(:\*)?")
+_IN_GROUP = re.compile(r"arn:aws:logs:([a-z0-9-]+):(\d{12}):log-group:([.\-_/#A-Za-z0-9]+)").match
 
 
 def group_arn(call: Call, group_name: str) -> str:
@@ -36,6 +41,13 @@ def stream_resource(call: Call, params: Params) -> str:
 def tagged_resource(call: Call, params: Params) -> str:
     """Return what IAM decides on for tags: the bare ARN."""
     return group_arn(call, tagged_group(call, params))
+
+
+def tags_of(tx: ReadTx, call: Call, arn: str) -> Mapping[str, str]:
+    """Return the tags of the group that an ARN names or that a stream's ARN lies in."""
+    found = _IN_GROUP(arn)
+    group = None if found is None else GROUPS.find(tx, Scope(found[2], found[1]), found[3])
+    return {} if group is None else group.tags
 
 
 def named_group(call: Call, params: Params) -> str:

@@ -8,7 +8,7 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.ids import CountingIds
 from cumulet.services.dynamodb.permissions import transaction_demands
-from cumulet.services.kit import Call, ConditionValues, Principal
+from cumulet.services.kit import Call, ConditionValues, Principal, ResourceTags
 from cumulet.store.api import ReadTx
 from harness import SCOPE, House
 
@@ -30,6 +30,7 @@ class Recorder:
         resource: str,
         conditions: ConditionValues,
         resource_policy: str | None,
+        resource_tags: ResourceTags | None = None,
     ) -> str | None:
         self.asked.append((action, resource, dict(conditions)))
         return "no"

@@ -12,6 +12,7 @@ GET, POST, PUT = "apigateway:GET", "apigateway:POST", "apigateway:PUT"
 PATCH, DELETE = "apigateway:PATCH", "apigateway:DELETE"
 
 _MEMBER = re.compile(r"\{(\w+)\}")
+_WITHIN = re.compile(r"^(arn:aws:apigateway:[a-z0-9-]+::/[a-z]+/[^/]+)(?:/stages/[^/]+)?")
 _RESOURCE_ARN = re.compile(
     r"^arn:aws:apigateway:([a-z0-9-]+)::/(restapis|apis|domainnames)/([^/]+)(?:/stages/([^/]+))?$"
 )
@@ -25,6 +26,12 @@ def at(path: str) -> Callable[[Call, Params], str]:
         return f"arn:aws:apigateway:{call.scope.region}::{filled}"
 
     return resource
+
+
+def tagged_above(arn: str) -> list[str]:
+    """Return the ARNs whose tags count for what an ARN names, the nearest first: what lies in an API has the API's."""
+    found = _WITHIN.match(arn.partition("::/tags/")[2] or arn)
+    return [] if found is None else [found[0], found[1]]
 
 
 def parse_taggable(arn: str) -> tuple[str, str, str, str | None] | None:

@@ -50,4 +50,11 @@ def build(ground: Ground) -> Service:
     for declared in exports.operations(ground.settings.port):
         operations[declared.name] = declared
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
-    return Service("apigateway", operations, iam_prefix="apigateway", unavailable=unavailable, plane=RestPlane(ground))
+    return Service(
+        "apigateway",
+        operations,
+        iam_prefix="apigateway",
+        unavailable=unavailable,
+        plane=RestPlane(ground),
+        tags_of=tags.resource_tags,
+    )

@@ -1,11 +1,11 @@
 """Tags of REST APIs and their stages, of API keys and usage plans."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control import tagging
-from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at, parse_taggable
+from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at, parse_taggable, tagged_above
 from cumulet.services.apigateway.control.domains import tags_of
 from cumulet.services.apigateway.control.v1.api_keys import get_key
 from cumulet.services.apigateway.control.v1.records import APIS, get_api_by_id, get_stage
@@ -44,6 +44,16 @@ def _find_metered(
         return key.tags, lambda write: API_KEYS.save(write, call.scope, key.key_id, record=key)
     plan = get_plan(tx, call, resource_id)
     return plan.tags, lambda write: USAGE_PLANS.save(write, call.scope, plan.plan_id, record=plan)
+
+
+def resource_tags(tx: ReadTx, call: Call, arn: str) -> Mapping[str, str]:
+    """Return the tags that policies see of what an ARN names."""
+    for named in tagged_above(arn):
+        try:
+            return _find(tx, call, named)[0]
+        except ServiceError:
+            continue  # there is no such thing, or none that has tags
+    return {}
 
 
 @operation("TagResource", action=PUT, resource=TAGS, params="resourceArn tags")

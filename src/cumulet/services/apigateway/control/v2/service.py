@@ -25,4 +25,6 @@ def build(ground: Ground) -> Service:
     for declared in [*apis.operations(show), *imports.operations(show), *exports.operations(ground.settings.port)]:
         operations[declared.name] = declared
     unavailable = Unavailable("ServiceUnavailableException", 503, "The requested service is not available.")
-    return Service("apigatewayv2", operations, iam_prefix="apigateway", unavailable=unavailable)
+    return Service(
+        "apigatewayv2", operations, iam_prefix="apigateway", unavailable=unavailable, tags_of=tags.resource_tags
+    )

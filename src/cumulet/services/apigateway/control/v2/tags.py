@@ -1,10 +1,10 @@
 """Tags of HTTP APIs and their stages, and of custom domain names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control import tagging
-from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at, parse_taggable
+from cumulet.services.apigateway.control.arns import DELETE, GET, POST, at, parse_taggable, tagged_above
 from cumulet.services.apigateway.control.domains import tags_of
 from cumulet.services.apigateway.control.v2.records import APIS, get_api_by_id, get_stage
 from cumulet.services.apigateway.model import STAGES
@@ -26,6 +26,16 @@ def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[W
         return api.tags, lambda write: APIS.save(write, call.scope, api.api_id, record=api)
     stage = get_stage(tx, call, api.api_id, found[3])
     return stage.tags, lambda write: STAGES.save(write, call.scope, api.api_id, stage.name, record=stage)
+
+
+def resource_tags(tx: ReadTx, call: Call, arn: str) -> Mapping[str, str]:
+    """Return the tags that policies see of what an ARN names."""
+    for named in tagged_above(arn):
+        try:
+            return _find(tx, call, named)[0]
+        except ServiceError:
+            continue  # there is no such thing, or none that has tags
+    return {}
 
 
 @operation("TagResource", action=POST, resource=TAGS, params="ResourceArn Tags")

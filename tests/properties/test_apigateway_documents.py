@@ -194,6 +194,22 @@ async def export_of(house: ApiHouse, api_id: str, kind: str, accepts: str) -> by
     return bytes(output["body"])
 
 
+async def cloned(document: Any) -> None:
+    house = ApiHouse()
+    source = await imported(house, json.dumps(document).encode())
+    copy = await house.v1("CreateRestApi", name="copy", cloneFrom=source)
+    original = await house.v1("GetRestApi", restApiId=source)
+    for member in ("binaryMediaTypes", "minimumCompressionSize", "apiKeySource"):
+        assert copy.get(member) == original.get(member)
+    assert await whole(house, copy["id"]) == await whole(house, source)
+
+
+@settings(deadline=None, max_examples=15)
+@given(DOCUMENTS)
+def test_a_clone_is_the_same_api(document: Any) -> None:
+    asyncio.run(cloned(document))
+
+
 async def round_trip(document: Any, kind: str, accepts: str) -> None:
     house = ApiHouse()
     # What the first import makes of a document may be more than the document says; from there on nothing changes.

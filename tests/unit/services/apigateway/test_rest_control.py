@@ -64,7 +64,7 @@ async def test_lists_come_in_pages() -> None:
     ("settings", "what"),
     [
         ({"endpointConfiguration": {"types": ["PRIVATE"]}}, "PRIVATE"),
-        ({"cloneFrom": "x"}, "cloneFrom"),
+        ({"securityPolicy": "TLS_1_2"}, "securityPolicy"),
     ],
 )
 async def test_what_is_not_built_is_refused_by_name(settings: dict[str, Any], what: str) -> None:

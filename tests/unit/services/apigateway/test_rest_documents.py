@@ -478,3 +478,22 @@ async def test_models_refer_to_models(operation_name: str, params: dict[str, Any
     with pytest.raises(ServiceError) as refused:
         await house.v1(operation_name, restApiId=api["id"], **params)
     assert (refused.value.code, refused.value.message) == (code, words.replace("{id}", api["id"]))
+
+
+async def test_an_api_that_is_not_there_cannot_be_cloned() -> None:
+    with pytest.raises(ServiceError) as refused:
+        await ApiHouse().v1("CreateRestApi", name="n", cloneFrom="gone")
+    assert (refused.value.code, refused.value.message) == (
+        "BadRequestException",
+        "Invalid API identifier specified 000000000000:gone",
+    )
+
+
+async def test_a_clone_changes_without_its_original() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /a/b")
+    copy = await house.v1("CreateRestApi", name="copy", cloneFrom=api_id, description="d")
+    assert (copy["name"], copy["description"], await paths_of(house, copy["id"])) == ("copy", "d", {"/", "/a", "/a/b"})
+    await house.v1("CreateDeployment", restApiId=copy["id"], stageName="dev")
+    await house.v1("DeleteRestApi", restApiId=api_id)
+    assert (await house.request(copy["id"], "GET", "/dev/a/b")).status == 200

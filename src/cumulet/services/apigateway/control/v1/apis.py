@@ -10,6 +10,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1 import gateway_responses, patching
+from cumulet.services.apigateway.control.v1.cloning import clone
 from cumulet.services.apigateway.control.v1.models import save_first_models
 from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.control.v1.records import (
@@ -58,13 +59,23 @@ PATCHES = patching.table(
     resource=at("/restapis"),
     params=(
         "name description version binaryMediaTypes minimumCompressionSize apiKeySource endpointConfiguration "
-        "disableExecuteApiEndpoint policy tags"
+        "disableExecuteApiEndpoint policy tags cloneFrom"
     ),
     missing="private endpoints",
 )
 def create_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
-    """A REST API with its root resource exists."""
-    return show(create(call, tx, params["name"], params))
+    """A REST API with its root resource exists; or one that is like the API that `cloneFrom` names."""
+    if not params.get("cloneFrom"):
+        return show(create(call, tx, params["name"], params))
+    source = APIS.find(tx, call.scope, params["cloneFrom"])
+    if source is None:
+        raise ServiceError(
+            "BadRequestException", f"Invalid API identifier specified {call.scope.account}:{params['cloneFrom']}"
+        )
+    own = {name: value for name, value in render(source).items() if name not in ("description", "policy", "tags")}
+    api = create(call, tx, params["name"], {**own, **params})
+    clone(call, tx, source, api)
+    return show(api)
 
 
 def create(call: Call, tx: WriteTx, name: str, settings: Params) -> RestApi:

@@ -382,3 +382,57 @@ def test_sam_takes_a_document_with_models(client: Callable[..., Any], fetch: Cal
     assert "Note" in {model["name"] for model in apis.get_models(restApiId=output["OutputValue"])["items"]}
     cfn.delete_stack(StackName="sam-defined")
     cfn.get_waiter("stack_delete_complete").wait(StackName="sam-defined", WaiterConfig=FAST)
+
+
+FROM_S3 = """
+Parameters:
+  Key: {Type: String, Default: one.yaml}
+  Endpoint: {Type: String, Default: EDGE}
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties:
+      BodyS3Location: {Bucket: documents-of-apis, Key: !Ref Key}
+      EndpointConfiguration: {Types: [!Ref Endpoint]}
+      FailOnWarnings: true
+  Copy:
+    Type: AWS::ApiGateway::RestApi
+    Properties: {Name: copy, CloneFrom: !Ref Api}
+Outputs:
+  Api: {Value: !Ref Api}
+  Copy: {Value: !Ref Copy}
+"""
+
+
+@pytest.mark.slow
+def test_a_stack_takes_a_document_from_s3(client: Callable[..., Any]) -> None:
+    cfn, apis, s3 = client("cloudformation"), client("apigateway"), client("s3")
+    s3.create_bucket(Bucket="documents-of-apis")
+    for key, path in (("one.yaml", "/one"), ("two.yaml", "/two")):
+        body = f"openapi: 3.0.1\ninfo: {{title: from-s3, version: '1'}}\npaths: {{{path}: {{}}}}\n"
+        s3.put_object(Bucket="documents-of-apis", Key=key, Body=body.encode())
+
+    def paths(api_id: str) -> set[str]:
+        return {item["path"] for item in apis.get_resources(restApiId=api_id)["items"]}
+
+    cfn.create_stack(StackName="from-s3", TemplateBody=FROM_S3)
+    cfn.get_waiter("stack_create_complete").wait(StackName="from-s3", WaiterConfig=FAST)
+    [stack] = cfn.describe_stacks(StackName="from-s3")["Stacks"]
+    made = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert apis.get_rest_api(restApiId=made["Api"])["name"] == "from-s3"
+    assert paths(made["Api"]) == paths(made["Copy"]) == {"/", "/one"}
+
+    changed = [
+        {"ParameterKey": "Key", "ParameterValue": "two.yaml"},
+        {"ParameterKey": "Endpoint", "ParameterValue": "REGIONAL"},
+    ]
+    cfn.update_stack(StackName="from-s3", TemplateBody=FROM_S3, Parameters=changed)
+    cfn.get_waiter("stack_update_complete").wait(StackName="from-s3", WaiterConfig=FAST)
+    assert (paths(made["Api"]), paths(made["Copy"])) == ({"/", "/two"}, {"/", "/one"})
+    assert apis.get_rest_api(restApiId=made["Api"])["endpointConfiguration"]["types"] == ["REGIONAL"]
+
+    cfn.delete_stack(StackName="from-s3")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="from-s3", WaiterConfig=FAST)
+    for key in ("one.yaml", "two.yaml"):
+        s3.delete_object(Bucket="documents-of-apis", Key=key)
+    s3.delete_bucket(Bucket="documents-of-apis")

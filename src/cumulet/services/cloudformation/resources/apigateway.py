@@ -66,14 +66,32 @@ _PATCHED = {
 """Properties that are one value, with the paths of patches that change them."""
 
 
-def _body(properties: Properties) -> bytes | None:
-    body = properties.get("Body")
-    return None if body is None else json.dumps(body).encode()
+_DOCUMENT = ("Body", "BodyS3Location", "Parameters")
+"""Properties that an import depends on."""
+
+
+def _has_document(properties: Properties) -> bool:
+    return properties.get("Body") is not None or properties.get("BodyS3Location") is not None
+
+
+async def _document(desk: Desk, properties: Properties) -> bytes:
+    """Return the API's document, from the template or from S3."""
+    if properties.get("Body") is not None:
+        return json.dumps(properties["Body"]).encode()
+    location = properties["BodyS3Location"]
+    if not {"Bucket", "Key"} <= location.keys():
+        raise ResourceFailed("Properties validation failed: #/BodyS3Location: Bucket and Key are required")
+    for name in sorted(location.keys() - {"Bucket", "Key", "ETag"}):
+        raise ResourceFailed(
+            f"The property BodyS3Location.{name} of AWS::ApiGateway::RestApi is not implemented by Cumulet."
+        )
+    params = {"Bucket": location["Bucket"], "Key": location["Key"], "IfMatch": location.get("ETag")}
+    body: bytes = (await desk.call("s3", "GetObject", params))["Body"]
+    return body
 
 
 async def _create_api(desk: Desk, properties: Properties) -> Made:
-    body = _body(properties)
-    name = properties.get("Name") or _title(properties)
+    name = properties.get("Name") or await _title(desk, properties)
     if name is None:
         raise ResourceFailed("Name is required unless the Body has a title")
     policy = properties.get("Policy")
@@ -86,10 +104,11 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         "apiKeySource": properties.get("ApiKeySourceType"),
         "policy": json.dumps(policy) if isinstance(policy, Mapping) else policy,
         "disableExecuteApiEndpoint": properties.get("DisableExecuteApiEndpoint"),
+        "cloneFrom": properties.get("CloneFrom"),
         "tags": desk.merged_tags(properties) or None,
     }
     api_id = (await desk.call("apigateway", "CreateRestApi", params))["id"]
-    if body is not None:
+    if _has_document(properties):
         try:
             await _put_body(desk, api_id, properties)
         except (ServiceError, ResourceFailed):
@@ -99,9 +118,17 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
     return await _made_api(desk, api_id)
 
 
-def _title(properties: Properties) -> str | None:
+async def _title(desk: Desk, properties: Properties) -> str | None:
     body = properties.get("Body")
-    title = (body.get("info") or {}).get("title") if isinstance(body, Mapping) else None
+    if body is None and _has_document(properties):
+        import yaml  # which reads JSON as well
+
+        try:
+            body = yaml.safe_load(await _document(desk, properties))
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise ResourceFailed("Invalid OpenAPI input.") from None
+    info = body.get("info") if isinstance(body, Mapping) else None
+    title = info.get("title") if isinstance(info, Mapping) else None
     return None if title is None else str(title)
 
 
@@ -112,7 +139,7 @@ async def _put_body(desk: Desk, api_id: str, properties: Properties) -> None:
         "mode": properties.get("Mode", "merge"),
         "failOnWarnings": properties.get("FailOnWarnings"),
         "parameters": properties.get("Parameters"),
-        "body": _body(properties),
+        "body": await _document(desk, properties),
     }
     await desk.call("apigateway", "PutRestApi", params)
 
@@ -124,19 +151,20 @@ async def _made_api(desk: Desk, api_id: str) -> Made:
 
 
 async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    refuse_changes("AWS::ApiGateway::RestApi", "EndpointConfiguration", old, new)
+    refuse_changes("AWS::ApiGateway::RestApi", "CloneFrom", old, new)
     api_id = made.physical_id
-    if new.get("Body") is not None and any(new.get(member) != old.get(member) for member in ("Body", "Parameters")):
+    if _has_document(new) and any(new.get(member) != old.get(member) for member in _DOCUMENT):
         await _put_body(desk, api_id, {"Mode": "overwrite", **new})
         # That set the name and the rest to what the document says; the properties win again below.
         old = {name: value for name, value in old.items() if name not in (*_PATCHED, "BinaryMediaTypes")}
-    elif new.get("Body") is None and old.get("Body") is not None:
+    elif _has_document(old) and not _has_document(new):
         raise ResourceFailed("Removing the property Body of AWS::ApiGateway::RestApi is not implemented by Cumulet.")
     patches = [
         {"op": "replace", "path": path, "value": text_of(_patch_value(new.get(member)))}
         for member, path in _PATCHED.items()
         if new.get(member) != old.get(member) and (member != "Name" or new.get(member))
     ]
+    patches += _endpoint_patches(old, new)
     before, after = set(old.get("BinaryMediaTypes") or []), set(new.get("BinaryMediaTypes") or [])
     for op, kinds in (("remove", before - after), ("add", after - before)):
         patches += [{"op": op, "path": f"/binaryMediaTypes/{kind.replace('/', '~1')}"} for kind in sorted(kinds)]
@@ -144,6 +172,21 @@ async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) 
         await desk.call("apigateway", "UpdateRestApi", {"restApiId": api_id, "patchOperations": patches})
     await set_tags(desk, f"/restapis/{api_id}", old, new)
     return await _made_api(desk, api_id)
+
+
+def _endpoint_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
+    before, after = old.get("EndpointConfiguration") or {}, new.get("EndpointConfiguration") or {}
+    if before.get("VpcEndpointIds") != after.get("VpcEndpointIds"):
+        raise ResourceFailed(
+            "Changing the property EndpointConfiguration.VpcEndpointIds of AWS::ApiGateway::RestApi is not implemented "
+            "by Cumulet."
+        )
+    patches = []
+    if (types := after.get("Types") or ["EDGE"]) != (before.get("Types") or ["EDGE"]):
+        patches.append({"op": "replace", "path": "/endpointConfiguration/types/0", "value": str(types[0])})
+    if (kind := after.get("IpAddressType") or "ipv4") != (before.get("IpAddressType") or "ipv4"):
+        patches.append({"op": "replace", "path": "/endpointConfiguration/ipAddressType", "value": str(kind)})
+    return patches
 
 
 def _patch_value(value: Any) -> Any:
@@ -156,13 +199,13 @@ async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:
 
 REST_API = resource_type(
     "AWS::ApiGateway::RestApi",
-    objects="Body Parameters",
+    objects="Body BodyS3Location Parameters",
     entries={"BinaryMediaTypes": "", "Tags": "Key Value"},
     create=_create_api,
     update=_update_api,
     delete=_delete_api,
-    properties=f"{_API} Body FailOnWarnings Mode Parameters Tags",
-    not_built="BodyS3Location CloneFrom EndpointAccessMode SecurityPolicy",
+    properties=f"{_API} Body BodyS3Location CloneFrom FailOnWarnings Mode Parameters Tags",
+    not_built="EndpointAccessMode SecurityPolicy",
     attributes="RestApiId RootResourceId",
 )
 

@@ -136,7 +136,7 @@ class Environment:
         environ = {
             **prepared.environ,
             "AWS_LAMBDA_INITIALIZATION_TYPE": self.init_type,
-            "AWS_LAMBDA_RUNTIME_API": await self._api.open(),
+            "AWS_LAMBDA_RUNTIME_API": await self._api.open(prepared.zygote.user_of(self.slot)),
         }
         self._journal.init_started(prepared.runtime_version, prepared.note)
         named = prepared.request["extensions"]

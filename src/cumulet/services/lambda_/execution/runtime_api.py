@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import httptools
 
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.peers import find_owner
 from cumulet.services.lambda_.execution.responses import (
     ACCEPTED,
     BAD_REQUEST,
@@ -126,9 +127,14 @@ class RuntimeApi:
         self._waiting: _Connection | None = None
         self._undelivered: bytes | None = None
         self._server: asyncio.Server | None = None
+        self._user: int | None = None
 
-    async def open(self) -> str:
-        """Begin to listen, and return the address as AWS_LAMBDA_RUNTIME_API has it."""
+    async def open(self, user: int | None = None) -> str:
+        """Begin to listen, and return the address as AWS_LAMBDA_RUNTIME_API has it.
+
+        The port can be reached from every environment: with a `user`, only that one's connections are taken.
+        """
+        self._user = user
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
@@ -158,6 +164,13 @@ class RuntimeApi:
         if self._waiting is connection:
             self._waiting = None
         self.listener.on_other_gone(connection)
+
+    def takes(self, connection: Any) -> bool:
+        """Tell whether a connection, by its transport, is one more of the environment's own."""
+        if len(self.connections) >= CONNECTIONS_MAX:
+            return False
+        ends = (connection.get_extra_info("peername"), connection.get_extra_info("sockname"))
+        return self._user is None or find_owner(*ends) == self._user
 
     def is_waiting(self, connection: "_Connection") -> bool:
         """Tell whether this connection's poll waits for an event."""
@@ -280,7 +293,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        if len(self._api.connections) >= CONNECTIONS_MAX:
+        if not self._api.takes(transport):
             transport.abort()
             return
         self._api.connections.add(self)

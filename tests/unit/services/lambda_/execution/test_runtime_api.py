@@ -1,6 +1,8 @@
 """The Runtime API over a socket, with a client that knows nothing but HTTP."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -104,6 +106,22 @@ async def running(bench: Bench) -> Client:
     bench.api.deliver(EVENT)
     await client.receive()
     return client
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux's kernel")
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_it_is_for_one_user_alone(bench: Bench, is_own: bool) -> None:
+    api = RuntimeApi(bench.told)
+    other = Bench(api, bench.told, await api.open(os.geteuid() if is_own else os.geteuid() + 1))
+    client = await other.connect()
+    client.writer.write(b"GET /2018-06-01/none HTTP/1.1\r\n\r\n")
+    try:
+        assert (await client.receive())[0] == 404
+        assert is_own
+    except (asyncio.IncompleteReadError, ConnectionResetError):
+        assert not is_own
+    client.writer.close()
+    api.close()
 
 
 async def test_an_event_with_its_headers(bench: Bench) -> None:

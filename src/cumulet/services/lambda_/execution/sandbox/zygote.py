@@ -13,6 +13,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
+from cumulet.services.lambda_.execution.sandbox.isolation import FIRST_UID
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox
 from cumulet.services.lambda_.execution.sandbox.programs import see_programs
 
@@ -123,6 +124,10 @@ class Zygote:
             self._end()
             raise
         self.isolated, self.version = told["isolated"], told["version"]
+
+    def user_of(self, slot: int) -> int | None:
+        """Return the user as whom the environment in a slot runs, if it has one of its own."""
+        return FIRST_UID + slot if self.isolated else None
 
     def _link(self, sdk: dict[str, str]) -> Path:
         """Return a folder through which the SDK's packages are found, and none of their neighbours."""

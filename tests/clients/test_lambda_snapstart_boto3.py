@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -110,10 +111,10 @@ def test_a_version_is_restored_with_its_hooks(make: Any) -> None:
 
 
 def test_what_is_told_about_a_restore(make: Any, server: Any) -> None:
-    functions, published = make(CODE)
+    functions, published = make("import time\ntime.sleep(0.5)\n" + CODE)
     named = {"FunctionName": published["FunctionName"], "Qualifier": "1"}
     functions.get_waiter("published_version_active").wait(**named, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
-    functions.invoke(**named)
+    assert functions.invoke(**named)["StatusCode"] == 200
     logs = server.client("logs")
     group = f"/aws/lambda/{named['FunctionName']}"
     told: list[str] = []
@@ -121,11 +122,14 @@ def test_what_is_told_about_a_restore(make: Any, server: Any) -> None:
     while not any(line.startswith("REPORT") for line in told) and time.monotonic() < deadline:
         time.sleep(0.05)
         if logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
-            told = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+            events = logs.filter_log_events(logGroupName=group)["events"]
+            told = [event["message"] for event in events if event["logStreamName"] == events[0]["logStreamName"]]
     told = [line for line in told if not line.startswith("cumulet: ")]  # another interpreter than python3.12's
     kinds = [line.split()[0] for line in told]
     assert kinds == ["INIT_START", "RESTORE_START", "RESTORE_REPORT", "START", "END", "REPORT"]
-    assert "Restore Duration: " in told[2]
+    duration = re.fullmatch(r"RESTORE_REPORT Restore Duration: ([0-9.]+) ms\n", told[2])
+    assert duration is not None
+    assert float(duration[1]) < 250, "what was initialised before the invocation is not initialised again"
     assert "\tBilled Restore Duration: " in told[-1]
     assert "Init Duration" not in told[-1]
 

@@ -59,7 +59,8 @@ from cumulet.store.api import ReadTx, WriteTx
 
 _DEFAULT_ONLY = (
     f"{', '.join(EMPTY_ONLY.split())} are taken only when they are empty; Architectures is recorded, but code runs on "
-    "the processor that is there; TracingConfig: PassThrough only"
+    "the processor that is there; TracingConfig: PassThrough only; SnapStart: each environment is "
+    "initialised by itself, ahead of the invocation for which it is restored"
 )
 
 

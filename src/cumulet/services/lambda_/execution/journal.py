@@ -29,8 +29,9 @@ class Journal:
     def __init__(self, version: VersionRecord, stream: LogStream, shipper: LogShipper, clock: Clock) -> None:
         self.stream = stream
         self.init_type = "on-demand"
-        self.is_restore = False
-        """Whether an initialisation is told as the restoring of a snapshot."""
+        self._is_restore = False
+        """Whether what is told is the restoring of a snapshot, no more the initialisation."""
+        self._runtime = (version.runtime, stream.scope.region, "")
         self.phase = "init"
         """Where an initialisation takes place: `invoke` if it is tried again inside an invocation."""
         self._version = version
@@ -86,25 +87,31 @@ class Journal:
 
     def init_started(self, runtime_version: str, note: str = "") -> None:
         """An initialisation begins. `runtime_version` is the interpreter's own, e.g. 3.11.7; `note` is our own word."""
-        runtime = self._version.runtime
-        region = self.stream.scope.region
+        self._runtime = (*self._runtime[:2], runtime_version)
         if not self._json:
-            event = "RESTORE_START" if self.is_restore else "INIT_START"
-            self._write(report.init_start_line(runtime, region, runtime_version, event), in_tail=False)
-        named = report.runtime_version(runtime, region, runtime_version)
-        version = self._version
-        instance = platform_events.instance(version.function_name, version.version, self.stream.name, version.memory_mb)
-        if self.is_restore:
-            self._note("platform.restoreStart", platform_events.restore_start(named, instance), in_tail=False)
-        else:
-            started = platform_events.init_start(self.init_type, self.phase, named, instance)
-            self._note("platform.initStart", started, in_tail=False)
+            self._write(report.init_start_line(*self._runtime), in_tail=False)
+        named = report.runtime_version(*self._runtime)
+        started = platform_events.init_start(self.init_type, self.phase, named, self._instance())
+        self._note("platform.initStart", started, in_tail=False)
         if note:
             self._write(note, in_tail=False)
 
+    def restore_started(self) -> None:
+        """A snapshot is restored; what is told of an initialisation from now on is told of that."""
+        self._is_restore = True
+        if not self._json:
+            self._write(report.init_start_line(*self._runtime, "RESTORE_START"), in_tail=False)
+        named = report.runtime_version(*self._runtime)
+        started = platform_events.restore_start(named, self._instance())
+        self._note("platform.restoreStart", started, in_tail=False)
+
+    def _instance(self) -> Record:
+        version = self._version
+        return platform_events.instance(version.function_name, version.version, self.stream.name, version.memory_mb)
+
     def init_ended(self, init_ms: float, status: str = "success", error_type: str = "") -> None:
         """An initialisation has ended."""
-        if self.is_restore:
+        if self._is_restore:
             self._restore_ended(init_ms, status, error_type)
             return
         if status != "success" and not self._json:
@@ -170,7 +177,7 @@ class Journal:
                 memory_mb=memory_mb,
                 peak_kb=peak_kb,
                 init_ms=init_ms,
-                is_restore=self.is_restore,
+                is_restore=self._is_restore,
                 status=status,
                 error_type=error_type,
             ):
@@ -184,7 +191,7 @@ class Journal:
                 memory_mb=memory_mb,
                 peak_kb=peak_kb,
                 init_ms=init_ms,
-                is_restore=self.is_restore,
+                is_restore=self._is_restore,
                 trace_header=trace_header,
             )
             self._note("platform.report", record, failed=bool(status))

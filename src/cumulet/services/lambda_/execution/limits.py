@@ -21,6 +21,12 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#run
 AHEAD_INIT_TIMEOUT_S = 130.0
 """The same for one that is made ready ahead of demand; or the function's timeout, if that is more."""
 
+RESTORE_TIMEOUT_S = 10.0
+"""How long a restore may take, with the hooks that run then.
+
+https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks.html
+"""
+
 EXTENSIONS_MAX = 10
 """Of one environment, internal ones among them.
 

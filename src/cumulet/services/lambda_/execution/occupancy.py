@@ -39,6 +39,9 @@ class Keeper(Protocol):
     def on_ready(self, environment: "Environment") -> None:
         """It can take an invocation."""
 
+    def on_suspended(self, environment: "Environment") -> None:
+        """It is initialised as for a snapshot, and can be restored."""
+
     def on_dead(self, environment: "Environment") -> None:
         """Nothing is left of it."""
 
@@ -70,12 +73,8 @@ class Environment:
         *,
         retried: "Environment | None" = None,
         init_type: str = ON_DEMAND,
-        is_trial: bool = False,
     ) -> None:
-        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation.
-
-        `is_trial`: it is to show that a version with SnapStart can be initialised, and serves nobody.
-        """
+        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation."""
         self.number = number
         self.slot = slot
         self.version = version
@@ -93,9 +92,10 @@ class Environment:
         self._sandbox: Sandbox | None = None
         self._outputs: list[Output] = []
         self._journal = Journal(version, stream, shipper, clock)
-        self._is_trial = is_trial
+        self.is_suspended = False
+        """Whether it is initialised as for a snapshot, and waits to be restored."""
+        self._is_frozen = False
         self._journal.init_type = init_type
-        self._journal.is_restore = init_type == SNAP_START and not is_trial
         if retried is not None:
             self._journal.go_on(retried._journal)
         self._timer: asyncio.TimerHandle | None = None
@@ -370,11 +370,34 @@ class Environment:
             self._hand.note_runtime_done(self._hand.lasted_ms(), rests=True)
         self.on_extension_rested()
 
-    def on_restore_poll(self) -> bool:
-        """The runtime is initialised as far as a snapshot needs it; return whether it is to go on and serve."""
-        if self._is_trial:
-            self.on_poll()
-        return not self._is_trial
+    def on_restore_poll(self) -> None:
+        """The runtime is initialised as far as a snapshot needs it."""
+        if self.state is State.STARTING:
+            self._disarm()
+            self._journal.init_ended(self._lasted_ms())
+            self.last_used_s = self._clock.monotonic_s()
+            self.is_suspended = True
+            self._keeper.on_suspended(self)
+
+    def suspend(self) -> None:
+        """Stop its processes until it is restored."""
+        if not self._is_frozen and self._sandbox is not None:
+            self._is_frozen = True
+            self._sandbox.freeze()
+
+    def restore(self) -> None:
+        """Let it go on from where its snapshot would be."""
+        self.is_suspended = False
+        if self._is_frozen and self._sandbox is not None:
+            self._sandbox.thaw()
+        self._journal.restore_started()
+        allowed_s = limits.RESTORE_TIMEOUT_S
+        if self.inside_invoke:
+            allowed_s = self._init_allowed_s() - (self._clock.monotonic_s() - self._began_s)
+        else:
+            self._began_s = self._clock.monotonic_s()
+        self._timer = self._loop.call_later(allowed_s, self._init_took_too_long)
+        self._api.restore()
 
     def _rest(self) -> None:
         """All wait for the next event: take it as ready."""

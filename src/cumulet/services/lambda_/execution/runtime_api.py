@@ -53,8 +53,8 @@ class Listener(Protocol):
     def on_poll(self) -> None:
         """The runtime wants its next event."""
 
-    def on_restore_poll(self) -> bool:
-        """The runtime is initialised, and waits to be restored; return whether it is, or stays as it is."""
+    def on_restore_poll(self) -> None:
+        """The runtime is initialised, and waits to be restored."""
 
     def on_response(self, body: bytes) -> None:
         """The event in hand is answered."""
@@ -125,6 +125,7 @@ class RuntimeApi:
         self.request_id = ""
         self.connections: set[_Connection] = set()
         self._waiting: _Connection | None = None
+        self._suspended: _Connection | None = None
         self._undelivered: bytes | None = None
         self._server: asyncio.Server | None = None
         self._user: int | None = None
@@ -158,11 +159,26 @@ class RuntimeApi:
         else:
             self._undelivered = delivery.render()
 
+    def _poll_restore(self, connection: "_Connection") -> bytes:
+        if self.phase is not Phase.STARTED or self._suspended is not None:
+            return self._not_allowed("Restoring")
+        self._suspended = connection
+        self.listener.on_restore_poll()
+        return b""
+
+    def restore(self) -> None:
+        """Let the runtime go on that waits to be restored."""
+        connection, self._suspended = self._suspended, None
+        if connection is not None:
+            connection.send(RESTORED)
+
     def forget(self, connection: "_Connection") -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         if self._waiting is connection:
             self._waiting = None
+        if self._suspended is connection:
+            self._suspended = None
         self.listener.on_other_gone(connection)
 
     def takes(self, connection: Any) -> bool:
@@ -194,7 +210,7 @@ class RuntimeApi:
         if action == b"restore/next":
             if method != b"GET":
                 return METHOD_NOT_ALLOWED
-            return RESTORED if self.listener.on_restore_poll() else b""
+            return self._poll_restore(connection)
         if method != b"POST":
             return METHOD_NOT_ALLOWED
         if action == b"init/error":

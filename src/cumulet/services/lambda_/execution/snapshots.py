@@ -1,4 +1,4 @@
-"""Versions with SnapStart come to be invocable once they have been initialised, as for a snapshot.
+"""Versions with SnapStart come to be invocable once an environment of theirs has been initialised, as for a snapshot.
 
 One node does it, under the lease of a loop. What was under way on a node that died is done by another: until the
 version is Active or Failed, it is noted as to be done.

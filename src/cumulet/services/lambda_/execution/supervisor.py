@@ -58,6 +58,10 @@ class Fleet:
     kept_ready: int = 0
     """How many of them there were when `on_kept` was last told."""
 
+    def suspended(self) -> list[Environment]:
+        """Return the environments that can be restored, as from a snapshot."""
+        return [one for one in self.members.values() if one.is_suspended]
+
 
 def fleet_key(version: VersionRecord) -> str:
     """Return what names the fleet of a version."""
@@ -162,6 +166,8 @@ class Supervisor:
             else:
                 wanted = next(job for job in fleet.waiting if job.version.revision_id == action.revision_id)
                 self._start(fleet, wanted.scope, wanted.version)
+        if fleet.waiting and fleet.waiting[0].version.snap_start:
+            self._restore(fleet)
 
     def _idle_elsewhere(self, fleet: Fleet) -> list[Member]:
         idle = [
@@ -169,9 +175,56 @@ class Supervisor:
             for other in self._fleets.values()
             if other is not fleet
             for environment in other.members.values()
-            if environment.state in IDLE and not environment.is_kept
+            if (environment.state in IDLE and not environment.is_kept) or environment.is_suspended
         ]
         return sorted(idle, key=lambda member: member.last_used_s)
+
+    # SnapStart
+
+    def _restore(self, fleet: Fleet) -> None:
+        """Restore as many environments as invocations wait for, and have another one ready to be restored."""
+        waiting = [job.version.revision_id for job in fleet.waiting]
+        restored = None
+        for environment in list(fleet.members.values()):
+            revision_id = environment.version.revision_id
+            if environment.state is State.STARTING and revision_id in waiting:
+                # To the planner it is about to be ready, whether it is restored already or not.
+                waiting.remove(revision_id)
+                if environment.is_suspended:
+                    environment.restore()
+                    restored = environment
+        if restored is not None:
+            self._watch()
+            starting = sum(one.state is State.STARTING for one in fleet.members.values())
+            if starting <= len(fleet.waiting) and self._alive < self.environments_max // 2:
+                self._start(fleet, restored.stream.scope, restored.version)
+
+    async def try_out(self, scope: Scope, version: VersionRecord) -> InitFailure | None:
+        """Return None once a version with SnapStart has been initialised as for a snapshot, or why it cannot be.
+
+        Raises ServiceError if that cannot even begin.
+        """
+        trial = asyncio.get_running_loop().create_future()
+        self._trials[self._start(self._fleet(fleet_key(version)), scope, version)] = trial
+        result: InitFailure | None = await trial
+        return result
+
+    def on_suspended(self, environment: Environment) -> None:
+        """It can be restored, which shows that its version can be initialised."""
+        if (trial := self._trials.pop(environment.number, None)) is not None:
+            trial.set_result(None)
+        self._plan(self._fleet_of[environment.number])
+        self._sweep_later(limits.FREEZE_AFTER_S)
+
+    def _sweep_suspended(self, fleet: Fleet, now_s: float) -> None:
+        """Stop what can be restored from running meanwhile, and end what was not for long."""
+        for environment in fleet.suspended():
+            member = environment.as_member()
+            is_past = fleet.present_revision_id not in (None, member.revision_id)
+            if is_past or now_s >= member.expires_s or now_s - member.last_used_s >= limits.IDLE_EXPIRY_S:
+                environment.stop()
+            elif now_s - member.last_used_s >= limits.FREEZE_AFTER_S:
+                environment.suspend()
 
     # What is kept ready
 
@@ -187,16 +240,6 @@ class Supervisor:
         fleet = self._fleets.get(key)
         members = fleet.members.values() if fleet is not None else ()
         return sum(one.is_kept and one.state in (State.READY, State.FROZEN, State.BUSY) for one in members)
-
-    async def try_out(self, scope: Scope, version: VersionRecord) -> InitFailure | None:
-        """Return None once a version with SnapStart has been initialised as for a snapshot, or why it cannot be.
-
-        Raises ServiceError if that cannot even begin.
-        """
-        trial = asyncio.get_running_loop().create_future()
-        self._start(self._fleet(fleet_key(version)), scope, version, init_type=SNAP_START, trial=trial)
-        result: InitFailure | None = await trial
-        return result
 
     def _tell_kept(self, fleet: Fleet) -> None:
         ready = self.ready(fleet.key)
@@ -216,8 +259,8 @@ class Supervisor:
         version: VersionRecord,
         retried: Environment | None = None,
         init_type: str = ON_DEMAND,
-        trial: "asyncio.Future[InitFailure | None] | None" = None,
-    ) -> None:
+    ) -> int:
+        """Start an environment, and return its number."""
         if version.snap_start and version.version != LATEST:
             init_type = SNAP_START
         if retried is None:
@@ -239,16 +282,14 @@ class Supervisor:
             self._ground.ids.uuid,
             retried=retried,
             init_type=init_type,
-            is_trial=trial is not None,
         )
-        if trial is not None:
-            self._trials[environment.number] = trial
         fleet.members[environment.number] = environment
         self._fleet_of[environment.number] = fleet
         self._alive += 1
         self._quiet.clear()
         self._watch()
         self._spawn_task(self._bring_up(environment, scope, version))
+        return environment.number
 
     async def _bring_up(self, environment: Environment, scope: Scope, version: VersionRecord) -> None:
         try:
@@ -341,8 +382,6 @@ class Supervisor:
         """It can take an invocation: plan."""
         if (trial := self._trials.pop(environment.number, None)) is not None:
             trial.set_result(None)
-            environment.stop()
-            return
         fleet = self._fleet_of[environment.number]
         if fleet.waiting or fleet.kept:
             self._plan(fleet)
@@ -441,6 +480,7 @@ class Supervisor:
                         environment.freeze()
                     else:
                         fresh = True
+            self._sweep_suspended(fleet, now_s)
             self._plan(fleet)
         if self._alive:
             self._sweep_later(limits.FREEZE_AFTER_S if fresh else limits.SWEEP_S)
@@ -456,7 +496,7 @@ class Supervisor:
             for environment in (
                 fleet.members[number] for number, fleet in self._fleet_of.items() if number in fleet.members
             )
-            if environment.state in (State.BUSY, State.STARTING)
+            if environment.state in (State.BUSY, State.STARTING) and not environment.is_suspended
         ]
         for environment in working:
             environment.watch_memory()

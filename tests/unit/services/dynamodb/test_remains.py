@@ -7,7 +7,7 @@ import pytest
 
 from cumulet.scope import SYSTEM
 from cumulet.services.dynamodb.core.limits import ERASED_STEP_BYTES_MAX, ERASED_STEP_RECORDS_MAX
-from cumulet.services.dynamodb.remains import erase_step
+from cumulet.services.dynamodb.remains import Step, erase_step
 from cumulet.services.dynamodb.sweeps import Sweeps
 from cumulet.store.keyspace import (
     DDB_BACKUP_ITEM,
@@ -26,7 +26,7 @@ from streaming import Tables
 
 MANY = 2 * ERASED_STEP_RECORDS_MAX + 7
 HOUR_S = 3600
-INDEXED = {
+INDEXED: dict[str, Any] = {
     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "g", "l")],
     "GlobalSecondaryIndexes": [
         {
@@ -206,7 +206,7 @@ async def test_a_step_is_bounded_by_bytes_too(tables: Tables) -> None:
 
     await tables.store.write(fill_store)
     start_end = family.range(SCOPE, "id")
-    steps = []
+    steps: list[Step] = []
     while not steps or not steps[-1].is_last:
         steps.append(await tables.store.write(lambda tx: erase_step(tx, *start_end)))
     assert [step.records for step in steps] == [4, 4, 2]

@@ -10,7 +10,7 @@ from harness import SCOPE
 from streaming import Tables
 
 HOUR_S = 3600
-INDEXED = {
+INDEXED: dict[str, Any] = {
     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "g")],
     "GlobalSecondaryIndexes": [
         {

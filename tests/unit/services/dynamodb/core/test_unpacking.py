@@ -1,6 +1,7 @@
 """Compressed objects: several members, any pieces, bombs in bounded pieces, and what is not compressed."""
 
 import gzip
+from collections.abc import Callable
 
 import pytest
 from backports import zstd
@@ -8,7 +9,7 @@ from backports import zstd
 from cumulet.services.dynamodb.core.limits import IMPORT_READ_BYTES
 from cumulet.services.dynamodb.core.unpacking import UNPACKERS, NotPacked
 
-PACK = {"NONE": bytes, "GZIP": gzip.compress, "ZSTD": zstd.compress}
+PACK: dict[str, Callable[[bytes], bytes]] = {"NONE": bytes, "GZIP": gzip.compress, "ZSTD": zstd.compress}
 
 
 def unpack(kind: str, data: bytes, piece_bytes: int) -> list[bytes]:

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import json
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from cumulet.services.dynamodb.transfers import Transfers
 from cumulet.services.kit import Call, Principal
 from cumulet.store.api import ReadTx
 from cumulet.store.leases import Lease
-from harness import AllowAll, House
+from harness import House
 
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"
 PK = {
@@ -58,7 +58,7 @@ class Failing:
 USER = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/u", name="u")
 
 
-class NoLogs(AllowAll):
+class NoLogs:
     """Lets everybody do everything but write logs."""
 
     def denial(self, tx: ReadTx, call: Call, action: str, *more: Any) -> str | None:
@@ -410,8 +410,9 @@ async def import_table(tables: Tables, format: str, principal: Principal | None 
         "TableCreationParameters": {"TableName": "target", **PK},
         **more,
     }
-    by = {} if principal is None else {"principal": principal}
-    started = (await tables.house.call("dynamodb", "ImportTable", request, **by))["ImportTableDescription"]
+    started = (await tables.house.call("dynamodb", "ImportTable", request, principal=principal))[
+        "ImportTableDescription"
+    ]
     assert started["ImportStatus"] == "IN_PROGRESS"
     assert (await tables("DescribeTable", TableName="target"))["Table"]["TableStatus"] == "CREATING"
     await tables.work()
@@ -489,10 +490,10 @@ async def test_errors_that_a_kill_kept_from_the_log_are_told_by_who_goes_on(tabl
     arn = (await tables("ImportTable", **request))["ImportTableDescription"]["ImportArn"]
     call = tables.house.dispatcher.call
 
-    async def cut(principal: Any, scope: Any, service: str, operation: str, params: Any, lease: Any = None) -> Any:
+    async def cut(principal: Any, scope: Any, service: str, operation: str, *more: Any, **named: Any) -> Any:
         if operation == "PutLogEvents":
             raise ConnectionError("killed")
-        return await call(principal, scope, service, operation, params, lease)
+        return await call(principal, scope, service, operation, *more, **named)
 
     tables.house.dispatcher.call = cut  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
@@ -507,7 +508,7 @@ async def test_errors_that_a_kill_kept_from_the_log_are_told_by_who_goes_on(tabl
 
 async def test_an_import_needs_to_write_its_log(tables: Tables) -> None:
     await tables.s3("PutObject", Key="in/1", Body=b'{"Item":{"pk":{"S":"a"}}}')
-    tables.house.dispatcher._authorizer = NoLogs()
+    tables.house.dispatcher._authorizer = cast(Any, NoLogs())
     described = await import_table(tables, "DYNAMODB_JSON", principal=USER)
     assert (described["ImportStatus"], described["FailureCode"]) == ("FAILED", "AccessDeniedException")
     assert described["FailureMessage"] == "no logs:CreateLogGroup"

@@ -374,7 +374,7 @@ class Environment:
         """The runtime is initialised as far as a snapshot needs it."""
         if self.state is State.STARTING:
             self._disarm()
-            self._journal.init_ended(self._lasted_ms())
+            self._journal.init_ended((self._clock.monotonic_s() - self._began_s) * 1000)
             self.last_used_s = self._clock.monotonic_s()
             self.is_suspended = True
             self._keeper.on_suspended(self)

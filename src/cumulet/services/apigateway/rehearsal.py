@@ -54,27 +54,7 @@ class Rehearsals:
 
     async def rehearse(self, call: Call, api_id: str, deployment: Deployment, attempt: Attempt) -> dict[str, Any]:
         """Return the method's answer as TestInvokeMethod shows it, with the execution log."""
-        clock, ids = self._ground.clock, self._ground.ids
-        arrival = Arrival(
-            request=Request(
-                attempt.method,
-                attempt.path,
-                attempt.query,
-                Headers(list(attempt.headers)),
-                attempt.body,
-                client_ip=SOURCE_IP,
-            ),
-            api_id=api_id,
-            owner=ApiOwner(call.scope.account, call.scope.region, "REST"),
-            path=attempt.path,
-            domain_name="testPrefix.testDomainName",
-            request_id=ids.uuid(),
-            extended_request_id=new_extended_id(ids),
-            now_ms=call.now_ms,
-            trace_id=new_trace_id(ids, call.now_ms),
-            port=self._ground.settings.port,
-            mapped_path=attempt.path,
-        )
+        arrival = arrive(self._ground, call, api_id, attempt)
         stage = Stage(name=STAGE, created_s=0, updated_s=0, variables=dict(attempt.stage_variables))
         journey = Journey()
 
@@ -88,12 +68,36 @@ class Rehearsals:
         if not isinstance(response.body, bytes):
             body = b"".join([chunk async for chunk in response.body])
             response = Response(response.status, response.headers, body)
-        now_ms = clock.now_ms()
+        now_ms = self._ground.clock.now_ms()
         return {
             **_shown(response, arrival),
             "log": _log(journey, arrival, stage, response, now_ms),
             "latency": now_ms - call.now_ms,
         }
+
+
+def arrive(ground: Ground, call: Call, api_id: str, attempt: Attempt) -> Arrival:
+    """Return the request of an attempt as if it had found its API."""
+    return Arrival(
+        request=Request(
+            attempt.method,
+            attempt.path,
+            attempt.query,
+            Headers(list(attempt.headers)),
+            attempt.body,
+            client_ip=SOURCE_IP,
+        ),
+        api_id=api_id,
+        owner=ApiOwner(call.scope.account, call.scope.region, "REST"),
+        path=attempt.path,
+        domain_name="testPrefix.testDomainName",
+        request_id=ground.ids.uuid(),
+        extended_request_id=new_extended_id(ground.ids),
+        now_ms=call.now_ms,
+        trace_id=new_trace_id(ground.ids, call.now_ms),
+        port=ground.settings.port,
+        mapped_path=attempt.path,
+    )
 
 
 def _identity(call: Call) -> dict[str, Any]:
@@ -127,7 +131,10 @@ def _log(journey: Journey, arrival: Arrival, stage: Stage, response: Response, n
     begin = f"Starting execution for request: {arrival.request_id}"
     told = list(tell(journey, arrival, stage, response, now_ms, with_data=True))
     first = next((at for at, line in enumerate(told) if line.text == begin), 0)
-    lines = [
-        f"{strftime('%a %b %d %H:%M:%S UTC %Y', gmtime(line.at_ms // 1000))} : {line.text}" for line in told[first:]
-    ]
-    return "\n".join([f"Execution log for request {arrival.request_id}", *map(cut, lines), ""])
+    return write_log(arrival, [(line.at_ms, line.text) for line in told[first:]])
+
+
+def write_log(arrival: Arrival, lines: Sequence[tuple[int, str]]) -> str:
+    """Return the log of an attempt, with the time of each of its lines."""
+    dated = [f"{strftime('%a %b %d %H:%M:%S UTC %Y', gmtime(at_ms // 1000))} : {text}" for at_ms, text in lines]
+    return "\n".join([f"Execution log for request {arrival.request_id}", *map(cut, dated), ""])

@@ -1,5 +1,6 @@
 """Lambda authorizers of REST APIs."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -215,3 +216,29 @@ async def test_a_method_needs_an_authorizer_that_exists() -> None:
     for call in calls:
         with pytest.raises(ServiceError, match="Invalid authorizer ID specified"):
             await call()
+
+
+async def test_an_authorizer_is_tried() -> None:
+    house = await guarded(policy(), identityValidationExpression="t+")
+    tried = {"restApiId": house.api_id, "authorizerId": house.authorizer_id}
+    await get(house)
+
+    heard = await house.v1("TestInvokeAuthorizer", **tried, headers={"Authorization": "t"}, stageVariables={"a": "b"})
+
+    assert (heard["clientStatus"], heard["principalId"], json.loads(heard["policy"])) == (
+        0,
+        "me",
+        policy()["policyDocument"],
+    )
+    arn = f"arn:aws:execute-api:us-east-1:000000000000:{house.api_id}/ESTestInvoke-stage/GET/"
+    assert house.asked[-1] == {"type": "TOKEN", "methodArn": arn, "authorizationToken": "t"}
+    assert len(house.asked) == 2  # what was remembered is not asked about
+    assert heard["log"].startswith("Execution log for request ")
+    assert f"Starting authorizer: {house.authorizer_id} for request: " in heard["log"]
+    heard = await house.v1("TestInvokeAuthorizer", **tried, multiValueHeaders={"Authorization": ["x"]})
+    assert (heard["clientStatus"], "policy" in heard, len(house.asked)) == (401, False, 2)
+    house.verdict = {"principalId": "me"}
+    heard = await house.v1("TestInvokeAuthorizer", **tried, headers={"Authorization": "t"})
+    assert heard["clientStatus"] == 500
+    with pytest.raises(ServiceError, match="Invalid Authorizer identifier specified"):
+        await house.v1("TestInvokeAuthorizer", **{**tried, "authorizerId": "nope"})

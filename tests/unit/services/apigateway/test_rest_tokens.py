@@ -203,6 +203,18 @@ async def test_a_jwt_authorizers_scopes() -> None:
         assert await ask(house, api_id, None) == UNAUTHORIZED
 
 
+async def test_a_user_pool_is_tried() -> None:
+    async with backend() as site:
+        house, api_id = await api_with(site, "COGNITO_USER_POOLS", providerARNs=[POOL])
+        [made] = (await house.v1("GetAuthorizers", restApiId=api_id))["items"]
+        tried = {"restApiId": api_id, "authorizerId": made["id"]}
+        good, bad = token(house, site), token(house, site, key=FOREIGN_KEY)
+        heard = await house.v1("TestInvokeAuthorizer", **tried, headers={"Authorization": good})
+        assert (heard["clientStatus"], heard["claims"]["sub"]) == (0, "me")
+        heard = await house.v1("TestInvokeAuthorizer", **tried, headers={"Authorization": bad})
+        assert (heard["clientStatus"], "the token has an invalid signature" in heard["log"]) == (401, True)
+
+
 async def test_authorizers_are_shown_and_patched() -> None:
     async with backend() as site:
         house, api_id = await api_with(site, "COGNITO_USER_POOLS", providerARNs=[POOL, POOL])

@@ -1,16 +1,21 @@
-"""TestInvokeMethod: a method is tried as it is now, whether it is deployed or not."""
+"""TestInvokeMethod and TestInvokeAuthorizer: what an API has now is tried, whether it is deployed or not."""
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import POST, at
+from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
 from cumulet.services.apigateway.control.v1.deployments import freeze_api, freeze_method
 from cumulet.services.apigateway.control.v1.plane import RestPlane
-from cumulet.services.apigateway.control.v1.records import get_api, get_resource
+from cumulet.services.apigateway.control.v1.records import get_api, get_authorizer, get_resource
 from cumulet.services.apigateway.control.v1.stage_settings import checked_variables
-from cumulet.services.apigateway.model import ANY, Deployment
+from cumulet.services.apigateway.model import ANY, Authorizer, Deployment
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx
+
+if TYPE_CHECKING:
+    from cumulet.services.apigateway.rehearsal import Attempt
 
 
 @operation(
@@ -21,19 +26,42 @@ from cumulet.store.api import ReadTx
 )
 async def test_invoke_method(call: Call, plane: RestPlane, params: Params) -> Output:
     """Return what the method answers, and the log of how. Its authorizer and its API key are not asked for."""
-    from cumulet.services.apigateway.rehearsal import Attempt
-
     http_method = params["httpMethod"]
     # ANY stands for every method; one has to be sent.
     sent = "GET" if http_method == ANY else http_method
     deployment = await plane.ground.store.read(lambda tx: _freeze(tx, call, params, sent))
-    path, _, query = (params.get("pathWithQueryString") or deployment.routes[0].path).partition("?")
+    attempt = _attempt(sent, deployment.routes[0].path, params)
+    return await plane.rehearsals.rehearse(call, params["restApiId"], deployment, attempt)
+
+
+@operation(
+    "TestInvokeAuthorizer",
+    action=POST,
+    resource=at("/restapis/{restApiId}/authorizers/{authorizerId}"),
+    params="restApiId authorizerId headers multiValueHeaders pathWithQueryString body stageVariables",
+)
+async def test_invoke_authorizer(call: Call, plane: RestPlane, params: Params) -> Output:
+    """Return what the authorizer says of a request, and the log of how it was asked."""
+
+    def find(tx: ReadTx) -> Authorizer:
+        get_api(tx, call, params)
+        return freeze_authorizer(get_authorizer(tx, call, params))
+
+    authorizer = await plane.ground.store.read(find)
+    return await plane.auditions.hear(call, params["restApiId"], authorizer, _attempt("GET", "/", params))
+
+
+def _attempt(method: str, path: str, params: Params) -> "Attempt":
+    """Return the request that the params describe."""
+    from cumulet.services.apigateway.rehearsal import Attempt
+
+    path, _, query = (params.get("pathWithQueryString") or path).partition("?")
     many = params.get("multiValueHeaders") or {}
     named = {name.lower() for name in many}
     headers = [pair for pair in (params.get("headers") or {}).items() if pair[0].lower() not in named]
     headers += [(name, value) for name, values in many.items() for value in values]
-    attempt = Attempt(
-        sent,
+    return Attempt(
+        method,
         # What may stand in no path is encoded; what is encoded stays so.
         quote(path if path.startswith("/") else f"/{path}", safe="/%:@!$&'()*+,;=~-._"),
         query,
@@ -41,7 +69,6 @@ async def test_invoke_method(call: Call, plane: RestPlane, params: Params) -> Ou
         (params.get("body") or "").encode(),
         checked_variables(params.get("stageVariables") or {}),
     )
-    return await plane.rehearsals.rehearse(call, params["restApiId"], deployment, attempt)
 
 
 def _freeze(tx: ReadTx, call: Call, params: Params, http_method: str) -> Deployment:

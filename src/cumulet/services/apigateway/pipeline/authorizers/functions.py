@@ -46,9 +46,7 @@ class Functions:
 
     async def admit(self, matched: Matched, authorizer: Authorizer) -> Authorized:
         """Return what the authorizer's function says of the caller, if that lets the request pass."""
-        identity = find_identity(matched, authorizer)
-        if identity is None or (authorizer.validation and not is_token_like(identity[0], authorizer.validation)):
-            raise Refused("unauthorized")
+        identity = demand_identity(matched, authorizer)
         refuse_denied(matched)
         verdict = await self._ask(matched, authorizer, identity)
         if not verdict.allowed:
@@ -89,6 +87,14 @@ class Functions:
             words = answer.get("errorMessage") if is_rest and isinstance(answer, dict) else None
             raise Refused("unauthorized" if words == "Unauthorized" else "authorizer_failed")
         return read_simple(answer) if authorizer.simple else read_verdict(answer, texts=is_rest)
+
+
+def demand_identity(matched: Matched, authorizer: Authorizer) -> tuple[str, ...]:
+    """Return what identifies the caller. Raises Refused if that is missing or cannot be a token."""
+    identity = find_identity(matched, authorizer)
+    if identity is None or (authorizer.validation and not is_token_like(identity[0], authorizer.validation)):
+        raise Refused("unauthorized")
+    return identity
 
 
 def is_token_like(token: str, validation: str) -> bool:

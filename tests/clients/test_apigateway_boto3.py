@@ -139,7 +139,11 @@ def test_the_errors_of_rest_apis(client: Callable[..., Any]) -> None:
         "BadRequestException",
         "The REST API doesn't contain any methods",
     )
-    assert refusal(apis.create_rest_api, name="n", policy="{}")[:2] == (501, "NotImplementedException")
+    assert refusal(apis.create_rest_api, name="n", policy="{}") == (
+        400,
+        "BadRequestException",
+        "Invalid policy document. Please check the policy syntax and ensure that Principals are valid.",
+    )
     apis.delete_rest_api(**at)
 
 

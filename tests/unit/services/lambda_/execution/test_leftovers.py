@@ -16,6 +16,8 @@ sys.path[:0] = [{folder!r}, {tests!r}]
 import conftest
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.sandbox import zygote
+from cumulet.services.lambda_.records import LayerUse
+from cumulet.store import blobs
 
 zygote._isolation_refused = "a test" if {plain} else ""
 
@@ -34,6 +36,11 @@ async def main():
         "        os._exit(0)\\n"
         "    print('up', flush=True)\\n"
         "    time.sleep(600)\\n", timeout_s=900)
+    files = {{"extensions/lasting": "#!{python} -IS\\n" + {extension!r}}}
+    archive = rig.make_archive(files, tuple(files))
+    digest = await rig.store.write(lambda tx: blobs.save(tx, archive))
+    layer = LayerUse("arn:aws:lambda:eu-west-1:123456789012:layer:l:1", 1, 1, digest)
+    await rig.invoke(await rig.function("def lambda_handler(e, c): return 1", layers=(layer,)))
     running = asyncio.ensure_future(rig.invoke(busy))
     while not any("up" in event for events in rig.neighbours.events.values() for event in events):
         await asyncio.sleep(0.02)
@@ -45,6 +52,23 @@ async def main():
     await asyncio.sleep(600)
 
 asyncio.run(main())
+"""
+
+# It registers, hears of nothing but its end, and does not end then.
+EXTENSION = """
+import http.client, json, os, time
+line = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+named = {"Lambda-Extension-Name": "lasting"}
+line.request("POST", "/2020-01-01/extension/register", b'{"events": ["SHUTDOWN"]}', named)
+answer = line.getresponse()
+answer.read()
+me = answer.headers["Lambda-Extension-Identifier"]
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(600)
+line.request("GET", "/2020-01-01/extension/event/next", headers={"Lambda-Extension-Identifier": me})
+line.getresponse().read()
+time.sleep(600)
 """
 
 
@@ -77,7 +101,15 @@ def identity(pid: int) -> str:
 @pytest.mark.parametrize("end", ["killed", "stopped"])
 def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
     here = Path(__file__).parent
-    script = HOST.format(folder=str(here), tests=str(here.parents[3]), data=str(tmp_path), mark="613.7", plain=plain)
+    script = HOST.format(
+        folder=str(here),
+        tests=str(here.parents[3]),
+        data=str(tmp_path),
+        mark="613.7",
+        plain=plain,
+        python=Path(sys.executable).resolve(),
+        extension=EXTENSION,
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as host:
@@ -86,7 +118,8 @@ def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
         try:
             assert host.stdout.readline() == "ready\n"
             below = {pid: identity(pid) for pid in descendants(host.pid)}
-            assert len(below) >= 7  # fork server, two guards, two runtimes, sleep, the fork that got away
+            # The fork server, three guards, three runtimes, sleep, the fork that got away, an extension and its own.
+            assert len(below) >= 11
             if end == "stopped":
                 host.stdin.write("\n")
                 host.stdin.flush()

@@ -36,7 +36,10 @@ class Ids(Protocol):
 class _Drawn(threading.local):
     """What this thread has drawn ahead: two threads that shared it could be given the same bytes."""
 
-    rest = b""
+    def __init__(self) -> None:
+        self.rest = b""
+        self.letters: dict[str, str] = {}
+        """By alphabet; there are few."""
 
 
 class RandomIds:
@@ -50,7 +53,12 @@ class RandomIds:
 
     def token(self, length: int, alphabet: str = LOWER_ALPHANUMERIC) -> str:
         # Where the alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.
-        return self._draw(length).translate(_byte_to_letter(alphabet)).decode("ascii")
+        letters = self._drawn.letters
+        rest = letters.get(alphabet, "")
+        if len(rest) < length:
+            rest = secrets.token_bytes(max(DRAW_BYTES, length)).translate(_byte_to_letter(alphabet)).decode("ascii")
+        letters[alphabet] = rest[length:]
+        return rest[:length]
 
     def secret(self, length: int) -> bytes:
         return secrets.token_bytes(length)

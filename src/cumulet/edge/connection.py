@@ -20,17 +20,21 @@ from collections import deque
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
 
 from cumulet.edge import limits
+from cumulet.edge.driving import drive
 from cumulet.wire.message import BrokeOff, Headers, Request, Response
 
 log = logging.getLogger("cumulet.edge")
 
 BODY_BYTES_ALWAYS_FINE = 1024 * 1024
 """No limit is lower, so nobody asks which one applies."""
+
+HEAD_BYTES_ALWAYS_FINE = 8 * 1024
+"""No limit is lower, so a head in so few bytes is not counted."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = ("connection", "close")
@@ -51,6 +55,10 @@ class Answerer(Protocol):
         """Return the answer; never raises."""
         ...
 
+    def is_one_transaction(self, request: Request) -> bool:
+        """Return whether answering this request waits for nothing but the store, as far as is known."""
+        ...
+
     def body_limit(self, head: Request) -> int:
         """Return how many bytes the body of a request with this head may have."""
         ...
@@ -66,6 +74,10 @@ class _Unanswerable(Exception):
     def __init__(self, answer: Response) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+
+_Head: TypeAlias = tuple[str, str, str, Headers, str, int]
+"""Method, path, query, headers, version, and how long all that is."""
 
 
 class _Waiting:
@@ -101,18 +113,20 @@ class Connection(asyncio.Protocol):
         self._in_body = False
         self._heads_begun = 0
         self._unparsed_bytes = 0
+        self._read_bytes = 0
+        """What has been read since before the head began."""
         self._url = b""
-        self._fields: list[tuple[str, str]] = []
-        self._names: list[bytes] = []
-        self._head_bytes = 0
-        self._head: Request | None = None
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._head: _Head | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._body_limit = BODY_BYTES_ALWAYS_FINE
         self._body_ends_at = 0.0
         # What is being answered
         self._line: deque[_Waiting] = deque()
+        self._answering = False
         self._task: asyncio.Task[None] | None = None
+        """Who answers, unless it is one transaction after the other: those need none."""
         self._streaming = False
         self._reading = True
         self._heard_all = False
@@ -144,20 +158,25 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         if self._drained is not None:
             self._drained.set()
-        if self._task is None:
+        if not self._answering:
             self._line.clear()
-        elif self._streaming:
+        elif self._streaming and self._task is not None:
             self._task.cancel()
 
     def eof_received(self) -> bool:
         # A client that has said all may still be listening: what it asked for is answered first.
         self._sender_done = True
-        return self._task is not None
+        return self._answering
 
     def data_received(self, data: bytes) -> None:
         if self._heard_all:
             return
-        head = self._heads_begun if self._in_head else None
+        if self._in_head:
+            head: int | None = self._heads_begun
+            self._read_bytes += len(data)
+        else:
+            head = None
+            self._read_bytes = len(data)
         rest = data
         while rest:
             try:
@@ -197,7 +216,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close the connection, after the answer that is under way."""
         self._ending = True
-        if self._task is None:
+        if not self._answering:
             self._transport.close()
 
     def drain(self) -> None:
@@ -207,7 +226,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing has come that is not answered."""
-        return self._task is None and not (self._in_head or self._in_body)
+        return not (self._answering or self._in_head or self._in_body)
 
     # What the parser finds
 
@@ -217,89 +236,80 @@ class Connection(asyncio.Protocol):
         self._unparsed_bytes = 0
         self._url = b""
         self._fields = []
-        self._names = []
-        self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Each field costs its colon, its space and its line's end too.
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > limits.HEAD_BYTES_MAX:
-            raise _Unanswerable(_head_too_large())
-        # What follows a chunked body is no header of the request: it is counted, and dropped with this list.
-        self._fields.append((_field_name(name), value.decode("latin-1")))
-        self._names.append(name)
+        self._fields.append((name, value))
+        if self._in_body:
+            # What follows a chunked body is no header of the request: it is counted, and dropped.
+            self._check_head_bytes()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._in_body = True
         fields = self._fields
-        if len(fields) > limits.HEADERS_MAX:
-            raise _Unanswerable(_head_too_large())
+        head_bytes = self._read_bytes
+        if head_bytes > HEAD_BYTES_ALWAYS_FINE or len(fields) > limits.HEADERS_MAX:
+            head_bytes = self._check_head_bytes()
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         path, query = _split_url(self._url)
-        headers = Headers.of_lower_case(tuple(fields), tuple(self._names))
+        lower = tuple([(_field_name(name), value.decode("latin-1")) for name, value in fields])
+        headers = Headers.of_lower_case(lower, fields)
+        self._fields = []
         # Whoever stands in front may have understood these otherwise than what follows here.
         if headers.has_several("host") or (headers.get("transfer-encoding") or "chunked").lower() != "chunked":
             raise ValueError("two hosts, or a body in a coding that nobody here reads")
-        self._head = head = Request(
-            self._parser.get_method().decode("ascii"),
-            path,
-            query,
-            headers,
-            b"",
-            self._scheme,
-            self._client_ip,
-            version,
-            self._head_bytes,
-        )
+        self._head = (_method(self._parser.get_method()), path, query, headers, version, head_bytes)
         self._body_bytes = 0
         self._body_limit = BODY_BYTES_ALWAYS_FINE
         declared = headers.get("content-length")
         length = int(declared) if declared is not None else 0
         if length > BODY_BYTES_ALWAYS_FINE or "transfer-encoding" in headers:
+            head = self._request(self._head, b"")
             self._body_limit = self._answerer.body_limit(head)
             if length > self._body_limit:
                 # Before the body is read, so that a refused upload is not carried through first.
                 raise _Unanswerable(self._answerer.too_large(head))
         self._body_ends_at = self._loop.time() + limits.BODY_SECONDS_MAX
-        if self._task is None and not self._line and (headers.get("expect") or "").lower() == "100-continue":
+        if not self._answering and (headers.get("expect") or "").lower() == "100-continue":
             self._transport.write(_CONTINUE)
+
+    def _check_head_bytes(self) -> int:
+        """Return how long the URL and the headers are together. Raises _Unanswerable if that is too much."""
+        fields = self._fields
+        # Counted, since a read may hold more than the head. Each field costs its colon, space and line end too.
+        head_bytes = len(self._url) + 4 * len(fields) + sum([len(name) + len(value) for name, value in fields])
+        if head_bytes > limits.HEAD_BYTES_MAX or len(fields) > limits.HEADERS_MAX:
+            raise _Unanswerable(_head_too_large())
+        return head_bytes
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit:
             assert self._head is not None
-            raise _Unanswerable(self._answerer.too_large(self._head))
+            raise _Unanswerable(self._answerer.too_large(self._request(self._head, b"")))
         self._body.append(body)
 
     def on_message_complete(self) -> None:
         self._in_body = False
-        request, self._head = self._head, None
-        assert request is not None
+        head, self._head = self._head, None
+        assert head is not None
         body = self._body
         if body:
             self._body = []
-            request = Request(
-                request.method,
-                request.path,
-                request.query,
-                request.headers,
-                body[0] if len(body) == 1 else b"".join(body),
-                request.scheme,
-                request.client_ip,
-                request.http_version,
-                request.head_bytes,
-            )
+        request = self._request(head, body[0] if len(body) == 1 else b"".join(body))
         keeps_alive = request.http_version == "1.1" and self._parser.should_keep_alive()
         if not keeps_alive:
             self._heard_all = True
         self._line_up(_Waiting(request, None, keeps_alive))
+
+    def _request(self, head: _Head, body: bytes) -> Request:
+        method, path, query, headers, version, head_bytes = head
+        return Request(method, path, query, headers, body, self._scheme, self._client_ip, version, head_bytes)
 
     def _refuse(self, why: _Unanswerable | None) -> None:
         """Hear nothing more, and say why when what came before is answered."""
@@ -314,15 +324,27 @@ class Connection(asyncio.Protocol):
     def _line_up(self, waiting: _Waiting) -> None:
         self._deadline = None
         self._line.append(waiting)
-        if self._task is None:
-            self._task = task = self._loop.create_task(self._answer_line())
-            self._server.tasks.add(task)
+        if not self._answering:
+            self._answering = True
+            self._begin()
         elif self._reading:
             self._reading = False
             self._transport.pause_reading()
 
-    async def _answer_line(self) -> None:
+    def _begin(self) -> None:
+        """Begin to answer what waits: now, if the first of it is of the quick kind."""
+        if self._is_quick(self._line[0]):
+            drive(self._loop, self._answer_line(driven=True))
+        else:
+            self._task = task = self._loop.create_task(self._answer_line(driven=False))
+            self._server.tasks.add(task)
+
+    def _is_quick(self, waiting: _Waiting) -> bool:
+        return waiting.request is None or self._answerer.is_one_transaction(waiting.request)
+
+    async def _answer_line(self, driven: bool) -> None:
         """Answer what waits, in order, until nothing does or the connection is over."""
+        handed_over = False
         try:
             while self._line:
                 if self._drained is not None:
@@ -338,15 +360,27 @@ class Connection(asyncio.Protocol):
                     log.warning("too many connections", extra={"connections": len(self._server.connections)})
                     response = _SERVER_FULL
                 else:
-                    response = await self._answer(waiting.request)
+                    try:
+                        response = await self._answerer.answer(waiting.request)
+                    except Exception:
+                        log.exception("a request failed inside Cumulet", extra={"path": waiting.request.path})
+                        response = _FAILED
                 if self._transport.is_closing():
                     await _let_go(response.body)
                     break
-                goes_on = await self._send(waiting.request, response, waiting.keeps_alive and not self._ending)
+                goes_on = waiting.keeps_alive and not self._ending
+                if isinstance(response.body, bytes):
+                    goes_on = self._send_whole(waiting.request, response, response.body, goes_on)
+                else:
+                    goes_on = await self._send(waiting.request, response, response.body, goes_on)
                 self._server.total_requests += 1
                 if not goes_on:
                     self._line.clear()
                     self._transport.close()
+                    return
+                if driven and self._line and not self._is_quick(self._line[0]):
+                    handed_over = True
+                    self._begin()
                     return
             if self._transport.is_closing():
                 self._line.clear()
@@ -361,30 +395,26 @@ class Connection(asyncio.Protocol):
             elif not (self._in_head or self._in_body):
                 self._expect_within(limits.IDLE_SECONDS_MAX)
         finally:
-            task, self._task = self._task, None
-            self._server.tasks.discard(task)
+            if not handed_over:
+                self._answering = False
+                if (task := self._task) is not None:
+                    self._task = None
+                    self._server.tasks.discard(task)
 
-    async def _answer(self, request: Request) -> Response:
-        try:
-            return await self._answerer.answer(request)
-        except Exception:
-            log.exception("a request failed inside Cumulet", extra={"path": request.path})
-            return _FAILED
+    def _send_whole(self, request: Request, response: Response, body: bytes, keeps_alive: bool) -> bool:
+        """Send an answer in one write; return whether the connection can go on."""
+        length: int | None = len(body)
+        if response.status in _BODILESS:
+            body, length = b"", None
+        elif request.method == "HEAD":
+            # A body that was left out by whoever answers has its length among the headers.
+            body, length = b"", length or None
+        head, closes = _render_head(response, self._server.default_headers, length, keeps_alive)
+        self._transport.write(head + body)
+        return keeps_alive and not closes
 
-    async def _send(self, request: Request, response: Response, keeps_alive: bool) -> bool:
-        """Send an answer; return whether the connection can go on."""
-        body = response.body
-        if isinstance(body, bytes):
-            if response.status in _BODILESS:
-                body, length = b"", None
-            elif request.method == "HEAD":
-                # A body that was left out by whoever answers has its length among the headers.
-                body, length = b"", len(body) or None
-            else:
-                length = len(body)
-            head, closes = _render_head(response, self._server.default_headers, length, keeps_alive)
-            self._transport.write(head + body)
-            return keeps_alive and not closes
+    async def _send(self, request: Request, response: Response, body: AsyncIterator[bytes], keeps_alive: bool) -> bool:
+        """Send an answer piece by piece; return whether the connection can go on."""
         declared = next((int(value) for name, value in response.headers if name.lower() == "content-length"), None)
         bodiless = response.status in _BODILESS
         chunked = declared is None and request.http_version == "1.1" and not bodiless
@@ -483,6 +513,11 @@ def _field_name(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
+@lru_cache(maxsize=64)
+def _method(name: bytes) -> str:
+    return name.decode("ascii")
+
+
 @lru_cache(maxsize=256)
 def _split_url(url: bytes) -> tuple[str, str]:
     """Return path and query as they were sent. Raises httptools' error for what is no URL."""
@@ -511,14 +546,29 @@ def _status_line(status: int) -> str:
 _STATUS_LINES = {status: _status_line(status) for status in range(100, 1000)}
 
 
-@lru_cache(maxsize=4)
-def _render_defaults(headers: tuple[tuple[bytes, bytes], ...]) -> str:
-    return "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
+class _Defaults:
+    """What uvicorn says in every answer, as text: it makes a new list of it every second."""
+
+    __slots__ = ("_of", "text")
+
+    def __init__(self) -> None:
+        self._of: object = None
+        self.text = ""
+
+    def render(self, headers: list[tuple[bytes, bytes]]) -> str:
+        if headers is not self._of:
+            self._of = headers
+            self.text = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
+        return self.text
+
+
+_DEFAULTS = _Defaults()
 
 
 @lru_cache(maxsize=512)
-def _is_field_name(name: str) -> bool:
-    return _is_token(name) is not None
+def _is_plain_name(name: str) -> bool:
+    """Return whether this names a header that an answer may have, and that has no meaning to the connection itself."""
+    return _is_token(name) is not None and name.lower() not in ("connection", "content-length")
 
 
 def _render_head(
@@ -528,20 +578,21 @@ def _render_head(
 
     With a `length` that is the content length, whatever the headers say.
     """
-    lines = [_STATUS_LINES[response.status], _render_defaults(tuple(defaults))]
+    text = _STATUS_LINES[response.status] + _DEFAULTS.render(defaults)
     closes = False
     for name, value in response.headers:
-        if not _is_field_name(name):
-            log.warning("a header was left out of an answer: its name is not one", extra={"header": name})
-            continue
-        if len(name) == 14 and length is not None and name.lower() == "content-length":
-            continue
-        if len(name) == 10 and name.lower() == "connection":
-            closes = closes or "close" in value.lower()
-        if _find_control(value):
+        if not _is_plain_name(name):
+            if _is_token(name) is None:
+                log.warning("a header was left out of an answer: its name is not one", extra={"header": name})
+                continue
+            if name.lower() == "connection":
+                closes = closes or "close" in value.lower()
+            elif length is not None:
+                continue
+        if not value.isprintable() and _find_control(value):
             value = _replace_controls(" ", value)
-        lines.append(f"{name}: {value}\r\n")
+        text += f"{name}: {value}\r\n"
     if length is not None:
-        lines.append(f"content-length: {length}\r\n")
-    lines.append("\r\n" if keeps_alive or closes else "connection: close\r\n\r\n")
-    return "".join(lines).encode(), closes
+        text += f"content-length: {length}\r\n"
+    text += "\r\n" if keeps_alive or closes else "connection: close\r\n\r\n"
+    return text.encode(), closes

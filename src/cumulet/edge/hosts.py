@@ -12,6 +12,7 @@ everything else                                 the AWS service endpoints, or a 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 CONTROL_PREFIX = "/_cumulet/"
@@ -76,6 +77,7 @@ class ServiceDoor:
 Door: TypeAlias = ControlDoor | ApiDoor | FunctionDoor | ServiceDoor
 
 
+@lru_cache(maxsize=512)
 def find_door(host: str, path: str) -> Door:
     """Return the door for a Host header and a raw path."""
     if path.startswith(CONTROL_PREFIX):
@@ -102,6 +104,7 @@ def find_door(host: str, path: str) -> Door:
     return ServiceDoor(path)
 
 
+@lru_cache(maxsize=512)
 def possible_domain(host: str) -> str | None:
     """Return a Host header's name if it can be a custom domain name, in lower case; what it is, only records tell.
 

@@ -1,15 +1,13 @@
-"""How an AWS request is answered: STAGES, folded over the request.
+"""How an AWS request is answered, stage by stage: `answer_service_request`.
 
-    Request -> Resolved -> Authenticated -> Parsed -> (checked) -> (authorised) -> Performed -> Response
+    resolve -> authenticate -> parse -> check -> authorize -> perform -> serialise
 
-Each stage returns the value that the next one needs. Whatever raises a ServiceError ends the walk; `wire.faults`
-renders it in the protocol of the service, if that is known by then.
+Each stage returns what the next ones need. Whatever raises a ServiceError ends the walk; `wire.faults` renders it in
+the protocol of the service, if that is known by then.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import msgspec
 
@@ -19,12 +17,12 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher, new_request_id
 from cumulet.services.iam import Identify
-from cumulet.services.kit import Call, Ground, Operation, Output, Params, Service, Unavailable
+from cumulet.services.kit import Call, Ground, Operation, Output, Service, Unavailable
 from cumulet.store.api import StoreError
 from cumulet.wire import constraints, faults, protocols, sigv4
 from cumulet.wire.content_coding import compress_answer
 from cumulet.wire.message import Request, Response
-from cumulet.wire.resolve import Target, resolve
+from cumulet.wire.resolve import Target, find_target, resolve
 
 log = logging.getLogger("cumulet.edge")
 
@@ -38,17 +36,11 @@ class Tools:
     identify: Identify
 
 
-class Arrived(msgspec.Struct, frozen=True):
-    """A request, and the path that names its resource: in virtual-host style another than the one it was signed for."""
-
-    request: Request
-    path: str
-
-
 class Resolved(msgspec.Struct, frozen=True):
-    """The request's operation is known, and that Cumulet has it."""
+    """A request whose operation is known, and that Cumulet has it."""
 
-    arrived: Arrived
+    signed: Request
+    """As it was sent, and signed."""
     request: Request
     """As addressed: in path style."""
     target: Target
@@ -57,118 +49,79 @@ class Resolved(msgspec.Struct, frozen=True):
     request_id: str
 
 
-class Authenticated(msgspec.Struct, frozen=True):
-    """The caller is known."""
+async def answer_service_request(tools: Tools, request: Request, path: str) -> Response:
+    """Return the answer to a request at an AWS endpoint; never raises.
 
-    resolved: Resolved
-    call: Call
+    `path` names the resource: in virtual-host style it is another than the one the request was signed for.
+    """
+    resolved: Resolved | None = None
+    try:
+        resolved = await resolve_operation(tools, request, path)
+        call = await authenticate(tools, resolved)
+        params = protocols.parse(resolved.target, resolved.request)
+        constraints.check(resolved.target.operation, params)
+        await tools.dispatcher.authorize_operation(call, resolved.service, resolved.operation, params)
+        output = await tools.dispatcher.perform(call, resolved.service, resolved.operation, params)
+        return serialise(resolved, output)
+    except ServiceError as error:
+        return _render(tools, request, resolved, error)
+    except StoreError as error:
+        log.error("the store refused a request", extra={"path": request.path, "said": error})
+        # Not what the store said: it names the database.
+        words = resolved.service.unavailable if resolved else Unavailable()
+        return _render(tools, request, resolved, ServiceError(words.code, words.message, status=words.status))
+    except Exception:
+        request_id = resolved.request_id if resolved else tools.ground.ids.uuid()
+        log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": request.path})
+        return _render(tools, request, resolved, internal_failure(request_id))
 
 
-class Parsed(msgspec.Struct, frozen=True):
-    """The parameters are known."""
-
-    resolved: Resolved
-    call: Call
-    params: Params
-
-
-class Performed(msgspec.Struct, frozen=True):
-    """The operation is done."""
-
-    resolved: Resolved
-    output: Output
+def is_one_transaction(tools: Tools, target: str) -> bool:
+    """Return whether the operation that this X-Amz-Target names runs in one transaction. False before its first use."""
+    known = find_target(target)
+    if known is None:
+        return False
+    operation = tools.dispatcher.running_operation(known.operation.service.name, known.operation.name)
+    return operation is not None and operation.kind != "plane"
 
 
-async def resolve_operation(tools: Tools, arrived: Arrived) -> Resolved:
+async def resolve_operation(tools: Tools, request: Request, path: str) -> Resolved:
     """Find the operation that the request names. Raises UnknownOperation..., NotImplementedHere."""
-    request = arrived.request
-    addressed = request if arrived.path == request.path else msgspec.structs.replace(request, path=arrived.path)
+    addressed = request if path == request.path else msgspec.structs.replace(request, path=path)
     target = resolve(addressed)
     if request.head_bytes > DYNAMODB_HEAD_BYTES_MAX and target.operation.service.raw_values:
         # The status is AWS's; its words nobody has written down.
         raise ServiceError("ValidationException", "The request line and headers are too large.", status=400)
     service_name = target.operation.service.name
     service, operation = await tools.dispatcher.find_operation(service_name, target.operation.name)
-    return Resolved(arrived, addressed, target, service, operation, new_request_id(service_name, tools.ground.ids))
+    return Resolved(request, addressed, target, service, operation, new_request_id(service_name, tools.ground.ids))
 
 
-async def authenticate(tools: Tools, resolved: Resolved) -> Authenticated:
+async def authenticate(tools: Tools, resolved: Resolved) -> Call:
     """Find who calls, and verify the signature of keys that IAM or STS issued."""
-    signed = resolved.arrived.request
+    signed = resolved.signed
+    ground = tools.ground
     claim = sigv4.find_claim(signed)
-    principal = await find_principal(tools.ground, tools.identify, signed, claim, resolved.target.operation.service)
-    account = principal.account or tools.ground.settings.account
-    call = tools.dispatcher.new_call(
+    principal = await find_principal(ground, tools.identify, signed, claim, resolved.target.operation.service)
+    return tools.dispatcher.new_call(
         resolved.service,
         principal,
-        Scope(account, region_of(claim, tools.ground.settings.region)),
+        Scope(principal.account or ground.settings.account, region_of(claim, ground.settings.region)),
         resolved.request_id,
-        source_ip=signed.client_ip,
-        user_agent=signed.headers.get("user-agent") or "",
-        secure=signed.scheme == "https",
-        trace_header=signed.headers.get("x-amzn-trace-id") or "",
+        signed.client_ip,
+        signed.headers.get("user-agent") or "",
+        signed.scheme == "https",
+        signed.headers.get("x-amzn-trace-id") or "",
     )
-    return Authenticated(resolved, call)
 
 
-async def parse(tools: Tools, authenticated: Authenticated) -> Parsed:
-    """Read the parameters from wherever the protocol puts them."""
-    resolved = authenticated.resolved
-    return Parsed(resolved, authenticated.call, protocols.parse(resolved.target, resolved.request))
-
-
-async def check(tools: Tools, parsed: Parsed) -> Parsed:
-    """Refuse what the service's model forbids."""
-    constraints.check(parsed.resolved.target.operation, parsed.params)
-    return parsed
-
-
-async def authorize(tools: Tools, parsed: Parsed) -> Parsed:
-    """Refuse what is not built, and what the caller may not do."""
-    resolved = parsed.resolved
-    await tools.dispatcher.authorize_operation(parsed.call, resolved.service, resolved.operation, parsed.params)
-    return parsed
-
-
-async def dispatch(tools: Tools, parsed: Parsed) -> Performed:
-    """Run the operation."""
-    resolved = parsed.resolved
-    output = await tools.dispatcher.perform(parsed.call, resolved.service, resolved.operation, parsed.params)
-    return Performed(resolved, output)
-
-
-async def serialise(tools: Tools, performed: Performed) -> Response:
+def serialise(resolved: Resolved, output: Output) -> Response:
     """Write the output as the protocol has it."""
-    resolved = performed.resolved
     operation = resolved.target.operation
-    response = protocols.serialise(operation, performed.output, resolved.request_id)
+    response = protocols.serialise(operation, output, resolved.request_id)
     if operation.service.raw_values and (accepted := resolved.request.headers.get("accept-encoding")) is not None:
         return compress_answer(response, accepted)
     return response
-
-
-Stage: TypeAlias = Callable[[Tools, Any], Awaitable[Any]]
-
-STAGES: tuple[Stage, ...] = (resolve_operation, authenticate, parse, check, authorize, dispatch, serialise)
-
-
-async def answer_service_request(tools: Tools, arrived: Arrived) -> Response:
-    """Return the answer to a request at an AWS endpoint; never raises."""
-    value: Any = arrived
-    try:
-        for stage in STAGES:
-            value = await stage(tools, value)
-        response: Response = value
-        return response
-    except ServiceError as error:
-        return _render(tools, arrived, value, error)
-    except StoreError as error:
-        log.error("the store refused a request", extra={"path": arrived.request.path, "said": error})
-        return _render(tools, arrived, value, _unavailable(value))
-    except Exception:
-        request_id = _request_id(tools, value)
-        log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": arrived.request.path})
-        return _render(tools, arrived, value, internal_failure(request_id))
 
 
 def internal_failure(request_id: str) -> ServiceError:
@@ -181,23 +134,6 @@ def internal_failure(request_id: str) -> ServiceError:
     )
 
 
-def _unavailable(value: Any) -> ServiceError:
-    # Not what the store said: it names the database.
-    resolved = _resolved(value)
-    words = resolved.service.unavailable if resolved else Unavailable()
-    return ServiceError(words.code, words.message, status=words.status)
-
-
-def _render(tools: Tools, arrived: Arrived, value: Any, error: ServiceError) -> Response:
-    resolved = _resolved(value)
+def _render(tools: Tools, request: Request, resolved: Resolved | None, error: ServiceError) -> Response:
     model = resolved.target.operation.service if resolved else None
-    return faults.render(model, error, _request_id(tools, value), arrived.request)
-
-
-def _resolved(value: Any) -> Resolved | None:
-    return value if isinstance(value, Resolved) else getattr(value, "resolved", None)
-
-
-def _request_id(tools: Tools, value: Any) -> str:
-    resolved = _resolved(value)
-    return resolved.request_id if resolved else tools.ground.ids.uuid()
+    return faults.render(model, error, resolved.request_id if resolved else tools.ground.ids.uuid(), request)

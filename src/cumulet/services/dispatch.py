@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from cumulet.clock import Clock
 from cumulet.errors import NotImplementedHere, ServiceError
@@ -84,6 +84,11 @@ class Dispatcher:
             raise NotImplementedHere(f"{service.iam_prefix}:{name}")
         return service, operation
 
+    def running_operation(self, service_name: str, name: str) -> Operation | None:
+        """Return an operation of a service that is running, else None."""
+        service = self._built.get(service_name)
+        return None if service is None else service.operations.get(name)
+
     async def call(
         self,
         principal: Principal,
@@ -107,17 +112,28 @@ class Dispatcher:
         return await self.perform(call, found, declared, params, lease)
 
     def new_call(
-        self, service: Service, principal: Principal, scope: Scope, request_id: str = "", **facts: Any
+        self,
+        service: Service,
+        principal: Principal,
+        scope: Scope,
+        request_id: str = "",
+        source_ip: str = "127.0.0.1",
+        user_agent: str = "",
+        secure: bool = False,
+        trace_header: str = "",
     ) -> Call:
         """Return the circumstances of a call that begins now."""
         return Call(
-            scope=scope.everywhere() if service.is_global else scope,
-            principal=principal,
-            request_id=request_id or new_request_id(service.name, self._ids),
-            now_ms=self._clock.now_ms(),
-            ids=self._ids,
-            plane=service.plane,
-            **facts,
+            scope.everywhere() if service.is_global else scope,
+            principal,
+            request_id or new_request_id(service.name, self._ids),
+            self._clock.now_ms(),
+            self._ids,
+            source_ip,
+            user_agent,
+            secure,
+            trace_header,
+            service.plane,
         )
 
     async def authorize_operation(self, call: Call, service: Service, operation: Operation, params: Params) -> None:

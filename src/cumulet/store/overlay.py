@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from cumulet.store.api import KEY_BYTES_MAX, VALUE_BYTES_MAX, ReadTx
 
+_NO_HINTS: frozenset[str] = frozenset()
+
 
 class OverlayTx:
     """A `WriteTx` over any `ReadTx`. Engines read `changes`, `deleted_ranges` and `hints` when the body returned."""
@@ -18,7 +20,7 @@ class OverlayTx:
         self._base = base
         self.changes: dict[bytes, bytes | None] = {}
         self.deleted_ranges: list[tuple[bytes, bytes]] = []
-        self.hints: set[str] = set()
+        self.hints = _NO_HINTS
 
     def get(self, key: bytes) -> bytes | None:
         if key in self.changes:
@@ -50,7 +52,7 @@ class OverlayTx:
         self.deleted_ranges.append((start, end))
 
     def hint(self, topic: str) -> None:
-        self.hints.add(topic)
+        self.hints = self.hints | {topic}
 
     def _in_deleted_range(self, key: bytes) -> bool:
         return any(start <= key < end for start, end in self.deleted_ranges)

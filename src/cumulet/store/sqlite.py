@@ -30,7 +30,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -153,23 +153,31 @@ class SqliteStore:
     async def write(self, fn: Callable[[WriteTx], T]) -> T:
         if self._closing:
             raise StoreClosed("The store is closed.")
-        while self._settling or self._batch_is_full() or (self._turns is not None and not self._gather(self._turns)):
+        while (
+            self._settling
+            or len(self._batch) >= BATCH_TRANSACTIONS_MAX
+            or self._batch_bytes >= BATCH_BYTES_MAX
+            or (self._turns is not None and not self._gather(self._turns))
+        ):
             await self._wait_in_line()
         tx = OverlayTx(self._pending_reads)
+        view = self._pending
         try:
             result = fn(tx)
         except Exception:
-            self._pending.end_scans()
+            view.end_scans()
             if self._batch:
                 await self._join_batch()
             raise
-        self._pending.end_scans()
+        if view.open_scans:
+            view.end_scans()
         if tx.changes or tx.deleted_ranges:
             self._apply(tx)
         elif not self._batch:
             self._hint(tx.hints)
             return result
-        self._batch_hints |= tx.hints
+        if tx.hints:
+            self._batch_hints |= tx.hints
         await self._join_batch()
         return result
 
@@ -275,9 +283,6 @@ class SqliteStore:
             self._turns.release()
 
     # The line of waiting writes
-
-    def _batch_is_full(self) -> bool:
-        return len(self._batch) >= BATCH_TRANSACTIONS_MAX or self._batch_bytes >= BATCH_BYTES_MAX
 
     async def _wait_in_line(self) -> None:
         if len(self._waiting) >= WAITING_MAX:
@@ -435,7 +440,7 @@ class SqliteStore:
             self._disk = _DiskThread(asyncio.get_running_loop())
         self._disk.submit(work, done)
 
-    def _hint(self, topics: set[str]) -> None:
+    def _hint(self, topics: Set[str]) -> None:
         for topic in topics:
             self._wake_listeners(topic)
         if topics and self._turns is not None:

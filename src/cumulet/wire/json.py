@@ -38,12 +38,25 @@ def compile_serialiser(operation: OperationModel) -> Callable[[Mapping[str, Any]
     if shape is None:
         return lambda output, request_id: respond(service, 200, b"", request_id)
     encode = compile_encoder(service, shape)
-    return lambda output, request_id: respond(service, 200, encode(output), request_id)
+    if not service.raw_values:
+        return lambda output, request_id: respond(service, 200, encode(output), request_id)
+    content_type = _content_type(service)
+
+    def serialise(output: Mapping[str, Any], request_id: str) -> Response:
+        body = encode(output)
+        checksum = ("x-amz-crc32", str(zlib.crc32(body)))
+        return Response(200, (_SERVER, ("x-amzn-requestid", request_id), content_type, checksum), body)
+
+    return serialise
+
+
+def _content_type(service: ServiceModel) -> tuple[str, str]:
+    return "content-type", f"application/x-amz-json-{service.json_version}"
 
 
 def respond(service: ServiceModel, status: int, body: bytes, request_id: str) -> Response:
     """Return an answer with the headers of AWS JSON."""
-    content_type = ("content-type", f"application/x-amz-json-{service.json_version}")
+    content_type = _content_type(service)
     if service.raw_values:
         checksum = ("x-amz-crc32", str(zlib.crc32(body)))
         return Response(status, (_SERVER, ("x-amzn-requestid", request_id), content_type, checksum), body)

@@ -4,43 +4,51 @@ They are msgspec structs, since a frozen dataclass takes ten times as long to ma
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Protocol, cast
 
 import msgspec
+
+
+class _Find(Protocol):
+    def __call__(self, name: str, default: str | None = None, /) -> str | None: ...
 
 
 class Headers:
     """Header fields in order, looked up without regard to case. Names are kept in lower case, and as they were sent."""
 
-    __slots__ = ("_first", "_sent", "items")
+    __slots__ = ("_first", "_sent", "get", "items")
+
+    get: "_Find"
+    """Returns the first value of a header whose name is given in lower case. It is the dictionary's own function, since
+    a request is asked for a dozen of its headers."""
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         given = tuple(items)
-        self.items: tuple[tuple[str, str], ...] = tuple([(name.lower(), value) for name, value in given])
-        self._sent: Sequence[bytes] = [name.encode("latin-1") for name, _ in given]
-        self._first: dict[str, str] = dict(reversed(self.items))
+        lower = tuple([(name.lower(), value) for name, value in given])
+        self._take(lower, [(name.encode("latin-1"), b"") for name, _ in given])
 
     @classmethod
-    def of_lower_case(cls, items: tuple[tuple[str, str], ...], sent: Sequence[bytes] = ()) -> "Headers":
+    def of_lower_case(cls, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]] = ()) -> "Headers":
         """Return headers whose names are in lower case already, as the edge has them; `sent` are those of the client.
 
         What is made from other headers has none, and goes without.
         """
         headers = cls.__new__(cls)
-        headers.items = items
-        headers._sent = sent
-        headers._first = dict(reversed(items))
+        headers._take(items, sent)
         return headers
+
+    def _take(self, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]]) -> None:
+        self.items = items
+        self._sent = sent
+        self._first = first = dict(reversed(items))
+        self.get = cast(_Find, first.get)
 
     def spellings(self) -> dict[str, str]:
         """Return the names as the client wrote them, by their lower case; the first spelling of each counts."""
         if not self._sent:
             return {}
-        pairs = [(name, sent.decode("latin-1")) for (name, _), sent in zip(self.items, self._sent, strict=True)]
+        pairs = [(name, sent.decode("latin-1")) for (name, _), (sent, _) in zip(self.items, self._sent, strict=True)]
         return dict(reversed(pairs))
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the first value of a header whose name is given in lower case."""
-        return self._first.get(name, default)
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a header whose name is given in lower case."""
@@ -74,7 +82,7 @@ class Request(msgspec.Struct, frozen=True):
     client_ip: str = "127.0.0.1"
     http_version: str = "1.1"
     head_bytes: int = 0
-    """How long the URL and the headers were together; 0 for a request that came over no socket."""
+    """How long the URL and the headers were together, exactly where that is much; 0 if they came over no socket."""
 
     @property
     def host(self) -> str:

@@ -14,7 +14,7 @@ from cumulet.services.dynamodb.core.values import Item, Value, invalid, invalid_
 from cumulet.services.dynamodb.index_keys import check_index_keys
 from cumulet.services.dynamodb.tables import OpenTable, Source
 from cumulet.services.kit import Params
-from cumulet.store.tuples import after, pack
+from cumulet.store.tuples import after, pack, pack_bytes
 
 _KIND_WORDS = {"S": "string", "B": "binary"}
 
@@ -166,11 +166,11 @@ def _item_key(table: OpenTable, hash_value: Value, range_value: Value | None) ->
     if len(partition) > HASH_KEY_BYTES_MAX:
         _long_hash()
     if range_value is None:
-        return table.prefix + pack((hash_of(partition), partition))
+        return table.prefix + pack_bytes(hash_of(partition), partition)
     sort = key_bytes(table.range_name, table.range_kind, range_value)
     if len(sort) > RANGE_KEY_BYTES_MAX:
         _long_range()
-    return table.prefix + pack((hash_of(partition), partition, sort))
+    return table.prefix + pack_bytes(hash_of(partition), partition, sort)
 
 
 def key_bytes(name: str | None, kind: str | None, value: Value) -> bytes:
@@ -181,7 +181,7 @@ def key_bytes(name: str | None, kind: str | None, value: Value) -> bytes:
             "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
             f"empty {_KIND_WORDS[kind]} value. Key: {name}"  # type: ignore[index]
         )
-    return encode_key(kind, content)  # type: ignore[arg-type]
+    return content.encode() if kind == "S" else encode_key(kind, content)  # type: ignore[arg-type]
 
 
 def _key_value(item: Mapping[str, Value], name: str, kind: str) -> Value:

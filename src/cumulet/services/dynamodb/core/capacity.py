@@ -12,14 +12,15 @@ from cumulet.services.dynamodb.core.limits import READ_UNIT_BYTES, WRITE_UNIT_BY
 
 def read_units(size: int, consistent: bool) -> float:
     """Return the units of reading `size` bytes: of one item, or of all that a Query or Scan page went through."""
-    blocks = max(1, -(-size // READ_UNIT_BYTES))
+    blocks = -(-size // READ_UNIT_BYTES) or 1
     return float(blocks) if consistent else blocks / 2
 
 
 def write_units(before: int, after: int) -> float:
     """Return the units of a write that found `before` bytes and left `after`."""
     # AWS bills the larger image, so shrinking an item still costs its old size.
-    return float(max(1, -(-max(before, after) // WRITE_UNIT_BYTES)))
+    larger = before if before > after else after
+    return float(-(-larger // WRITE_UNIT_BYTES) or 1)
 
 
 class Units:

@@ -63,10 +63,15 @@ def canonical_item(item: object) -> tuple[Item, int]:
     total = 0
     canonical: Item = {}
     for name, value in item.items():
-        checked, size = canonical_value(value)
-        canonical[name] = checked
+        # A short text in ASCII, which most values are, is its own canonical form.
+        if type(value) is dict and len(value) == 1 and type(text := value.get("S")) is str and text.isascii():
+            canonical[name] = value
+            total += len(text)
+        else:
+            canonical[name], size = canonical_value(value)
+            total += size
         # The length of a short name in ASCII, which nearly all are, is its size.
-        total += size + (len(name) if name.isascii() and 0 < len(name) < 256 else check_name(name))
+        total += len(name) if name.isascii() and 0 < len(name) < 256 else check_name(name)
     return canonical, total
 
 

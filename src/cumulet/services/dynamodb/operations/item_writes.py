@@ -30,6 +30,8 @@ from cumulet.store.api import WriteTx
 
 _EXPECTED = ("Expected", "ConditionalOperator")
 _CONDITION = ("ConditionExpression",)
+_UPDATE_EXPECTED = ("AttributeUpdates", *_EXPECTED)
+_UPDATE_CONDITION = ("UpdateExpression", *_CONDITION)
 
 
 class ItemWrite:
@@ -83,7 +85,7 @@ def read_put(params: Params) -> ItemWrite:
 
 def read_update(params: Params) -> ItemWrite:
     """Return the update that these parameters ask for. Without an expression an absent item becomes its key alone."""
-    check_legacy_condition(params, ("AttributeUpdates", *_EXPECTED), ("UpdateExpression", *_CONDITION))
+    check_legacy_condition(params, _UPDATE_EXPECTED, _UPDATE_CONDITION)
     placeholders = read_placeholders(params, "UpdateExpression", "ConditionExpression")
     key, size = canonical_item(params["Key"])
     update: BoundUpdate | None = None

@@ -17,7 +17,12 @@ def read_placeholders(params: Params, *expressions: str) -> Placeholders:
     """Return the request's names and values. Raises if there are some but none of the expressions that use them."""
     names = params.get("ExpressionAttributeNames")
     values = params.get("ExpressionAttributeValues")
-    if (names is not None or values is not None) and all(params.get(name) is None for name in expressions):
+    if names is None and values is None:
+        return NO_PLACEHOLDERS
+    for name in expressions:
+        if params.get(name) is not None:
+            break
+    else:
         if names is not None:
             invalid("ExpressionAttributeNames can only be specified when using expressions")
         verb = "is" if len(expressions) == 1 else "are"
@@ -25,11 +30,13 @@ def read_placeholders(params: Params, *expressions: str) -> Placeholders:
             "ExpressionAttributeValues can only be specified when using expressions: "
             f"{' and '.join(expressions)} {verb} null"
         )
-    return NO_PLACEHOLDERS if names is None and values is None else Placeholders(names, values)
+    return Placeholders(names, values)
 
 
 def check_legacy_condition(params: Params, legacy: tuple[str, ...], expressions: tuple[str, ...]) -> None:
     """Raise ValidationException if legacy parameters stand beside expressions, or do not fit together."""
+    if params.keys().isdisjoint(legacy):
+        return
     check_not_mixed(params, legacy, expressions)
     check_operator_used(params, "Expected")
 
@@ -37,7 +44,7 @@ def check_legacy_condition(params: Params, legacy: tuple[str, ...], expressions:
 def read_condition(params: Params, placeholders: Placeholders) -> Test | None:
     """Return the request's ConditionExpression, or its Expected, as a test, or None."""
     if (text := params.get("ConditionExpression")) is not None:
-        if placeholders is NO_PLACEHOLDERS:
+        if placeholders is NO_PLACEHOLDERS or not ("#" in text or ":" in text):
             return bind_plain_condition(text, "ConditionExpression")
         return bind_condition(text, "ConditionExpression", placeholders)
     expected = params.get("Expected")

@@ -4,7 +4,8 @@ Every value is computed from the item as it was; then all are put in place. List
 elements set beyond its end are appended in the order of their indexes, and elements are removed last.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NoReturn, TypeAlias
 
@@ -59,27 +60,34 @@ _SETS = frozenset(("SS", "NS", "BS"))
 class BoundUpdate:
     """An update expression with one request's names and values in place."""
 
-    __slots__ = ("_computed", "_has_indexes", "_touched", "creates", "paths")
+    __slots__ = ("_computed", "_has_indexes", "_is_flat", "_touched", "creates", "paths")
 
-    def __init__(self, computed: list[tuple[Elements, Compute]], creates: bool) -> None:
+    def __init__(self, paths: "_Paths", computed: list[Compute], creates: bool) -> None:
         self._computed = computed
-        self.paths = [path for path, _ in computed]
-        self._has_indexes = any(isinstance(element, int) for path in self.paths for element in path)
-        self._touched = {str(path[0]) for path in self.paths}
+        self.paths = paths.all
+        self._has_indexes = paths.have_indexes
+        self._is_flat = paths.are_flat
+        self._touched = paths.touched
         self.creates = creates
         """Whether the update can bring an item into being: one that only removes leaves an absent item absent."""
 
     def touched_bytes(self, item: Item) -> int:
         """Return how many bytes of the item's size the attributes hold that this update can change."""
-        return sum(
-            [text_bytes(name) + value_bytes(value) for name in self._touched if (value := item.get(name)) is not None]
-        )
+        total = 0
+        for name in self._touched:
+            if (value := item.get(name)) is not None:
+                total += text_bytes(name) + value_bytes(value)
+        return total
 
     def apply(self, item: Item) -> None:
         """Change the item, which is the caller's own. Raises ValidationException where it does not fit the update,
         or would be nested too deeply.
         """
-        planned = [(path, compute(item)) for path, compute in self._computed]
+        values = [compute(item) for compute in self._computed]
+        if self._is_flat:
+            self._apply_flat(item, values)
+            return
+        planned = list(zip(self.paths, values, strict=True))
         removed = [path for path, value in planned if value is None and _is_there(item, path)]
         if self._has_indexes:
             planned.sort(key=lambda plan: _order(plan[0]))
@@ -91,35 +99,66 @@ class BoundUpdate:
             _remove(item, path)
         check_nesting([item[name] for name in self._touched if name in item])
 
+    def _apply_flat(self, item: Item, values: list[Value | None]) -> None:
+        # Whole attributes, as nearly always: there is nothing to find, and no order to keep.
+        for (name,), value in zip(self.paths, values, strict=True):
+            if value is not None:
+                item[name] = value  # type: ignore[index]
+            else:
+                item.pop(name, None)  # type: ignore[arg-type]
+        check_nesting([value for value in values if value is not None])
+
+
+class _Paths:
+    """The paths of an update, and what follows from them alone."""
+
+    __slots__ = ("all", "are_flat", "have_indexes", "touched")
+
+    def __init__(self, paths: list[Elements]) -> None:
+        """Raises ValidationException if two of them overlap or conflict."""
+        check_paths(_NAME, paths)
+        self.all = paths
+        self.have_indexes = any(isinstance(element, int) for path in paths for element in path)
+        self.are_flat = all(len(path) == 1 for path in paths)
+        self.touched = {str(path[0]) for path in paths}
+
+
+@lru_cache(maxsize=512)
+def _plain_paths(text: str) -> _Paths:
+    """Return the paths of an expression without names to put in place: they are the same for every request."""
+    return _Paths([action.path.elements for action in parse_update(text).actions])
+
 
 def bind_update(text: str, placeholders: Placeholders) -> BoundUpdate:
     """Return the update of a request. Raises ValidationException for what is wrong whatever the item holds."""
-    return bind_update_tree(parse_update(text), placeholders)
+    return bind_update_tree(parse_update(text), placeholders, plain_text=None if "#" in text else text)
 
 
 def bind_update_tree(
     tree: Update,
     placeholders: Placeholders,
     mismatch: str = "An operand in the update expression has an incorrect data type",
+    plain_text: str | None = None,
 ) -> BoundUpdate:
     """Return an update that came as a tree. `mismatch` is what AWS says where the item has a value of another type."""
     binder = _Binder(placeholders, mismatch)
-    computed: list[tuple[Elements, Compute]] = []
+    paths: list[Elements] = []
+    computed: list[Compute] = []
     creates = False
     for action in tree.actions:
         path = placeholders.elements(action.path, _NAME)
+        paths.append(path)
         if isinstance(action, SetAction):
-            computed.append((path, binder.assigned(action.value)))
+            computed.append(binder.assigned(action.value))
             creates = True
         elif isinstance(action, RemoveAction):
-            computed.append((path, lambda item: None))
+            computed.append(lambda item: None)
         elif isinstance(action, AddAction):
-            computed.append((path, binder.added(path, action)))
+            computed.append(binder.added(path, action))
             creates = True
         else:
-            computed.append((path, binder.deleted(path, action)))
-    check_paths(_NAME, [path for path, _ in computed])
-    return BoundUpdate(computed, creates)
+            computed.append(binder.deleted(path, action))
+    return BoundUpdate(_Paths(paths) if plain_text is None else _plain_paths(plain_text), computed, creates)
 
 
 class _Binder:
@@ -304,7 +343,9 @@ def _remove(item: Item, path: Elements) -> None:
     del _holder(item, path)[path[-1]]
 
 
-def touches(paths: Iterable[Elements], names: Iterable[str]) -> str | None:
+def touches(paths: Iterable[Elements], names: Container[str | int]) -> str | None:
     """Return the first of these attribute names that one of the paths begins with, or None."""
-    wanted = set(names)
-    return next((path[0] for path in paths if path[0] in wanted), None)
+    for path in paths:
+        if path[0] in names:
+            return str(path[0])
+    return None

@@ -33,15 +33,48 @@ DOCUMENT: dict[str, Any] = {
             "get": {
                 "operationId": "x",
                 "responses": {"200": {"headers": {"A": {}}, "content": {}}},
-                "requestBody": {"content": {"a/b": {}}},
+                "requestBody": {"content": {"a/b": {"schema": {"$ref": "#/components/schemas/Note"}}}},
+                "security": [{"t": []}],
                 "x-amazon-apigateway-integration": INTEGRATION,
             },
         },
         "/other": {"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": INTEGRATION}},
     },
 }
-REST = {**DOCUMENT, "x-amazon-apigateway-binary-media-types": ["a/b"]}
-HTTP = {**DOCUMENT, "x-amazon-apigateway-cors": {"allowOrigins": ["*"], "maxAge": 5}}
+REST = {
+    **DOCUMENT,
+    "servers": [{"url": "/v1", "variables": {"basePath": {"default": "v1"}}}],
+    "components": {
+        "schemas": {"Note": {"properties": {"of": {"$ref": "#/components/schemas/Note"}}, "type": "object"}},
+        "securitySchemes": {
+            "t": {
+                "type": "apiKey",
+                "name": "X-T",
+                "in": "header",
+                "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": URI},
+            }
+        },
+    },
+    "x-amazon-apigateway-binary-media-types": ["a/b"],
+    "x-amazon-apigateway-minimum-compression-size": 5,
+    "x-amazon-apigateway-request-validators": {"all": {"validateRequestBody": True}},
+    "x-amazon-apigateway-request-validator": "all",
+    "x-amazon-apigateway-gateway-responses": {"THROTTLED": {"statusCode": 503}},
+    "x-amazon-apigateway-documentation": {
+        "version": "1",
+        "documentationParts": [{"location": {"type": "API"}, "properties": {"description": "d"}}],
+    },
+}
+JWT = {
+    "type": "jwt",
+    "identitySource": "$request.header.A",
+    "jwtConfiguration": {"issuer": "https://i", "audience": ["a"]},
+}
+HTTP = {
+    **DOCUMENT,
+    "components": {"securitySchemes": {"t": {"type": "oauth2", "x-amazon-apigateway-authorizer": JWT}}},
+    "x-amazon-apigateway-cors": {"allowOrigins": ["*"], "maxAge": 5},
+}
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),

@@ -189,9 +189,9 @@ async def test_a_method_its_integration_and_their_responses() -> None:
             "Invalid mapping",
         ),
         (
-            {"requestParameters": {"integration.request.path.x": "'y'"}},
+            {"requestParameters": {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}},
             "NotImplementedException",
-            "The parameter requestParameters",
+            "The mapping to integration.request.header.X-Amz-Invocation-Type",
         ),
         ({"type": "NONE"}, "BadRequestException", "Invalid integration type"),
         ({"connectionType": "VPC_LINK"}, "NotImplementedException", "The connection type VPC_LINK"),

@@ -497,3 +497,30 @@ async def test_a_clone_changes_without_its_original() -> None:
     await house.v1("CreateDeployment", restApiId=copy["id"], stageName="dev")
     await house.v1("DeleteRestApi", restApiId=api_id)
     assert (await house.request(copy["id"], "GET", "/dev/a/b")).status == 200
+
+
+async def test_a_document_that_grows_is_refused() -> None:
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    body = "\n".join(["openapi: 3.0.1", "info: {title: t}", "paths: {}", *lines]).encode()
+    for bomb in (body, b"openapi: 3.0.1\nx: &x [*x]\n"):
+        with pytest.raises(ServiceError) as refused:
+            await ApiHouse().v1("ImportRestApi", body=bomb)
+        assert (refused.value.code, refused.value.message) == ("BadRequestException", "Invalid OpenAPI input.")
+
+
+async def test_what_a_proxy_maps() -> None:
+    house = ApiHouse()
+    operation = {
+        "parameters": [{"name": "q", "in": "query"}],
+        "x-amazon-apigateway-integration": {
+            **PROXY,
+            "requestParameters": {"integration.request.querystring.q": "method.request.querystring.q"},
+        },
+    }
+    api = await house.v1("ImportRestApi", body=swagger({"/a": {"post": operation}}))
+    assert "requestParameters" in (await method_of(house, api["id"]))["methodIntegration"]
+    operation["x-amazon-apigateway-integration"]["requestParameters"] = {  # type: ignore[index]
+        "integration.request.header.X-Amz-Invocation-Type": "'Event'"
+    }
+    with pytest.raises(NotImplementedHere, match="X-Amz-Invocation-Type of an AWS_PROXY integration"):
+        await house.v1("ImportRestApi", body=swagger({"/a": {"post": operation}}))

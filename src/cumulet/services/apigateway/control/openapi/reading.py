@@ -32,9 +32,24 @@ def _parse_yaml(text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ServiceError("BadRequestException", "Invalid OpenAPI input.") from None
+    _check_size(document)
+    return document
+
+
+def _check_size(document: Any) -> None:
+    """Raise BadRequestException for a document that is small in YAML, and vast once its aliases are written out."""
+    left = limits.DEFINITION_NODES_MAX
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        children = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else ()
+        left -= 1 + len(children)
+        if left < 0:
+            raise ServiceError("BadRequestException", "Invalid OpenAPI input.")
+        waiting.extend(children)
 
 
 def mapping(value: Any, where: str) -> Object:

@@ -33,7 +33,7 @@ def forget_function(tx: WriteTx, scope: Scope, function_name: str) -> None:
 def _load(tx: WriteTx, scope: Scope, function_name: str) -> Readiness:
     key = (scope.account, scope.region, function_name)
     return READINESS.find(tx, SYSTEM, *key) or Readiness(
-        account=scope.account, region=scope.region, function_name=function_name, is_provisioned=False
+        account=scope.account, region=scope.region, function_name=function_name
     )
 
 

@@ -161,7 +161,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     region: str
     function_name: str
-    is_provisioned: bool = True
+    is_provisioned: bool = False
     """Whether environments are to be kept ready."""
     snapshots: tuple[str, ...] = ()
     """The versions that are to be initialised for the first time."""

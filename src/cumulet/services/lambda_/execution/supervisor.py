@@ -8,10 +8,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from cumulet.errors import ServiceError
@@ -32,9 +31,7 @@ from cumulet.services.lambda_.execution.occupancy import (
 )
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.preparation import prepare
-from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
-from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
-from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
+from cumulet.services.lambda_.execution.sandbox.fork_servers import ForkServers
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, LATEST, VersionRecord, find_version
 from cumulet.store.api import ReadTx
@@ -74,7 +71,6 @@ class Supervisor:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         folder = ground.settings.run_dir / "lambda"
-        self._folder = folder
         self._code = CodeCache(ground, folder / "code", self._code_in_use)
         self._shipper = LogShipper(ground)
         self._fleets: dict[str, Fleet] = {}
@@ -86,8 +82,7 @@ class Supervisor:
         slots = (limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS) // settings.workers
         first_slot = max(settings.worker - 1, 0) * slots
         self._free_slots = deque(range(first_slot, first_slot + slots))
-        self._programs: dict[str, Program] = {}
-        self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
+        self._fork_servers = ForkServers(folder, self._code.folder, settings.java_runtime)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
@@ -126,13 +121,7 @@ class Supervisor:
     def prepare(self, runtime: str) -> None:
         """Begin to warm the fork server of a runtime."""
         if not self._stopping:
-            self._spawn_task(self._warm(runtime))
-
-    async def _warm(self, runtime: str) -> None:
-        try:
-            await self._zygote(runtime)
-        except ServiceError as refused:
-            _log.warning("no fork server for %s: %s", runtime, refused)
+            self._spawn_task(self._fork_servers.warm(runtime))
 
     # Planning and performing
 
@@ -295,7 +284,7 @@ class Supervisor:
         try:
             session, (program, zygote), code = await asyncio.gather(
                 assume_role(self._ground, scope, version),
-                self._zygote(version.runtime),
+                self._fork_servers.find(version.runtime),
                 self._code.ensure(version.code_blob),
             )
             layers = None
@@ -330,51 +319,6 @@ class Supervisor:
                 waiting.remove(job)
                 return job
         return None
-
-    async def _zygote(self, runtime: str) -> tuple[Program, Zygote]:
-        program = self._programs.get(runtime)
-        if program is None:
-            program = self._programs[runtime] = await asyncio.to_thread(find_program, runtime)
-        try:
-            return program, await self._zygote_of(program.interpreter)
-        except (OSError, TimeoutError) as failure:
-            own = own_interpreter()
-            if program.interpreter == own:
-                raise ServiceError("ServiceException", f"No Python can be started: {failure}", status=500) from failure
-            _log.warning(
-                "%s cannot run functions (%s): those of %s run on the server's own interpreter",
-                program.interpreter.executable,
-                failure,
-                runtime,
-            )
-            program = self._programs[runtime] = replace(program, interpreter=own)
-            return program, await self._zygote_of(own)
-
-    async def _zygote_of(self, interpreter: Interpreter) -> Zygote:
-        key = interpreter.executable
-        starting = self._zygotes.get(key)
-        if starting is None:
-            starting = self._zygotes[key] = asyncio.ensure_future(self._start_zygote(interpreter))
-        try:
-            return await asyncio.shield(starting)
-        except OSError:
-            self._zygotes.pop(key, None)
-            raise
-
-    async def _start_zygote(self, interpreter: Interpreter) -> Zygote:
-        self._code.folder.mkdir(parents=True, exist_ok=True)
-        zygote = Zygote(
-            interpreter,
-            self._folder / Path(interpreter.executable).name,
-            self._code.folder,
-            self._ground.settings.java_runtime,
-        )
-        await zygote.start(lambda: self._zygote_lost(interpreter))
-        return zygote
-
-    def _zygote_lost(self, interpreter: Interpreter) -> None:
-        _log.error("the fork server of %s has ended; the next invocation starts another", interpreter.executable)
-        self._zygotes.pop(interpreter.executable, None)
 
     # What environments report
 
@@ -523,9 +467,7 @@ class Supervisor:
                 await asyncio.wait([task], timeout=limits.STOP_GRACE_S)
         if self._alive:
             await asyncio.wait([asyncio.ensure_future(self._quiet.wait())], timeout=limits.KILL_GRACE_S)
-        for starting in list(self._zygotes.values()):
-            await (await starting).close()
-        self._zygotes.clear()
+        await self._fork_servers.close()
         await self._shipper.flush()
 
     def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:

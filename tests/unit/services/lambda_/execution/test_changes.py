@@ -227,7 +227,7 @@ async def test_a_fork_server_that_is_killed_costs_what_it_had_and_nothing_more(
     await rig.invoke(version)
     (frozen,) = members_of(rig, version)
     await until(lambda: frozen.state is State.FROZEN)
-    (started,) = rig.plane._supervisor._zygotes.values()
+    (started,) = rig.plane._supervisor._fork_servers._zygotes.values()
     (await started)._process.send_signal(signal.SIGKILL)
     await until(lambda: not members_of(rig, version))
     assert (await rig.invoke(version)).payload == b"1"

@@ -32,6 +32,8 @@ PROVISIONED = "provisioned-concurrency"
 SNAP_START = "snap-start"
 """Why an environment is initialised, in AWS's words."""
 
+OUT_OF_MEMORY = "Runtime.OutOfMemory"
+
 
 class Keeper(Protocol):
     """Who is told what becomes of an environment."""
@@ -486,9 +488,12 @@ class Environment:
             return
         request_id = self._hand.request_id
         self._drain()
-        if error_type != "Runtime.OutOfMemory":
+        told_type = error_type
+        if error_type == OUT_OF_MEMORY:
+            told_type = "Runtime.ExitError"  # the REPORT line alone tells the cause
+        else:
             self._journal.fault(f"RequestId: {request_id} Error: {words}\n{error_type}\n")
-        self._break_off(report.exit_error(request_id, words, error_type), "error", error_type)
+        self._break_off(report.exit_error(request_id, words, told_type), "error", error_type)
 
     def _took_too_long(self) -> None:
         if self._hand is not None:
@@ -514,13 +519,9 @@ class Environment:
             return
         words = report.exit_words(None)
         if self.state is State.STARTING:
-            self._note_init_failure(
-                lambda request_id: report.exit_error(request_id, words, "Runtime.OutOfMemory"),
-                "error",
-                "Runtime.OutOfMemory",
-            )
+            self._note_init_failure(lambda request_id: report.exit_error(request_id, words), "error", OUT_OF_MEMORY)
         else:
-            self._fail(words, "Runtime.OutOfMemory")
+            self._fail(words, OUT_OF_MEMORY)
         self.stop("failure")
 
     def _peak_kb(self) -> int:

@@ -194,7 +194,7 @@ async def test_memory_of_forks_counts(rig: Any) -> None:
         "    time.sleep(9)\n",
         timeout_s=10,
     )
-    assert json.loads((await rig.invoke(version)).payload)["errorType"] == "Runtime.OutOfMemory"
+    assert json.loads((await rig.invoke(version)).payload)["errorType"] == "Runtime.ExitError"
 
 
 async def test_the_memory_of_a_process_that_dies_at_once_is_known(rig: Any) -> None:

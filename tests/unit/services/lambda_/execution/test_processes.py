@@ -312,7 +312,7 @@ ERRORS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {"code": HANDLED + "    kept = []\n    while True: kept.append(bytearray(1_000_000))\n", "timeout_s": 20},
         "Status: error\tError Type: Runtime.OutOfMemory",
         {
-            "errorType": "Runtime.OutOfMemory",
+            "errorType": "Runtime.ExitError",
             "errorMessage": "RequestId: ID Error: Runtime exited with error: signal: killed",
         },
     ),

@@ -4,19 +4,24 @@ Through boto3, stacks and HTTP, against functions that run.
 """
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import jwt
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, WaiterError
+from cryptography.hazmat.primitives.asymmetric import ec
 
 Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
 
 FAST = {"Delay": 0, "MaxAttempts": 2000}
 ACCOUNT = "000000000000"
+KEY = ec.generate_private_key(ec.SECP256R1())
 CODE = """
 def handler(event, context):
     if "methodArn" in event:
@@ -165,6 +170,81 @@ def test_policies_and_gateway_responses(gateway: Any, fetch: Fetch) -> None:
         400,
         "BadRequestException",
         "Invalid policy document. Please check the policy syntax and ensure that Principals are valid.",
+    )
+    gateway.delete_rest_api(restApiId=api_id)
+
+
+class _Issuer(BaseHTTPRequestHandler):
+    """An issuer of tokens."""
+
+    def do_GET(self) -> None:
+        url = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+        key = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key())), "kid": "k"}
+        found = {"keys": [key]} if self.path == "/keys" else {"issuer": url, "jwks_uri": f"{url}/keys"}
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    """The URL of an issuer."""
+    served = HTTPServer(("127.0.0.1", 0), _Issuer)
+    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{served.server_port}"
+    served.shutdown()
+    thread.join()
+    served.server_close()
+
+
+def test_an_issuers_tokens_and_scopes(gateway: Any, fetch: Fetch, issuer: str) -> None:
+    api = gateway.create_rest_api(name="tokens")
+    api_id = api["id"]
+    trusted = {"issuers": [{"issuer": issuer, "audiences": ["app"]}], "defaultAlgorithms": ["ES256"]}
+    source = {"identitySource": "method.request.header.Authorization"}
+    made = gateway.create_authorizer(restApiId=api_id, name="t", type="JWT", jwtConfiguration=trusted, **source)
+    assert made["jwtConfiguration"] == trusted
+    pool = f"arn:aws:cognito-idp:us-east-1:{ACCOUNT}:userpool/us-east-1_Abc"
+    pools = gateway.create_authorizer(
+        restApiId=api_id, name="p", type="COGNITO_USER_POOLS", providerARNs=[pool], **source
+    )
+    assert pools["providerARNs"] == [pool]
+    at = {"restApiId": api_id, "resourceId": api["rootResourceId"], "httpMethod": "GET"}
+    assert refusal(gateway.put_method, **at, authorizationType="JWT", authorizerId=pools["id"])[:2] == (
+        400,
+        "BadRequestException",
+    )
+    method = gateway.put_method(**at, authorizationType="JWT", authorizerId=made["id"], authorizationScopes=["read"])
+    assert method["authorizationScopes"] == ["read"]
+    gateway.put_integration(**at, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+    gateway.put_method_response(**at, statusCode="200")
+    said = {"application/json": "$context.authorizer.claims.sub"}
+    gateway.put_integration_response(**at, statusCode="200", responseTemplates=said)
+    gateway.create_deployment(restApiId=api_id, stageName="dev")
+    path = f"/_aws/execute-api/{api_id}/dev/"
+
+    def bearer(**claims: Any) -> dict[str, str]:
+        given = {"iss": issuer, "aud": "app", "sub": "me", "exp": 4_000_000_000, **claims}
+        return {"Authorization": f"Bearer {jwt.encode(given, KEY, 'ES256', {'kid': 'k'})}"}
+
+    assert fetch("GET", path)[::2] == (401, b'{"message":"Unauthorized"}')
+    assert fetch("GET", path, None, bearer(scope="read"))[::2] == (200, b"me")
+    assert fetch("GET", path, None, bearer(scope="write"))[0] == 403
+    tried = {"restApiId": api_id, "authorizerId": made["id"]}
+    heard = gateway.test_invoke_authorizer(**tried, headers=bearer())
+    assert (heard["clientStatus"], heard["claims"]["aud"]) == (0, "app")
+    heard = gateway.test_invoke_authorizer(**tried, headers=bearer(aud="other"))
+    assert (heard["clientStatus"], "the token does not have a valid audience" in heard["log"]) == (401, True)
+    assert refusal(gateway.test_invoke_authorizer, restApiId=api_id, authorizerId="nope") == (
+        404,
+        "NotFoundException",
+        "Invalid Authorizer identifier specified",
     )
     gateway.delete_rest_api(restApiId=api_id)
 

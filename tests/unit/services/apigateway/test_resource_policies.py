@@ -218,3 +218,19 @@ async def test_a_new_policy_counts_from_the_next_deployment_on() -> None:
     assert await words(house, api_id) is None
     await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
     assert await words(house, api_id) == STRANGER_EXPLICITLY
+
+
+async def test_a_function_cannot_make_a_caller_one_of_iams_users() -> None:
+    own = f"arn:aws:iam::{SCOPE.account}:user/me"
+    house, api_id = await guarded("CUSTOM", statement(principal={"AWS": own}), verdict=SAID_NOTHING)
+    assert await words(house, api_id) == DENIED
+
+
+@pytest.mark.parametrize("path", ["/dev/admin", "/dev/admin/", "/dev/%61dmin", "/dev/%61dmin/"])
+async def test_no_way_to_write_a_path_gets_past_a_policy(path: str) -> None:
+    house = ApiHouse()
+    policy = document(statement(resource="execute-api:/*"), statement("Deny", resource="execute-api:/dev/GET/admin"))
+    api_id = await house.rest_api("GET /admin", "GET /{other}", policy=policy)
+    assert (await house.request(api_id, "GET", path)).status == 403
+    # What a segment holds is no part of the path.
+    assert (await house.request(api_id, "GET", "/dev/x%2Fadmin")).status == 200

@@ -74,6 +74,12 @@ async def test_a_token_and_what_the_integration_learns() -> None:
     assert call.principal.source_arn.endswith(f":{house.api_id}/authorizers/{house.authorizer_id}")
 
 
+async def test_an_answer_that_names_just_the_request_however_its_path_is_written() -> None:
+    house = await guarded(lambda event: policy(resource=event["methodArn"]), authorizerResultTtlInSeconds=0)
+    for path in ("/dev/things/7", "/dev/things/7/", "/dev/%74hings/7", "/dev/things/a%2Fb"):
+        assert await get(house, path=path) == (200, b"fine")
+
+
 async def test_a_request_authorizer_gets_the_request() -> None:
     house = await guarded(
         type="REQUEST", identitySource="method.request.header.Authorization, method.request.querystring.q"

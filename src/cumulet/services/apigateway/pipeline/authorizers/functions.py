@@ -52,7 +52,7 @@ class Functions:
         if not verdict.allowed:
             raise Refused("forbidden")
         if verdict.policy is not None:
-            decision = decide_for(matched, verdict.principal_id or "", verdict.policy)
+            decision = decide_for(matched, verdict.policy)
             if not decision.allowed:
                 raise Refused("denied_explicitly" if decision.explicit else "denied")
         return _known(verdict, is_rest=matched.arrival.is_rest)

@@ -10,19 +10,29 @@ from urllib.parse import unquote
 from cumulet.policy.documents import parse_document
 from cumulet.policy.evaluate import Decision, Policy, Request, evaluate
 from cumulet.policy.principals import Caller
-from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 
 INVOKE = "execute-api:Invoke"
 
 
 def request_arn(matched: Matched) -> str:
-    """Return what is asked for, as policies name it: the stage, the method and the path that the client sent."""
+    """Return what is asked for, as policies name it: the stage, the method and the path that the client asked for."""
     arrival = matched.arrival
-    # An HTTP API looks at the decoded path only.
-    path = arrival.path if arrival.is_rest else unquote(arrival.path)
     api = f"arn:aws:execute-api:{arrival.scope.region}:{arrival.scope.account}:{arrival.api_id}"
-    return f"{api}/{matched.stage.name}/{arrival.request.method}{path}"
+    return f"{api}/{matched.stage.name}/{arrival.request.method}{_asked_path(arrival)}"
+
+
+def _asked_path(arrival: Arrival) -> str:
+    """Return the path as routes are matched with it: no way to write a path gets past a policy."""
+    path = arrival.path
+    if not arrival.is_rest:
+        return unquote(path) if "%" in path else path
+    if len(path) > 1 and path.endswith("/"):
+        path = path[:-1]
+    if "%" not in path:
+        return path
+    return "/".join([unquote(segment).replace("/", "%2F") for segment in path.split("/")])
 
 
 def own_policy(matched: Matched) -> str | None:
@@ -42,10 +52,10 @@ def refuse_denied(matched: Matched) -> None:
         raise denied(matched, "anonymous", explicit=decision.explicit)
 
 
-def decide_for(matched: Matched, principal_id: str, verdict: str) -> Decision:
+def decide_for(matched: Matched, verdict: str) -> Decision:
     """Return what the policy that an authorizer's function returned says, together with the API's own."""
-    account = matched.arrival.owner.account
-    caller = Caller("user", f"arn:aws:iam::{account}:user/{principal_id}", account)
+    # Nobody whom IAM knows, whatever principalId the function chose: the API's policy may name users.
+    caller = Caller("user", "", matched.arrival.owner.account)
     own = own_policy(matched)
     return _decide(matched, caller, [Policy("authorizer", parse_document(verdict))], own)
 

@@ -191,8 +191,10 @@ def list_tables(call: Call, tx: ReadTx, params: Params) -> Output:
 @operation("DeleteTable", resource=table_arn, params="TableName")
 async def delete_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
     """Remove a table and all that lies in it. With point-in-time recovery on, a system backup is left."""
-    delay_ms = plane.ground.settings.dynamodb_delay_ms
-    return await plane.ground.store.write(lambda tx: _delete(call, tx, params["TableName"], delay_ms))
+    given, store, delay_ms = params["TableName"], plane.ground.store, plane.ground.settings.dynamodb_delay_ms
+    if await store.read(lambda tx: get_table(call, tx, given).record.recovery_since_ms):
+        await refresh_sizes(store, call, name_of(call, given))  # the backup tells how much it holds
+    return await store.write(lambda tx: _delete(call, tx, given, delay_ms))
 
 
 def _delete(call: Call, tx: WriteTx, given: str, delay_ms: int) -> Output:

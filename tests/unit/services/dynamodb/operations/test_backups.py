@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from cumulet.services.dynamodb.chores import scan_chores
-from cumulet.services.dynamodb.core.limits import COPY_STEP_ITEMS_MAX
+from cumulet.services.dynamodb.core.limits import COPY_STEP_ITEMS_MAX, COUNTED_PAGE
 from cumulet.services.dynamodb.sweeps import Sweeps
 from cumulet.store.keyspace import DDB_ITEM
 from harness import SCOPE
 from streaming import Tables, refused
 
 NOW_S = 1_760_000_000
-LARGE = COPY_STEP_ITEMS_MAX + 50
+LARGE = max(COPY_STEP_ITEMS_MAX, COUNTED_PAGE) + 50
 
 
 @pytest.fixture
@@ -323,6 +323,8 @@ async def test_a_deleted_table_that_had_recovery_leaves_a_system_backup_for_35_d
     assert summary["BackupName"] == "tab$DeletedTableBackup"
     assert (summary["BackupType"], summary["BackupStatus"]) == ("SYSTEM", "AVAILABLE")
     assert summary["BackupExpiryDateTime"] == NOW_S + 35 * 24 * 3600
+    source = (await tables("DescribeBackup", BackupArn=arn))["BackupDescription"]["SourceTableDetails"]
+    assert source["ItemCount"] == LARGE
 
     # A namesake shares nothing with it.
     await tables.create("tab")

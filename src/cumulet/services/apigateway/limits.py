@@ -35,7 +35,7 @@ MAPPING_KEY_CHARS_MAX = 300
 DEFINITION_BYTES_MAX = 6 * 1024 * 1024
 """Of an OpenAPI document to import."""
 
-DEFINITION_NODES_MAX = 1_000_000
+DEFINITION_NODES_MAX = 300_000
 """Of a document in YAML, whose aliases count as what they stand for: ours."""
 
 REFERENCES_FOLLOWED_MAX = 20

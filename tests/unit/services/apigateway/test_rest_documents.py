@@ -499,6 +499,26 @@ async def test_a_clone_changes_without_its_original() -> None:
     assert (await house.request(copy["id"], "GET", "/dev/a/b")).status == 200
 
 
+async def test_what_only_yaml_can_say() -> None:
+    house = ApiHouse()
+    body = b"""
+openapi: 3.0.1
+info: {title: 2026, version: 2026-11-22}
+paths: {/a: {post: {responses: {200: {description: ok}}}}}
+components:
+  schemas: {M: {type: object, properties: {on: {type: string}, ~: {type: string}, 1: {enum: [2020-01-01]}}}}
+"""
+    api = await house.v1("ImportRestApi", body=body)
+    assert (api["name"], api["version"]) == ("2026", "2026-11-22")
+    model = await house.v1("GetModel", restApiId=api["id"], modelName="M")
+    assert json.loads(model["schema"])["properties"] == {
+        "true": {"type": "string"},
+        "null": {"type": "string"},
+        "1": {"enum": ["2020-01-01"]},
+    }
+    assert set((await method_of(house, api["id"]))["methodResponses"]) == {"200"}
+
+
 async def test_a_document_that_grows_is_refused() -> None:
     lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     body = "\n".join(["openapi: 3.0.1", "info: {title: t}", "paths: {}", *lines]).encode()

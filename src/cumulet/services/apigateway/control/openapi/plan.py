@@ -176,7 +176,10 @@ def _base_path(document: Object) -> str:
         variables = mapping(server.get("variables"), "servers")
         if "basePath" in variables:
             return text(mapping(variables["basePath"], "servers").get("default"), "servers") or ""
-        return urlsplit(text(server.get("url"), "servers") or "").path
+        try:
+            return urlsplit(text(server.get("url"), "servers") or "").path
+        except ValueError:
+            raise malformed("servers") from None
     return ""
 
 
@@ -189,15 +192,17 @@ def _plan_settings(document: Object) -> dict[str, Any]:
         if name != "disableExecuteApiEndpoint":
             raise NotImplementedHere(f"The member {name} of {extensions.ENDPOINT_CONFIGURATION}")
     settings = {
-        "apiKeySource": (text(document.get(extensions.API_KEY_SOURCE), extensions.API_KEY_SOURCE) or "").upper(),
-        "binaryMediaTypes": texts(document.get(extensions.BINARY_MEDIA_TYPES), extensions.BINARY_MEDIA_TYPES),
+        "apiKeySource": (text(document.get(extensions.API_KEY_SOURCE), extensions.API_KEY_SOURCE) or "").upper()
+        or None,
+        "binaryMediaTypes": texts(document.get(extensions.BINARY_MEDIA_TYPES), extensions.BINARY_MEDIA_TYPES) or None,
         "minimumCompressionSize": number(
             document.get(extensions.MINIMUM_COMPRESSION_SIZE), extensions.MINIMUM_COMPRESSION_SIZE
         ),
-        "disableExecuteApiEndpoint": flag(endpoint.get("disableExecuteApiEndpoint"), extensions.ENDPOINT_CONFIGURATION),
+        "disableExecuteApiEndpoint": flag(endpoint.get("disableExecuteApiEndpoint"), extensions.ENDPOINT_CONFIGURATION)
+        or None,
         "policy": msgspec.json.encode(mapping(policy, extensions.POLICY)).decode() if policy else None,
     }
-    return {name: value for name, value in settings.items() if value or (value == 0 and value is not False)}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _plan_validators(document: Object) -> Iterator[tuple[str, tuple[bool, bool]]]:

@@ -32,33 +32,39 @@ def _parse_yaml(text: str) -> Any:
     import yaml
 
     try:
-        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return _as_json(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), [limits.DEFINITION_NODES_MAX])
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ServiceError("BadRequestException", "Invalid OpenAPI input.") from None
-    _check_size(document)
-    return document
 
 
-def _check_size(document: Any) -> None:
-    """Raise BadRequestException for a document that is small in YAML, and vast once its aliases are written out."""
-    left = limits.DEFINITION_NODES_MAX
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
-        children = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else ()
-        left -= 1 + len(children)
-        if left < 0:
-            raise ServiceError("BadRequestException", "Invalid OpenAPI input.")
-        waiting.extend(children)
+def _as_json(node: Any, left: list[int]) -> Any:
+    """Return what JSON has for a value of YAML: keys are text, and so are dates. Raises ValueError if it is vast.
+
+    A document is small in YAML and vast once its aliases are written out; `left` counts what may still come.
+    """
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError("too many nodes")
+    if isinstance(node, dict):
+        return {_key(name): _as_json(member, left) for name, member in node.items()}
+    if isinstance(node, list):
+        return [_as_json(member, left) for member in node]
+    return node if node is None or isinstance(node, str | int | float) else str(node)
+
+
+def _key(name: Any) -> str:
+    if isinstance(name, bool):
+        return "true" if name else "false"
+    return "null" if name is None else str(name)
 
 
 def mapping(value: Any, where: str) -> Object:
-    """Return an object of the document; YAML may have given it keys that are numbers."""
+    """Return an object of the document, of its own: who gets it may change it."""
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise malformed(where)
-    return {str(name): member for name, member in value.items()}
+    return dict(value)
 
 
 def objects(value: Any, where: str) -> list[Object]:

@@ -178,7 +178,7 @@ class _Import:
     def _save_model(self, name: str, schema: dict[str, Any]) -> None:
         try:
             text = msgspec.json.encode(self._with_model_urls(name, schema)).decode()
-        except (RecursionError, TypeError):  # YAML has values that JSON has not: dates, for one
+        except RecursionError:
             raise ServiceError("BadRequestException", "Invalid model schema") from None
         before = self.models.get(name)
         description = schema.get("description")
@@ -197,7 +197,7 @@ class _Import:
             return [self._with_model_urls(own, member) for member in node]
         if not isinstance(node, dict):
             return node
-        written = {str(name): self._with_model_urls(own, member) for name, member in node.items()}
+        written = {name: self._with_model_urls(own, member) for name, member in node.items()}
         reference = written.get("$ref")
         found = _LOCAL_MODEL.match(reference) if isinstance(reference, str) else None
         if found is not None and found[2]:

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -44,6 +45,8 @@ HANDLER_BOTO3 = (
     "import boto3\nclient = boto3.client('dynamodb')\ndef handler(event, context):\n"
     "    return {'statusCode': 200, 'body': 'ok'}\n"
 )
+HANDLER_NODE = "exports.handler = async () => ({statusCode: 200, body: 'ok'});\n"
+IDLE_FUNCTIONS = 200
 ITEM = {
     "pk": {"S": "bench"},
     "sk": {"S": "0000"},
@@ -154,13 +157,13 @@ def always(request: bytes) -> Callable[[], bytes]:
     return lambda: request
 
 
-def zipped(source: str) -> bytes:
+def zipped(source: str, file: str = "index.py") -> bytes:
     import io
     import zipfile
 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("index.py", source)
+        archive.writestr(file, source)
     return buffer.getvalue()
 
 
@@ -283,6 +286,7 @@ class Bench:
         self.durability = durability
         self.results: list[Measured] = []
         self.echo_rates: list[float] = []
+        self.idle_functions_mb, self.idle_functions_processes = 0.0, 0
         self.echo_request = always(http_bytes("POST", "/", {"Host": "x"}, b'{"a":1}'))
 
     def client(self, service: str) -> Any:
@@ -304,7 +308,7 @@ class Bench:
         _, latencies = asyncio.run(load(port, requests, 1, 1.0))
         self.results.append(Measured(name, rates, ratios, latencies))
 
-    def run(self) -> None:
+    def run(self, *, only_functions: bool) -> None:
         from running import start_server
 
         with tempfile.TemporaryDirectory(prefix="cumulet-bench-") as folder:
@@ -317,7 +321,8 @@ class Bench:
             self.start_seconds = time.perf_counter() - began
             self.idle_mb = resident_mb(self.server.process.pid)
             try:
-                self.dynamodb()
+                if not only_functions:
+                    self.dynamodb()
                 self.functions()
             finally:
                 self.server.stop()
@@ -351,21 +356,36 @@ class Bench:
         self.create_function("trivial", HANDLER)
         invoke = signed(port, "lambda", None, "/2015-03-31/functions/trivial/invocations", b"{}")
         asyncio.run(load(port, always(invoke), 1, 0))
+        self.idle_functions_mb, self.idle_functions_processes = self.deploy_idle_functions()
         self.measure("warm invoke", always(invoke), connections=8)
+        if shutil.which("node") is not None:
+            self.create_function("trivial-node", HANDLER_NODE, "nodejs20.x", "index.js")
+            invoke = signed(port, "lambda", None, "/2015-03-31/functions/trivial-node/invocations", b"{}")
+            self.measure("warm invoke, Node.js", always(invoke), connections=8)
         self.cold("cold invoke, trivial", "trivial", HANDLER)
         self.cold("cold invoke, boto3 client", "withboto", HANDLER_BOTO3)
         self.api()
         self.crud()
 
-    def create_function(self, name: str, source: str) -> None:
+    def create_function(self, name: str, source: str, runtime: str = "", file: str = "index.py") -> None:
         self.client("lambda").create_function(
             FunctionName=name,
-            Runtime=f"python3.{sys.version_info.minor}",
+            Runtime=runtime or f"python3.{sys.version_info.minor}",
             Role="arn:aws:iam::000000000000:role/bench",
             Handler="index.handler",
-            Code={"ZipFile": zipped(source)},
+            Code={"ZipFile": zipped(source, file)},
             MemorySize=256,
         )
+
+    def deploy_idle_functions(self) -> tuple[float, int]:
+        """Return by how many MB and processes the server has grown when it has functions that nobody invokes."""
+        from lifecycle import processes_below
+
+        pid = self.server.process.pid
+        before, processes = resident_mb(pid), len(processes_below(pid))
+        for number in range(IDLE_FUNCTIONS):
+            self.create_function(f"idle-{number}", f"{HANDLER}# {number}\n")
+        return resident_mb(pid) - before, len(processes_below(pid)) - processes
 
     def cold(self, title: str, name: str, source: str) -> None:
         """Measure the first invocation of fresh functions, each with code of its own."""
@@ -437,7 +457,9 @@ def resident_mb(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--durability", default="fsync", choices=("fsync", "os", "memory"))
-    parser.add_argument("--only", choices=("paths", "stores", "growth", "apis"), help="a part of the whole")
+    parser.add_argument(
+        "--only", choices=("paths", "functions", "stores", "growth", "apis"), help="a part of the whole"
+    )
     parser.add_argument("--items", type=int, default=100_000, help="how far the table grows")
     options = parser.parse_args()
     console = Console(width=110)
@@ -445,8 +467,8 @@ def main() -> None:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
         f"uvicorn {importlib.metadata.version('uvicorn')}; durability {options.durability}; load from the same machine"
     )
-    if options.only in (None, "paths"):
-        show_paths(console, options.durability)
+    if options.only in (None, "paths", "functions"):
+        show_paths(console, options.durability, only_functions=options.only == "functions")
     if options.only in (None, "stores"):
         console.print(compare_stores(options.durability))
     if options.only in (None, "apis"):
@@ -460,10 +482,10 @@ def main() -> None:
         console.print(show_growth(options.items, options.durability))
 
 
-def show_paths(console: Console, durability: str) -> None:
+def show_paths(console: Console, durability: str, *, only_functions: bool) -> None:
     """Measure each path beside the bare echo, and print the table."""
     bench = Bench(durability)
-    bench.run()
+    bench.run(only_functions=only_functions)
     table = Table("path", "requests/s", "of the bare echo", "p50 ms (1 conn.)", "p99 ms")
     table.add_row("bare echo", f"{statistics.median(bench.echo_rates):,.0f}", "1.00", "", "")
     for measured in bench.results:
@@ -476,7 +498,9 @@ def show_paths(console: Console, durability: str) -> None:
         )
     console.print(table)
     console.print(
-        f"`cumulet up` until the first answer: {bench.start_seconds:.2f} s; idle memory {bench.idle_mb:.0f} MB"
+        f"`cumulet up` until the first answer: {bench.start_seconds:.2f} s; idle memory {bench.idle_mb:.0f} MB; "
+        f"{IDLE_FUNCTIONS} functions that nobody invokes: {bench.idle_functions_mb:+.1f} MB, "
+        f"{bench.idle_functions_processes:+d} processes"
     )
 
 

@@ -506,7 +506,7 @@ openapi: 3.0.1
 info: {title: 2026, version: 2026-11-22}
 paths: {/a: {post: {responses: {200: {description: ok}}}}}
 components:
-  schemas: {M: {type: object, properties: {on: {type: string}, ~: {type: string}, 1: {enum: [2020-01-01]}}}}
+  schemas: {M: {type: object, properties: {on: {type: string}, ~: {type: string}, 2: {enum: [2020-01-01]}}}}
 """
     api = await house.v1("ImportRestApi", body=body)
     assert (api["name"], api["version"]) == ("2026", "2026-11-22")
@@ -514,7 +514,7 @@ components:
     assert json.loads(model["schema"])["properties"] == {
         "true": {"type": "string"},
         "null": {"type": "string"},
-        "1": {"enum": ["2020-01-01"]},
+        "2": {"enum": ["2020-01-01"]},
     }
     assert set((await method_of(house, api["id"]))["methodResponses"]) == {"200"}
 

@@ -191,9 +191,9 @@ def _plan_settings(document: Object) -> dict[str, Any]:
     for name in endpoint:
         if name != "disableExecuteApiEndpoint":
             raise NotImplementedHere(f"The member {name} of {extensions.ENDPOINT_CONFIGURATION}")
+    source = text(document.get(extensions.API_KEY_SOURCE), extensions.API_KEY_SOURCE)
     settings = {
-        "apiKeySource": (text(document.get(extensions.API_KEY_SOURCE), extensions.API_KEY_SOURCE) or "").upper()
-        or None,
+        "apiKeySource": source.upper() if source else None,
         "binaryMediaTypes": texts(document.get(extensions.BINARY_MEDIA_TYPES), extensions.BINARY_MEDIA_TYPES) or None,
         "minimumCompressionSize": number(
             document.get(extensions.MINIMUM_COMPRESSION_SIZE), extensions.MINIMUM_COMPRESSION_SIZE

@@ -63,6 +63,12 @@ def test_code_signing(functions: Any, function: str) -> None:
     listed = functions.list_functions_by_code_signing_config(CodeSigningConfigArn=arn)
     assert [name.rpartition(":")[2] for name in listed["FunctionArns"]] == [function]
     assert functions.list_tags(Resource=arn)["Tags"] == {"team": "notes"}
+    changed = functions.update_code_signing_config(CodeSigningConfigArn=arn, Description="ours")["CodeSigningConfig"]
+    assert functions.get_code_signing_config(CodeSigningConfigArn=arn)["CodeSigningConfig"] == changed
+    assert changed in functions.list_code_signing_configs()["CodeSigningConfigs"]
+    enforce = {"UntrustedArtifactOnDeployment": "Enforce"}
+    refused = refusal(functions.update_code_signing_config, CodeSigningConfigArn=arn, CodeSigningPolicies=enforce)
+    assert refused[:2] == (501, "NotImplementedException")
     functions.delete_function_code_signing_config(FunctionName=function)
     functions.delete_code_signing_config(CodeSigningConfigArn=arn)
     words = f"The Lambda code signing configuration {arn} can not be found."

@@ -1,6 +1,7 @@
 """What the stages of REST APIs do, through boto3 and HTTP: logs, canaries, caches, and methods that are tried."""
 
 import json
+import ssl
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,4 +205,30 @@ def test_a_method_is_tried(gateway: Any, api: Any) -> None:
         404,
         "NotFoundException",
         "Invalid Method identifier specified",
+    )
+
+
+def test_a_client_certificate_from_generate_to_delete(gateway: Any, api: Any) -> None:
+    api_id, _ = api
+    made = gateway.generate_client_certificate(description="d")
+    certificate_id = made["clientCertificateId"]
+    assert (made["expirationDate"] - made["createdDate"]).days == 365
+    assert ssl.PEM_cert_to_DER_cert(made["pemEncodedCertificate"])[0] == 0x30
+    listed = [item["clientCertificateId"] for item in gateway.get_client_certificates()["items"]]
+    assert certificate_id in listed
+    patch_stage(gateway, api_id, ("/clientCertificateId", certificate_id))
+    assert refusal(gateway.delete_client_certificate, clientCertificateId=certificate_id) == (
+        409,
+        "ConflictException",
+        f"Client Certificate {certificate_id} is in use by an API stage",
+    )
+    patch_stage(gateway, api_id, ("/clientCertificateId", ""))
+    patches = [{"op": "replace", "path": "/description", "value": "e"}]
+    changed = gateway.update_client_certificate(clientCertificateId=certificate_id, patchOperations=patches)
+    assert changed["description"] == "e"
+    gateway.delete_client_certificate(clientCertificateId=certificate_id)
+    assert refusal(gateway.get_client_certificate, clientCertificateId=certificate_id) == (
+        404,
+        "NotFoundException",
+        "Invalid Client Certificate identifier specified",
     )

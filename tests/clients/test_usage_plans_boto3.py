@@ -227,6 +227,7 @@ Resources:
       StageName: live
       CacheClusterEnabled: true
       CacheClusterSize: "0.5"
+      ClientCertificateId: !Ref Certificate
       MethodSettings:
         - {ResourcePath: "/", HttpMethod: GET, ThrottlingBurstLimit: !Ref Limit}
         - {ResourcePath: "/*", HttpMethod: "*", ThrottlingRateLimit: 7, CachingEnabled: false}
@@ -243,6 +244,9 @@ Resources:
   PlanKey:
     Type: AWS::ApiGateway::UsagePlanKey
     Properties: {KeyId: !Ref Key, KeyType: API_KEY, UsagePlanId: !Ref Plan}
+  Certificate:
+    Type: AWS::ApiGateway::ClientCertificate
+    Properties: {Description: !Sub "limit ${Limit}"}
   Account:
     Type: AWS::ApiGateway::Account
 Outputs:
@@ -270,6 +274,8 @@ def test_a_stack_with_a_plan_lives_changes_and_ends(gateway: Any, client: Callab
     assert stage["methodSettings"]["~1/GET"]["throttlingBurstLimit"] == 2
     assert stage["methodSettings"]["~1/GET"]["throttlingRateLimit"] == 7.0
     assert stage["cacheClusterStatus"] == "AVAILABLE"
+    certificate = gateway.get_client_certificate(clientCertificateId=stage["clientCertificateId"])
+    assert certificate["description"] == "limit 2"
 
     changed = [{"ParameterKey": "Limit", "ParameterValue": "9"}]
     cfn.update_stack(StackName="metered", TemplateBody=TEMPLATE, Parameters=changed)
@@ -282,6 +288,8 @@ def test_a_stack_with_a_plan_lives_changes_and_ends(gateway: Any, client: Callab
     ]
     stage = gateway.get_stage(restApiId=made["Api"], stageName="live")
     assert stage["methodSettings"]["~1/GET"]["throttlingBurstLimit"] == 9
+    certificate = gateway.get_client_certificate(clientCertificateId=stage["clientCertificateId"])
+    assert certificate["description"] == "limit 9"
 
     cfn.delete_stack(StackName="metered")
     cfn.get_waiter("stack_delete_complete").wait(StackName="metered", WaiterConfig=FAST)

@@ -89,6 +89,9 @@ JWKS_SECONDS = 7_200
 JWKS_REFRESH_SECONDS = 10
 """How soon an issuer may be asked again for a key that it did not have: ours."""
 
+ISSUER_RETRY_SECONDS = 1
+"""How soon an issuer may be asked again that did not answer: ours. Who waited for that answer does not ask once more."""
+
 ISSUERS_KEPT_MAX = 200
 AUTHORIZER_ANSWERS_KEPT_MAX = 10_000
 """How many issuers' keys and authorizers' answers are kept in memory: ours."""
@@ -145,3 +148,9 @@ CACHED_BYTES_MAX = 1_048_576
 
 CACHE_BYTES_MAX = 64 * 1024 * 1024
 """Of all the answers that a process keeps, whatever sizes the stages' clusters have: ours."""
+
+CERTIFICATES_MAX = 60
+"""Client certificates of an account in a region."""
+
+CERTIFICATE_DAYS = 365
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/getting-started-client-side-ssl-authentication.html"""

@@ -43,6 +43,7 @@ class Attempt:
     headers: Sequence[tuple[str, str]]
     body: bytes
     stage_variables: Mapping[str, str]
+    client_certificate_id: str | None = None
 
 
 class Rehearsals:
@@ -56,6 +57,7 @@ class Rehearsals:
         """Return the method's answer as TestInvokeMethod shows it, with the execution log."""
         arrival = arrive(self._ground, call, api_id, attempt)
         stage = Stage(name=STAGE, created_s=0, updated_s=0, variables=dict(attempt.stage_variables))
+        stage.client_certificate_id = attempt.client_certificate_id
         journey = Journey()
 
         async def admit(matched: Matched, journey: Journey) -> Matched:

@@ -5,9 +5,11 @@ two requests of an API's clients is no time to keep a stranger's socket open. Ti
 """
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -92,13 +94,19 @@ class Conversation:
 
 
 async def exchange(
-    method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, insecure: bool = False
+    method: str,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    *,
+    insecure: bool = False,
+    identity: str | None = None,
 ) -> Relayed:
     """Return a server's answer. `headers` has neither Host (unless another is meant) nor Content-Length.
 
     Raises BadUrl before anything is sent, Unreachable for whatever goes wrong on the way.
     """
-    conversation = await begin(method, url, headers, body, insecure=insecure)
+    conversation = await begin(method, url, headers, body, insecure=insecure, identity=identity)
     try:
         parts: list[bytes] = []
         left = limits.PAYLOAD_BYTES_MAX
@@ -113,9 +121,18 @@ async def exchange(
 
 
 async def begin(
-    method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, insecure: bool = False
+    method: str,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    *,
+    insecure: bool = False,
+    identity: str | None = None,
 ) -> Conversation:
-    """Return a server's answer once its head is there; raises as `exchange` does. `insecure` takes any certificate."""
+    """Return a server's answer once its head is there; raises as `exchange` does.
+
+    `insecure` takes any certificate of the server's; `identity` is the client's own with its key, as PEM.
+    """
     import h11
 
     address = _parse(url)
@@ -134,7 +151,7 @@ async def begin(
         )
     except (h11.LocalProtocolError, UnicodeEncodeError) as error:
         raise BadUrl(str(error)) from error
-    tls = _tls(insecure) if address.secure else None
+    tls = _tls(insecure, identity) if address.secure else None
     try:
         reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls, limit=_CHUNK_BYTES)
     except (OSError, UnicodeError) as error:
@@ -171,12 +188,18 @@ def _parse(url: str) -> _Address:
     return _Address(host, port or (443 if secure else 80), secure, parts.netloc, target)
 
 
-@cache
-def _tls(insecure: bool) -> "ssl.SSLContext":
+@lru_cache(maxsize=limits.CERTIFICATES_MAX)
+def _tls(insecure: bool, identity: str | None) -> "ssl.SSLContext":
     import ssl
 
     context = ssl.create_default_context()
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if identity is not None:
+        # The library reads keys from files only.
+        with tempfile.TemporaryDirectory(prefix="cumulet-") as folder:
+            file = Path(folder) / "identity.pem"
+            file.write_text(identity)
+            context.load_cert_chain(file)
     return context

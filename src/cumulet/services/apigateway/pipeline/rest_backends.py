@@ -9,6 +9,7 @@ import msgspec
 
 from cumulet.errors import NotImplementedHere
 from cumulet.scope import Scope
+from cumulet.services.apigateway.certificates import CERTIFICATES
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline import http_client, streaming
@@ -73,16 +74,26 @@ class RestBackends:
             ]
         method = matched.arrival.request.method if target.http_method == "ANY" else target.http_method
         url = fill_url(target.uri, matched.stage.variables, outbound)
+        tls: Any = {"insecure": target.insecure, "identity": await self._identity(matched)}
         try:
             if target.streams:
-                begun = await http_client.begin(method, url, headers, outbound.body, insecure=target.insecure)
+                begun = await http_client.begin(method, url, headers, outbound.body, **tls)
                 return Streamed(None, streaming.unbroken(begun), begun.status, begun.headers)
-            relayed = await http_client.exchange(method, url, headers, outbound.body, insecure=target.insecure)
+            relayed = await http_client.exchange(method, url, headers, outbound.body, **tls)
         except http_client.BadUrl:
             raise Refused("misconfigured") from None
         except http_client.Unreachable:
             raise Refused("unreachable") from None
         return Answer(str(relayed.status), relayed.body, relayed.status, relayed.headers)
+
+    async def _identity(self, matched: Matched) -> str | None:
+        """Return the certificate that the stage shows to servers, with its key."""
+        certificate_id = matched.stage.client_certificate_id
+        if certificate_id is None:
+            return None
+        scope = matched.arrival.scope
+        found = await self._ground.store.read(lambda tx: CERTIFICATES.find(tx, scope, certificate_id))
+        return None if found is None else found.certificate + found.key
 
 
 def fill_url(uri: str, stage_variables: Mapping[str, str], outbound: Outbound) -> str:

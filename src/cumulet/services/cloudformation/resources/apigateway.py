@@ -358,7 +358,8 @@ async def _create_stage(desk: Desk, properties: Properties) -> Made:
     canary = lowered(properties.get("CanarySetting"))
     tags = desk.merged_tags(properties) or None
     await desk.call("apigateway", "CreateStage", {**params, **place, "canarySettings": canary, "tags": tags})
-    if patches := _log_patches({}, properties) + _method_patches({}, properties):
+    patches = _certificate_patches({}, properties) + _log_patches({}, properties) + _method_patches({}, properties)
+    if patches:
         try:
             await desk.call("apigateway", "UpdateStage", {**place, "patchOperations": patches})
         except (ServiceError, ResourceFailed):
@@ -382,13 +383,21 @@ async def _update_stage(desk: Desk, made: Made, old: Properties, new: Properties
         for name, value in after.items()
         if before.get(name) != value
     ]
-    patches += _canary_patches(old, new) + _log_patches(old, new) + _method_patches(old, new)
+    patches += _canary_patches(old, new) + _certificate_patches(old, new)
+    patches += _log_patches(old, new) + _method_patches(old, new)
     api_id = new["RestApiId"]
     if patches:
         params = {"restApiId": api_id, "stageName": made.physical_id, "patchOperations": patches}
         await desk.call("apigateway", "UpdateStage", params)
     await set_tags(desk, f"/restapis/{api_id}/stages/{made.physical_id}", old, new)
     return made
+
+
+def _certificate_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
+    certificate_id = new.get("ClientCertificateId") or ""
+    if certificate_id == (old.get("ClientCertificateId") or ""):
+        return []
+    return [{"op": "replace", "path": "/clientCertificateId", "value": certificate_id}]
 
 
 def _log_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
@@ -456,8 +465,7 @@ STAGE = resource_type(
     create=_create_stage,
     update=_update_stage,
     delete=_delete_stage,
-    properties=f"AccessLogSetting CanarySetting MethodSettings RestApiId StageName Tags {_STAGE}",
+    properties=f"AccessLogSetting CanarySetting ClientCertificateId MethodSettings RestApiId StageName Tags {_STAGE}",
     required="RestApiId StageName",
     immutable="RestApiId StageName",
-    not_built="ClientCertificateId",
 )

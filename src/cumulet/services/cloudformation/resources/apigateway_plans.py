@@ -1,4 +1,4 @@
-"""AWS::ApiGateway::ApiKey, UsagePlan, UsagePlanKey and Account."""
+"""What of API Gateway belongs to an account: ApiKey, UsagePlan, UsagePlanKey, ClientCertificate and Account."""
 
 import json
 from collections.abc import Mapping
@@ -158,6 +158,39 @@ USAGE_PLAN_KEY = resource_type(
     properties="KeyId KeyType UsagePlanId",
     required="KeyId KeyType UsagePlanId",
     attributes="Id",
+)
+
+
+# ClientCertificate
+
+
+async def _create_certificate(desk: Desk, properties: Properties) -> Made:
+    params = {"description": properties.get("Description"), "tags": desk.merged_tags(properties) or None}
+    certificate_id = (await desk.call("apigateway", "GenerateClientCertificate", params))["clientCertificateId"]
+    return Made(certificate_id, {"ClientCertificateId": certificate_id})
+
+
+async def _update_certificate(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    if new.get("Description") != old.get("Description"):
+        patches = [{"op": "replace", "path": "/description", "value": new.get("Description") or ""}]
+        params = {"clientCertificateId": made.physical_id, "patchOperations": patches}
+        await desk.call("apigateway", "UpdateClientCertificate", params)
+    await set_tags(desk, f"/clientcertificates/{made.physical_id}", old, new)
+    return made
+
+
+async def _delete_certificate(desk: Desk, certificate_id: str, properties: Properties) -> None:
+    await desk.drop("apigateway", "DeleteClientCertificate", {"clientCertificateId": certificate_id}, _GONE)
+
+
+CLIENT_CERTIFICATE = resource_type(
+    "AWS::ApiGateway::ClientCertificate",
+    entries={"Tags": "Key Value"},
+    create=_create_certificate,
+    update=_update_certificate,
+    delete=_delete_certificate,
+    properties="Description Tags",
+    attributes="ClientCertificateId",
 )
 
 

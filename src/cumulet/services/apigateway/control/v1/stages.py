@@ -11,6 +11,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1 import stage_patches
+from cumulet.services.apigateway.control.v1.client_certificates import get_certificate
 from cumulet.services.apigateway.control.v1.documentation import check_version
 from cumulet.services.apigateway.control.v1.records import get_api, get_stage
 from cumulet.services.apigateway.control.v1.stage_settings import (
@@ -111,7 +112,8 @@ def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     set_cache(stage, members["cacheClusterEnabled"], members["cacheClusterSize"], call.now_ms)
     stage.access_log = make_log(members["accessLogSettings"])
     if members["clientCertificateId"] is not None:
-        raise NotImplementedHere("The patch path /clientCertificateId of API Gateway")
+        get_certificate(tx, call, members["clientCertificateId"])
+    stage.client_certificate_id = members["clientCertificateId"]
     if logged != (stage.access_log, stage.method_settings):
         check_logging(tx, call, stage)
     stage.updated_s = call.now_ms // 1000

@@ -1,13 +1,15 @@
-"""Tags of REST APIs and their stages, of API keys and usage plans."""
+"""Tags of REST APIs and their stages, of API keys, usage plans and client certificates."""
 
 import re
 from collections.abc import Callable, Mapping
 
 from cumulet.errors import ServiceError
+from cumulet.services.apigateway.certificates import CERTIFICATES
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PUT, at, parse_taggable, tagged_above
 from cumulet.services.apigateway.control.domains import tags_of
 from cumulet.services.apigateway.control.v1.api_keys import get_key
+from cumulet.services.apigateway.control.v1.client_certificates import get_certificate
 from cumulet.services.apigateway.control.v1.records import APIS, get_api_by_id, get_stage
 from cumulet.services.apigateway.control.v1.usage_plans import get_plan
 from cumulet.services.apigateway.model import STAGES
@@ -17,13 +19,13 @@ from cumulet.store.api import ReadTx, WriteTx
 
 TAGS = at("/tags/{resourceArn}")
 
-_METERED = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(apikeys|usageplans)/([^/]+)$")
+_OF_ACCOUNT = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(apikeys|usageplans|clientcertificates)/([^/]+)$")
 
 
 def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[WriteTx], None]]:
     """Return the tags of what an ARN names, and what saves them once they are changed."""
-    if (metered := _METERED.match(arn)) is not None and metered[1] == call.scope.region:
-        return _find_metered(tx, call, metered[2], metered[3])
+    if (listed := _OF_ACCOUNT.match(arn)) is not None and listed[1] == call.scope.region:
+        return _find_of_account(tx, call, listed[2], listed[3])
     found = parse_taggable(arn)
     if found is None or found[0] != call.scope.region or found[1] not in ("restapis", "domainnames"):
         raise ServiceError("BadRequestException", "Invalid resource ARN specified in the request")
@@ -36,12 +38,17 @@ def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[W
     return stage.tags, lambda write: STAGES.save(write, call.scope, api.id, stage.name, record=stage)
 
 
-def _find_metered(
+def _find_of_account(
     tx: ReadTx, call: Call, collection: str, resource_id: str
 ) -> tuple[dict[str, str], Callable[[WriteTx], None]]:
     if collection == "apikeys":
         key = get_key(tx, call, resource_id)
         return key.tags, lambda write: API_KEYS.save(write, call.scope, key.key_id, record=key)
+    if collection == "clientcertificates":
+        certificate = get_certificate(tx, call, resource_id)
+        return certificate.tags, lambda write: CERTIFICATES.save(
+            write, call.scope, certificate.certificate_id, record=certificate
+        )
     plan = get_plan(tx, call, resource_id)
     return plan.tags, lambda write: USAGE_PLANS.save(write, call.scope, plan.plan_id, record=plan)
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import POST, at
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorizer
+from cumulet.services.apigateway.control.v1.client_certificates import get_certificate
 from cumulet.services.apigateway.control.v1.deployments import freeze_api, freeze_method
 from cumulet.services.apigateway.control.v1.plane import RestPlane
 from cumulet.services.apigateway.control.v1.records import get_api, get_authorizer, get_resource
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     "TestInvokeMethod",
     action=POST,
     resource=at("/restapis/{restApiId}/resources/{resourceId}/methods/{httpMethod}"),
-    params="restApiId resourceId httpMethod pathWithQueryString body headers multiValueHeaders stageVariables",
+    params=(
+        "restApiId resourceId httpMethod pathWithQueryString body headers multiValueHeaders stageVariables "
+        "clientCertificateId"
+    ),
 )
 async def test_invoke_method(call: Call, plane: RestPlane, params: Params) -> Output:
     """Return what the method answers, and the log of how. Its authorizer and its API key are not asked for."""
@@ -68,12 +72,15 @@ def _attempt(method: str, path: str, params: Params) -> "Attempt":
         headers,
         (params.get("body") or "").encode(),
         checked_variables(params.get("stageVariables") or {}),
+        params.get("clientCertificateId"),
     )
 
 
 def _freeze(tx: ReadTx, call: Call, params: Params, http_method: str) -> Deployment:
     """Return a deployment of the one method."""
     api, resource = get_api(tx, call, params), get_resource(tx, call, params)
+    if params.get("clientCertificateId") is not None:
+        get_certificate(tx, call, params["clientCertificateId"])
     methods = resource.resource_methods
     if (method := methods.get(http_method) or methods.get(ANY)) is None:
         raise ServiceError("NotFoundException", "Invalid Method identifier specified")

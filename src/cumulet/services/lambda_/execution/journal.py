@@ -120,9 +120,10 @@ class Journal:
             return
         failed = status != "success"
         done = platform_events.init_runtime_done(self.init_type, self.phase, status, error_type)
-        self._note("platform.initRuntimeDone", done, failed=failed)
+        # Of an initialisation that went well, the tail has no more than what the function wrote.
+        self._note("platform.initRuntimeDone", done, failed=failed, in_tail=failed)
         reported = platform_events.init_report(self.init_type, self.phase, status, error_type, init_ms)
-        self._note("platform.initReport", reported, failed=failed)
+        self._note("platform.initReport", reported, failed=failed, in_tail=failed)
 
     def _restore_ended(self, restore_ms: float, status: str, error_type: str) -> None:
         failed = status != "success"

@@ -14,8 +14,7 @@ from typing import Any
 Record = dict[str, Any]
 
 DEBUG_KINDS = frozenset(
-    f"platform.{kind}"
-    for kind in ("initRuntimeDone", "initReport", "restoreRuntimeDone", "restoreReport", "runtimeDone")
+    f"platform.{kind}" for kind in ("initRuntimeDone", "restoreRuntimeDone", "restoreReport", "runtimeDone")
 )
 LEVELS = ("DEBUG", "INFO", "WARN")
 
@@ -43,9 +42,9 @@ def level_of(event: Event) -> str:
     """Return from which level of the system log on an event is in it."""
     if event.failed:
         return "WARN"
-    # Of an initialisation that is well only its start is told at the level INFO.
-    debug = event.kind in DEBUG_KINDS
-    return "DEBUG" if debug else "WARN" if event.kind == "platform.logsDropped" else "INFO"
+    if event.kind == "platform.initReport" and isinstance(event.record, dict):
+        return "DEBUG" if event.record["initializationType"] == "on-demand" else "INFO"
+    return "DEBUG" if event.kind in DEBUG_KINDS else "INFO"
 
 
 def is_in_log(event: Event, least: str) -> bool:

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, WaiterError
 
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/12345678-1234-1234-1234-123456789012"
@@ -79,6 +82,30 @@ def test_a_domain_name_by_both_dialects(client: Callable[..., Any], fetch: Fetch
         "Invalid domain name identifier specified",
     )
     v1.delete_rest_api(restApiId=api_id)
+
+
+def test_who_signs_for_a_custom_domain_name_is_known(client: Callable[..., Any], fetch: Fetch, server: Any) -> None:
+    v2 = client("apigatewayv2")
+    api_id = v2.create_api(Name="signed", ProtocolType="HTTP")["ApiId"]
+    made = v2.create_integration(
+        ApiId=api_id,
+        IntegrationType="HTTP_PROXY",
+        IntegrationMethod="GET",
+        IntegrationUri=f"{server.endpoint}/_cumulet/health",
+        PayloadFormatVersion="1.0",
+    )
+    target = f"integrations/{made['IntegrationId']}"
+    v2.create_route(ApiId=api_id, RouteKey="GET /health", Target=target, AuthorizationType="AWS_IAM")
+    v2.create_stage(ApiId=api_id, StageName="live", AutoDeploy=True)
+    v2.create_domain_name(DomainName="signed.example", DomainNameConfigurations=[REGIONAL])
+    v2.create_api_mapping(DomainName="signed.example", ApiId=api_id, Stage="live", ApiMappingKey="v1")
+    request = AWSRequest("GET", "http://signed.example/v1/health", headers={"Host": "signed.example"})
+    SigV4Auth(Credentials("test", "test"), "execute-api", "us-east-1").add_auth(request)
+
+    assert fetch("GET", "/v1/health", None, dict(request.headers.items()))[0] == 200
+    assert fetch("GET", "/v1/health", None, {"Host": "signed.example"})[::2] == (403, b'{"message":"Forbidden"}')
+    v2.delete_domain_name(DomainName="signed.example")
+    v2.delete_api(ApiId=api_id)
 
 
 @pytest.mark.slow

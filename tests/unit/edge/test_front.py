@@ -37,13 +37,16 @@ async def test_a_door_that_breaks_is_a_500_with_a_request_id(path: str, caplog: 
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("host", "path", "body"),
     [
-        ("/_cumulet/status", b'{"message":"the store is not available"}\n'),
-        ("/_aws/execute-api/abcdefghij/prod/", b'{"message":"Service Unavailable"}'),
+        ("localhost", "/_cumulet/status", b'{"message":"the store is not available"}\n'),
+        ("localhost", "/_aws/execute-api/abcdefghij/prod/", b'{"message":"Service Unavailable"}'),
+        ("api.example.com", "/v1", b'{"message":"Service Unavailable"}'),
     ],
 )
-async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_a_store_every_door_says_so(
+    host: str, path: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     class Away:
         async def read(self, fn: Any) -> Any:
             raise StoreUnavailable("the database at secret.example.com cannot be reached")
@@ -56,7 +59,9 @@ async def test_without_a_store_every_door_says_so(path: str, body: bytes, caplog
     )
     tools: Any = SimpleNamespace(ground=ground)
     away: Any = Away()
-    response = await Front(tools, ApiDoors(ground, away.answer), away).answer(Request("GET", path, "", Headers()))
+    response = await Front(tools, ApiDoors(ground, away.answer), away).answer(
+        Request("GET", path, "", Headers([("host", host)]))
+    )
     assert (response.status, response.body) == (503, body)
     assert "secret.example.com" in str(caplog.records[0].said)  # type: ignore[attr-defined]
 

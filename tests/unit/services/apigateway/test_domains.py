@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway.domains import Mapped, find_mapped
+from cumulet.services.apigateway import ApiDoors
 from cumulet.wire.message import Headers, Request, Response
 from unit.services.apigateway.fake_lambda import ApiHouse
 
@@ -19,11 +19,8 @@ async def regional(house: ApiHouse, name: str = "api.example.com") -> Any:
 
 async def ask(house: ApiHouse, path: str, host: str = "api.example.com") -> Response:
     """Return the answer to a GET, 404 with no body if the host is nobody's domain name."""
-    mapped = await house.store.read(lambda tx: find_mapped(tx, host, path))
-    if not isinstance(mapped, Mapped):
-        return Response(403 if mapped == "unmapped" else 404)
-    request = Request("GET", path, "", Headers([("host", host)]))
-    return await house.gateway.serve(mapped.api_id, request, mapped.path, "host", mapped)
+    doors = ApiDoors(house.ground, house.find_signer)
+    return await doors.serve_domain(host, Request("GET", path, "", Headers([("host", host)]))) or Response(404)
 
 
 async def test_a_domain_made_with_one_dialect_is_the_others_too() -> None:

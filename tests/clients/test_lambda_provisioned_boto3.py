@@ -119,14 +119,27 @@ def test_what_cannot_be_initialised_has_failed(server: Any) -> None:
 def test_they_are_there_again_after_a_crash_and_with_several_processes(tmp_path: Path) -> None:
     server = start_server(tmp_path / "data", "--workers", "2")
     functions = make(server, "kept")
-    functions.put_provisioned_concurrency_config(FunctionName="kept", Qualifier="1", ProvisionedConcurrentExecutions=3)
+    kept = {"FunctionName": "kept", "Qualifier": "1"}
+    functions.put_provisioned_concurrency_config(**kept, ProvisionedConcurrentExecutions=3)
     assert settled(functions, "kept", "1")["AvailableProvisionedConcurrentExecutions"] == 3
     assert answer(functions, "kept")["type"] == "provisioned-concurrency"
-    server.kill()
+    functions.create_function(
+        FunctionName="slow",
+        Runtime="python3.12",
+        Role=functions.get_function_configuration(**kept)["Role"],
+        Handler="app.handler",
+        Code={"ZipFile": packed(f"import time\ntime.sleep(0.5)\n{CODE}")},
+        SnapStart={"ApplyOn": "PublishedVersions"},
+        Publish=True,
+    )
+    server.kill()  # while the snapshot is being made
     again = start_server(tmp_path / "data")
     try:
         functions = again.client("lambda")
         assert settled(functions, "kept", "1")["Status"] == "READY"
         assert answer(functions, "kept")["type"] == "provisioned-concurrency"
+        active = functions.get_waiter("published_version_active")
+        active.wait(FunctionName="slow", Qualifier="1", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+        assert answer(functions, "slow")["type"] == "snap-start"
     finally:
         assert again.stop() == 0

@@ -6,13 +6,10 @@ import re
 import time
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
-from running import start_server
 
 pytestmark = pytest.mark.slow
 
@@ -145,29 +142,6 @@ def test_a_version_that_cannot_be_initialised_has_failed(make: Any) -> None:
     status, code, words = refusal(functions.invoke, **named)
     assert (status, code) == (409, "ResourceConflictException")
     assert words.endswith("The function is currently in the following state: Failed")
-
-
-def test_what_a_crash_interrupts_is_done_afterwards(tmp_path: Path) -> None:
-    server = start_server(tmp_path / "data")
-    functions = server.client("lambda")
-    role = server.client("iam").create_role(RoleName="slow", AssumeRolePolicyDocument=json.dumps(TRUST))
-    functions.create_function(
-        FunctionName="slow",
-        Runtime="python3.12",
-        Role=role["Role"]["Arn"],
-        Handler="app.handler",
-        Code={"ZipFile": packed("import time\ntime.sleep(0.5)\nhandler = lambda event, context: 'well'\n")},
-        SnapStart={"ApplyOn": "PublishedVersions"},
-        Publish=True,
-    )
-    server.kill()
-    again = start_server(tmp_path / "data")
-    try:
-        functions, named = again.client("lambda"), {"FunctionName": "slow", "Qualifier": "1"}
-        functions.get_waiter("published_version_active").wait(**named, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
-        assert json.loads(functions.invoke(**named)["Payload"].read()) == "well"
-    finally:
-        assert again.stop() == 0
 
 
 @pytest.mark.parametrize(

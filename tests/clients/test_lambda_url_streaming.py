@@ -36,7 +36,8 @@ export const handler = awslambda.streamifyResponse(async (event, out, context) =
   const web = awslambda.HttpResponseStream.from(out, metadata);
   if (path === '/empty') { web.end(); return; }
   web.write('one');
-  if (path === '/hold') { globalThis.held = web; await sleep(300); }
+  if (path === '/hold') await sleep(300);
+  if (path === '/never') await sleep(60000);
   if (path === '/fail-later') throw new Error('later');
   if (path === '/exit') { await sleep(50); process.exit(3); }
   if (path === '/flood') {
@@ -119,6 +120,17 @@ def test_an_answer_that_breaks_off_is_seen_to(server: Server, url: str, path: st
     assert (answer.status, caught.value.partial) == (207, b"one")
 
 
+def test_an_answer_that_takes_too_long_breaks_off(server: Server, functions: Functions) -> None:
+    own = functions.open_url(
+        functions.make({"index.mjs": STREAMS}, "nodejs20.x", "index.handler", Timeout=1), **STREAMED
+    )
+    with asked(server, own, "never") as answer, pytest.raises(http.client.IncompleteRead) as caught:
+        answer.read()
+    assert (answer.status, caught.value.partial) == (207, b"one")
+    with asked(server, own) as answer:
+        assert answer.read() == b"onetwo"
+
+
 def test_the_answer_to_head_has_no_body(server: Server, url: str) -> None:
     with asked(server, url, "hold", "HEAD") as answer:
         assert (answer.status, answer.read()) == (207, b"")
@@ -195,3 +207,19 @@ def test_who_may_not_call_gets_no_stream(server: Server, functions: Functions, u
     assert created["InvokeMode"] == "RESPONSE_STREAM"
     with asked(server, created["FunctionUrl"]) as answer:
         assert (answer.status, json.loads(answer.read())["Message"][:10]) == (403, "Forbidden.")
+    functions.client.update_function_url_config(FunctionName=name, AuthType="NONE")
+    grant = {"FunctionName": name, "StatementId": "a", "Action": "lambda:InvokeFunctionUrl", "Principal": "*"}
+    functions.client.add_permission(**grant, FunctionUrlAuthType="AWS_IAM")
+    functions.client.add_permission(
+        FunctionName=name,
+        StatementId="b",
+        Action="lambda:InvokeFunction",
+        Principal="*",
+        InvokedViaFunctionUrl=True,
+    )
+    with asked(server, created["FunctionUrl"]) as answer:
+        assert answer.status == 403  # what is granted is for those who sign
+    functions.client.remove_permission(FunctionName=name, StatementId="a")
+    functions.client.add_permission(**grant, FunctionUrlAuthType="NONE")
+    with asked(server, created["FunctionUrl"]) as answer:
+        assert (answer.status, answer.read()) == (207, b"onetwo")

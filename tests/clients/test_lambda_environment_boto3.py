@@ -147,3 +147,26 @@ def test_the_trace_of_a_request_is_the_functions(functions: Any, make: Make) -> 
     assert (fields["Root"], fields["Sampled"]) == (root, "1")
     assert len(fields["Parent"]) == 16
     assert fields["Lineage"].endswith(":1")
+
+
+def test_the_trace_of_a_request_to_an_api_is_the_functions(
+    functions: Any, make: Make, client: Callable[..., Any], fetch: Callable[..., tuple[int, dict[str, str], bytes]]
+) -> None:
+    name = make(
+        "traced-by-api",
+        "import os\ndef handler(event, context):\n"
+        "    return [os.environ['_X_AMZN_TRACE_ID'], event['headers']['x-amzn-trace-id']]\n",
+    )
+    arn = functions.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    gateway = client("apigatewayv2")
+    api = gateway.create_api(Name=name, ProtocolType="HTTP", Target=arn)["ApiId"]
+    functions.add_permission(
+        FunctionName=name, StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+    try:
+        status, _, body = fetch("GET", f"/_aws/execute-api/{api}/$default/")
+    finally:
+        gateway.delete_api(ApiId=api)
+    assert status == 200
+    functions_own, gateways = (dict(field.split("=") for field in header.split(";")) for header in json.loads(body))
+    assert functions_own["Root"] == gateways["Root"]

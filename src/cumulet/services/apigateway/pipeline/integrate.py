@@ -66,12 +66,12 @@ class Integrator:
         self, matched: Matched, scope: Scope, arn: str, payload: bytes, invocation_type: str = "RequestResponse"
     ) -> Result:
         """Return what a function answers. Raises Refused if it cannot be asked."""
-        return await self._ask(self.principal(matched), scope, arn, payload, invocation_type)
+        return await self._ask(matched, self.principal(matched), scope, arn, payload, invocation_type)
 
     async def _begin(self, matched: Matched, scope: Scope, arn: str, payload: bytes) -> Streamed:
         """Return what a function answers, once it begins to. Raises Refused if it cannot be asked."""
         params = {"FunctionName": arn, "Payload": payload}
-        output = await self._call_lambda(self.principal(matched), scope, "InvokeWithResponseStream", params)
+        output = await self._call_lambda(matched, self.principal(matched), scope, "InvokeWithResponseStream", params)
         return await streaming.begin(output["EventStream"])
 
     async def ask_authorizer(self, matched: Matched, authorizer: Authorizer, event: dict[str, Any]) -> Result:
@@ -81,7 +81,7 @@ class Integrator:
             raise Refused("misconfigured")
         region, account, arn = found
         principal = self._authorizer_principal(matched, authorizer)
-        work = self._ask(principal, Scope(account, region), arn, _encode(event), "RequestResponse")
+        work = self._ask(matched, principal, Scope(account, region), arn, _encode(event), "RequestResponse")
         return await _within(self._ground.clock, limits.AUTHORIZER_TIMEOUT_S, work, self._left_running)
 
     async def _authorizer_principal(self, matched: Matched, authorizer: Authorizer) -> Principal:
@@ -97,6 +97,7 @@ class Integrator:
 
     async def _ask(
         self,
+        matched: Matched,
         principal: Coroutine[Any, Any, Principal],
         scope: Scope,
         arn: str,
@@ -104,14 +105,22 @@ class Integrator:
         invocation_type: str,
     ) -> Result:
         params = {"FunctionName": arn, "InvocationType": invocation_type, "Payload": payload}
-        output = await self._call_lambda(principal, scope, "Invoke", params)
+        output = await self._call_lambda(matched, principal, scope, "Invoke", params)
         return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
 
     async def _call_lambda(
-        self, principal: Coroutine[Any, Any, Principal], scope: Scope, operation: str, params: dict[str, Any]
+        self,
+        matched: Matched,
+        principal: Coroutine[Any, Any, Principal],
+        scope: Scope,
+        operation: str,
+        params: dict[str, Any],
     ) -> Output:
+        trace = matched.arrival.trace_id
         try:
-            return await self._ground.operations.call(await principal, scope, "lambda", operation, params)
+            return await self._ground.operations.call(
+                await principal, scope, "lambda", operation, params, trace_header=trace
+            )
         except NotImplementedHere:
             raise
         except ServiceError as error:

@@ -39,6 +39,14 @@ ITEMS = 0
 """The number that stands for the table itself; indexes have theirs from 1 on."""
 
 
+class _Subject(NamedTuple):
+    """A table, or one of its indexes."""
+
+    name: str
+    table_id: str
+    number: int
+
+
 class _Page(NamedTuple):
     items: int
     size_bytes: int
@@ -47,57 +55,80 @@ class _Page(NamedTuple):
 
 
 def measure(tx: ReadTx, table: OpenTable, number: int = ITEMS) -> Size:
-    """Return how much lies in a table or an index: exact for a little, as DescribeTable last counted for more.
+    """Return how much lies in a table or an index: as DescribeTable last counted it, exact for a little.
 
     What nobody has counted yet has at least as much as is returned.
     """
+    kept = SIZES.find(tx, table.scope, table.record.table_id, number)
+    if kept is not None:
+        return kept
     page = _count(tx, table, number, None)
-    if page.behind is not None:
-        kept = SIZES.find(tx, table.scope, table.record.table_id, number)
-        if kept is not None:
-            return kept
     return Size(page.items, page.size_bytes)
 
 
 async def refresh_sizes(store: Store, call: Call, name: str) -> None:
-    """Count what is larger than `measure` counts and was not counted lately."""
-    for number in await store.read(partial(_find_stale, call, name)):
-        items = size = 0
-        position: bytes | None = None
-        while (page := await store.read(partial(_count_page, call, name, number, position))) is not None:
-            items, size, position = items + page.items, size + page.size_bytes, page.behind
-            if position is None:
-                await store.write(partial(_save, call, name, number, Size(items, size, call.now_ms)))
-                break
-            await asyncio.sleep(0)
+    """Count what is larger than `measure` counts and was not counted lately, or has become small."""
+    for subject in await store.read(partial(_subjects, call, name)):
+        if await store.read(partial(_is_stale, call, subject)):
+            await _recount(store, call, subject)
+        await asyncio.sleep(0)  # reading may have waited for nothing, and others are to have their turn
 
 
-def _find_stale(call: Call, name: str, tx: ReadTx) -> list[int]:
+async def _recount(store: Store, call: Call, subject: _Subject) -> None:
+    items = size = 0
+    position: bytes | None = None
+    while (page := await store.read(partial(_count_page, call, subject, position))) is not None:
+        items, size, position = items + page.items, size + page.size_bytes, page.behind
+        if position is None:
+            await store.write(partial(_save, call, subject, Size(items, size, call.now_ms)))
+            return
+        await asyncio.sleep(0)
+
+
+def _subjects(call: Call, name: str, tx: ReadTx) -> list[_Subject]:
     table = find_table(tx, call, name)
     if table is None:
         return []
     record = table.record
     indexes = [one.number for one in (*record.local_indexes, *record.global_indexes)]
     numbers = [ITEMS, *indexes, *(one.number for one in record.vector_indexes)]
-    return [number for number in numbers if _is_stale(call, tx, table, number)]
+    return [_Subject(name, record.table_id, number) for number in numbers]
 
 
-def _is_stale(call: Call, tx: ReadTx, table: OpenTable, number: int) -> bool:
-    kept = SIZES.find(tx, table.scope, table.record.table_id, number)
-    if kept is not None and kept.items > COUNTED_FRESH_MAX and call.now_ms - kept.counted_ms < COUNTED_KEPT_MS:
+def _is_stale(call: Call, subject: _Subject, tx: ReadTx) -> bool:
+    page = _count_page(call, subject, None, tx)
+    if page is None:
         return False
-    return _count(tx, table, number, None).behind is not None
+    kept = SIZES.find(tx, call.scope, subject.table_id, subject.number)
+    is_large = page.behind is not None
+    if kept is None:
+        return is_large
+    is_fresh = kept.items > COUNTED_FRESH_MAX and call.now_ms - kept.counted_ms < COUNTED_KEPT_MS
+    return not (is_fresh and is_large)
 
 
-def _count_page(call: Call, name: str, number: int, position: bytes | None, tx: ReadTx) -> _Page | None:
-    table = find_table(tx, call, name)
-    return None if table is None else _count(tx, table, number, position)
+def _count_page(call: Call, subject: _Subject, position: bytes | None, tx: ReadTx) -> _Page | None:
+    table = _find(call, subject, tx)
+    return None if table is None else _count(tx, table, subject.number, position)
 
 
-def _save(call: Call, name: str, number: int, size: Size, tx: WriteTx) -> None:
-    table = find_table(tx, call, name)
-    if table is not None:
-        SIZES.save(tx, table.scope, table.record.table_id, number, record=size)
+def _find(call: Call, subject: _Subject, tx: ReadTx) -> OpenTable | None:
+    """Return the table, or None once it is gone, though another may have its name."""
+    table = find_table(tx, call, subject.name)
+    return table if table is not None and table.record.table_id == subject.table_id else None
+
+
+def _save(call: Call, subject: _Subject, size: Size, tx: WriteTx) -> None:
+    if _find(call, subject, tx) is None:
+        return
+    kept = SIZES.find(tx, call.scope, subject.table_id, subject.number)
+    is_same = kept is not None and (kept.items, kept.size_bytes) == (size.items, size.size_bytes)
+    if is_same and size.items <= COUNTED_FRESH_MAX:
+        return  # whoever polls a table of some thousand items is not to make the disk work
+    if size.items > COUNTED_PAGE:
+        SIZES.save(tx, call.scope, subject.table_id, subject.number, record=size)
+    else:
+        SIZES.delete(tx, call.scope, subject.table_id, subject.number)
 
 
 def _count(tx: ReadTx, table: OpenTable, number: int, position: bytes | None) -> _Page:

@@ -119,6 +119,11 @@ def look_at_walls(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "walls", "functions have their own files, /tmp, processes and user")
+    yield Finding(
+        "note",
+        "network",
+        "is the machine's: an extension with a fixed port of localhost has room in one environment at a time",
+    )
 
 
 async def try_walls() -> str:

@@ -18,7 +18,18 @@ def test_a_machine_that_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert examine(data_dir=tmp_path / "data", port=port) == 0
     lines = capsys.readouterr().out.splitlines()
     subjects = [line[6:22].strip() for line in lines]
-    for subject in ("cumulet", "clock", "port", "store", "data folder", "walls", "python3.12", "nodejs20.x", "others"):
+    for subject in (
+        "cumulet",
+        "clock",
+        "port",
+        "store",
+        "data folder",
+        "walls",
+        "network",
+        "python3.12",
+        "nodejs20.x",
+        "others",
+    ):
         assert subject in subjects
     assert not list(tmp_path.iterdir())
 

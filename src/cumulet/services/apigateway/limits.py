@@ -90,7 +90,7 @@ JWKS_REFRESH_SECONDS = 10
 """How soon an issuer may be asked again for a key that it did not have: ours."""
 
 ISSUER_RETRY_SECONDS = 1
-"""How soon an issuer may be asked again that did not answer: ours. Who waited for that answer does not ask once more."""
+"""How soon an issuer may be asked again that did not answer: ours. Whoever waited for that answer has it, too."""
 
 ISSUERS_KEPT_MAX = 200
 AUTHORIZER_ANSWERS_KEPT_MAX = 10_000

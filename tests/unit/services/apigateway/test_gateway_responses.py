@@ -40,7 +40,7 @@ async def test_status_headers_and_body() -> None:
         responseTemplates={
             JSON: '{"message":$context.error.messageString,"type":"$context.error.responseType",'
             '"stage":"$context.stage","at":"${context.path}","who":"$stageVariables.who",'
-            '"asked":"$method.request.header.X-Ask","no":"$context.none"}'
+            '"asked":"$method.request.header.X-Ask","no":"$context.none","two":"$context.stage-$context.httpMethod"}'
         },
     )
 
@@ -62,6 +62,7 @@ async def test_status_headers_and_body() -> None:
         "who": "",
         "asked": "me",
         "no": "",
+        "two": "dev-GET",
     }
 
 

@@ -1,5 +1,6 @@
 """Tokens of user pools and of other issuers, in front of a REST API."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -301,3 +302,22 @@ def test_issuers_in_the_settings_are_checked(given: str) -> None:
         "a": "http://b",
         "c": "https://d",
     }
+
+
+async def test_an_issuer_that_does_not_answer_is_not_asked_by_everybody() -> None:
+    async with backend() as site:
+        house, api_id = await api_with(site, "COGNITO_USER_POOLS", providerARNs=[POOL])
+        site.answer = plain(500, b"")
+        given = token(house, site)
+        answers = await asyncio.gather(*[ask(house, api_id, given) for _ in range(5)])
+        assert answers == [UNAUTHORIZED] * 5
+        assert len(site.requests) == 1
+        issue(site)
+        assert await ask(house, api_id, given) == UNAUTHORIZED
+        house.clock.advance(1)
+        assert (await ask(house, api_id, given))[0] == 200
+        # What it told counts when it falls silent, too.
+        site.answer = plain(500, b"")
+        house.clock.advance(20)
+        assert await ask(house, api_id, token(house, site, kid="unknown")) == UNAUTHORIZED
+        assert (await ask(house, api_id, token(house, site)))[0] == 200

@@ -18,7 +18,7 @@ from cumulet.services.apigateway.pipeline.faults import JSON, Refused, Words, fa
 from cumulet.services.apigateway.pipeline.rest_context import arrival_context, rest_context
 from cumulet.wire.message import Response
 
-_NAME = r"((?:context|stageVariables|method\.request)(?:\.[\w:-]+)+)"
+_NAME = r"(context(?:\.[\w:]+)+|stageVariables\.\w+|method\.request\.(?:body|[a-z]+\.[\w-]+))"
 _VARIABLE = re.compile(rf"\$(?:\{{{_NAME}\}}|{_NAME})")
 
 

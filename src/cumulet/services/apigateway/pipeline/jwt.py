@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-author
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from cumulet.clock import Clock
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.model import Issuer
 from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
+
+log = logging.getLogger("cumulet.apigateway")
 
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
 """All that an HTTP API knows."""
@@ -34,10 +37,17 @@ class TokenExpired(TokenRefused):
     """A token whose time is over."""
 
 
+class IssuerSilent(TokenRefused):
+    """A token whose issuer does not tell its keys."""
+
+
 @dataclass(slots=True)
 class _Keys:
     keys: dict[str, Any]
     fetched_s: float
+    asked_s: float
+    trouble: str = ""
+    """Why the issuer told nothing when it was last asked; what it told before still counts."""
 
 
 class Issuers:
@@ -56,16 +66,14 @@ class Issuers:
         lock = self._fetching.setdefault(issuer, asyncio.Lock())
         try:
             async with lock:
-                kept = self._kept.get(issuer)
-                if kept is None or self._age(kept) >= limits.JWKS_REFRESH_SECONDS:
-                    self._kept[issuer] = _Keys(await self._fetch(trusted), self._clock.monotonic_s())
-                    self._kept.move_to_end(issuer)
-                    if len(self._kept) > limits.ISSUERS_KEPT_MAX:
-                        self._kept.popitem(last=False)
+                if self._is_old(self._kept.get(issuer)):
+                    self._keep(issuer, await self._fetch(trusted))
         finally:
             if not lock.locked():
                 self._fetching.pop(issuer, None)
         if (key := self._find(issuer, key_id, limits.JWKS_SECONDS)) is None:
+            if trouble := self._kept[issuer].trouble:
+                raise IssuerSilent(trouble)
             raise TokenRefused("the token's key id matches no key of its issuer")
         return key
 
@@ -76,13 +84,36 @@ class Issuers:
     def _age(self, kept: _Keys) -> float:
         return self._clock.monotonic_s() - kept.fetched_s
 
-    async def _fetch(self, trusted: Issuer) -> dict[str, Any]:
+    def _is_old(self, kept: _Keys | None) -> bool:
+        if kept is None:
+            return True
+        again_s = limits.ISSUER_RETRY_SECONDS if kept.trouble else limits.JWKS_REFRESH_SECONDS
+        return self._clock.monotonic_s() - kept.asked_s >= again_s
+
+    def _keep(self, issuer: str, keys: _Keys) -> None:
+        self._kept[issuer] = keys
+        self._kept.move_to_end(issuer)
+        if len(self._kept) > limits.ISSUERS_KEPT_MAX:
+            self._kept.popitem(last=False)
+
+    async def _fetch(self, trusted: Issuer) -> _Keys:
+        try:
+            keys = await self._ask(trusted)
+        except IssuerSilent as silent:
+            log.warning("an issuer of tokens does not tell its keys", extra={"issuer": trusted.url, "said": silent})
+            before = self._kept.get(trusted.url)
+            now_s = self._clock.monotonic_s()
+            return _Keys(before.keys if before else {}, before.fetched_s if before else now_s, now_s, str(silent))
+        now_s = self._clock.monotonic_s()
+        return _Keys(keys, now_s, now_s)
+
+    async def _ask(self, trusted: Issuer) -> dict[str, Any]:
         if trusted.keys_url:
             return _parse_keys(await self._get(trusted.keys_url, limits.JWKS_BYTES_MAX, "JWKS"))
         issuer = trusted.url
         found = await self._get(issuer.removesuffix("/") + _DISCOVERY, limits.DISCOVERY_BYTES_MAX, "OIDC discovery")
         if not isinstance(found, dict) or found.get("issuer") != issuer:
-            raise TokenRefused("the issuer in the OIDC discovery endpoint does not match the configured issuer")
+            raise IssuerSilent("the issuer in the OIDC discovery endpoint does not match the configured issuer")
         keys = await self._get(str(found.get("jwks_uri")), limits.JWKS_BYTES_MAX, "JWKS")
         return _parse_keys(keys)
 
@@ -91,13 +122,13 @@ class Issuers:
             async with asyncio.timeout(limits.ISSUER_TIMEOUT_S):
                 answer = await exchange("GET", url, [("accept", "application/json")], b"")
         except (BadUrl, Unreachable, TimeoutError) as error:
-            raise TokenRefused(f"{what} endpoint communication error") from error
+            raise IssuerSilent(f"{what} endpoint communication error") from error
         if answer.status != 200 or len(answer.body) > bytes_max:
-            raise TokenRefused(f"{what} endpoint communication error")
+            raise IssuerSilent(f"{what} endpoint communication error")
         try:
             return msgspec.json.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise TokenRefused(f"unable to decode the answer of the {what} endpoint") from error
+            raise IssuerSilent(f"unable to decode the answer of the {what} endpoint") from error
 
 
 def _parse_keys(found: Any) -> dict[str, Any]:

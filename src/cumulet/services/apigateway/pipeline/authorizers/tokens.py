@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-author
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from time import asctime, gmtime
 from typing import Any, NoReturn
@@ -27,8 +26,6 @@ from cumulet.services.apigateway.pipeline.jwt import (
 from cumulet.services.kit import Ground
 
 _YEAR_10000_S = 253_402_300_800
-
-log = logging.getLogger("cumulet.apigateway")
 
 
 class Tokens:
@@ -91,8 +88,6 @@ class Tokens:
         except TokenExpired:
             raise Refused("unauthorized", message="The incoming token has expired") from None
         except TokenRefused as refused:
-            # AWS tells a client nothing more; whoever runs this server may have named the pool wrongly.
-            log.warning("a user pool's token was refused", extra={"pools": authorizer.user_pools, "said": refused})
             raise Refused("unauthorized", detail=str(refused)) from None
         kind = "access" if wanted else "id"
         if claims.get("token_use", kind) != kind:

@@ -43,7 +43,7 @@ from cumulet.services.dynamodb.tables import (
 from cumulet.services.dynamodb.vector_filling import begin_vector_filling, stop_vector_filling
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
-from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_VECTOR
+from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_SIZE, DDB_VECTOR
 
 _CHANGES = (
     "BillingMode",
@@ -174,7 +174,7 @@ def change_vector_index(call: Call, tx: WriteTx, record: Table, update: IndexUpd
     if update.action == "Delete":
         if index is None:
             raise ServiceError("ResourceNotFoundException", "Requested resource not found")
-        erase(tx, call.scope, [(DDB_VECTOR, (record.table_id, index.number))])
+        erase(tx, call.scope, [(family, (record.table_id, index.number)) for family in (DDB_SIZE, DDB_VECTOR)])
         stop_vector_filling(tx, call.scope, record, index)
         rest = tuple([one for one in record.vector_indexes if one is not index])
         return _forget_attributes(msgspec.structs.replace(record, vector_indexes=rest))
@@ -278,7 +278,7 @@ def _change_index(
         changed = warm(changed, update.given.get("WarmThroughput"), mode)
         return _with_indexes(record, [changed if one is index else one for one in record.global_indexes])
     _check_none_under_way(record, call.now_ms)
-    erase(tx, call.scope, [(DDB_INDEX_ENTRY, (record.table_id, index.number))])
+    erase(tx, call.scope, [(family, (record.table_id, index.number)) for family in (DDB_SIZE, DDB_INDEX_ENTRY)])
     stop_filling(tx, call.scope, record, index)
     gone = [msgspec.structs.replace(index, gone_ms=call.now_ms + delay_ms)] if delay_ms else []
     rest = [one for one in record.global_indexes if one is not index]

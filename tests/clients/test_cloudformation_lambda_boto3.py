@@ -153,7 +153,7 @@ def test_what_is_set_beside_a_function(client: Callable[..., Any]) -> None:
 
 def test_a_function_with_snapstart(client: Callable[..., Any]) -> None:
     cfn, lambda_ = client("cloudformation"), client("lambda")
-    on = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}}
+    on = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}, "Tracing": "Active"}
     whole = json.loads(template("one", **on))
     whole["Outputs"]["ApplyOn"] = {"Value": {"Fn::GetAtt": ["F", "SnapStartResponse.ApplyOn"]}}
     outputs = deploy(cfn, json.dumps(whole))
@@ -161,6 +161,7 @@ def test_a_function_with_snapstart(client: Callable[..., Any]) -> None:
     assert invoke(lambda_, outputs["Alias"]) == {"answer": "one", "version": "1"}
     version = lambda_.get_function_configuration(FunctionName=outputs["Name"], Qualifier="1")
     assert version["SnapStart"]["OptimizationStatus"] == "On"
+    assert version["TracingConfig"]["Mode"] == "Active"
     with pytest.raises(AssertionError, match=r"Runtime\.HandlerNotFound"):
         deploy(cfn, template("two", **on, Handler="index.absent"), "update")
     deploy(cfn, template("three", Runtime="python3.12"), "update")

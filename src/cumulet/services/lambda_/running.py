@@ -14,7 +14,7 @@ from cumulet.services.lambda_.limits import RECURSIONS_MAX
 from cumulet.services.lambda_.names import FunctionRef
 from cumulet.services.lambda_.records import AnswerSink, Invocation, InvocationResult, VersionRecord
 from cumulet.services.lambda_.tracing import CHANCE_BYTES as TRACE_BYTES
-from cumulet.services.lambda_.tracing import follow
+from cumulet.services.lambda_.tracing import follow, sample
 from cumulet.store.api import Store
 
 
@@ -85,11 +85,12 @@ async def run_function(
         _check_state(version)
         if version.revision_id == tried:
             raise InvariantViolated(f"the code of {ref.arn} is not in the store")
+        header = sample(trace.header, trace_header) if version.tracing_mode == "Active" else trace.header
         invocation = Invocation(
             request_id=request_id,
             payload=payload,
             client_context=client_context,
-            trace_header=trace.header,
+            trace_header=header,
             invoked_arn=ref.arn,
             reserved_concurrency=function.reserved_concurrency,
             provisioned=provisioned.get(version.version, 0),
@@ -97,7 +98,7 @@ async def run_function(
             sink=sink,
         )
         try:
-            return Ran(version, await execution.invoke(ref.scope, version, invocation), trace.header)
+            return Ran(version, await execution.invoke(ref.scope, version, invocation), header)
         except FunctionChanged:
             tried = version.revision_id
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cumulet.services.lambda_.tracing import CHANCE_BYTES, LINEAGE_MAX, follow
+from cumulet.services.lambda_.tracing import CHANCE_BYTES, LINEAGE_MAX, follow, sample, told_segment
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:notes"
 OTHER = "arn:aws:lambda:eu-west-1:123456789012:function:other"
@@ -56,3 +56,12 @@ def test_a_chain_has_an_end() -> None:
 
 def test_no_chance_is_still_a_header() -> None:
     assert follow("", ARN, b"\x01", 0).header.startswith(f"Root=1-00000000-{'0' * 23}1;Parent={'0' * 16};")
+
+
+def test_active_tracing_samples_what_nobody_has_decided_on() -> None:
+    for asked, sampled in (("", True), (f"Root={ROOT}", True), (f"Root={ROOT};Sampled=0", False)):
+        header = sample(header_of(asked), asked)
+        assert (";Sampled=1;" in header) is sampled
+        root = ROOT if asked else NEW_ROOT
+        assert told_segment(header) == ((root, PARENT) if sampled else None)
+    assert told_segment("") is None

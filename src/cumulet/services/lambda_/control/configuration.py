@@ -80,7 +80,7 @@ def parse_configuration(params: Params) -> dict[str, Any]:
     if (environment := params.get("Environment")) is not None:
         fields["environment"] = parse_environment(environment.get("Variables") or {})
     if (tracing := params.get("TracingConfig")) is not None:
-        fields["tracing_mode"] = _parse_tracing(tracing)
+        fields["tracing_mode"] = tracing.get("Mode") or "PassThrough"
     if (snap_start := params.get("SnapStart")) is not None:
         fields["snap_start"] = snap_start.get("ApplyOn") == "PublishedVersions"
     if (architectures := params.get("Architectures")) is not None:
@@ -129,13 +129,6 @@ def check_tags(tags: Mapping[str, str]) -> None:
     """Raise AWS's error for more tags than a resource may have."""
     if len(tags) > limits.TAGS_MAX:
         raise invalid("Number of tags exceeds resource tag limit.")
-
-
-def _parse_tracing(tracing: Params) -> str:
-    mode: str = tracing.get("Mode") or "PassThrough"
-    if mode != "PassThrough":
-        raise NotImplementedHere(f"TracingConfig Mode {mode}")
-    return mode
 
 
 def parse_logging(logging: Params | None, before: VersionRecord | None) -> dict[str, Any]:

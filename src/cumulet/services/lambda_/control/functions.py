@@ -59,8 +59,8 @@ from cumulet.store.api import ReadTx, WriteTx
 
 _DEFAULT_ONLY = (
     f"{', '.join(EMPTY_ONLY.split())} are taken only when they are empty; Architectures is recorded, but code runs on "
-    "the processor that is there; TracingConfig: PassThrough only; SnapStart: each environment is "
-    "initialised by itself, ahead of the invocation for which it is restored"
+    "the processor that is there; TracingConfig: what is sampled goes nowhere, as there is no X-Ray; SnapStart: each "
+    "environment is initialised by itself, ahead of the invocation for which it is restored"
 )
 
 
@@ -71,7 +71,7 @@ _DEFAULT_ONLY = (
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
     f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn SnapStart "
     f"{EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js and provided",
+    missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js, Java and provided",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Make a function out of code and configuration.
@@ -229,7 +229,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     resource_policy=function_policy,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
     f"EphemeralStorage LoggingConfig Layers SnapStart {EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js and provided",
+    missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js, Java and provided",
 )
 async def update_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Change what a function runs with; what is not given stays."""

@@ -14,6 +14,7 @@ from cumulet.services.lambda_.execution import limits, platform_events, report
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Tail
 from cumulet.services.lambda_.execution.platform_events import Event, Record, Span
 from cumulet.services.lambda_.records import VersionRecord
+from cumulet.services.lambda_.tracing import told_segment
 
 
 class Subscribers(Protocol):
@@ -179,6 +180,7 @@ class Journal:
                 peak_kb=peak_kb,
                 init_ms=init_ms,
                 is_restore=self._is_restore,
+                segment=told_segment(trace_header),
                 status=status,
                 error_type=error_type,
             ):

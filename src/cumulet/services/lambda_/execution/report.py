@@ -58,12 +58,13 @@ def end_lines(
     peak_kb: int,
     init_ms: float | None,
     is_restore: bool = False,
+    segment: tuple[str, str] | None = None,
     status: str = "",
     error_type: str = "",
 ) -> tuple[str, str]:
     """Return the END and the REPORT line. `status` is empty for an invocation that was answered.
 
-    `init_ms` is how long the restore took, if the environment was restored.
+    `init_ms` is how long the restore took, if the environment was restored. `segment` is what is traced of it.
     """
     report = (
         f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\t"
@@ -78,6 +79,8 @@ def end_lines(
         report += f"Status: {status}\t"
     if error_type:
         report += f"Error Type: {error_type}\t"
+    if segment is not None:
+        report += f"\nXRAY TraceId: {segment[0]}\tSegmentId: {segment[1]}\tSampled: true\t"
     return f"END RequestId: {request_id}\n", report + "\n"
 
 

@@ -77,7 +77,6 @@ def test_an_unknown_runtime_is_told_the_known_ones() -> None:
     ("params", "named"),
     [
         ({"Runtime": "ruby3.4"}, "Runtime ruby3.4 is not implemented"),
-        ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig Mode Active"),
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "The parameter VpcConfig"),
         ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:0:q"}}, "The parameter DeadLetterConfig"),
         ({"FileSystemConfigs": [{"Arn": "x", "LocalMountPath": "/mnt/x"}]}, "The parameter FileSystemConfigs"),

@@ -213,3 +213,13 @@ async def test_code_that_is_missing_is_a_failure_and_not_a_loop(house: Any) -> N
     house.execution.before_each = fail
     with pytest.raises(InvariantViolated):
         await house.call("lambda", "Invoke", {"FunctionName": "notes"})
+
+
+async def test_active_tracing_has_invocations_sampled(house: Any) -> None:
+    created = await house.create(TracingConfig={"Mode": "Active"})
+    assert created["TracingConfig"] == {"Mode": "Active"}
+    await house.call("lambda", "Invoke", {"FunctionName": "notes"})
+    await house.call("lambda", "UpdateFunctionConfiguration", {"FunctionName": "notes", "TracingConfig": {}})
+    await house.call("lambda", "Invoke", {"FunctionName": "notes"})
+    headers = [invocation.trace_header for _, _, invocation in house.execution.invocations]
+    assert [";Sampled=1;" in header for header in headers] == [True, False]

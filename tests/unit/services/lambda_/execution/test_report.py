@@ -68,3 +68,8 @@ def test_how_a_runtime_ended(status: int | None, words: str) -> None:
         "errorType": "Runtime.ExitError",
         "errorMessage": f"RequestId: id Error: {words}",
     }
+
+
+def test_a_sampled_invocation_tells_its_trace() -> None:
+    _, line = report.end_lines("id", duration_ms=1, memory_mb=128, peak_kb=1, init_ms=None, segment=("root", "own"))
+    assert line.endswith("\t\nXRAY TraceId: root\tSegmentId: own\tSampled: true\t\n")

@@ -6,6 +6,7 @@ HTTP: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-deve
 
 import base64
 import binascii
+import re
 from typing import Any
 
 import msgspec
@@ -57,6 +58,8 @@ _HTTP_DROPPED = frozenset(
 
 _JSON_TYPE = ("Content-Type", "application/json")
 _TEXT_TYPE = ("Content-Type", "text/plain; charset=utf-8")
+
+_line_break = re.compile(r"[\r\n\0]").search
 
 _STATUS = range(200, 600)
 _BODILESS = (204, 304)
@@ -222,7 +225,7 @@ def _header_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    if not isinstance(value, str) or any(char in "\r\n\0" for char in value):
+    if not isinstance(value, str) or _line_break(value):
         raise Refused("bad_answer")
     return value
 

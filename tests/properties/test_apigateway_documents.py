@@ -79,7 +79,10 @@ OPERATIONS = st.fixed_dictionaries(
         "requestBody": st.just({"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Note"}}}}),
         "responses": maps(st.sampled_from(["200", "404"]), RESPONSES),
         "security": st.sampled_from(
-            [[], [{"tokens": []}], [{"keys": []}], [{"tokens": []}, {"keys": []}], [{"v4": []}]]
+            [
+                *([], [{"tokens": []}], [{"keys": []}], [{"tokens": []}, {"keys": []}], [{"v4": []}]),
+                *([{"pools": ["a/b"]}], [{"pools": []}], [{"issuers": ["c"]}]),
+            ]
         ),
         "x-amazon-apigateway-request-validator": st.sampled_from(["all", "body"]),
     },
@@ -101,6 +104,30 @@ DOCUMENTS = st.fixed_dictionaries(
                             "name": "X-Token",
                             "in": "header",
                             "x-amazon-apigateway-authorizer": AUTHORIZER,
+                        },
+                        "pools": {
+                            "type": "apiKey",
+                            "name": "Authorization",
+                            "in": "header",
+                            "x-amazon-apigateway-authtype": "cognito_user_pools",
+                            "x-amazon-apigateway-authorizer": {
+                                "type": "cognito_user_pools",
+                                "providerARNs": [
+                                    "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_AbCdEf123"
+                                ],
+                            },
+                        },
+                        "issuers": {
+                            "type": "apiKey",
+                            "name": "Authorization",
+                            "in": "header",
+                            "x-amazon-apigateway-authorizer": {
+                                "type": "jwt",
+                                "jwtConfiguration": {
+                                    "issuers": [{"issuer": "https://i.example", "audiences": ["a"]}],
+                                    "defaultAlgorithms": ["RS256"],
+                                },
+                            },
                         },
                         "keys": {"type": "apiKey", "name": "x-api-key", "in": "header"},
                         "v4": {
@@ -162,7 +189,7 @@ async def whole(house: ApiHouse, api_id: str) -> Any:
             # An import writes a model's text anew: without $schema, and without blanks.
             "models": {model["name"]: {**json.loads(model["schema"]), "$schema": None} for model in models},
             "validators": sorted(validators, key=lambda item: item["name"]),
-            "authorizers": authorizers,
+            "authorizers": sorted(authorizers, key=lambda item: item["name"]),
             "documentation": sorted(
                 [
                     (json.dumps(part["location"]), json.loads(part["properties"]))

@@ -248,6 +248,18 @@ BAD_MAPPING = "Invalid mapping expression specified: Validation Result: warnings
         ),
         (
             swagger(
+                {},
+                securityDefinitions={
+                    "t": {
+                        **TOKEN,
+                        "x-amazon-apigateway-authorizer": {"type": "jwt", "jwtConfiguration": {"issuers": [1]}},
+                    }
+                },
+            ),
+            "Unable to create authorizer 't': it is malformed",
+        ),
+        (
+            swagger(
                 {
                     "/a": {
                         "get": {

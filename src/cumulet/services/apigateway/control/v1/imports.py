@@ -251,7 +251,7 @@ class _Import:
                 raise
             except ServiceError as error:
                 raise _import_error(f"Unable to create authorizer '{name}': {error.message}") from None
-            except (TypeError, ValueError, AttributeError):
+            except (TypeError, ValueError, AttributeError):  # msgspec's ValidationError is a ValueError
                 raise _import_error(f"Unable to create authorizer '{name}': it is malformed") from None
             self.authorizers[name] = authorizer
             AUTHORIZERS.save(self.tx, scope, self.api.id, authorizer.id, record=authorizer)
@@ -331,11 +331,31 @@ class _Import:
                 given["authorizationType"] = "AWS_IAM"
             else:
                 authorizer = self.authorizers[name]
-                pools = authorizer.type == "COGNITO_USER_POOLS"
-                given["authorizationType"] = authorizer.type if pools else "CUSTOM"
+                of_tokens = authorizer.type in ("COGNITO_USER_POOLS", "JWT")
+                given["authorizationType"] = authorizer.type if of_tokens else "CUSTOM"
                 given["authorizerId"] = authorizer.id
                 given["authorizationScopes"] = list(scopes)
         return given
+
+
+class _Claim(msgspec.Struct, rename="camel"):
+    claim_name: str
+    format: str
+    required: bool = False
+    expected_values: list[str] = []
+
+
+class _Issuer(msgspec.Struct, rename="camel"):
+    issuer: str
+    audiences: list[str]
+    additional_claims: list[_Claim] = []
+
+
+class _JwtConfiguration(msgspec.Struct, rename="camel"):
+    """The types that CreateAuthorizer's model has, which nobody has checked in a document."""
+
+    issuers: list[_Issuer]
+    default_algorithms: list[str]
 
 
 def _authorizer_params(name: str, scheme: Scheme) -> dict[str, Any]:
@@ -343,11 +363,13 @@ def _authorizer_params(name: str, scheme: Scheme) -> dict[str, Any]:
     given = scheme.authorizer
     known = (
         *("type", "authorizerUri", "authorizerCredentials", "identitySource", "identityValidationExpression"),
-        *("authorizerResultTtlInSeconds", "providerARNs"),
+        *("authorizerResultTtlInSeconds", "providerARNs", "jwtConfiguration"),
     )
     for member, value in given.items():
         if member not in known and value:
             raise NotImplementedHere(f"The member {member} of {extensions.AUTHORIZER} in an OpenAPI document")
+    if given.get("jwtConfiguration") is not None:
+        msgspec.convert(given["jwtConfiguration"], _JwtConfiguration)
     kind = str(given.get("type") or "").upper()
     source = given.get("identitySource")
     if not source and kind != "REQUEST" and scheme.header:

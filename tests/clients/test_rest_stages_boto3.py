@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from running import Server, start_server
 
@@ -232,3 +232,59 @@ def test_a_client_certificate_from_generate_to_delete(gateway: Any, api: Any) ->
         "NotFoundException",
         "Invalid Client Certificate identifier specified",
     )
+
+
+DESCRIBED = """
+Parameters:
+  Level: {Type: String, Default: "5"}
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties: {Name: described}
+  Method:
+    Type: AWS::ApiGateway::Method
+    Properties:
+      RestApiId: !Ref Api
+      ResourceId: !GetAtt Api.RootResourceId
+      HttpMethod: GET
+      AuthorizationType: NONE
+      Integration: {Type: MOCK}
+  Deployment:
+    Type: AWS::ApiGateway::Deployment
+    DependsOn: Method
+    Properties:
+      RestApiId: !Ref Api
+      StageName: made
+      StageDescription:
+        Description: with its deployment
+        CacheClusterEnabled: true
+        Variables: {a: b}
+        ThrottlingRateLimit: !Ref Level
+        MethodSettings: [{ResourcePath: /, HttpMethod: GET, ThrottlingBurstLimit: 3}]
+        Tags: [{Key: k, Value: v}]
+Outputs:
+  Api: {Value: !Ref Api}
+"""
+
+
+def test_a_stack_s_deployment_describes_its_stage(gateway: Any, client: Callable[..., Any]) -> None:
+    cfn, fast = client("cloudformation"), {"Delay": 0, "MaxAttempts": 2000}
+    cfn.create_stack(StackName="described", TemplateBody=DESCRIBED)
+    cfn.get_waiter("stack_create_complete").wait(StackName="described", WaiterConfig=fast)
+    [stack] = cfn.describe_stacks(StackName="described")["Stacks"]
+    stage = gateway.get_stage(restApiId=stack["Outputs"][0]["OutputValue"], stageName="made")
+    assert (stage["description"], stage["variables"], stage["cacheClusterStatus"]) == (
+        "with its deployment",
+        {"a": "b"},
+        "AVAILABLE",
+    )
+    assert stage["tags"]["k"] == "v"
+    assert stage["methodSettings"]["*/*"]["throttlingRateLimit"] == 5.0
+    assert stage["methodSettings"]["~1/GET"] == {**stage["methodSettings"]["*/*"], "throttlingBurstLimit": 3}
+    cfn.create_stack(StackName="wrong", TemplateBody=DESCRIBED.replace("Variables:", "Variable:"))
+    with pytest.raises(WaiterError):
+        cfn.get_waiter("stack_create_complete").wait(StackName="wrong", WaiterConfig=fast)
+    reasons = [
+        event.get("ResourceStatusReason") for event in cfn.describe_stack_events(StackName="wrong")["StackEvents"]
+    ]
+    assert "Properties validation failed: extraneous key [Variable] is not permitted" in reasons

@@ -9,6 +9,7 @@ from cumulet.services.cloudformation.resources import (
     apigateway_definition,
     apigateway_domains,
     apigateway_plans,
+    apigateway_stages,
     apigatewayv2,
     dynamodb,
     iam,
@@ -20,7 +21,15 @@ from cumulet.services.cloudformation.resources import (
 from cumulet.services.cloudformation.resources.kit import ResourceType
 
 _MODULES = (
-    *(apigateway, apigateway_access, apigateway_definition, apigateway_domains, apigateway_plans, apigatewayv2),
+    *(
+        apigateway,
+        apigateway_access,
+        apigateway_definition,
+        apigateway_domains,
+        apigateway_plans,
+        apigateway_stages,
+        apigatewayv2,
+    ),
     *(dynamodb, iam, lambda_, lambda_versions, logs, s3),
 )
 

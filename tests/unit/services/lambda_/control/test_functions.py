@@ -283,7 +283,7 @@ async def test_the_account_is_told_what_it_uses(house: Any, make_zip: Any) -> No
 class NoPassRole:
     """An authorizer that lets nobody pass a role."""
 
-    def denial(self, tx: Any, call: Any, action: str, resource: str, conditions: Any, policy: Any) -> str | None:
+    def denial(self, tx: Any, call: Any, action: str, resource: str, conditions: Any, *more: Any) -> str | None:
         if action == "iam:PassRole":
             assert conditions == {"iam:PassedToService": "lambda.amazonaws.com"}
             return f"User: {call.principal.arn} is not authorized to perform: iam:PassRole on resource: {resource}"

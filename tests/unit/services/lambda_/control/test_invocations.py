@@ -144,10 +144,8 @@ class PolicyWatcher:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, str | None]] = []
 
-    def denial(
-        self, tx: Any, call: Any, action: str, resource: str, conditions: Any, resource_policy: str | None
-    ) -> str | None:
-        self.asked.append((call.principal.arn, action, resource, resource_policy))
+    def denial(self, tx: Any, call: Any, action: str, resource: str, conditions: Any, *more: Any) -> str | None:
+        self.asked.append((call.principal.arn, action, resource, more[0]))
         return None
 
 

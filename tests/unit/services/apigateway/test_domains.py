@@ -227,10 +227,26 @@ async def test_mappings_are_shown_changed_and_removed_by_either_dialect() -> Non
     await house.v2("UpdateApiMapping", **by_id, ApiId=api_id, ApiMappingKey="v1/deep")
     assert (await house.v1("GetBasePathMappings", **at))["items"][0]["basePath"] == "v1/deep"
 
-    with pytest.raises(ServiceError, match="Please remove all base path mappings related to the stage"):
+    with pytest.raises(
+        ServiceError, match=r"Deleting stage dev failed\. Please remove all base path mappings related to the stage in"
+    ):
         await house.v1("DeleteStage", restApiId=api_id, stageName="dev")
-    with pytest.raises(ServiceError, match="Please remove all base path mappings related to the API"):
+    with pytest.raises(ServiceError) as error:
         await house.v1("DeleteRestApi", restApiId=api_id)
+    assert (error.value.code, error.value.message) == (
+        "BadRequestException",
+        f"Deleting RestApi {api_id} failed. Please remove all base path mappings related to the RestApi in your "
+        "domains: api.example.com",
+    )
+    http_id = await house.http_api("$default")
+    await house.v2("CreateApiMapping", DomainName="api.example.com", ApiId=http_id, Stage="$default")
+    with pytest.raises(ServiceError) as error:
+        await house.v2("DeleteApi", ApiId=http_id)
+    assert (error.value.code, error.value.message) == (
+        "BadRequestException",
+        f"Deleting API {http_id} failed. Please remove all API mappings for the API from your custom domain names.",
+    )
+    await house.v1("DeleteBasePathMapping", **at, basePath="(none)")
     await house.v2("DeleteApiMapping", **by_id)
     await house.v1("DeleteRestApi", restApiId=api_id)
     assert (await house.v1("GetBasePathMappings", **at)) == {"items": []}

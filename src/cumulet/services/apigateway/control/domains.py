@@ -104,7 +104,7 @@ def make_configuration(
 def _check_certificate(arn: str | None, region: str | None) -> None:
     found = _CERTIFICATE.match(arn or "")
     if found is None or region not in (None, found[1]):
-        # https://github.com/aws/aws-cdk/issues/21340
+        # https://github.com/amplify-education/serverless-domain-manager/pull/49
         where = f" Certificate must be in '{region}'." if region is not None else ""
         raise _bad(f"Invalid certificate ARN: {arn}.{where}")
 
@@ -116,7 +116,7 @@ def check_routing(mode: str | None) -> None:
 
 
 def checked_key(key: str) -> str:
-    """Return a mapping's key of any number of levels."""
+    """Return a mapping's key of any number of levels. The words: aws/aws-cdk#9077."""
     if not _KEY.match(key) or len(key) > limits.MAPPING_KEY_CHARS_MAX:
         raise _bad("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()/")
     if key.startswith("/") or key.endswith("/") or "//" in key:
@@ -156,6 +156,7 @@ def check_mapping(call: Call, tx: ReadTx, domain: Domain, mapping: ApiMapping, t
     if "/" in mapping.key or owner.kind == "HTTP":
         for configuration in domain.configurations:
             if configuration.endpoint_type != "REGIONAL" or configuration.security_policy == "TLS_1_0":
+                # https://github.com/amplify-education/serverless-domain-manager/issues/359
                 raise _bad(
                     "Only REGIONAL domain names can be managed through the API Gateway V2 API. For EDGE domain names, "
                     "please use the API Gateway V1 API. Also note that only REST APIs can be attached to EDGE domain "
@@ -174,14 +175,25 @@ def find_mapping(domain: Domain, is_it: Callable[[ApiMapping], bool], absent: st
 
 
 def require_unmapped(tx: ReadTx, call: Call, api_id: str, stage: str | None = None) -> None:
-    """Raise BadRequestException while a domain has a mapping to the API, or to its stage, that is to be deleted."""
-    if names := domains.domains_with(tx, call.scope, api_id, stage):
-        # https://github.com/serverless/serverless/issues/3356
-        what = "API" if stage is None else "stage"
+    """Raise BadRequestException while a domain has a mapping to the API, or to its stage, that is to be deleted.
+
+    The words for APIs: serverless/serverless#3638 and gruntwork-io/cloud-nuke#370. Those for stages are ours.
+    """
+    names = domains.domains_with(tx, call.scope, api_id, stage)
+    if not names:
+        return
+    owner = OWNERS.find(tx, SYSTEM, api_id)
+    what, name = ("stage", stage) if stage is not None else ("API", api_id)
+    if owner is not None and owner.kind == "HTTP":
         raise _bad(
-            f"Deleting {what} failed. Please remove all base path mappings related to the {what} in your domains: "
-            f"{', '.join(names)}"
+            f"Deleting {what} {name} failed. Please remove all API mappings for the {what} from your custom domain "
+            "names."
         )
+    what = "RestApi" if stage is None else what
+    raise _bad(
+        f"Deleting {what} {name} failed. Please remove all base path mappings related to the {what} in your domains: "
+        f"{', '.join(names)}"
+    )
 
 
 def tags_of(tx: ReadTx, call: Call, name: str) -> tuple[dict[str, str], Callable[[WriteTx], None]]:

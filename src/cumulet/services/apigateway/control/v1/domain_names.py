@@ -164,7 +164,7 @@ def create_base_path_mapping(call: Call, tx: WriteTx, params: Params) -> Output:
 def _make_mapping(mapping_id: str, given: Params) -> ApiMapping:
     base, stage = given.get("basePath") or "", given.get("stage") or ""
     if "/" in base:
-        # https://github.com/amplify-education/serverless-domain-manager/issues/430
+        # https://github.com/hashicorp/terraform-provider-aws/issues/21986
         raise ServiceError(
             "BadRequestException",
             "API Gateway V1 doesn't support the slash character (/) in base path mappings. To create a multi-level "

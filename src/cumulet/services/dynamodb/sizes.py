@@ -69,9 +69,11 @@ def measure(tx: ReadTx, table: OpenTable, number: int = ITEMS) -> Size:
 async def refresh_sizes(store: Store, call: Call, name: str) -> None:
     """Count what is larger than `measure` counts and was not counted lately, or has become small."""
     for subject in await store.read(partial(_subjects, call, name)):
-        if await store.read(partial(_is_stale, call, subject)):
+        is_large, is_stale = await store.read(partial(_look, call, subject))
+        if is_stale:
             await _recount(store, call, subject)
-        await asyncio.sleep(0)  # reading may have waited for nothing, and others are to have their turn
+        if is_large:
+            await asyncio.sleep(0)  # reading may have waited for nothing, and others are to have their turn
 
 
 async def _recount(store: Store, call: Call, subject: _Subject) -> None:
@@ -95,16 +97,15 @@ def _subjects(call: Call, name: str, tx: ReadTx) -> list[_Subject]:
     return [_Subject(name, record.table_id, number) for number in numbers]
 
 
-def _is_stale(call: Call, subject: _Subject, tx: ReadTx) -> bool:
+def _look(call: Call, subject: _Subject, tx: ReadTx) -> tuple[bool, bool]:
+    """Return whether there is more than a page, and whether it has to be counted."""
     page = _count_page(call, subject, None, tx)
-    if page is None:
-        return False
+    is_large = page is not None and page.behind is not None
     kept = SIZES.find(tx, call.scope, subject.table_id, subject.number)
-    is_large = page.behind is not None
     if kept is None:
-        return is_large
+        return is_large, is_large
     is_fresh = kept.items > COUNTED_FRESH_MAX and call.now_ms - kept.counted_ms < COUNTED_KEPT_MS
-    return not (is_fresh and is_large)
+    return is_large, not (is_fresh and is_large)
 
 
 def _count_page(call: Call, subject: _Subject, position: bytes | None, tx: ReadTx) -> _Page | None:

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err
+from cumulet.services.lambda_.execution.sandbox.interpreters import find_interpreter
 
 # Where a template may name a local folder or file: the resource type, the property, and whether that takes an S3 URI or
 # an object of bucket and key.
@@ -30,7 +31,7 @@ COMPRESSION_LEVEL = 1
 
 def package_code(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the template with every local folder of code uploaded and replaced by its place in S3."""
-    default = template.get("Globals", {}).get("Function", {}).get("CodeUri")
+    of_all_functions = template.get("Globals", {}).get("Function", {})
     packaged = {**template, "Resources": dict(template.get("Resources", {}))}
     for name, resource in packaged["Resources"].items():
         found = LOCAL_CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
@@ -38,13 +39,18 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
             continue
         property_name, as_uri = found
         properties = resource.get("Properties", {})
-        place = properties.get(property_name, default if resource["Type"] == "AWS::Serverless::Function" else None)
+        if resource["Type"] == "AWS::Serverless::Function":
+            properties = {**of_all_functions, **properties}
+        place = properties.get(property_name)
         if "InlineCode" in properties or not isinstance(place, str) or place.startswith("s3://"):
             continue
-        archive = _archive_of(name, folder / place, installs=resource["Type"].endswith("::Function"))
+        archive = _archive_of(name, folder / place, properties.get("Runtime"))
         bucket, key = _upload(connection, name, archive)
         value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
-        packaged["Resources"][name] = {**resource, "Properties": {**properties, property_name: value}}
+        packaged["Resources"][name] = {
+            **resource,
+            "Properties": {**resource.get("Properties", {}), property_name: value},
+        }
     return packaged
 
 
@@ -77,8 +83,8 @@ def _artifact_bucket(connection: Connection) -> str:
     return bucket
 
 
-def _archive_of(logical_id: str, source: Path, *, installs: bool) -> bytes:
-    """Return the archive of `source`; what its requirements.txt wants is in it if `installs`."""
+def _archive_of(logical_id: str, source: Path, runtime: Any) -> bytes:
+    """Return the archive of `source`; what its requirements.txt wants is in it if the runtime is a Python."""
     if source.is_file():
         if zipfile.is_zipfile(source):
             return source.read_bytes()
@@ -87,9 +93,9 @@ def _archive_of(logical_id: str, source: Path, *, installs: bool) -> bytes:
         raise CliError(f"the code of {logical_id} should lie in {source}, which does not exist")
     files = list(_files_of(source))
     requirements = source / "requirements.txt"
-    if installs and requirements.is_file() and any(_requirements(requirements)):
+    if _is_python(runtime) and requirements.is_file() and any(_requirements(requirements)):
         with tempfile.TemporaryDirectory() as installed:
-            _install(logical_id, requirements, Path(installed))
+            _install(logical_id, runtime, requirements, Path(installed))
             return _zip([*_files_of(Path(installed)), *files])
     return _zip(files)
 
@@ -119,10 +125,16 @@ def _requirements(file: Path) -> Iterator[str]:
             yield wanted
 
 
-def _install(logical_id: str, requirements: Path, target: Path) -> None:
+def _is_python(runtime: Any) -> bool:
+    return isinstance(runtime, str) and runtime.startswith("python3.")
+
+
+def _install(logical_id: str, runtime: str, requirements: Path, target: Path) -> None:
+    """Install for the Python that runs such functions here: compiled libraries fit no other."""
     err.print(f"  installing the requirements of {logical_id} ...", markup=False)
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-    command = [*install, "--target", str(target), "-r", str(requirements)]
+    python = find_interpreter(runtime).executable
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install", "--no-compile"]
+    command = [*pip, "--target", str(target), "-r", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CliError(f"the requirements of {logical_id} could not be installed:\n{done.stderr.strip()}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cumulet.cli import packaging
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError
 from cumulet.cli.packaging import package_code
@@ -88,6 +89,31 @@ def test_layers_are_packaged_and_get_nothing_installed(folder: Path, kind: str, 
     packaged = package_code(connection, given, folder)["Resources"]["Shared"]["Properties"][member]
     (key,) = connection.s3.objects
     assert packaged.endswith(key) if member == "ContentUri" else packaged["S3Key"] == key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["python3.12", "nodejs20.x"])
+def test_requirements_are_those_of_the_python_that_will_run_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    wheel = folder / "tiny-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("tiny.py", "")
+        made.writestr("tiny-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n")
+        made.writestr("tiny-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr("tiny-1.dist-info/RECORD", "")
+    (folder / "src" / "requirements.txt").write_text(f"{wheel}\nnot-for-this-one; python_version < '3'\n")
+    asked: list[str] = []
+    own = packaging.find_interpreter("python3.12")
+    monkeypatch.setattr(packaging, "find_interpreter", lambda wanted: asked.append(wanted) or own)
+    connection = FakeConnection()
+    given = template("src/")
+    given["Globals"] = {"Function": {"Runtime": runtime}}
+    packaged = package_code(connection, given, folder)
+    assert "Runtime" not in packaged["Resources"]["Hello"]["Properties"]
+    with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
+        assert ("tiny.py" in archive.namelist()) is runtime.startswith("python")
+    assert asked == ["python3.12"] * runtime.startswith("python")
 
 
 def test_unchanged_code_has_an_unchanged_key_and_is_not_uploaded_again(folder: Path) -> None:

@@ -76,7 +76,6 @@ class UsagePlan(msgspec.Struct, omit_defaults=True):
     plan_id: str
     name: str
     description: str | None = None
-    product_code: str | None = None
     stages: list[PlanStage] = []
     throttle: Throttle | None = None
     quota: Quota | None = None

@@ -303,5 +303,10 @@ async def test_an_access_log_is_set_and_removed() -> None:
         house, *[replace(f"/accessLogSettings/{name}", value) for name, value in log.items()], api_id=api_id
     )
     assert stage["accessLogSettings"] == log
+    silent = [replace("/accessLogSettings/format", "$context.status")]
+    assert await refused(house, "UpdateStage", restApiId=api_id, stageName="dev", patchOperations=silent) == (
+        "BadRequestException",
+        "Access log format must include $context.requestId or $context.extendedRequestId",
+    )
     stage = await stage_of(house, {"op": "remove", "path": "/accessLogSettings"}, api_id=api_id)
     assert "accessLogSettings" not in stage

@@ -35,6 +35,7 @@ PLAN = at("/usageplans/{usagePlanId}")
 PLAN_KEYS = at("/usageplans/{usagePlanId}/keys")
 PLAN_KEY = at("/usageplans/{usagePlanId}/keys/{keyId}")
 
+# Those of stages are listed for whoever asks for a path that is none; `patch_stages` follows them.
 _PATCHABLE = patching.table(
     """
     /name                                                                text   replace

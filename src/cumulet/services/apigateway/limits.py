@@ -96,6 +96,9 @@ ISSUERS_KEPT_MAX = 200
 AUTHORIZER_ANSWERS_KEPT_MAX = 10_000
 """How many issuers' keys and authorizers' answers are kept in memory: ours."""
 
+SCHEMA_ERRORS_TOLD_MAX = 20
+"""Of a body that a model does not allow: ours."""
+
 SCHEMA_CHARS_MAX = 400 * 1024
 """Of a REST API's model."""
 

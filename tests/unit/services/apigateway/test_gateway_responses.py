@@ -128,6 +128,23 @@ async def test_what_a_validator_says() -> None:
     assert (response.status, response.body) == (400, b'"Missing required request parameters: [q]"')
 
 
+async def test_what_is_wrong_with_a_body() -> None:
+    house, api_id = await api_with("BAD_REQUEST_BODY", responseTemplates={JSON: "$context.error.validationErrorString"})
+    validator = await house.v1("CreateRequestValidator", restApiId=api_id, name="v", validateRequestBody=True)
+    schema = json.dumps({"required": ["name"]})
+    await house.v1("CreateModel", restApiId=api_id, name="Note", contentType=JSON, schema=schema)
+    root = (await house.v1("GetRestApi", restApiId=api_id))["rootResourceId"]
+    at = {"restApiId": api_id, "resourceId": root, "httpMethod": "POST"}
+    models = {"requestModels": {JSON: "Note"}, "requestValidatorId": validator["id"]}
+    await house.v1("PutMethod", **at, authorizationType="NONE", **models)
+    await house.v1("PutIntegration", **at, type="AWS_PROXY", integrationHttpMethod="POST", uri=URI)
+    await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
+
+    response = await house.request(api_id, "POST", "/dev/", body=b"{}")
+
+    assert (response.status, response.body) == (400, b'[object has missing required properties (["name"])]')
+
+
 async def test_what_is_deployed_does_not_change() -> None:
     house, api_id = await api_with(MISSING, statusCode="404")
     await put(house, api_id, MISSING, deploy=False, statusCode="410")

@@ -13,7 +13,7 @@ import msgspec
 
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway import limits
-from cumulet.services.apigateway.mapping import patterns
+from cumulet.services.apigateway.mapping import patterns, schema_errors
 
 _MODEL_URL = re.compile(r"^https://apigateway\.amazonaws\.com/restapis/[^/]+/models/([A-Za-z0-9]+)$")
 
@@ -35,6 +35,16 @@ def allows(text: str, value: Any) -> bool:
         return bool(_compile(text).is_valid(value))
     except (RecursionError, Unresolvable):
         return False
+
+
+def errors(text: str, value: Any) -> str:
+    """Return what is wrong with a value that the schema does not allow, in AWS's words."""
+    from referencing.exceptions import Unresolvable
+
+    try:
+        return schema_errors.describe(_compile(text).iter_errors(value))
+    except (RecursionError, Unresolvable):
+        return "[]"
 
 
 @lru_cache(maxsize=limits.COMPILED_MAX)

@@ -49,4 +49,4 @@ def _check_body(matched: Matched, validation: RestValidation) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("bad_body") from None
     if not schemas.allows(schema, body):
-        raise Refused("bad_body")
+        raise Refused("bad_body", detail=schemas.errors(schema, body))

@@ -223,3 +223,37 @@ def test_who_may_not_call_gets_no_stream(server: Server, functions: Functions, u
     functions.client.add_permission(**grant, FunctionUrlAuthType="NONE")
     with asked(server, created["FunctionUrl"]) as answer:
         assert (answer.status, answer.read()) == (207, b"onetwo")
+
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Chat:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: nodejs20.x
+      Handler: index.handler
+      InlineCode: |
+        exports.handler = awslambda.streamifyResponse(async (event, out) => {
+          out = awslambda.HttpResponseStream.from(out, {statusCode: 202});
+          out.write('a'); out.end('b');
+        });
+      FunctionUrlConfig:
+        AuthType: NONE
+        InvokeMode: RESPONSE_STREAM
+Outputs:
+  Url:
+    Value: !GetAtt ChatUrl.FunctionUrl
+"""
+
+
+def test_a_template_has_it_so(server: Server) -> None:
+    stacks = server.client("cloudformation")
+    stacks.create_stack(
+        StackName="streams", TemplateBody=TEMPLATE, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    )
+    stacks.get_waiter("stack_create_complete").wait(StackName="streams", WaiterConfig={"Delay": 1})
+    (output,) = stacks.describe_stacks(StackName="streams")["Stacks"][0]["Outputs"]
+    with asked(server, output["OutputValue"]) as answer:
+        assert (answer.status, answer.read()) == (202, b"ab")
+    stacks.delete_stack(StackName="streams")

@@ -503,9 +503,12 @@ async def _let_go(body: bytes | AsyncIterator[bytes]) -> None:
     """Tell whoever makes a body that nobody reads it."""
     if isinstance(body, bytes) or (aclose := getattr(body, "aclose", None)) is None:
         return
-    with contextlib.suppress(BrokeOff):
-        await anext(body, None)  # a generator that has not begun is not told of its end
-    await aclose()
+    try:
+        with contextlib.suppress(BrokeOff):
+            await anext(body, None)  # a generator that has not begun is not told of its end
+        await aclose()
+    except Exception:
+        log.exception("an answer broke off")
 
 
 @lru_cache(maxsize=512)

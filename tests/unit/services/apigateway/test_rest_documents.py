@@ -166,6 +166,11 @@ async def test_settings_variables_and_documentation() -> None:
     assert (await house.v1("GetDocumentationVersions", restApiId=api["id"]))["items"][0]["version"] == "v1"
     without = await house.v1("ImportRestApi", body=document, parameters={"ignore": "documentation"})
     assert (await house.v1("GetDocumentationParts", restApiId=without["id"]))["items"] == []
+    at = {"restApiId": api["id"], "body": swagger({}), "mode": "overwrite"}
+    await house.v1("PutRestApi", **at, parameters={"ignore": "documentation"})
+    assert len((await house.v1("GetDocumentationParts", restApiId=api["id"]))["items"]) == 1
+    await house.v1("PutRestApi", **at)
+    assert (await house.v1("GetDocumentationParts", restApiId=api["id"]))["items"] == []
 
 
 async def test_gateway_responses_and_policies() -> None:

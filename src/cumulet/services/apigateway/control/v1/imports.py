@@ -85,20 +85,16 @@ def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def _read(call: Call, params: Params) -> tuple[ApiPlan, dict[str, Any]]:
     """Return the plan of a document, and the settings that the import's parameters give."""
-    base_path, with_documentation = "ignore", True
+    base_path = "ignore"
     settings: dict[str, Any] = {}
     for name, value in (params.get("parameters") or {}).items():
         if name == "endpointConfigurationTypes":
             settings["endpointConfiguration"] = {"types": value.split(",")}
         elif name == "basepath":
             base_path = value
-        elif name == "ignore" and value == "documentation":
-            with_documentation = False
-        else:
+        elif (name, value) != ("ignore", "documentation"):
             raise NotImplementedHere(f"The import parameter {name}={value} of API Gateway")
     document = parse_document(params["body"], lambda text: fill_variables(call, text))
-    if not with_documentation:
-        document.pop(extensions.DOCUMENTATION, None)
     return plan_api(document, base_path=base_path), settings
 
 
@@ -136,12 +132,9 @@ class _Import:
         for name, response in self.plan.gateway_responses.items():
             what = f"put gateway response '{name}'"
             _checked(what, gateway_responses.save, self.tx, self.call, self.api.id, name, response)
-        import_parts(self.call, self.tx, self.api, list(self.plan.documentation), overwrite=overwrite)
-        version = self.plan.documentation_version
-        scope = self.call.scope
-        if version and DOCUMENTATION_VERSIONS.find(self.tx, scope, self.api.id, VERSION, version) is None:
-            save_version(self.call, self.tx, self.api, version, None)
-        APIS.save(self.tx, scope, self.api.id, record=self.api)
+        if (params.get("parameters") or {}).get("ignore") != "documentation":
+            self._save_documentation(overwrite=overwrite)
+        APIS.save(self.tx, self.call.scope, self.api.id, record=self.api)
         shown = apis.show(self.api)
         if self.warnings:
             if params.get("failOnWarnings"):
@@ -149,6 +142,13 @@ class _Import:
                 raise ServiceError("BadRequestException", f"Warnings found during import:\n\t{told}")
             shown["warnings"] = self.warnings
         return shown
+
+    def _save_documentation(self, *, overwrite: bool) -> None:
+        import_parts(self.call, self.tx, self.api, list(self.plan.documentation), overwrite=overwrite)
+        version = self.plan.documentation_version
+        known = DOCUMENTATION_VERSIONS
+        if version and known.find(self.tx, self.call.scope, self.api.id, VERSION, version) is None:
+            save_version(self.call, self.tx, self.api, version, None)
 
     def _clear(self) -> None:
         """Remove the resources that the document does not lead to, and every method; kept resources keep their ids."""

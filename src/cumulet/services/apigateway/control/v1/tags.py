@@ -83,8 +83,8 @@ def untag_resource(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("GetTags", action=GET, resource=TAGS, params="resourceArn")
+@operation("GetTags", action=GET, resource=TAGS, params="resourceArn position limit")
 def get_tags(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return the tags of a resource."""
+    """Return the tags of a resource, all at once: AWS takes `position` and `limit`, and does not support them yet."""
     tags, _ = _find(tx, call, params["resourceArn"])
     return {"tags": tags}

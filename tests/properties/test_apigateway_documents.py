@@ -329,6 +329,9 @@ HTTP_DOCUMENTS = st.fixed_dictionaries(
     optional={
         "tags": st.just([{"name": "t", "x-amazon-apigateway-tag-value": "v"}]),
         "x-amazon-apigateway-cors": st.just({"allowOrigins": ["*"], "maxAge": 5}),
+        "servers": st.just(
+            [{"url": "/", "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True}}]
+        ),
     },
 )
 

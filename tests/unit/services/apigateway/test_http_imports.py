@@ -93,3 +93,30 @@ async def test_what_is_not_built_is_refused_by_name() -> None:
     house = ApiHouse()
     with pytest.raises(NotImplementedHere, match="identityValidationExpression"):
         await house.v2("ImportApi", Body=document({**JWT, "identityValidationExpression": "x"}))
+
+
+async def test_what_is_doubtful_is_a_warning_and_what_http_apis_lack_is_ignored() -> None:
+    house = ApiHouse()
+    body = json.dumps(
+        {
+            "openapi": "3.0.1",
+            "info": {"title": "n", "version": "1"},
+            "servers": [
+                {"url": "/v1", "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True}}
+            ],
+            "paths": {"/a": {"get": {"requestBody": {"content": {"a/b": {"schema": {"$ref": "#/x"}}}}}}},
+            "components": {"schemas": {"Note": {"type": "object"}}},
+            "x-amazon-apigateway-binary-media-types": ["a/b"],
+        }
+    )
+    warnings = ["binaryMediaTypes is not supported for HTTP APIs, it is ignored"]
+    with pytest.raises(ServiceError, match="Warnings found during import:\n\tbinaryMediaTypes is not supported"):
+        await house.v2("ImportApi", Body=body, FailOnWarnings=True)
+    api = await house.v2("ImportApi", Body=body, Basepath="prepend")
+    assert (api["Warnings"], api["DisableExecuteApiEndpoint"]) == (warnings, True)
+    assert (await house.v2("GetRoutes", ApiId=api["ApiId"]))["Items"][0]["RouteKey"] == "GET /v1/a"
+    again = await house.v2("ReimportApi", ApiId=api["ApiId"], Body=body, Basepath="split")
+    assert (again["Warnings"], again["DisableExecuteApiEndpoint"]) == (warnings, True)
+    assert (await house.v2("GetRoutes", ApiId=api["ApiId"]))["Items"][0]["RouteKey"] == "GET /a"
+    with pytest.raises(ServiceError, match=r"HTTP APIs support OpenAPI 3\.0 only"):
+        await house.v2("ImportApi", Body=body.replace("openapi", "swagger"))

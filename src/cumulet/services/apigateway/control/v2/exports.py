@@ -4,7 +4,7 @@ from time import gmtime, strftime
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import GET, at
-from cumulet.services.apigateway.control.openapi import writing
+from cumulet.services.apigateway.control.openapi import extensions, writing
 from cumulet.services.apigateway.control.v2 import document as documents
 from cumulet.services.apigateway.control.v2.deploying import freeze
 from cumulet.services.apigateway.control.v2.records import get_api, get_stage
@@ -47,14 +47,12 @@ def operations(port: int) -> list[Operation]:
         info = writing.given_only(
             {"title": api.name, "description": api.description or None, "version": api.version or made}
         )
-        document = documents.write(
-            info,
-            writing.server(f"http://{api.api_id}.execute-api.localhost:{port}", base_path),
-            routes,
-            cors if isinstance(cors, Cors) else None,
-            api.tags,
-            with_extensions=params.get("IncludeExtensions") is not False,
-        )
+        with_extensions = params.get("IncludeExtensions") is not False
+        server = writing.server(f"http://{api.api_id}.execute-api.localhost:{port}", base_path)
+        if with_extensions and api.disable_execute_api_endpoint:
+            server[extensions.ENDPOINT_CONFIGURATION] = {"disableExecuteApiEndpoint": True}
+        shared = cors if isinstance(cors, Cors) else None
+        document = documents.write(info, server, routes, shared, api.tags, with_extensions=with_extensions)
         return {"body": writing.written(document, _MEDIA_TYPES[params["OutputType"]])}
 
     return [export_api]

@@ -90,6 +90,7 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         cors = _cors(plan)
         api.name, api.version = plan.title, plan.version or UNSET
         api.description = plan.description or UNSET
+        api.disable_execute_api_endpoint = bool(plan.settings.get("disableExecuteApiEndpoint"))
         api.cors_configuration = apis.make_cors(cors) if cors else UNSET
         api.tags = tagging.checked({**api.tags, **plan.tags})
         APIS.save(tx, call.scope, api.api_id, record=api)

@@ -164,7 +164,7 @@ async def test_errors(rig: Any, code: str, handler: str, error_type: str, words:
     result = await rig.invoke(version)
     text = re.sub(UUID, "ID", result.payload.decode())
     text = re.sub(r'[^" ]*/(bootstrap|index)\.mjs', "BOOTSTRAP", text)
-    text = text.replace(str(rig.plane._supervisor._folder / "code" / version.code_blob), "ROOT")
+    text = text.replace(str(rig.plane._supervisor._code.folder / version.code_blob), "ROOT")
     error = json.loads(text.replace("/var/task", "ROOT"))
     assert result.function_error == "Unhandled"
     assert error["errorType"] == error_type

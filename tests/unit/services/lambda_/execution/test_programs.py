@@ -187,7 +187,7 @@ async def test_a_bootstrap_that_cannot_be_started(rig: Any, given: dict[str, Any
     else:
         version = await provided(rig, **given)
     result = await rig.invoke(version)
-    root = str(rig.plane._supervisor._folder / "code" / version.code_blob)
+    root = str(rig.plane._supervisor._code.folder / version.code_blob)
     error = json.loads(re.sub(UUID, "ID", result.payload.decode()).replace(root, "/var/task"))
     assert result.function_error == "Unhandled"
     assert error == {"errorType": "Runtime.InvalidEntrypoint", "errorMessage": f"RequestId: ID Error: {words}"}

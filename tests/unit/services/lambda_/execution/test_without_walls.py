@@ -48,7 +48,7 @@ async def with_layer(rig: Any, code: str, files: dict[str, str], **fields: Any) 
     digest = await rig.store.write(lambda tx: blobs.save(tx, archive))
     layer = LayerUse("arn:aws:lambda:eu-west-1:123456789012:layer:l:1", len(archive), 1, digest)
     version = await rig.function(code, layers=(layer,), **{"timeout_s": 10, **fields})
-    return version, rig.plane._supervisor._folder / "code" / digest
+    return version, rig.plane._supervisor._code.folder / digest
 
 
 async def test_a_layer_lies_elsewhere_and_the_log_says_so(plain: Any) -> None:

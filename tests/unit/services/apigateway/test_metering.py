@@ -1,13 +1,16 @@
 """Requests with API keys: who may call, how often at once, and how often in a period."""
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
 
+from cumulet.errors import InvariantViolated
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.pipeline.quotas import Quotas
 from cumulet.services.apigateway.plans import Quota
+from cumulet.store.api import StoreUnavailable
 from cumulet.wire.message import Response
 from harness import SCOPE
 from unit.services.apigateway.fake_lambda import OK, URI, ApiHouse, header
@@ -183,6 +186,31 @@ async def test_processes_share_a_quota_exactly() -> None:
     )
     assert admitted.count(True) == 10
     assert await house.used() == [10, 0]
+
+
+class Failing:
+    """A store that cannot write."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def write(self, body: Any) -> Any:
+        await asyncio.sleep(0)
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("gone"), ValueError("a bug")])
+async def test_nobody_waits_for_ever_for_a_count_that_fails(error: Exception) -> None:
+    house = await metered()
+    ground = dataclasses.replace(house.ground, store=Failing(error))  # type: ignore[arg-type]
+    quotas = Quotas(ground)
+    quota = Quota(10, "DAY")
+    asked = [quotas.admit(SCOPE, house.plan_id, house.key_id, quota) for _ in range(2)]
+    counting = asyncio.gather(*asked, return_exceptions=True)
+    await asyncio.sleep(0)
+    late = asyncio.ensure_future(quotas.admit(SCOPE, house.plan_id, house.key_id, quota))
+    answers = [*await counting, *await asyncio.gather(late, return_exceptions=True)]
+    assert all(isinstance(answer, StoreUnavailable | InvariantViolated) for answer in answers)
 
 
 async def test_a_client_that_goes_away_holds_nobody_up() -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
+from cumulet.errors import InvariantViolated
 from cumulet.scope import Scope
 from cumulet.services.apigateway.plans import USAGE, Quota, Tally, day_of, load_period, remaining
 from cumulet.services.kit import Ground
@@ -56,6 +57,7 @@ class Quotas:
             await asyncio.wait([self._counting])
 
     async def _count(self) -> None:
+        batch: list[_Use] = []
         try:
             while self._waiting:
                 batch = list(self._waiting)
@@ -63,15 +65,21 @@ class Quotas:
                 try:
                     admitted = await self._ground.store.write(partial(count, batch=batch))
                 except StoreError as error:
-                    for use in batch:
-                        if not use.admitted.done():
-                            use.admitted.set_exception(error)
+                    _fail(batch, error)
                     continue
                 for use, was_admitted in zip(batch, admitted, strict=True):
                     if not use.admitted.done():  # its client has gone
                         use.admitted.set_result(was_admitted)
         finally:
             self._counting = None
+            # Nobody is left to wait for ever, whatever went wrong.
+            _fail([*batch, *self._waiting], InvariantViolated("a request was not counted"))
+
+
+def _fail(uses: list[_Use], error: Exception) -> None:
+    for use in uses:
+        if not use.admitted.done():
+            use.admitted.set_exception(error)
 
 
 def _see(admitted: asyncio.Future[bool]) -> None:

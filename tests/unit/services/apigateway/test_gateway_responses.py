@@ -128,6 +128,14 @@ async def test_what_a_validator_says() -> None:
     assert (response.status, response.body) == (400, b'"Missing required request parameters: [q]"')
 
 
+async def test_an_answer_that_no_client_could_take_in_two_ways() -> None:
+    length = {"gatewayresponse.header.Content-Length": "'7'", "gatewayresponse.header.Transfer-Encoding": "'chunked'"}
+    house, api_id = await api_with(MISSING, statusCode="204", responseParameters=length)
+    response = await house.request(api_id, "GET", "/dev/no")
+    assert (response.status, response.body) == (204, b"")
+    assert (header(response, "content-length"), header(response, "transfer-encoding")) == (None, None)
+
+
 async def test_what_is_wrong_with_a_body() -> None:
     house, api_id = await api_with("BAD_REQUEST_BODY", responseTemplates={JSON: "$context.error.validationErrorString"})
     validator = await house.v1("CreateRequestValidator", restApiId=api_id, name="v", validateRequestBody=True)
@@ -196,6 +204,7 @@ async def test_responses_are_put_shown_patched_and_deleted() -> None:
     [
         ({"responseType": "WHATEVER"}, "Invalid response type: WHATEVER"),
         ({"statusCode": "999"}, "Invalid status code: 999"),
+        ({"statusCode": "100"}, "Invalid status code: 100"),
         ({"responseParameters": {"method.response.header.X": "'a'"}}, "[Invalid mapping expression parameter"),
         ({"responseParameters": {"gatewayresponse.header.X": "a"}}, "[Invalid mapping expression parameter"),
         ({"responseTemplates": {JSON: "x" * 307_201}}, "Template size cannot exceed"),

@@ -49,6 +49,14 @@ _ALWAYS_CAPITAL = frozenset(
     ]
 )
 
+CONNECTION_HEADERS = frozenset(
+    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+"""What belongs to a connection, and no mapping may say."""
+
+BODILESS = (204, 304)
+"""Statuses whose answers have no body."""
+
 _TEXT_TYPES = frozenset(("application/json", "application/xml", "application/javascript"))
 
 

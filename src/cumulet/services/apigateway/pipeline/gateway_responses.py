@@ -34,7 +34,7 @@ def answer(arrival: Arrival, stage: Stage, compiled: Compiled, matched: Matched 
     for target, source in found.parameters.items():
         name = target.removeprefix("gatewayresponse.header.")
         value = source[1:-1] if source.startswith("'") else find(source)
-        if value is not None:
+        if value is not None and name.lower() not in events.CONNECTION_HEADERS:
             headers[name.lower()] = (name, events.one_line(value))
     if found.templates:
         kind, template = _chosen(found.templates, arrival)
@@ -43,7 +43,8 @@ def answer(arrival: Arrival, stage: Stage, compiled: Compiled, matched: Matched 
     else:
         body = words.form % msgspec.json.encode(words.message)
         headers.setdefault("content-type", JSON)
-    return Response(found.status or words.status, tuple(headers.values()), body)
+    status = found.status or words.status
+    return Response(status, tuple(headers.values()), b"" if status in events.BODILESS else body)
 
 
 def _find(responses: dict[str, GatewayResponse], words: Words) -> GatewayResponse | None:

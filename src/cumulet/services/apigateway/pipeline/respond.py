@@ -62,8 +62,7 @@ _TEXT_TYPE = ("Content-Type", "text/plain; charset=utf-8")
 _line_break = re.compile(r"[\r\n\0]").search
 
 _STATUS = range(200, 600)
-_BODILESS = (204, 304)
-"""A 1xx status is no final answer in HTTP, and these two have no body."""
+"""A 1xx status is no final answer in HTTP."""
 
 
 def respond(matched: Matched, sent: Sent, said: Said) -> Response:
@@ -83,7 +82,7 @@ def respond(matched: Matched, sent: Sent, said: Said) -> Response:
 def _relayed_response(matched: Matched, result: Relayed) -> Response:
     headers = list(own_headers(matched.arrival))
     headers += [(name, value) for name, value in result.headers if name not in _HTTP_DROPPED]
-    return Response(result.status, tuple(headers), b"" if result.status in _BODILESS else result.body)
+    return Response(result.status, tuple(headers), b"" if result.status in events.BODILESS else result.body)
 
 
 def _function_response(matched: Matched, result: Result) -> Response:
@@ -164,7 +163,7 @@ def _http_response(matched: Matched, answer: dict[str, Any], given: HeaderList) 
 def _response(status: int, headers: HeaderList, default_type: tuple[str, str], body: bytes) -> Response:
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers.append(default_type)
-    return Response(status, tuple(headers), b"" if status in _BODILESS else body)
+    return Response(status, tuple(headers), b"" if status in events.BODILESS else body)
 
 
 def _status(given: Any) -> int:

@@ -21,10 +21,6 @@ from cumulet.wire.message import Response
 
 _JSON = "application/json"
 _STATUS = range(200, 600)
-_BODILESS = (204, 304)
-_NEVER_MAPPED = frozenset(
-    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
-)
 
 _PROXY_DROPPED = frozenset(("host", "content-length", "connection", "expect", "te", "trailer", "transfer-encoding"))
 
@@ -100,7 +96,7 @@ def _place(places: dict[str, Any], where: str, name: str, values: list[str]) -> 
     if where == "path":
         places["path"][name] = values[-1]
     elif where == "header":
-        if name.lower() not in _NEVER_MAPPED:
+        if name.lower() not in events.CONNECTION_HEADERS:
             places["header"][name.lower()] = [events.one_line(value) for value in values]
     else:
         places["querystring"][name] = values
@@ -163,7 +159,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
             value = parameters.value_of(source, find, body, context, matched.stage.variables)
         except (UnreadableBody, TemplateError):
             value = None
-        if value is not None and name.lower() not in _NEVER_MAPPED:
+        if value is not None and name.lower() not in events.CONNECTION_HEADERS:
             headers[name.lower()] = (name, events.one_line(value))
     override = context["responseOverride"]
     status = reply.status
@@ -171,18 +167,18 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
         status = _status(override.get("status"), status)
         overriding = override.get("header")
         for name, value in overriding.items() if isinstance(overriding, dict) else ():
-            if events.is_token(name) and name.lower() not in _NEVER_MAPPED:
+            if events.is_token(name) and name.lower() not in events.CONNECTION_HEADERS:
                 headers[name.lower()] = (name, events.one_line(text(value)))
     headers.setdefault("content-type", ("Content-Type", content_type))
-    return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in _BODILESS else content)
+    return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in events.BODILESS else content)
 
 
 def relayed(
     matched: Matched, status: int, headers: Iterable[tuple[str, str]], body: bytes | AsyncIterator[bytes]
 ) -> Response:
     """Return a proxied server's answer as it is, but for the headers that belong to its connection."""
-    kept = [(name, value) for name, value in headers if name.lower() not in _NEVER_MAPPED]
-    if status in _BODILESS and isinstance(body, bytes):
+    kept = [(name, value) for name, value in headers if name.lower() not in events.CONNECTION_HEADERS]
+    if status in events.BODILESS and isinstance(body, bytes):
         body = b""
     return Response(status, (*own_headers(matched.arrival), *kept), body)
 

@@ -57,7 +57,8 @@ _TARGET = re.compile(r"^gatewayresponse\.header\.[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 _SOURCE = re.compile(
     r"^(?:'[^']*'|method\.request\.(?:header|querystring|path)\.[^\s]+|context\.[A-Za-z0-9_.:-]+|stageVariables\.[\w-]+)$"
 )
-_STATUS = re.compile(r"^[1-5]\d\d$")
+_STATUS = re.compile(r"^[2-5]\d\d$")
+"""What AWS's model allows, but for 1xx, which is no final answer in HTTP."""
 
 
 RECORDS = Records(REST_GATEWAY_RESPONSE, GatewayResponse)

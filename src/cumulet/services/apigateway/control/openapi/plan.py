@@ -302,7 +302,9 @@ def _plan_method(
         body = followed(document, operation.get("requestBody"), f"requestBody{where}")
         models.update(_plan_content(body, where))
     integration = operation.get(extensions.INTEGRATION)
-    if is_http and isinstance(integration, dict):
+    if isinstance(integration, dict) and "$ref" in integration:
+        if not is_http:
+            raise ServiceError("BadRequestException", f"{extensions.INTEGRATIONS} are for HTTP APIs only{where}")
         integration = followed(document, integration, f"integration{where}")
     security = operation.get("security", document.get("security") if is_http else None)
     auth = mapping(operation.get(extensions.AUTH), f"{extensions.AUTH}{where}")

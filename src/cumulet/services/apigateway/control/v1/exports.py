@@ -1,6 +1,7 @@
 """A stage of a REST API as an OpenAPI document."""
 
 from time import gmtime, strftime
+from typing import get_args
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control.arns import GET, at
@@ -19,12 +20,7 @@ from cumulet.services.kit import Call, Operation, Output, Params, operation
 from cumulet.store.api import ReadTx
 
 _TYPES = ("oas20", "oas30", "swagger")
-_INCLUDES: dict[str, Include] = {
-    "integrations": "integrations",
-    "authorizers": "authorizers",
-    "apigateway": "apigateway",
-    "documentation": "documentation",
-}
+_INCLUDES: dict[str, Include] = {name: name for name in get_args(Include)}
 
 
 def operations(port: int) -> list[Operation]:

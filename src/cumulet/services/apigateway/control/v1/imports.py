@@ -10,8 +10,7 @@ from msgspec import UNSET
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import POST, PUT, at
-from cumulet.services.apigateway.control.openapi import extensions
-from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, Scheme, plan_api
+from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, plan_api
 from cumulet.services.apigateway.control.openapi.reading import parse_document
 from cumulet.services.apigateway.control.v1 import apis, gateway_responses, integrations, methods, models
 from cumulet.services.apigateway.control.v1.authorizers import make_authorizer
@@ -34,6 +33,7 @@ from cumulet.services.apigateway.control.v1.records import (
     render,
 )
 from cumulet.services.apigateway.control.v1.resources import add_resource
+from cumulet.services.apigateway.control.v1.security_schemes import authorizer_params
 from cumulet.services.apigateway.mapping import schemas
 from cumulet.services.apigateway.mapping.parameters import check_response
 from cumulet.services.apigateway.pipeline.routes import split_path
@@ -246,7 +246,7 @@ class _Import:
             before = self.authorizers.get(name)
             authorizer_id = before.id if before is not None else self.call.ids.token(6)
             try:
-                authorizer = make_authorizer(authorizer_id, _authorizer_params(name, scheme))
+                authorizer = make_authorizer(authorizer_id, authorizer_params(name, scheme))
             except NotImplementedHere:
                 raise
             except ServiceError as error:
@@ -336,45 +336,6 @@ class _Import:
                 given["authorizerId"] = authorizer.id
                 given["authorizationScopes"] = list(scopes)
         return given
-
-
-class _Claim(msgspec.Struct, rename="camel"):
-    claim_name: str
-    format: str
-    required: bool = False
-    expected_values: list[str] = []
-
-
-class _Issuer(msgspec.Struct, rename="camel"):
-    issuer: str
-    audiences: list[str]
-    additional_claims: list[_Claim] = []
-
-
-class _JwtConfiguration(msgspec.Struct, rename="camel"):
-    """The types that CreateAuthorizer's model has, which nobody has checked in a document."""
-
-    issuers: list[_Issuer]
-    default_algorithms: list[str]
-
-
-def _authorizer_params(name: str, scheme: Scheme) -> dict[str, Any]:
-    """Return the members of CreateAuthorizer that a security scheme gives."""
-    given = scheme.authorizer
-    known = (
-        *("type", "authorizerUri", "authorizerCredentials", "identitySource", "identityValidationExpression"),
-        *("authorizerResultTtlInSeconds", "providerARNs", "jwtConfiguration"),
-    )
-    for member, value in given.items():
-        if member not in known and value:
-            raise NotImplementedHere(f"The member {member} of {extensions.AUTHORIZER} in an OpenAPI document")
-    if given.get("jwtConfiguration") is not None:
-        msgspec.convert(given["jwtConfiguration"], _JwtConfiguration)
-    kind = str(given.get("type") or "").upper()
-    source = given.get("identitySource")
-    if not source and kind != "REQUEST" and scheme.header:
-        source = f"method.request.header.{scheme.header}"
-    return {**given, "name": name, "type": kind, "identitySource": source, "authType": scheme.authtype}
 
 
 def _integration(given: Any, method: Method, resource: Resource) -> Integration:

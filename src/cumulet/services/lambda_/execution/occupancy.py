@@ -94,6 +94,7 @@ class Environment:
         self._sandbox: Sandbox | None = None
         self._outputs: list[Output] = []
         self._journal = Journal(version, stream, shipper, clock)
+        self._has_served = False
         self.is_suspended = False
         """Whether it is initialised as for a snapshot, and waits to be restored."""
         self._is_frozen = False
@@ -125,6 +126,11 @@ class Environment:
     def is_kept(self) -> bool:
         """Whether it was started to be ready ahead of demand."""
         return self.init_type == PROVISIONED
+
+    @property
+    def ended_unused(self) -> bool:
+        """Whether its runtime ended by itself without ever having had an invocation."""
+        return not self._has_served and self._sandbox is not None and self._sandbox.status is not None
 
     def _step(self, event: Event) -> None:
         self.state = next_state(self.state, event)
@@ -326,6 +332,7 @@ class Environment:
 
     def assign(self, job: Job) -> None:
         """Give it an invocation."""
+        self._has_served = True
         was_frozen = self.state is State.FROZEN
         self._step(Event.ASSIGNED)
         if was_frozen and self._sandbox is not None:

@@ -238,7 +238,8 @@ class Supervisor:
 
     def _cannot_keep(self, environment: Environment, reason: str) -> None:
         fleet = self._fleet_of[environment.number]
-        fleet.kept, fleet.kept_version = 0, None
+        others = [one for one in fleet.members.values() if one.is_kept and one is not environment]
+        fleet.kept = sum(one.state in ALIVE for one in others)
         self.on_kept(fleet.key, reason)
 
     def _start(
@@ -338,7 +339,8 @@ class Supervisor:
         """It is gone: answer who waited for it, or have its initialisation tried again, and plan."""
         if (trial := self._trials.pop(environment.number, None)) is not None:
             trial.set_result(environment.init_failure)
-        elif environment.init_failure is not None and environment.is_kept:
+        elif environment.is_kept and (environment.init_failure is not None or environment.ended_unused):
+            # Another one would fare no better, and another: it is tried again after a while.
             self._cannot_keep(environment, "FUNCTION_ERROR_INIT_FAILURE")
         elif environment.init_failure is not None:
             if environment.inside_invoke or self._stopping:

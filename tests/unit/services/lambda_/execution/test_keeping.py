@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,21 @@ async def test_kept_environments_are_used_first_and_replaced(rig: Any) -> None:
     await until(lambda: supervisor.ready(key) == 0)
 
 
+async def test_one_that_ends_unused_takes_no_other_along(rig: Any) -> None:
+    version = await rig.function(CODE, version="1")
+    supervisor, key = rig.plane._supervisor, fleet_key(version)
+    supervisor.keep(rig.scope, version, 2)
+    await until(lambda: supervisor.ready(key) == 2)
+    first = next(iter(supervisor._fleets[key].members.values()))
+    first._sandbox.thaw()
+    first._sandbox.signal_runtime(signal.SIGKILL)
+    await until(lambda: supervisor.ready(key) == 1)
+    assert (await ask(rig, version))[0] == "provisioned-concurrency"
+    supervisor.keep(rig.scope, version, 2)
+    await until(lambda: supervisor.ready(key) == 2)
+    supervisor.keep(rig.scope, version, 0)
+
+
 async def test_the_log_says_why_an_environment_was_initialised(rig: Any) -> None:
     version = await rig.function(
         CODE, version="1", log_format="JSON", application_log_level="INFO", system_log_level="DEBUG"
@@ -69,8 +85,12 @@ async def test_the_log_says_why_an_environment_was_initialised(rig: Any) -> None
 
 @pytest.mark.parametrize(
     ("code", "more"),
-    [("raise RuntimeError('no')", {}), (CODE, {"role": "arn:aws:iam::123456789012:role/stranger"})],
-    ids=["it raises", "its role cannot be assumed"],
+    [
+        ("raise RuntimeError('no')", {}),
+        ("import os, threading\nthreading.Timer(0.05, os._exit, [3]).start()\nlambda_handler = print", {}),
+        (CODE, {"role": "arn:aws:iam::123456789012:role/stranger"}),
+    ],
+    ids=["it raises", "it ends as soon as it is ready", "its role cannot be assumed"],
 )
 async def test_what_cannot_start_is_given_up_and_told(rig: Any, code: str, more: Any) -> None:
     version = await rig.function(code, version="1", **more)
@@ -79,9 +99,11 @@ async def test_what_cannot_start_is_given_up_and_told(rig: Any, code: str, more:
     supervisor.on_kept = lambda key, reason: told.append((key, reason))
     try:
         supervisor.keep(rig.scope, version, 1)
-        await until(lambda: any(key == fleet_key(version) for key, _ in told))
+        await until(lambda: any(key == fleet_key(version) and reason for key, reason in told))
     finally:
         supervisor.on_kept = before
     expected = "AccessDeniedException: The role" if more else "FUNCTION_ERROR_INIT_FAILURE"
-    assert dict(told)[fleet_key(version)].startswith(expected)
+    reasons = [reason for key, reason in told if key == fleet_key(version) and reason]
+    assert len(reasons) == 1
+    assert reasons[0].startswith(expected)
     assert supervisor.ready(fleet_key(version)) == 0

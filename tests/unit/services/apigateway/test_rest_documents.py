@@ -173,6 +173,16 @@ async def test_settings_variables_and_documentation() -> None:
     assert (await house.v1("GetDocumentationParts", restApiId=api["id"]))["items"] == []
 
 
+async def test_shared_integrations_are_for_http_apis() -> None:
+    reference = {"$ref": "#/components/x-amazon-apigateway-integrations/a"}
+    document = oas30(
+        {"/a": {"get": {"x-amazon-apigateway-integration": reference}}},
+        components={"x-amazon-apigateway-integrations": {"a": PROXY}},
+    )
+    with pytest.raises(ServiceError, match="x-amazon-apigateway-integrations are for HTTP APIs only of GET /a"):
+        await ApiHouse().v1("ImportRestApi", body=document)
+
+
 async def test_gateway_responses_and_policies() -> None:
     house = ApiHouse()
     allowed = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
@@ -243,6 +253,10 @@ BAD_MAPPING = "Invalid mapping expression specified: Validation Result: warnings
 @pytest.mark.parametrize(
     ("document", "words"),
     [
+        (
+            oas30({}, components={"schemas": {"a_b": {"type": "object"}}}),
+            "Unable to create model 'a_b': Model name must be alphanumeric: a_b",
+        ),
         (
             swagger({}, definitions={"a-b": {"type": "object"}}),
             "Unable to create model 'a-b': Model name must be alphanumeric: a-b",
@@ -479,6 +493,18 @@ async def test_a_sample_template() -> None:
             "Cannot delete model 'Empty', is referenced in model 'A'",
         ),
         ("GetModelTemplate", {"modelName": "X"}, "NotFoundException", "Invalid model name specified: X"),
+        (
+            "UpdateModel",
+            {"modelName": "A", "patchOperations": [{"op": "replace", "path": "/schema", "value": ""}]},
+            "BadRequestException",
+            "Model schema must have at least 1 property or array items defined",
+        ),
+        (
+            "UpdateModel",
+            {"modelName": "A", "patchOperations": [{"op": "add", "path": "/schema", "value": "{}"}]},
+            "BadRequestException",
+            "Invalid patch path  '/schema' specified for op 'add'. Please choose supported operations",
+        ),
     ],
 )
 async def test_models_refer_to_models(operation_name: str, params: dict[str, Any], code: str, words: str) -> None:

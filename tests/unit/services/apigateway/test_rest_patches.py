@@ -368,3 +368,15 @@ async def test_a_deployments_description() -> None:
     changed = await house.v1("UpdateDeployment", **at, patchOperations=[patch("replace", "/description", "d")])
     assert changed == {**deployment, "description": "d"}
     assert (await house.request(api_id, "GET", "/dev/a")).status == 200
+
+
+async def test_a_validators_name_cannot_be_taken() -> None:
+    house = ApiHouse()
+    api = await house.v1("CreateRestApi", name="n")
+    made = await house.v1("CreateRequestValidator", restApiId=api["id"], name="v")
+    at = {"restApiId": api["id"], "requestValidatorId": made["id"]}
+    with pytest.raises(ServiceError, match="Request Validator name cannot be blank"):
+        await house.v1("UpdateRequestValidator", **at, patchOperations=[patch("replace", "/name", "")])
+    operations = [patch("replace", "/name", "w"), patch("replace", "/validateRequestBody", "true")]
+    changed = await house.v1("UpdateRequestValidator", **at, patchOperations=operations)
+    assert changed == {**made, "name": "w", "validateRequestBody": True}

@@ -170,7 +170,9 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
             if events.is_token(name) and name.lower() not in events.CONNECTION_HEADERS:
                 headers[name.lower()] = (name, events.one_line(text(value)))
     headers.setdefault("content-type", ("Content-Type", content_type))
-    return Response(status, (*own_headers(matched.arrival), *headers.values()), b"" if status in events.BODILESS else content)
+    return Response(
+        status, (*own_headers(matched.arrival), *headers.values()), b"" if status in events.BODILESS else content
+    )
 
 
 def relayed(

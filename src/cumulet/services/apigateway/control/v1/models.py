@@ -168,8 +168,10 @@ def update_model(call: Call, tx: WriteTx, params: Params) -> Output:
     """The model has the patched values; what is deployed does not change."""
     model = get_model(tx, call, params)
     given = patching.patched(render(model), params.get("patchOperations"), MODEL_PATCHES)
+    if not given["schema"]:
+        raise _bad("Model schema must have at least 1 property or array items defined")
     model.description = given.get("description") or UNSET
-    model.schema = checked_schema(given["schema"] or "{}", model.content_type)
+    model.schema = checked_schema(given["schema"], model.content_type)
     _check_references(call, tx, params["restApiId"], model.schema, model.content_type)
     MODELS.save(tx, call.scope, params["restApiId"], model.name, record=model)
     return render(model)
@@ -257,6 +259,8 @@ def update_request_validator(call: Call, tx: WriteTx, params: Params) -> Output:
     """The validator has the patched values; what is deployed does not change."""
     validator = get_validator(tx, call, params)
     given = patching.patched(render(validator), params.get("patchOperations"), VALIDATOR_PATCHES)
+    if given.get("name", "") is None:
+        raise _bad("Request Validator name cannot be blank")
     validator = make_validator(validator.id, given)
     VALIDATORS.save(tx, call.scope, params["restApiId"], validator.id, record=validator)
     return render(validator)

@@ -169,8 +169,12 @@ class Dispatcher:
         owner = self._built.get(service)
 
         def decide(tx: ReadTx) -> str | None:
-            policy = owner.policy_of(tx, call, resource) if owner is not None and owner.policy_of is not None else None
-            return self._authorizer.denial(tx, call, action, resource, conditions or {}, policy)
+            policy, tags = None, None
+            if owner is not None and owner.policy_of is not None:
+                policy = owner.policy_of(tx, call, resource)
+            if owner is not None and owner.tags_of is not None:
+                tags = partial(owner.tags_of, tx, call, resource)
+            return self._authorizer.denial(tx, call, action, resource, conditions or {}, policy, tags)
 
         if (denial := await self._store.read(decide)) is not None:
             refusing = await self.service(service)

@@ -65,6 +65,17 @@ async def test_tables_tell_their_tags(statements: list[Any], red: bool, bare: bo
     assert await may(house, who, "dynamodb", "DescribeTable", TableName="bare") is bare
 
 
+async def test_statements_in_a_batch_are_asked_about_with_their_tables_tags() -> None:
+    house = House("dynamodb", "iam", authorizer=IamAuthorizer())
+    tags = [{"Key": "team", "Value": "red"}]
+    await house.call("dynamodb", "CreateTable", {**TABLE, "TableName": "red", "Tags": tags})
+    await house.call("dynamodb", "CreateTable", {**TABLE, "TableName": "bare"})
+    who = await ada(house, EVERYTHING, when("Deny"))
+    statements = [{"Statement": f"SELECT * FROM \"{name}\" WHERE pk='a'"} for name in ("red", "bare")]
+    output = await house.call("dynamodb", "BatchExecuteStatement", {"Statements": statements}, principal=who)
+    assert [one.get("Error", {}).get("Code") for one in output["Responses"]] == ["AccessDenied", None]
+
+
 async def test_what_is_tagged_in_other_services() -> None:
     house = House("logs", "iam", "apigateway", "apigatewayv2", "cloudformation", "s3", authorizer=IamAuthorizer())
     who = await ada(house, EVERYTHING, when("Deny"))

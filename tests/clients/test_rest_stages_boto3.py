@@ -20,10 +20,7 @@ TRUST = {
         {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ],
 }
-MAY_LOG = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}],
-}
+MAY_LOG = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
 
 def refusal(call: Callable[..., Any], **params: Any) -> tuple[int, str, str]:
@@ -68,7 +65,7 @@ def set_log_role(server: Server, name: str) -> str:
     """Give the account a role that may write logs, and return its ARN."""
     iam = server.client("iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="logs", PolicyDocument=json.dumps(MAY_LOG))
+    iam.attach_role_policy(RoleName=name, PolicyArn=MAY_LOG)
     patches = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
     assert server.client("apigateway").update_account(patchOperations=patches)["cloudwatchRoleArn"] == role
     return str(role)

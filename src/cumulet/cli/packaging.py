@@ -33,6 +33,7 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
     """Return the template with every local folder of code uploaded and replaced by its place in S3."""
     of_all_functions = template.get("Globals", {}).get("Function", {})
     packaged = {**template, "Resources": dict(template.get("Resources", {}))}
+    uploaded: dict[tuple[str, str], tuple[str, str]] = {}
     for name, resource in packaged["Resources"].items():
         found = LOCAL_CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
         if found is None:
@@ -44,8 +45,10 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
         place = properties.get(property_name)
         if "InlineCode" in properties or not isinstance(place, str) or place.startswith("s3://"):
             continue
-        archive = _archive_of(name, folder / place, properties.get("Runtime"))
-        bucket, key = _upload(connection, name, archive)
+        runtime = _python_of(properties.get("Runtime"))
+        if (place, runtime) not in uploaded:  # functions often share a folder
+            uploaded[place, runtime] = _upload(connection, name, _archive_of(name, folder / place, runtime))
+        bucket, key = uploaded[place, runtime]
         value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
         packaged["Resources"][name] = {
             **resource,
@@ -83,8 +86,15 @@ def _artifact_bucket(connection: Connection) -> str:
     return bucket
 
 
-def _archive_of(logical_id: str, source: Path, runtime: Any) -> bytes:
-    """Return the archive of `source`; what its requirements.txt wants is in it if the runtime is a Python."""
+def _python_of(runtime: Any) -> str:
+    """Return the Python runtime for which to install: none for what is no Python, ours if only the stack will know."""
+    if isinstance(runtime, dict):
+        return f"python3.{sys.version_info.minor}"
+    return runtime if isinstance(runtime, str) and runtime.startswith("python3.") else ""
+
+
+def _archive_of(logical_id: str, source: Path, python: str) -> bytes:
+    """Return the archive of `source`; what its requirements.txt wants is in it if there is a Python to run it."""
     if source.is_file():
         if zipfile.is_zipfile(source):
             return source.read_bytes()
@@ -93,9 +103,9 @@ def _archive_of(logical_id: str, source: Path, runtime: Any) -> bytes:
         raise CliError(f"the code of {logical_id} should lie in {source}, which does not exist")
     files = list(_files_of(source))
     requirements = source / "requirements.txt"
-    if _is_python(runtime) and requirements.is_file() and any(_requirements(requirements)):
+    if python and requirements.is_file() and any(_requirements(requirements)):
         with tempfile.TemporaryDirectory() as installed:
-            _install(logical_id, runtime, requirements, Path(installed))
+            _install(logical_id, python, requirements, Path(installed))
             return _zip([*_files_of(Path(installed)), *files])
     return _zip(files)
 
@@ -123,10 +133,6 @@ def _requirements(file: Path) -> Iterator[str]:
     for line in file.read_text().splitlines():
         if (wanted := line.partition("#")[0].strip()) and not wanted.startswith("-"):
             yield wanted
-
-
-def _is_python(runtime: Any) -> bool:
-    return isinstance(runtime, str) and runtime.startswith("python3.")
 
 
 def _install(logical_id: str, runtime: str, requirements: Path, target: Path) -> None:

@@ -92,10 +92,8 @@ def test_layers_are_packaged_and_get_nothing_installed(folder: Path, kind: str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["python3.12", "nodejs20.x"])
-def test_requirements_are_those_of_the_python_that_will_run_them(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
-) -> None:
+def test_requirements_are_those_of_the_python_that_will_run_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are installed once for all functions of a folder."""
     wheel = folder / "tiny-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as made:
         made.writestr("tiny.py", "")
@@ -108,12 +106,25 @@ def test_requirements_are_those_of_the_python_that_will_run_them(
     monkeypatch.setattr(packaging, "find_interpreter", lambda wanted: asked.append(wanted) or own)
     connection = FakeConnection()
     given = template("src/")
-    given["Globals"] = {"Function": {"Runtime": runtime}}
+    given["Globals"] = {"Function": {"Runtime": "python3.12"}}
+    given["Resources"]["Another"] = given["Resources"]["Hello"]
     packaged = package_code(connection, given, folder)
     assert "Runtime" not in packaged["Resources"]["Hello"]["Properties"]
     with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
-        assert ("tiny.py" in archive.namelist()) is runtime.startswith("python")
-    assert asked == ["python3.12"] * runtime.startswith("python")
+        assert "tiny.py" in archive.namelist()
+    assert asked == ["python3.12"]
+
+
+@pytest.mark.slow
+def test_what_is_no_python_gets_nothing_installed(folder: Path) -> None:
+    (folder / "src" / "requirements.txt").write_text("no-such-distribution-anywhere==0\n")
+    given = template("src/")
+    given["Globals"] = {"Function": {"Runtime": "nodejs20.x"}}
+    package_code(FakeConnection(), given, folder)
+    given["Globals"] = {"Function": {"Runtime": {"Ref": "Runtime"}}}
+    (folder / "src" / "requirements.txt").write_text("/no/such/wheel-1-py3-none-any.whl\n")
+    with pytest.raises(CliError, match="the requirements of Hello could not be installed"):
+        package_code(FakeConnection(), given, folder)
 
 
 def test_unchanged_code_has_an_unchanged_key_and_is_not_uploaded_again(folder: Path) -> None:

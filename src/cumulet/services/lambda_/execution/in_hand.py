@@ -5,6 +5,7 @@ report is written. Without extensions they are one, and the report comes first, 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cumulet.clock import Clock
@@ -17,7 +18,7 @@ from cumulet.services.lambda_.records import Invocation, InvocationResult, Reade
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One invocation, until it has a result."""
+    """One invocation, until it is over."""
 
     id: int
     scope: Scope
@@ -25,6 +26,15 @@ class Job:
     invocation: Invocation
     result: asyncio.Future[InvocationResult]
     trace_header: str
+    on_over: Callable[[], None]
+    """Called once, when it takes up no environment any more: after its result, if extensions still work on it."""
+    is_over: bool = False
+
+    def end(self) -> None:
+        """It is over."""
+        if not self.is_over:
+            self.is_over = True
+            self.on_over()
 
     def finish(self, result: InvocationResult) -> None:
         """Hand the result over, unless the caller has gone."""
@@ -35,6 +45,7 @@ class Job:
 
     def fail(self, error: Exception) -> None:
         """Hand over that there will be no result."""
+        self.end()
         if not self.result.done():
             self.result.set_exception(error)
         if self.invocation.sink is not None:
@@ -137,6 +148,7 @@ class InHand:
     ) -> None:
         """All is over."""
         self.note_runtime_done(duration_ms, status, error_type)
+        self.job.end()
         self._journal.invoke_ended(
             self.request_id,
             duration_ms=duration_ms,

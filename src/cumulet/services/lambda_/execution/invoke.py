@@ -1,6 +1,7 @@
 """The execution plane: invocations in, results out, through the supervisor."""
 
 import asyncio
+from functools import partial
 from itertools import count
 
 from cumulet.errors import ServiceError
@@ -66,6 +67,7 @@ class ProcessPlane:
             invocation,
             asyncio.get_running_loop().create_future(),
             invocation.trace_header,
+            partial(self._admission.leave, pool),
         )
         try:
             self._supervisor.submit(job)
@@ -73,8 +75,6 @@ class ProcessPlane:
         except asyncio.CancelledError:
             self._supervisor.withdraw(job)
             raise
-        finally:
-            self._admission.leave(pool)
 
     async def _enter(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> Pool:
         """Count one more invocation, and return where. Raises TooManyRequestsException.

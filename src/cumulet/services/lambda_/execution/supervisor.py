@@ -117,6 +117,7 @@ class Supervisor:
         fleet = self._fleets.get(fleet_key(job.version))
         if fleet is not None and job in fleet.waiting:
             fleet.waiting.remove(job)
+            job.end()
 
     def prepare(self, runtime: str) -> None:
         """Begin to warm the fork server of a runtime."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.environment import State
 from cumulet.services.lambda_.records import LayerUse
 from cumulet.store import blobs
@@ -373,3 +374,38 @@ while True:
     pid = environment_of(other, version)._sandbox.pid
     await other.plane.stop()
     assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_what_extensions_work_on_still_counts(rig: Any) -> None:
+    slow = """
+me, _ = register(["INVOKE"])
+while True:
+    ask("GET", "event/next", Identifier=me)
+    time.sleep(0.3)
+"""
+    version = await with_extensions(rig, {"slow": script(slow)})
+    await rig.invoke(version, b"1", reserved_concurrency=1)
+    with pytest.raises(ServiceError) as raised:
+        await rig.invoke(version, b"2", reserved_concurrency=1)
+    assert raised.value.code == "TooManyRequestsException"
+    environment = environment_of(rig, version)
+    await until(rig, environment, "REPORT")
+    assert (await rig.invoke(version, b"3", reserved_concurrency=1)).payload == b"3"
+    environment.stop()
+    await gone(rig, version)
+
+
+async def test_what_nobody_waits_for_any_more_still_counts(rig: Any) -> None:
+    version = await rig.function("import time\ndef lambda_handler(e, c):\n    time.sleep(0.3)\n    return e\n")
+    caller = asyncio.ensure_future(rig.invoke(version, b"1", reserved_concurrency=1))
+    while version.arn not in str(list(rig.plane._supervisor._fleets)):
+        await asyncio.sleep(0)
+    while environment_of(rig, version).state is not State.BUSY:
+        await asyncio.sleep(0.01)
+    caller.cancel()
+    await asyncio.wait([caller])
+    with pytest.raises(ServiceError):
+        await rig.invoke(version, b"2", reserved_concurrency=1)
+    while environment_of(rig, version).state is State.BUSY:
+        await asyncio.sleep(0.01)
+    assert (await rig.invoke(version, b"3", reserved_concurrency=1)).payload == b"3"

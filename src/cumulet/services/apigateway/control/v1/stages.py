@@ -91,7 +91,7 @@ def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=STAGE,
     params="restApiId stageName patchOperations",
-    missing="the patch path /tracingEnabled, access logs to Firehose; metrics/enabled is kept, but there are no metrics",
+    missing="patch path /tracingEnabled, access logs to Firehose; metrics/enabled is kept, but there are no metrics",
 )
 def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage has the patched values, in force from the next request on."""

@@ -85,14 +85,16 @@ class Statement:
         return told or not self.allows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """A compiled policy document."""
+    """A compiled policy document. Each is only equal to itself, so that it costs nothing to look up by it."""
 
     statements: tuple[Statement, ...]
     version: str = CURRENT_VERSION
     asks_for_tags: bool = False
     """Whether it names a tag of the resource, which is looked up for such policies alone."""
+    depends_on_context: bool = False
+    """Whether what it says can differ between two requests of one caller for one action on one resource."""
 
 
 @lru_cache(maxsize=2048)
@@ -114,13 +116,16 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
     sids = [statement["Sid"] for statement in statements if statement.get("Sid")]
     if len(sids) != len(set(sids)):
         _refuse("Statement IDs (SID) in a single policy must be unique.")
+    compiled = tuple(
+        _compile_statement(statement, str(place), version == CURRENT_VERSION)
+        for place, statement in enumerate(statements)
+    )
     return Document(
-        tuple(
-            _compile_statement(statement, str(place), version == CURRENT_VERSION)
-            for place, statement in enumerate(statements)
-        ),
+        compiled,
         version,
         asks_for_tags=RESOURCE_TAG in text.lower(),
+        # A dollar may be written as \\u0024 in JSON, so what was read is searched, not the text.
+        depends_on_context=any(statement.conditions for statement in compiled) or "${" in json.dumps(element),
     )
 
 

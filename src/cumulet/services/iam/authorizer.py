@@ -90,23 +90,33 @@ def decide(
     kind: DocumentKind = "trust" if assuming else "resource"
     own = (Policy("", parse_document(resource_policy, kind)),) if resource_policy else ()
     boundary = _managed_policy(tx, holder.boundary) if holder and holder.boundary else None
-    session = [_session_policy(tx, source) for source in principal.session_policies]
+    session = tuple([_session_policy(tx, source) for source in principal.session_policies])
+    role_arn = holder.arn(principal.account) if principal.kind == "role" and holder else ""
+    caller = Caller(principal.kind, principal.arn, principal.account, role_arn)
+    documents = [policy.document for policy in (*held, *own, *session, *((boundary,) if boundary else ()))]
+    if not any(document.depends_on_context for document in documents):
+        return _decide_at_all_times(caller, action, resource, resource_account, assuming, held, own, boundary, session)
     context = _context(call, holder, resource_account, conditions)
-    if any(policy.document.asks_for_tags for policy in (*held, *own, *session, *((boundary,) if boundary else ()))):
+    if any(document.asks_for_tags for document in documents):
         context = _with_tags(tx, context, resource, resource_tags)
-    request = Request(
-        caller=Caller(
-            principal.kind,
-            principal.arn,
-            principal.account,
-            holder.arn(principal.account) if principal.kind == "role" and holder else "",
-        ),
-        action=action,
-        resource=resource,
-        resource_account=resource_account,
-        context=context,
-        resource_must_allow=assuming,
-    )
+    request = Request(caller, action, resource, resource_account, context, resource_must_allow=assuming)
+    return evaluate(request, held, own, boundary, session or None)
+
+
+@lru_cache(maxsize=4096)
+def _decide_at_all_times(
+    caller: Caller,
+    action: str,
+    resource: str,
+    resource_account: str,
+    assuming: bool,
+    held: tuple[Policy, ...],
+    own: tuple[Policy, ...],
+    boundary: Policy | None,
+    session: tuple[Policy, ...],
+) -> Decision:
+    """Return the decision of policies without conditions and variables: a function does the same thing all day long."""
+    request = Request(caller, action, resource, resource_account, resource_must_allow=assuming)
     return evaluate(request, held, own, boundary, session or None)
 
 
@@ -134,10 +144,10 @@ def _find_holder(tx: ReadTx, principal: Principal) -> Holder | None:
     return holder if holder and principal.unique_id.partition(":")[0] == holder.unique_id else None
 
 
-def _held_policies(tx: ReadTx, holder: Holder) -> list[Policy]:
+def _held_policies(tx: ReadTx, holder: Holder) -> tuple[Policy, ...]:
     held = [Policy(name, parse_document(text)) for name, text in holder.inline_policies.items()]
-    held.extend(_managed_policy(tx, arn) for arn in holder.attached_policies)
-    return held
+    held.extend([_managed_policy(tx, arn) for arn in holder.attached_policies])
+    return tuple(held)
 
 
 def _session_policy(tx: ReadTx, source: str) -> Policy:

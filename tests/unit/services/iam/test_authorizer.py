@@ -55,6 +55,25 @@ async def test_a_changed_policy_is_in_force_at_once() -> None:
     assert await denial(house, session) is not None
 
 
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        allow("dynamodb:*", Condition={"DateLessThan": {"aws:CurrentTime": "2025-10-09T09:00:00Z"}}),
+        allow("dynamodb:*", "arn:aws:dynamodb:*:*:table/${aws:EpochTime}"),
+    ],
+    ids=["a condition", "a variable"],
+)
+async def test_what_depends_on_the_moment_is_decided_anew(narrowed: dict[str, Any]) -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA, narrowed))
+    table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{house.clock.now_ms() // 1000}"
+
+    assert await denial(house, session, resource=table) is None
+    house.clock.advance(3600)
+
+    assert await denial(house, session, resource=table) is not None
+
+
 async def test_an_aws_managed_policy_counts() -> None:
     house = Iam()
     session = await house.session(await house.role("notes", LAMBDA))

@@ -80,7 +80,7 @@ PARTS = [
     ],
 )
 def test_what_documents_an_entity(entity: Location, expected: str | None) -> None:
-    assert locations.best_for(entity, PARTS) == expected
+    assert locations.best_for(entity, locations.index_of(PARTS)) == expected
 
 
 async def documented() -> tuple[ApiHouse, dict[str, str]]:

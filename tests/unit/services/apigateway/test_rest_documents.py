@@ -562,6 +562,7 @@ components:
     assert set((await method_of(house, api["id"]))["methodResponses"]) == {"200"}
 
 
+@pytest.mark.slow
 async def test_a_document_that_grows_is_refused() -> None:
     lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     body = "\n".join(["openapi: 3.0.1", "info: {title: t}", "paths: {}", *lines]).encode()

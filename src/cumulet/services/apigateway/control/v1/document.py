@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-export-
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -103,10 +104,14 @@ class RestDocument:
     def _has(self, *included: Include) -> bool:
         return not self.includes.isdisjoint(included)
 
+    @cached_property
+    def _parts(self) -> locations.Index[str]:
+        parts = () if self.documentation is None else self.documentation.parts
+        return locations.index_of([(part.location, part.properties) for part in parts])
+
     def _said(self, entity: Location) -> Object:
         """Return what is written about an entity, as far as it is extensions of OpenAPI or words that it knows."""
-        parts = [] if self.documentation is None else self.documentation.parts
-        properties = locations.best_for(entity, [(part.location, part.properties) for part in parts])
+        properties = locations.best_for(entity, self._parts)
         said: Object = {} if properties is None else msgspec.json.decode(properties)
         if entity.type == "API":
             return said

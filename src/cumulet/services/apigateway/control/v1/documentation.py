@@ -110,7 +110,7 @@ def get_documentation_parts(call: Call, tx: ReadTx, params: Params) -> Output:
     api = get_api(tx, call, params)
     parts = list(DOCUMENTATION_PARTS.scan(tx, call.scope, api.id, PART))
     if params.get("locationStatus") == "UNDOCUMENTED":
-        documented = [(part.location, part) for part in parts]
+        documented = locations.index_of([(part.location, part) for part in parts])
         every = locations.entities(
             RESOURCES.scan(tx, call.scope, api.id),
             MODELS.scan(tx, call.scope, api.id),

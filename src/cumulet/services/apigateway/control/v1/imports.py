@@ -257,25 +257,30 @@ class _Import:
             AUTHORIZERS.save(self.tx, scope, self.api.id, authorizer.id, record=authorizer)
 
     def _save_methods(self) -> None:
-        resources = list(RESOURCES.scan(self.tx, self.call.scope, self.api.id))
-        by_path = {resource.path: resource for resource in resources}
+        by_path = {resource.path: resource for resource in RESOURCES.scan(self.tx, self.call.scope, self.api.id)}
+        children: dict[str, list[Resource]] = {}
+        for resource in by_path.values():
+            children.setdefault(resource.parent_id or "", []).append(resource)
         for path in self.plan.paths:
-            self._ensure_resource(path, resources, by_path)
+            self._ensure_resource(path, children, by_path)
         for planned in self.plan.methods:
             resource = by_path[_normal(planned.path)]
             resource.resource_methods[planned.method] = self._method(planned, resource)
         for resource in by_path.values():
             RESOURCES.save(self.tx, self.call.scope, self.api.id, resource.id, record=resource)
 
-    def _ensure_resource(self, path: str, resources: list[Resource], by_path: dict[str, Resource]) -> None:
+    def _ensure_resource(self, path: str, children: dict[str, list[Resource]], by_path: dict[str, Resource]) -> None:
         parent = by_path["/"]
         for part in split_path(_normal(path)):
             below = f"{parent.path.rstrip('/')}/{part}"
             if below not in by_path:
+                siblings = children.setdefault(parent.id, [])
                 try:
-                    by_path[below] = add_resource(self.call, self.tx, self.api.id, parent, part, resources)
+                    made = add_resource(self.call, self.tx, self.api.id, parent, part, siblings, len(by_path))
                 except ServiceError as error:
                     raise _import_error(f"Unable to create resource at path '{path}': {error.message}") from None
+                siblings.append(made)
+                by_path[below] = made
             parent = by_path[below]
 
     def _method(self, planned: PlannedMethod, resource: Resource) -> Method:

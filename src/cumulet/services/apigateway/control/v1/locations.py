@@ -64,28 +64,38 @@ def words_of(location: Location) -> str:
 _ATTRIBUTES = {"path": "path", "method": "method", "statusCode": "status_code", "name": "name"}
 
 
-def best_for(entity: Location, parts: Iterable[tuple[Location, V]]) -> V | None:
-    """Return what documents an entity: its own part, or that of the most specific location that it inherits from."""
-    best: tuple[tuple[int, bool, bool], V] | None = None
+Index = Mapping[tuple[str, str, str], list[tuple[Location, V]]]
+"""What is written, by the type, the name and the path of its location."""
+
+
+def index_of(parts: Iterable[tuple[Location, V]]) -> Index[V]:
+    """Return parts in the order in which entities look for them."""
+    index: dict[tuple[str, str, str], list[tuple[Location, V]]] = {}
     for location, value in parts:
-        if _covers(location, entity):
-            rank = (len(location.path), location.status_code != _ANYTHING, location.method != _ANYTHING)
-            if best is None or rank > best[0]:
-                best = rank, value
-    return None if best is None else best[1]
+        index.setdefault((location.type, location.name, location.path), []).append((location, value))
+    return index
 
 
-def _covers(general: Location, entity: Location) -> bool:
-    if general == entity:
-        return True
-    if general.type != entity.type or general.name != entity.name or "method" not in _FIELDS[entity.type]:
-        return False
-    below = general.path.rstrip("/") + "/"
-    return (
-        (general.path == entity.path or entity.path.startswith(below))
-        and general.method in (_ANYTHING, entity.method)
-        and general.status_code in (_ANYTHING, entity.status_code)
-    )
+def best_for(entity: Location, index: Index[V]) -> V | None:
+    """Return what documents an entity: its own part, or that of the most specific location that it inherits from."""
+    inherits = "method" in _FIELDS[entity.type]
+    for path in _upwards(entity.path) if inherits else (entity.path,):
+        found = [
+            (location.status_code != _ANYTHING, location.method != _ANYTHING, value)
+            for location, value in index.get((entity.type, entity.name, path), ())
+            if location.method in (_ANYTHING, entity.method) and location.status_code in (_ANYTHING, entity.status_code)
+        ]
+        if found:
+            return max(found, key=lambda part: part[:2])[2]
+    return None
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield a path and every path above it."""
+    while path and path != "/":
+        yield path
+        path = path.rpartition("/")[0]
+    yield "/"
 
 
 def entities(

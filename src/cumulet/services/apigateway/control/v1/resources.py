@@ -34,16 +34,18 @@ _PATH_PART = re.compile(r"^(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:-]+\+?\})$")
 def create_resource(call: Call, tx: WriteTx, params: Params) -> Output:
     """A resource exists under its parent."""
     parent = get_resource(tx, call, params, "parentId")
-    siblings = list(RESOURCES.scan(tx, call.scope, params["restApiId"]))
-    return show(add_resource(call, tx, params["restApiId"], parent, params["pathPart"], siblings), with_methods=False)
+    others = list(RESOURCES.scan(tx, call.scope, params["restApiId"]))
+    siblings = [other for other in others if other.parent_id == parent.id]
+    made = add_resource(call, tx, params["restApiId"], parent, params["pathPart"], siblings, len(others))
+    return show(made, with_methods=False)
 
 
 def add_resource(
-    call: Call, tx: WriteTx, api_id: str, parent: Resource, path_part: str, resources: list[Resource]
+    call: Call, tx: WriteTx, api_id: str, parent: Resource, path_part: str, siblings: list[Resource], count: int
 ) -> Resource:
-    """Save a new resource among the API's `resources`, and append it to them."""
-    check_place(parent, path_part, resources)
-    if len(resources) >= limits.RESOURCES_PER_API_MAX:
+    """Save a new resource under its parent, in an API that has `count` resources so far."""
+    check_place(parent, path_part, siblings)
+    if count >= limits.RESOURCES_PER_API_MAX:
         raise ServiceError(
             "LimitExceededException",
             "Maximum number of resources for this API has been reached. Please contact AWS if you need additional "
@@ -53,12 +55,11 @@ def add_resource(
         id=call.ids.token(6), parent_id=parent.id, path_part=path_part, path=f"{parent.path.rstrip('/')}/{path_part}"
     )
     RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
-    resources.append(resource)
     return resource
 
 
-def check_place(parent: Resource, path_part: str, resources: list[Resource], moved: str | None = None) -> None:
-    """Raise unless a resource can have this path part under this parent, beside the API's others but `moved` itself."""
+def check_place(parent: Resource, path_part: str, siblings: list[Resource]) -> None:
+    """Raise unless a resource can have this path part under this parent, beside the others there."""
     if not _PATH_PART.match(path_part):
         raise ServiceError(
             "BadRequestException",
@@ -70,8 +71,8 @@ def check_place(parent: Resource, path_part: str, resources: list[Resource], mov
             "BadRequestException",
             f"Cannot create a child of a resource with a greedy path variable: {parent.path_part}",
         )
-    for sibling in resources:
-        if sibling.parent_id != parent.id or sibling.path_part is UNSET or sibling.id == moved:
+    for sibling in siblings:
+        if sibling.path_part is UNSET:
             continue
         if sibling.path_part == path_part:
             raise ServiceError(
@@ -119,7 +120,8 @@ def _move(call: Call, tx: WriteTx, api_id: str, resource: Resource, parent_id: s
             "BadRequestException",
             f"Cannot create a child of a resource with a greedy path variable: {path_part}",
         )
-    check_place(parent, path_part, resources, resource.id)
+    siblings = [other for other in resources if other.parent_id == parent.id and other.id != resource.id]
+    check_place(parent, path_part, siblings)
     resource.parent_id, resource.path_part = parent.id, path_part
     resource.path = f"{parent.path.rstrip('/')}/{path_part}"
     RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)

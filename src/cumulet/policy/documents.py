@@ -123,7 +123,7 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
     return Document(
         compiled,
         version,
-        asks_for_tags=RESOURCE_TAG in text.lower(),
+        asks_for_tags=RESOURCE_TAG in json.dumps(element).lower(),
         # A dollar may be written as \\u0024 in JSON, so what was read is searched, not the text.
         depends_on_context=any(statement.conditions for statement in compiled) or "${" in json.dumps(element),
     )

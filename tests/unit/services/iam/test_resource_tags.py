@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.policy.documents import parse_document
 from cumulet.services.iam import IamAuthorizer
 from cumulet.services.kit import Call, Principal
 from harness import SCOPE, House
@@ -144,3 +145,10 @@ async def test_tags_that_nobody_tells_count_against_the_caller(statements: list[
     call = Call(SCOPE, who, "id", house.clock.now_ms(), house.ids)
     denial = await house.store.read(lambda tx: IamAuthorizer().denial(tx, call, "x:Do", "arn:aws:x:::thing", {}, None))
     assert (denial is None) is allowed
+
+
+def test_however_a_policy_writes_the_key_it_asks_for_tags() -> None:
+    text = json.dumps({"Version": "2012-10-17", "Statement": [when("Deny")]})
+    assert parse_document(text).asks_for_tags
+    assert parse_document(text.replace("aws:ResourceTag", "aws\\u003aRESOURCETAG")).asks_for_tags
+    assert not parse_document(text.replace("ResourceTag", "PrincipalTag")).asks_for_tags

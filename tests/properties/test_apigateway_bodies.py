@@ -3,6 +3,7 @@
 import base64
 import gzip
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,8 +15,8 @@ from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.wire.message import Response
 from unit.services.apigateway.test_rest_encodings import TO_BINARY, TO_TEXT, request
 
-PACK = {"gzip": gzip.compress, "deflate": zlib.compress}
-UNPACK = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
+UNPACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
 
 
 @settings(deadline=None, max_examples=60)

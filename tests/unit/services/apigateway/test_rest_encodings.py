@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from unit.services.apigateway.fake_lambda import URI, ApiHouse, header
 TO_BINARY, TO_TEXT = "CONVERT_TO_BINARY", "CONVERT_TO_TEXT"
 PNG = b"\x89PNG"
 ENCODED = b"iVBORw=="
+UNPACK: dict[str | None, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}
 
 
 def request(
@@ -114,8 +116,7 @@ def test_which_coding_an_answer_has(accepted: str, coding: str | None) -> None:
     response = encodings.packed(matched, Response(200, (), b"body"))
     assert header(response, "content-encoding") == coding
     assert isinstance(response.body, bytes)
-    unpack = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[coding]
-    assert unpack(response.body) == b"body"
+    assert UNPACK[coding](response.body) == b"body"
 
 
 def test_what_is_not_compressed() -> None:

@@ -94,6 +94,36 @@ class BrokeOff(Exception):
     """What makes a streamed body raises it: what has come is not all, and the client shall see that."""
 
 
+async def close_body(body: AsyncIterator[bytes]) -> None:
+    """Tell whoever makes a body that no more of it is read."""
+    if (aclose := getattr(body, "aclose", None)) is not None:
+        await aclose()
+
+
+class BegunBody:
+    """What was read of a body already, then the rest.
+
+    No generator, since one that has not begun cannot be told of its end.
+    """
+
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __aiter__(self) -> "BegunBody":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await anext(self._rest)
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        await close_body(self._rest)
+
+
 class Response(msgspec.Struct, frozen=True):
     """One HTTP answer. A streamed body is sent chunk by chunk as it is made."""
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.url_payload import MalformedAnswer, make_head
-from cumulet.wire.message import Response
+from cumulet.wire.message import BegunBody, Response, close_body
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 _DEFAULT_TYPE = "application/octet-stream"
@@ -24,7 +24,7 @@ async def begin_response(content_type: str, pieces: AsyncIterator[bytes]) -> Res
     try:
         if content_type.partition(";")[0].strip().lower() != PRELUDE_TYPE:
             first = await anext(pieces, b"")
-            return Response(200, (("content-type", content_type or _DEFAULT_TYPE),), _Body(first, pieces))
+            return Response(200, (("content-type", content_type or _DEFAULT_TYPE),), BegunBody(first, pieces))
         received = b""
         async for piece in pieces:
             received += piece
@@ -32,10 +32,10 @@ async def begin_response(content_type: str, pieces: AsyncIterator[bytes]) -> Res
             if len(prelude) > limits.PRELUDE_BYTES_MAX:
                 raise MalformedAnswer
             if end:
-                return Response(*_parse_prelude(prelude), _Body(first, pieces))
+                return Response(*_parse_prelude(prelude), BegunBody(first, pieces))
         raise MalformedAnswer
     except BaseException:
-        await _close(pieces)
+        await close_body(pieces)
         raise
 
 
@@ -48,28 +48,3 @@ def _parse_prelude(prelude: bytes) -> tuple[int, tuple[tuple[str, str], ...]]:
         raise MalformedAnswer
     status, fields = make_head(metadata, _DEFAULT_TYPE)
     return status, tuple(field for field in fields if field[0] != "content-length")  # it comes in chunks
-
-
-class _Body:
-    """What was read already, then the rest. No generator, since one that has not begun cannot be told of its end."""
-
-    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
-        self._first = first
-        self._rest = rest
-
-    def __aiter__(self) -> "_Body":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        return await anext(self._rest)
-
-    async def aclose(self) -> None:
-        await _close(self._rest)
-
-
-async def _close(pieces: AsyncIterator[bytes]) -> None:
-    if (aclose := getattr(pieces, "aclose", None)) is not None:
-        await aclose()

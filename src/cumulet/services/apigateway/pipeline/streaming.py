@@ -16,7 +16,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.pipeline.exchange import Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import Conversation, Unreachable
-from cumulet.wire.message import BrokeOff
+from cumulet.wire.message import BegunBody, BrokeOff
 
 _PRELUDE_END = bytes(8)
 
@@ -32,7 +32,7 @@ async def begin(events: AsyncIterator[Mapping[str, Any]]) -> Streamed:
             if len(prelude) > limits.PRELUDE_BYTES_MAX:
                 break
             if end:
-                return Streamed(_parse(prelude), _Body(first, pieces))
+                return Streamed(_parse(prelude), BegunBody(first, pieces))
         raise Refused("bad_answer")
     except BrokeOff:
         raise Refused("bad_answer") from None
@@ -77,24 +77,3 @@ def _parse(prelude: bytes) -> dict[str, Any]:
     if not isinstance(head, dict):
         raise Refused("bad_answer")
     return head
-
-
-class _Body:
-    """What was read already, then the rest. No generator, since one that has not begun cannot be told of its end."""
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
-        self._first = first
-        self._rest = rest
-
-    def __aiter__(self) -> "_Body":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        return await anext(self._rest)
-
-    async def aclose(self) -> None:
-        """Read no more."""
-        await self._rest.aclose()

@@ -234,7 +234,7 @@ class Journal:
         record: Record | str = text
         if self._json and text.startswith("{"):
             # Of a function whose log format is JSON, a line that is an object is told as one.
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 record = json.loads(text)
         self._spread(Event(kind, record, self._clock.now_ms()))
 

@@ -211,6 +211,7 @@ class Environment:
     def stop(self, reason: Reason = "spindown") -> None:
         """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
         self._disarm()
+        self.is_suspended = False
         if self._hand is not None and self._hand.is_answered:
             self._end()
         if self._sandbox is not None and self._has_extensions():

@@ -8,6 +8,7 @@ a parser, and bytes.
 
 import asyncio
 import binascii
+import logging
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from cumulet.services.lambda_.execution.responses import (
     render_failure,
 )
 from cumulet.services.lambda_.records import Reader
+
+_log = logging.getLogger(__name__)
 
 PREFIX = b"/2018-06-01/runtime/"
 CONNECTIONS_MAX = 64
@@ -284,6 +287,10 @@ class RuntimeApi:
         )
 
 
+class _HeadersTooLarge(Exception):
+    """A request has more of them than is kept."""
+
+
 class _Connection(asyncio.Protocol):
     """One connection of a runtime. Requests may be pipelined."""
 
@@ -320,7 +327,11 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as wrong:
+            if isinstance(wrong, httptools.HttpParserCallbackError) and not isinstance(
+                wrong.__context__, _HeadersTooLarge
+            ):
+                _log.error("a request of an environment could not be answered", exc_info=wrong.__context__)
             self._outgoing.append(BAD_REQUEST)
             self._flush()
             self._transport.close()
@@ -358,7 +369,7 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > HEADER_BYTES_MAX:
-            raise ValueError("headers too large")
+            raise _HeadersTooLarge
         lowered = name.lower()
         if lowered == b"lambda-runtime-function-error-type":
             self._error_type = value.decode("latin-1")

@@ -194,16 +194,21 @@ class Supervisor:
 
         Raises ServiceError if that cannot even begin.
         """
-        trial = asyncio.get_running_loop().create_future()
-        self._trials[self._start(self._fleet(fleet_key(version)), scope, version)] = trial
-        result: InitFailure | None = await trial
-        return result
+        trial: asyncio.Future[InitFailure | None] = asyncio.get_running_loop().create_future()
+        number = self._start(self._fleet(fleet_key(version)), scope, version)
+        self._trials[number] = trial
+        try:
+            return await asyncio.shield(trial)  # the environment may end while whoever asked is being cancelled
+        finally:
+            self._trials.pop(number, None)
 
     def on_suspended(self, environment: Environment) -> None:
         """It can be restored, which shows that its version can be initialised."""
         if (trial := self._trials.pop(environment.number, None)) is not None:
             trial.set_result(None)
         self._plan(self._fleet_of[environment.number])
+        if environment.is_suspended:
+            environment.inside_invoke = False  # the invocation in whose time it was tried again needs it no more
         self._sweep_later(limits.FREEZE_AFTER_S)
 
     def _sweep_suspended(self, fleet: Fleet, now_s: float) -> None:

@@ -188,3 +188,11 @@ def test_lines_of_json_are_told_as_objects_where_that_is_the_format() -> None:
         journal.output('{"a": 1}\n')
         journal.output("{ no\n")
         assert [event.record for event in listener.heard] == [record, "{ no\n"]
+
+
+def test_a_line_that_is_too_deep_to_be_an_object_is_told_as_text() -> None:
+    journal, listener = make("INFO"), Listener()
+    journal.subscribe(listener)
+    line = '{"a":' * 200_000
+    journal.output(line)
+    assert [event.record for event in listener.heard] == [line]

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from cumulet.services.lambda_.execution.limits import RESPONSE_BYTES_MAX
 from cumulet.services.lambda_.execution.responses import NOT_FOUND
-from cumulet.services.lambda_.execution.runtime_api import Delivery, RuntimeApi
+from cumulet.services.lambda_.execution.runtime_api import HEADER_BYTES_MAX, Delivery, RuntimeApi
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
 EVENT = Delivery("id-1", 1234, "arn:aws:lambda:::function:f", "Root=1", '{"custom":\n{}}', b'{"a":1}')
@@ -263,3 +263,18 @@ async def test_a_broken_connection_gets_its_event_when_it_polls_again(bench: Ben
 )
 async def test_other_requests(bench: Bench, request_bytes: bytes, status: int) -> None:
     assert (await (await bench.connect()).send(request_bytes))[0] == status
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_a_fault_of_ours_is_told_to_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture, is_ours: bool
+) -> None:
+    class Broken(Told):
+        def on_poll(self) -> None:
+            raise RuntimeError("of ours")
+
+    bench.api.listener = Broken()
+    too_large = b"GET / HTTP/1.1\r\nX: " + b"x" * (HEADER_BYTES_MAX + 1) + b"\r\n\r\n"
+    assert (await (await bench.connect()).send(NEXT if is_ours else too_large))[0] == 400
+    assert ("RuntimeError: of ours" in caplog.text) is is_ours
+    assert bool(caplog.records) is is_ours

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cumulet.services.lambda_.execution.environment import State
 from cumulet.services.lambda_.execution.occupancy import Environment
 from cumulet.services.lambda_.execution.supervisor import fleet_key
 
@@ -89,6 +90,42 @@ async def test_one_that_dies_while_it_waits_is_not_missed(rig: Any) -> None:
     os.kill(waiting._sandbox.pid, signal.SIGKILL)
     await until(lambda: not suspended(rig, version))
     assert json.loads((await rig.invoke(version)).payload)[1:] == ["before", "after"]
+
+
+async def test_one_that_ends_after_nobody_waits_for_its_trial_any_more_is_gone(rig: Any) -> None:
+    version = await versioned(rig, f"import time\ntime.sleep(60)\n{CODE}")
+    supervisor = rig.plane._supervisor
+    trial = asyncio.ensure_future(supervisor.try_out(rig.scope, version))
+    await until(lambda: fleet_key(version) in supervisor._fleets)
+    [environment] = supervisor._fleets[fleet_key(version)].members.values()
+    await until(lambda: environment._sandbox is not None and environment._timer is not None)
+    trial.cancel()
+    os.kill(environment._sandbox.pid, signal.SIGKILL)
+    await until(lambda: fleet_key(version) not in supervisor._fleets)
+
+
+async def test_one_that_is_ending_is_not_ended_again(rig: Any) -> None:
+    version = await versioned(rig)
+    supervisor = rig.plane._supervisor
+    assert await supervisor.try_out(rig.scope, version) is None
+    [waiting] = suspended(rig, version)
+    await supervisor._retire()  # its function has no record, so it is gone
+    for _ in range(2):
+        supervisor._sweep()
+    await until(lambda: waiting.state is State.DEAD)
+
+
+async def test_one_that_was_tried_again_for_an_invocation_that_has_gone_serves_another_one(rig: Any) -> None:
+    version = await versioned(rig)
+    supervisor = rig.plane._supervisor
+    assert await supervisor.try_out(rig.scope, version) is None
+    [failed] = suspended(rig, version)
+    again = supervisor._start(supervisor._fleets[fleet_key(version)], rig.scope, version, failed)
+    failed.stop()
+    await until(lambda: [one.number for one in suspended(rig, version)] == [again])
+    [waiting] = suspended(rig, version)
+    waiting._began_s -= 1000  # a long time passes
+    assert (await rig.invoke(version)).function_error is None
 
 
 async def test_a_hook_before_the_snapshot_that_fails_is_a_failed_initialisation(rig: Any) -> None:

@@ -394,6 +394,11 @@ class Connection(asyncio.Protocol):
                 self._expect_within(self.head_seconds_max)
             elif not (self._in_head or self._in_body):
                 self._expect_within(limits.IDLE_SECONDS_MAX)
+        except Exception:
+            # Nobody has set a time for what comes now, so a client would wait for ever.
+            log.exception("an answer could not be sent")
+            self._line.clear()
+            self._transport.abort()
         finally:
             if not handed_over:
                 self._answering = False
@@ -598,4 +603,4 @@ def _render_head(
     if length is not None:
         text += f"content-length: {length}\r\n"
     text += "\r\n" if keeps_alive or closes else "connection: close\r\n\r\n"
-    return text.encode(), closes
+    return text.encode(errors="replace"), closes  # a function's JSON can name half a character

@@ -25,7 +25,7 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         given = tuple(items)
         lower = tuple([(name.lower(), value) for name, value in given])
-        self._take(lower, [(name.encode("latin-1"), b"") for name, _ in given])
+        self._take(lower, [(name.encode("latin-1", "replace"), b"") for name, _ in given])
 
     @classmethod
     def of_lower_case(cls, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]] = ()) -> "Headers":

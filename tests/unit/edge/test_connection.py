@@ -64,6 +64,10 @@ class Echo:
             return Response(200, (), self.flood())
         if request.path == "/injected":
             return Response(200, (("x-a", "1\r\nx-b: 2"), ("no name", "3"), ("Content-Length", "99")), b"ok")
+        if request.path == "/halved":
+            return Response(200, (("x-a", "\ud83d"),), b"ok")
+        if request.path == "/unsayable":
+            return Response(1000, (), b"ok")
         if request.path == "/nothing":
             return Response(204, ())
         if request.path == "/fails":
@@ -263,6 +267,18 @@ async def test_headers_cannot_be_written_through_headers(port: int) -> None:
     assert b"no name" not in received
     assert received.lower().count(b"content-length") == 1
     assert received.endswith(b"\r\n\r\nok")
+
+
+async def test_half_a_character_in_a_header_is_sent_as_a_question_mark(port: int) -> None:
+    # A function that cuts a text may cut a surrogate pair, and its JSON tells of the half.
+    received = await say(port, request_line("/halved", LAST))
+    assert b"\r\nx-a: ?\r\n" in received
+    assert received.endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.usefixtures("patient")
+async def test_an_answer_that_cannot_be_sent_cuts_the_connection(port: int) -> None:
+    assert await say(port, request_line("/unsayable") + request_line("/")) == b""
 
 
 async def test_a_stream_that_breaks_off_is_not_ended_properly(port: int) -> None:

@@ -14,5 +14,10 @@ def test_names_are_found_in_lower_case_and_kept_as_they_were_sent() -> None:
         assert headers.spellings() == {"x-many": "X-Many", "host": "HOST"}
 
 
+def test_a_name_that_no_socket_could_bring_is_kept_in_lower_case() -> None:
+    headers = Headers([("X-\u0416", "1")])
+    assert (headers.get("x-\u0436"), headers.spellings()) == ("1", {"x-\u0436": "X-?"})
+
+
 def test_headers_made_from_others_have_no_spellings() -> None:
     assert Headers.of_lower_case((("host", "h"),)).spellings() == {}

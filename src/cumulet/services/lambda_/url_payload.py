@@ -92,7 +92,7 @@ def make_response(payload: bytes) -> Response:
         raise MalformedAnswer from None
     if not isinstance(result, dict) or "statusCode" not in result:
         # "If your function returns valid JSON and doesn't return a statusCode", it is the body of a 200.
-        body = result.encode() if isinstance(result, str) else b"" if result is None else payload
+        body = _encode(result) if isinstance(result, str) else b"" if result is None else payload
         return Response(200, _JSON, body)
     status, fields = make_head(result, "application/json")
     return Response(status, fields, _body(result))
@@ -125,13 +125,17 @@ def _body(result: Mapping[str, Any]) -> bytes:
     if body is None:
         return b""
     if not isinstance(body, str):
-        return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        return _encode(json.dumps(body, separators=(",", ":"), ensure_ascii=False))
     if not result.get("isBase64Encoded"):
-        return body.encode()
+        return _encode(body)
     try:
         return base64.b64decode(body)
     except (binascii.Error, ValueError):
         raise MalformedAnswer from None
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(errors="replace")  # JSON can escape half a character, which no answer could hold
 
 
 def _text(value: Any) -> str:

@@ -97,6 +97,9 @@ JSON = ("content-type", "application/json")
         (b'{"a": 1}', 200, (JSON,), b'{"a": 1}'),
         (b'"hello"', 200, (JSON,), b"hello"),
         (b"null", 200, (JSON,), b""),
+        (b'"half \\ud83d"', 200, (JSON,), b"half ?"),
+        (b'{"statusCode": 200, "body": "half \\ud83d"}', 200, (JSON,), b"half ?"),
+        (b'{"statusCode": 200, "body": ["\\ud83d"]}', 200, (JSON,), b'["?"]'),
         (b'{"statusCode": 201, "body": "x"}', 201, (JSON,), b"x"),
         (b'{"statusCode": 200, "body": "aGk=", "isBase64Encoded": true}', 200, (JSON,), b"hi"),
         (

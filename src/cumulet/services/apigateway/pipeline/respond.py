@@ -140,7 +140,7 @@ def _http_v1_response(matched: Matched, answer: Any) -> Response:
 def _http_v2_response(matched: Matched, answer: Any, payload: bytes) -> Response:
     if not isinstance(answer, dict) or "statusCode" not in answer:
         # The whole answer is the body; text stands without its quotes.
-        body = answer.encode() if isinstance(answer, str) else payload
+        body = answer.encode("utf-8", "replace") if isinstance(answer, str) else payload
         return _response(200, list(own_headers(matched.arrival)), _JSON_TYPE, body)
     cookies = [("Set-Cookie", cookie) for cookie in _cookies(answer)]
     return _http_response(matched, answer, _single_headers(answer) + cookies)

@@ -95,6 +95,29 @@ async def test_a_request_authorizer_gets_the_request() -> None:
     assert "body" not in event
 
 
+async def test_a_header_that_stands_there_twice_speaks_for_no_other_request() -> None:
+    house = await guarded(
+        lambda event: policy("Allow" if event["headers"].get("x-tenant") == "mine" else "Deny"),
+        type="REQUEST",
+        identitySource="method.request.header.x-tenant",
+        authorizerResultTtlInSeconds=300,
+    )
+
+    async def status(*tenants: str) -> int:
+        headers = [("x-tenant", tenant) for tenant in tenants]
+        return (await house.request(house.api_id, "GET", "/dev/things/7", headers=headers)).status
+
+    assert [await status("theirs", "mine"), await status("theirs")] == [200, 403]
+    assert [await status("mine"), await status("mine", "theirs")] == [200, 403]
+
+
+async def test_the_token_that_is_checked_is_the_one_that_functions_see() -> None:
+    house = await guarded()
+    headers = [("Authorization", "first"), ("Authorization", "last")]
+    await house.request(house.api_id, "GET", "/dev/things/7", headers=headers)
+    assert house.asked[0]["authorizationToken"] == house.function.event["headers"]["Authorization"] == "last"
+
+
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [

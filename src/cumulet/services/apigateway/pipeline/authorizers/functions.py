@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lamb
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 """
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from cumulet.policy.documents import parse_document
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import patterns
 from cumulet.services.apigateway.model import Authorizer
-from cumulet.services.apigateway.pipeline.authorizers.identity import find_identity
+from cumulet.services.apigateway.pipeline.authorizers.identity import find_identity, source_values
 from cumulet.services.apigateway.pipeline.authorizers.policies import decide_for, refuse_denied, request_arn
 from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
@@ -58,15 +59,18 @@ class Functions:
         return _known(verdict, is_rest=matched.arrival.is_rest)
 
     async def _ask(self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...]) -> Verdict:
+        if authorizer.ttl_s <= 0 or not identity:
+            return await self.ask_anew(matched, authorizer, identity)
         stage = matched.stage
-        key = (matched.arrival.api_id, stage.name, stage.authorizers_reset_s, authorizer, identity)
-        cacheable = authorizer.ttl_s > 0 and bool(identity)
+        asked = source_values(matched, authorizer) if matched.arrival.is_rest else identity
+        # Tokens are as long as their bearers like, and nothing to keep.
+        caller = hashlib.sha256(_encode(asked)).digest()
+        key = (matched.arrival.api_id, stage.name, stage.authorizers_reset_s, authorizer, caller)
         now_s = self._clock.monotonic_s()
-        verdict = self._kept.find(key, now_s) if cacheable else None
+        verdict = self._kept.find(key, now_s)
         if verdict is None:
             verdict = await self.ask_anew(matched, authorizer, identity)
-            if cacheable:
-                self._kept.keep(key, verdict, now_s + authorizer.ttl_s)
+            self._kept.keep(key, verdict, now_s + authorizer.ttl_s)
         return verdict
 
     async def ask_anew(self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...]) -> Verdict:

@@ -152,6 +152,9 @@ CACHED_BYTES_MAX = 1_048_576
 CACHE_BYTES_MAX = 64 * 1024 * 1024
 """Of all the answers that a process keeps, whatever sizes the stages' clusters have: ours."""
 
+CACHED_ANSWER_BYTES, CACHED_FIELD_BYTES = 1024, 192
+"""What an answer takes in memory besides its text, and each of its headers: many small ones are no less than a few."""
+
 CERTIFICATES_MAX = 60
 """Client certificates of an account in a region."""
 

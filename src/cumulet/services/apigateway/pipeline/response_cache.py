@@ -6,11 +6,14 @@ last to forget, so that every process forgets with the next request.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
 """
 
+import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.model import MethodSettings, method_settings, own_settings
@@ -139,7 +142,8 @@ def cache_key(matched: Matched) -> Hashable:
         matched.compiled.deployment.deployment_id,
         route.cache_namespace,
         arrival.request.method,
-        tuple([_value(matched, name) for name in route.cache_key_parameters]),
+        # As long as a client likes, so what is kept of them is not.
+        hashlib.sha256(msgspec.json.encode([_value(matched, name) for name in route.cache_key_parameters])).digest(),
     )
 
 
@@ -170,4 +174,5 @@ def _value(matched: Matched, name: str) -> Any:
 
 def _size(response: Response) -> int:
     body = response.body if isinstance(response.body, bytes) else b""
-    return len(body) + sum(len(name) + len(value) for name, value in response.headers)
+    fields = sum(limits.CACHED_FIELD_BYTES + len(name) + len(value) for name, value in response.headers)
+    return limits.CACHED_ANSWER_BYTES + fields + len(body)

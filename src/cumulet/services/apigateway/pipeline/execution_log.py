@@ -144,7 +144,7 @@ def _endpoint_request(journey: Journey, matched: Matched, with_data: bool) -> It
                 "Content-Type": "application/json",
             }
             yield f"Endpoint request headers: {shown(headers.items())}"
-            yield f"Endpoint request body after transformations: {_text(_encode(sent))}"
+            yield f"Endpoint request body after transformations: {_text(_encode(_masked(sent)))}"
     yield f"Sending request to {uri}"
 
 
@@ -218,6 +218,20 @@ def shown(pairs: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> str:
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
     told = [f"{name}={hidden(str(value)) if name.lower() in _SECRET_HEADERS else value}" for name, value in items]
     return f"{{{', '.join(told)}}}"
+
+
+def _masked(event: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a function's event with what is secret hidden: it has the client's headers, and the value of its key."""
+    if event is None:
+        return None
+    masked = {**event, "headers": {}, "multiValueHeaders": {}}
+    for name, values in event["multiValueHeaders"].items():
+        told = [hidden(value) for value in values] if name.lower() in _SECRET_HEADERS else values
+        masked["headers"][name], masked["multiValueHeaders"][name] = told[-1], told
+    identity = event["requestContext"]["identity"]
+    if (key := identity.get("apiKey")) is not None:
+        masked["requestContext"] = {**event["requestContext"], "identity": {**identity, "apiKey": hidden(key)}}
+    return masked
 
 
 def _text(body: Any) -> str:

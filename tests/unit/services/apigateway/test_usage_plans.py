@@ -304,6 +304,14 @@ async def test_plans_that_cannot_be(params: dict[str, Any], error: tuple[str, st
             patch("replace", "/apiStages/{stage}/throttle/~1a/GET/rateLimit", "much"),
             ("BadRequestException", "Invalid rate limit specified: much"),
         ),
+        (
+            patch("replace", "/apiStages/{stage}/throttle/~1a/GET", '{"rateLimit": [1]}'),
+            ("BadRequestException", "Invalid rate limit specified: [1]"),
+        ),
+        (
+            patch("replace", "/apiStages/{stage}/throttle/~1a/GET", f'{{"rateLimit": 1{"0" * 310}}}'),
+            ("BadRequestException", f"Invalid rate limit specified: 1{'0' * 310}"),
+        ),
         (patch("replace", "/quota/limit", "1.5"), ("BadRequestException", "Invalid quota limit specified: 1.5")),
     ],
 )
@@ -442,12 +450,13 @@ async def test_the_usage_of_a_period_is_shown_and_extended() -> None:
     [
         ("2025-10-09", "2025-10-08", "Usage start date must not be after the end date"),
         ("yesterday", "2025-10-08", "Invalid date specified: yesterday. Must be YYYY-MM-DD"),
+        ("0001-01-01", "0001-01-02", "Invalid date specified: 0001-01-01. Must be YYYY-MM-DD"),
         ("2025-01-01", "2025-12-31", "Usage date range cannot be longer than 90 days"),
     ],
 )
 async def test_dates_for_which_no_usage_is_shown(start: str, end: str, words: str) -> None:
     house = ApiHouse()
-    plan_id, _ = await plan_with_stage(house)
+    plan_id, _ = await plan_with_stage(house, quota={"limit": 1, "period": "MONTH", "offset": 5})
     error = await refused(house, "GetUsage", usagePlanId=plan_id, startDate=start, endDate=end)
     assert error == ("BadRequestException", words)
 

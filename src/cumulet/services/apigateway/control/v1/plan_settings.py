@@ -52,7 +52,7 @@ def checked_rate(given: Any) -> float:
     """Return requests a second."""
     try:
         rate = float(given)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):  # a patch's value may be any JSON
         rate = -1
     if not (math.isfinite(rate) and rate >= 0):
         raise _bad(f"Invalid rate limit specified: {given}")

@@ -63,9 +63,12 @@ def get_usage(call: Call, tx: ReadTx, params: Params) -> Output:
 
 def _checked_date(text: str) -> int:
     try:
-        return day_of_date(date.fromisoformat(text))
+        day = day_of_date(date.fromisoformat(text))
     except ValueError:
-        raise ServiceError("BadRequestException", f"Invalid date specified: {text}. Must be YYYY-MM-DD") from None
+        day = -1
+    if day < 0:  # no text of a date, or one before the epoch: no period of a quota begins before the first of all days
+        raise ServiceError("BadRequestException", f"Invalid date specified: {text}. Must be YYYY-MM-DD")
+    return day
 
 
 def _days(tx: ReadTx, call: Call, plan: UsagePlan, key_id: str, first: int, last: int) -> list[list[int]]:

@@ -77,6 +77,7 @@ async def test_what_is_not_built_is_refused_by_name(settings: dict[str, Any], wh
     [
         ("/", "notes", "ConflictException", "Another resource with the same parent already has this name: notes"),
         ("/notes", "a b", "BadRequestException", "Resource's path part only allow a-zA-Z0-9._-:, or a valid greedy"),
+        ("/notes", "a\n", "BadRequestException", "Resource's path part only allow a-zA-Z0-9._-:, or a valid greedy"),
         ("/notes", "x{id}", "BadRequestException", "Resource's path part only allow a-zA-Z0-9._-:, or a valid greedy"),
         ("/notes", "{other}", "BadRequestException", "A sibling ({id}) of this resource already has a variable path "),
         ("/notes", "{proxy+}", "BadRequestException", "A sibling ({id}) of this resource already has a variable path "),

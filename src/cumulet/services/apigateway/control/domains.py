@@ -18,10 +18,10 @@ from cumulet.store.api import ReadTx, WriteTx
 
 MISSING = "mutual TLS, routing rules"
 
-_NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$")
-_CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+$")
-_KEY = re.compile(r"^[A-Za-z0-9$\-_.+!*'()/]*$")
-_POLICY = re.compile(r"^(TLS_1_0|TLS_1_2|SecurityPolicy_TLS1[23]_[A-Za-z0-9_]+)$")
+_NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z")
+_CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+\Z")
+_KEY = re.compile(r"^[A-Za-z0-9$\-_.+!*'()/]*\Z")
+_POLICY = re.compile(r"^(TLS_1_0|TLS_1_2|SecurityPolicy_TLS1[23]_[A-Za-z0-9_]+)\Z")
 
 _EDGE_REGION = "us-east-1"
 _EDGE_HOSTED_ZONE = "Z2FDTNDATAQYW2"

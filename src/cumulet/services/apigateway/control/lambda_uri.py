@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from cumulet.errors import NotImplementedHere, ServiceError
 
-_URI = re.compile(r"^arn:(aws[a-z-]*):apigateway:([^:]+):([^:]+):(path|action)/(.+)$")
-_FUNCTION_PATH = re.compile(r"^/?[0-9-]+/functions/(.+?)/(response-streaming-)?invocations$")
-_FUNCTION_ARN = re.compile(r"^arn:aws[a-z-]*:lambda:([a-z0-9-]+):(\d{12}):function:[^:/]+(?::[^:/]+)?$")
+_URI = re.compile(r"^arn:(aws[a-z-]*):apigateway:([^:]+):([^:]+):(path|action)/(.+)\Z")
+_FUNCTION_PATH = re.compile(r"^/?[0-9-]+/functions/(.+?)/(response-streaming-)?invocations\Z")
+_FUNCTION_ARN = re.compile(r"^arn:aws[a-z-]*:lambda:([a-z0-9-]+):(\d{12}):function:[^:/]+(?::[^:/]+)?\Z")
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
 
 

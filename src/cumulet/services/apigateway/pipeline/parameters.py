@@ -47,9 +47,9 @@ RESERVED = frozenset(
     )
 )
 
-KEY = re.compile(r"^(append|overwrite|remove):(header|querystring)\.([A-Za-z0-9!#$%&'*+.^_`|~-]{1,128})$")
+KEY = re.compile(r"^(append|overwrite|remove):(header|querystring)\.([A-Za-z0-9!#$%&'*+.^_`|~-]{1,128})\Z")
 _EXPRESSION = re.compile(r"\$\{([^}]*)\}")
-_BODY_PATH = re.compile(r"^(?:\.[A-Za-z0-9_$@-]+|\.\*|\[\d+\]|\[\*\]|\['[^']*'\]|\[\"[^\"]*\"\])+$")
+_BODY_PATH = re.compile(r"^(?:\.[A-Za-z0-9_$@-]+|\.\*|\[\d+\]|\[\*\]|\['[^']*'\]|\[\"[^\"]*\"\])+\Z")
 """AWS excludes descent and filters."""
 
 Lookup = Callable[[str], str | None]

@@ -14,7 +14,7 @@ from cumulet.store.api import ReadTx, WriteTx
 
 ACCOUNT = at("/account")
 
-_ROLE_ARN = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):role/.+$")
+_ROLE_ARN = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):role/.+\Z")
 _PATCHABLE = patching.table(
     """
     /cloudwatchRoleArn  text     replace remove

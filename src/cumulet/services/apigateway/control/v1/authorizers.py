@@ -56,9 +56,11 @@ MEMBERS = {
 
 _OF_A_KIND = tuple(dict.fromkeys(member for members in MEMBERS.values() for member in members))
 _AUTH_TYPES = {"COGNITO_USER_POOLS": "cognito_user_pools", "JWT": "jwt"}
-_POOL = re.compile(r"^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:\d{12}:userpool/[A-Za-z0-9_-]+$")
-_SOURCE = re.compile(r"^(?:method\.request\.(?:header|querystring)\.[^\s,]+|context\.[^\s,]+|stageVariables\.[^\s,]+)$")
-_TOKEN_SOURCE = re.compile(r"^method\.request\.header\.[^\s,]+$")
+_POOL = re.compile(r"^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:\d{12}:userpool/[A-Za-z0-9_-]+\Z")
+_SOURCE = re.compile(
+    r"^(?:method\.request\.(?:header|querystring)\.[^\s,]+|context\.[^\s,]+|stageVariables\.[^\s,]+)\Z"
+)
+_TOKEN_SOURCE = re.compile(r"^method\.request\.header\.[^\s,]+\Z")
 
 
 @operation(

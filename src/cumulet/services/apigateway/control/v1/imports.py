@@ -41,7 +41,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 
 _VARIABLE = re.compile(r"\$\{AWS::(AccountId|Partition|Region)\}")
-_LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?$")
+_LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?\Z")
 
 
 @operation(

@@ -63,8 +63,8 @@ RESPONSE_PATCHES = patching.table(
 CONTENT_HANDLING = ("CONVERT_TO_BINARY", "CONVERT_TO_TEXT")
 
 _TYPES = ("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK")
-_STATUS = re.compile(r"^[1-5]\d\d$")
-_ENDPOINT = re.compile(r"^(?:https?://|\$\{stageVariables\.)\S+$")
+_STATUS = re.compile(r"^[1-5]\d\d\Z")
+_ENDPOINT = re.compile(r"^(?:https?://|\$\{stageVariables\.)\S+\Z")
 _DECLARABLE = re.compile(r"^method\.request\.(?:multivalue)?(?:path|querystring|header)\.")
 _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 

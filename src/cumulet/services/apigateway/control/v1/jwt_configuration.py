@@ -13,7 +13,7 @@ from cumulet.services.apigateway.model import ClaimRule, Issuer
 from cumulet.services.apigateway.pipeline.jwt import ALGORITHMS
 
 # Of AWS only https: a local issuer has no certificate.
-_ISSUER = re.compile(r"^https?://[^/?#@\s]+(?:/[^?#\s]*)?$")
+_ISSUER = re.compile(r"^https?://[^/?#@\s]+(?:/[^?#\s]*)?\Z")
 _STANDARD_CLAIMS = ("iss", "aud", "exp", "nbf", "iat", "scope", "scp")
 
 

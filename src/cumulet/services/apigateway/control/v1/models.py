@@ -42,7 +42,7 @@ VALIDATOR_PATCHES = patching.table(
 )
 
 _JSON = "application/json"
-_NAME = re.compile(r"^[A-Za-z0-9]{1,64}$")
+_NAME = re.compile(r"^[A-Za-z0-9]{1,64}\Z")
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _EMPTY = f'{{\n  "$schema": "{_DRAFT}",\n  "title" : "Empty Schema",\n  "type" : "object"\n}}'
 _ERROR = (

@@ -22,7 +22,7 @@ PATCHES = patching.table(
     """
 )
 
-_PATH_PART = re.compile(r"^(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:-]+\+?\})$")
+_PATH_PART = re.compile(r"^(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:-]+\+?\})\Z")
 
 
 @operation(

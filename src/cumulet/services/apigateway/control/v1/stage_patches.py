@@ -116,9 +116,9 @@ def _remove(members: dict[str, Any], parts: list[str], raw: list[str]) -> bool:
         case ["variables", name]:
             members["variables"].pop(name, None)
         case ["canarySettings", "stageVariableOverrides"]:
-            _canary(members)["stageVariableOverrides"] = {}
+            _get_canary(members)["stageVariableOverrides"] = {}
         case ["canarySettings", "stageVariableOverrides", name]:
-            _canary(members)["stageVariableOverrides"].pop(name, None)
+            _get_canary(members)["stageVariableOverrides"].pop(name, None)
         case [_, _, *_] if parts[0] not in ("accessLogSettings", "canarySettings"):
             if members["methodSettings"].pop("/".join(raw), None) is None:
                 raise ServiceError("NotFoundException", "Invalid method setting path specified")
@@ -128,9 +128,7 @@ def _remove(members: dict[str, Any], parts: list[str], raw: list[str]) -> bool:
 
 
 def _copy(members: dict[str, Any], path: str, source: str | None) -> bool:
-    canary = members["canarySettings"]
-    if canary is None:
-        raise ServiceError("BadRequestException", "The stage has no canary settings")
+    canary = _get_canary(members)
     if (path, source) == ("/deploymentId", "/canarySettings/deploymentId"):
         members["deploymentId"] = canary["deploymentId"]
     elif (path, source) == ("/variables", "/canarySettings/stageVariableOverrides"):
@@ -139,6 +137,13 @@ def _copy(members: dict[str, Any], path: str, source: str | None) -> bool:
     else:
         return False
     return True
+
+
+def _get_canary(members: dict[str, Any]) -> dict[str, Any]:
+    canary: dict[str, Any] | None = members["canarySettings"]
+    if canary is None:
+        raise ServiceError("BadRequestException", "The stage has no canary settings")
+    return canary
 
 
 def _canary(members: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from cumulet.store.api import ReadTx
 
 CACHE_SIZES = ("0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237")
 
-_VARIABLE_NAME = re.compile(r"^[A-Za-z0-9_]+$")
-_VARIABLE_VALUE = re.compile(r"^[A-Za-z0-9\-._~:/?#&=,]*$")
+_VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
+_VARIABLE_VALUE = re.compile(r"[A-Za-z0-9\-._~:/?#&=,]*")
 _LEVELS = ("OFF", "ERROR", "INFO")
 _STRATEGIES = ("FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER")
 _FLAGS = (
@@ -76,11 +76,11 @@ def checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-set-stage-variables-aws-console.html
     """
     for name, value in variables.items():
-        if not _VARIABLE_NAME.match(name):
+        if not _VARIABLE_NAME.fullmatch(name):
             raise ServiceError(
                 "BadRequestException", f"Invalid stage variable name: {name}. Please only use A-Z, a-z, 0-9 and _"
             )
-        if not _VARIABLE_VALUE.match(value):
+        if not _VARIABLE_VALUE.fullmatch(value):
             raise ServiceError(
                 "BadRequestException",
                 f"Invalid stage variable value: {value}. Please use values with alphanumeric characters and the "

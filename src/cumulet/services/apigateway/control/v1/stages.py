@@ -28,7 +28,7 @@ from cumulet.store.api import ReadTx, WriteTx
 
 STAGE = at("/restapis/{restApiId}/stages/{stageName}")
 
-_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
 @operation(
@@ -165,7 +165,7 @@ def flush_stage_cache(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def checked_name(name: str) -> str:
     """Return a stage's name if AWS would have it."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise ServiceError("BadRequestException", "Stage name only allows a-zA-Z0-9_-")
     return name
 

@@ -19,7 +19,7 @@ from cumulet.store.api import ReadTx, WriteTx
 
 TAGS = at("/tags/{resourceArn}")
 
-_OF_ACCOUNT = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(apikeys|usageplans|clientcertificates)/([^/]+)$")
+_OF_ACCOUNT = re.compile(r"^arn:aws:apigateway:([a-z0-9-]+)::/(apikeys|usageplans|clientcertificates)/([^/]+)\Z")
 
 
 def _find(tx: ReadTx, call: Call, arn: str) -> tuple[dict[str, str], Callable[[WriteTx], None]]:

@@ -34,9 +34,9 @@ _SETTINGS = (
     "AuthorizerPayloadFormatVersion AuthorizerResultTtlInSeconds EnableSimpleResponses IdentityValidationExpression"
 )
 """The last is, in the model's words, not used."""
-_JWT_SOURCE = re.compile(r"^\$request\.(header|querystring)\.[^.\s][^\s]*$")
-_SOURCE = re.compile(r"^\$(request\.(header|querystring)|context|stageVariables)\.[^.\s][^\s]*$")
-_ISSUER = re.compile(r"^https?://[^/?#\s]+[^?#\s]*$")
+_JWT_SOURCE = re.compile(r"^\$request\.(header|querystring)\.[^.\s][^\s]*\Z")
+_SOURCE = re.compile(r"^\$(request\.(header|querystring)|context|stageVariables)\.[^.\s][^\s]*\Z")
+_ISSUER = re.compile(r"^https?://[^/?#\s]+[^?#\s]*\Z")
 
 
 @operation("CreateAuthorizer", action=POST, resource=at("/apis/{ApiId}/authorizers"), params=f"ApiId {_SETTINGS}")

@@ -36,7 +36,7 @@ _SETTINGS = (
 )
 _WEBSOCKET_ONLY = "ContentHandlingStrategy PassthroughBehavior RequestTemplates TemplateSelectionExpression"
 _MISSING = "VPC links; service integrations, since none of the services that have them is built"
-_ENDPOINT = re.compile(r"^https?://[^/?#\s]+[^\s]*$")
+_ENDPOINT = re.compile(r"^https?://[^/?#\s]+[^\s]*\Z")
 
 SUBTYPES = frozenset(
     (

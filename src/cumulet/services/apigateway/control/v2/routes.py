@@ -33,7 +33,7 @@ _WEBSOCKET_ONLY = (
 )
 _SETTINGS = f"RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes {_WEBSOCKET_ONLY}"
 _CUSTOM_TOLD = "CUSTOM or COGNITO_USER_POOLS requires a valid"
-_VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+$")
+_VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+\Z")
 
 
 @operation("CreateRoute", action=POST, resource=at("/apis/{ApiId}/routes"), params=f"ApiId {_SETTINGS}")

@@ -31,7 +31,7 @@ from cumulet.store.api import ReadTx, WriteTx
 STAGE = at("/apis/{ApiId}/stages/{StageName}")
 DEPLOYMENT = at("/apis/{ApiId}/deployments/{DeploymentId}")
 
-_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
+_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}\Z")
 _SETTINGS = (
     "StageName DeploymentId AutoDeploy Description StageVariables AccessLogSettings DefaultRouteSettings RouteSettings "
     "ClientCertificateId"

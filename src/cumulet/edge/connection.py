@@ -256,8 +256,10 @@ class Connection(asyncio.Protocol):
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
-        path, query = _split_url(self._url)
-        lower = tuple([(_field_name(name), value.decode("latin-1")) for name, value in fields])
+        is_short = head_bytes <= HEAD_BYTES_ALWAYS_FINE  # or what is remembered of it would fill the memory
+        path, query = _split_url(self._url) if is_short else _split_url.__wrapped__(self._url)
+        name_of = _field_name if is_short else _field_name.__wrapped__
+        lower = tuple([(name_of(name), value.decode("latin-1")) for name, value in fields])
         headers = Headers.of_lower_case(lower, fields)
         self._fields = []
         # Whoever stands in front may have understood these otherwise than what follows here.

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from cumulet.edge.limits import HEAD_CHARACTERS_REMEMBERED_MAX
 from cumulet.errors import ServiceError
 from cumulet.services.iam import Identify, KeyIsGone
 from cumulet.services.kit import Ground, Principal
@@ -20,6 +21,7 @@ from cumulet.wire.message import Request
 from cumulet.wire.model import ServiceModel, load_service
 
 _ISSUED_KEY_ID = re.compile(r"A[KS]IA[A-Z2-7]{16}")
+_ISSUED_KEY_ID_CHARACTERS = 20
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
@@ -48,7 +50,7 @@ async def find_principal(
             raise _in_words_of(service, ServiceError("UnrecognizedClientException", _INVALID_TOKEN))
         sigv4.verify(request, claim, settings.root_secret_access_key, ground.clock.outside_ms(), service.signing_name)
         return Principal.root(settings.account, key_id)
-    if _may_be_issued(key_id):
+    if len(key_id) == _ISSUED_KEY_ID_CHARACTERS and _may_be_issued(key_id):
         now_ms = ground.clock.now_ms()
         try:
             identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.security_token, now_ms))
@@ -69,7 +71,8 @@ async def find_principal(
             " for it: sign with an access key that IAM issued.",
             status=403,
         )
-    return _root_of(key_id, settings.account)
+    root_of = _root_of if len(key_id) <= HEAD_CHARACTERS_REMEMBERED_MAX else _root_of.__wrapped__
+    return root_of(key_id, settings.account)
 
 
 async def find_signer(ground: Ground, identify: Identify, service: str, request: Request) -> Principal:

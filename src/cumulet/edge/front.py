@@ -35,7 +35,9 @@ class Front:
     def is_one_transaction(self, request: Request) -> bool:
         """Return whether answering this request waits for nothing but the store, as far as is known."""
         target = request.headers.get("x-amz-target")
-        if target is None or not _leads_to_services(request.host, request.path):
+        if target is None or len(request.host) + len(request.path) > limits.HEAD_CHARACTERS_REMEMBERED_MAX:
+            return False
+        if not _leads_to_services(request.host, request.path):
             return False
         if target in self._one_transaction:
             return True

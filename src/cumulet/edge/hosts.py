@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from cumulet.edge.limits import HEAD_CHARACTERS_REMEMBERED_MAX
+
 CONTROL_PREFIX = "/_cumulet/"
 EXECUTE_API_PREFIX = "/_aws/execute-api/"
 FUNCTION_URL_PREFIX = "/_aws/lambda-url/"
@@ -77,9 +79,14 @@ class ServiceDoor:
 Door: TypeAlias = ControlDoor | ApiDoor | FunctionDoor | ServiceDoor
 
 
-@lru_cache(maxsize=512)
 def find_door(host: str, path: str) -> Door:
     """Return the door for a Host header and a raw path."""
+    is_short = len(host) + len(path) <= HEAD_CHARACTERS_REMEMBERED_MAX
+    return _find_door(host, path) if is_short else _find_door.__wrapped__(host, path)
+
+
+@lru_cache(maxsize=512)
+def _find_door(host: str, path: str) -> Door:
     if path.startswith(CONTROL_PREFIX):
         return ControlDoor(path[len(CONTROL_PREFIX) :])
     if path.startswith(EXECUTE_API_PREFIX):
@@ -104,12 +111,17 @@ def find_door(host: str, path: str) -> Door:
     return ServiceDoor(path)
 
 
-@lru_cache(maxsize=512)
 def possible_domain(host: str) -> str | None:
     """Return a Host header's name if it can be a custom domain name, in lower case; what it is, only records tell.
 
     Clients that are given an endpoint say localhost, an address, or a name without a dot; those cost nothing here.
     """
+    is_short = len(host) <= HEAD_CHARACTERS_REMEMBERED_MAX
+    return _possible_domain(host) if is_short else _possible_domain.__wrapped__(host)
+
+
+@lru_cache(maxsize=512)
+def _possible_domain(host: str) -> str | None:
     name = host.partition(":")[0]
     if "." not in name or name[-1].isdigit() or name.endswith(".amazonaws.com"):
         return None

@@ -8,6 +8,9 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 DYNAMODB_HEAD_BYTES_MAX: Final = 16 * 1024
 """What DynamoDB's front takes of that, recorded by ScyllaDB Alternator's tests."""
 
+HEAD_CHARACTERS_REMEMBERED_MAX: Final = 1024
+"""Of what stands in a head, caches keep what is no longer: thousands of heads could fill the memory otherwise."""
+
 HEADERS_MAX: Final = 200
 
 HEAD_SECONDS_MAX: Final = 10.0

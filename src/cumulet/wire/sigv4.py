@@ -48,6 +48,8 @@ _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
 )
+_REMEMBERED_CHARACTERS_MAX = 1024
+"""Of an Authorization header: strangers could fill the memory with longer ones."""
 _SIGNED = (
     "\n\nThe Canonical String for this request should have been\n'{}'\n\nThe String-to-Sign should have been\n'{}'\n"
 )
@@ -168,7 +170,8 @@ def _header_claim(request: Request, authorization: str, service: str | None) -> 
     # A client's headers are alike but for the signature, which SDKs put last: the rest is read once.
     head, _, signature = authorization.rpartition("Signature=")
     # Sixty-four hexadecimal digits; whether they are, `verify` finds out.
-    shared = _read_head(head) if len(signature) == 64 and signature.isalnum() else None
+    read = _read_head if len(head) <= _REMEMBERED_CHARACTERS_MAX else _read_head.__wrapped__
+    shared = read(head) if len(signature) == 64 and signature.isalnum() else None
     timestamp = request.headers.get("x-amz-date")
     if shared is None or timestamp is None:
         return _unusual_claim(request, authorization, service)

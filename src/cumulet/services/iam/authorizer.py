@@ -34,6 +34,9 @@ _FOR_WANT_OF: Final[Mapping[PolicyKind, str]] = {
 }
 _PRINCIPAL_TYPES: Final = {"root": "Account", "user": "User", "role": "AssumedRole", "anonymous": "Anonymous"}
 
+_REMEMBERED_CHARACTERS_MAX: Final = 2048
+"""Of a resource: strangers name an API's paths, which can be thirty times as long."""
+
 GLOBAL_SERVICE_REGION: Final = "us-east-1"
 """What aws:RequestedRegion says for services that have no regions."""
 
@@ -95,7 +98,8 @@ def decide(
     caller = Caller(principal.kind, principal.arn, principal.account, role_arn)
     documents = [policy.document for policy in (*held, *own, *session, *((boundary,) if boundary else ()))]
     if not any(document.depends_on_context for document in documents):
-        return _decide_at_all_times(caller, action, resource, resource_account, assuming, held, own, boundary, session)
+        once = _decide_at_all_times if len(resource) <= _REMEMBERED_CHARACTERS_MAX else _decide_at_all_times.__wrapped__
+        return once(caller, action, resource, resource_account, assuming, held, own, boundary, session)
     context = _context(call, holder, resource_account, conditions)
     if any(document.asks_for_tags for document in documents):
         context = _with_tags(tx, context, resource, resource_tags)

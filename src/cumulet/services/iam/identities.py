@@ -13,6 +13,9 @@ from cumulet.services.iam.sessions import SESSION_PREFIX, Claims, find_signing_s
 from cumulet.services.kit import Principal
 from cumulet.store.api import ReadTx
 
+_REMEMBERED_CHARACTERS_MAX = 4096
+"""Of a session token: strangers could fill the memory with longer ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -69,7 +72,8 @@ def _identify_session(tx: ReadTx, access_key_id: str, session_token: str, now_ms
     signing_secret = find_signing_secret(tx)
     if signing_secret is None:
         return None
-    session = _read_session(signing_secret, access_key_id, session_token)
+    read = _read_session if len(session_token) <= _REMEMBERED_CHARACTERS_MAX else _read_session.__wrapped__
+    session = read(signing_secret, access_key_id, session_token)
     if session is None:
         return None
     claims, identity = session

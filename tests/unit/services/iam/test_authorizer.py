@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.scope import Scope
-from cumulet.services.iam.authorizer import decide, render_denial
+from cumulet.services.iam.authorizer import _decide_at_all_times, decide, render_denial
 from cumulet.services.kit import Call, Principal
 from harness import SCOPE
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
@@ -53,6 +53,16 @@ async def test_a_changed_policy_is_in_force_at_once() -> None:
     await house.iam("PutRolePolicy", RoleName="notes", PolicyName="inline", PolicyDocument=document(allow("s3:*")))
 
     assert await denial(house, session) is not None
+
+
+async def test_only_decisions_about_resources_of_a_usual_length_are_remembered() -> None:
+    house = Iam()
+    session = await house.session(await house.role("notes", LAMBDA, allow("dynamodb:GetItem")))
+    _decide_at_all_times.cache_clear()
+
+    for resource, remembered in ((TABLE, 1), (TABLE + "x" * 4096, 1), (f"{TABLE}2", 2)):
+        assert await denial(house, session, resource=resource) is None
+        assert _decide_at_all_times.cache_info().currsize == remembered
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ With a store that only this process has open, all of this costs one small write 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -234,7 +234,9 @@ class Workers:
 
     async def _look(self) -> None:
         """End what other nodes have taken, give back what is ours by mistake, and wake who waits for what is free."""
-        records, free = await self._store.read(self._find_free)
+        # As they are now: an engine may read in a thread, while others begin to wait.
+        awaited = tuple(self._awaited)
+        records, free = await self._store.read(lambda tx: self._find_free(tx, awaited))
         mine = {name: record for name, record in records.items() if record.holder == self._node.node_id}
         for name, lease in list(self._held.items()):
             is_known = name in mine and mine[name].epoch == lease.record.epoch
@@ -255,10 +257,10 @@ class Workers:
             if (freed := self._awaited.get(name)) is not None:
                 freed.set()
 
-    def _find_free(self, tx: ReadTx) -> tuple[Mapping[str, LeaseRecord], set[str]]:
+    def _find_free(self, tx: ReadTx, awaited: Sequence[str]) -> tuple[Mapping[str, LeaseRecord], set[str]]:
         """Return all leases, and which of those that are waited for here can be taken."""
         records = {record.name: record for record in LEASES.scan(tx, SYSTEM)}
-        return records, {name for name in self._awaited if not self._is_elsewhere(tx, name)}
+        return records, {name for name in awaited if not self._is_elsewhere(tx, name)}
 
 
 def _log_failure(message: str, failure: Exception, **fields: str) -> None:

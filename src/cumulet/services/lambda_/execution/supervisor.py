@@ -53,7 +53,7 @@ class Fleet:
     kept_version: tuple[Scope, VersionRecord] | None = None
     """What they are environments of."""
     kept_ready: int = 0
-    """How many of them there were when `on_kept` was last told."""
+    """How many of them there were when that was last told or asked."""
 
     def suspended(self) -> list[Environment]:
         """Return the environments that can be restored, as from a snapshot."""
@@ -233,11 +233,14 @@ class Supervisor:
     def ready(self, key: str) -> int:
         """Return how many of what is to be kept are initialised."""
         fleet = self._fleets.get(key)
-        members = fleet.members.values() if fleet is not None else ()
-        return sum(one.is_kept and one.state in (State.READY, State.FROZEN, State.BUSY) for one in members)
+        if fleet is None:
+            return 0
+        # Whoever asks is told of what differs from the answer: one that `keep` has just ended is already missing in it.
+        fleet.kept_ready = _count_ready(fleet)
+        return fleet.kept_ready
 
     def _tell_kept(self, fleet: Fleet) -> None:
-        ready = self.ready(fleet.key)
+        ready = _count_ready(fleet)
         if ready != fleet.kept_ready:
             fleet.kept_ready = ready
             self.on_kept(fleet.key, "")
@@ -482,3 +485,7 @@ class Supervisor:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _count_ready(fleet: Fleet) -> int:
+    return sum(one.is_kept and one.state in (State.READY, State.FROZEN, State.BUSY) for one in fleet.members.values())

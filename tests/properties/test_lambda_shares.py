@@ -50,8 +50,10 @@ class Division(RuleBasedStateMachine):
     @rule(name=processes)
     def lend(self, name: str) -> None:
         if name in self.living:
+            wanted = self.shares.wanted
             self.held[name] = self.running[name]
             self.shares = give_back(self.shares, name, self.running[name])
+            assert self.shares.wanted == (wanted and bool(set(self.shares.holdings) - {name}))
 
     @rule(name=processes)
     def die(self, name: str) -> None:

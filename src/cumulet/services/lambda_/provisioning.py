@@ -44,3 +44,8 @@ def find_targets(requests: Mapping[str, Request], aliases: Mapping[str, Route]) 
         for version, count in parts.items():
             targets[version] = targets.get(version, 0) + count
     return {version: count for version, count in targets.items() if count}
+
+
+def pool_name(function_name: str, version: str) -> str:
+    """Return under which name the invocations are counted that run in environments of a version that are kept ready."""
+    return f"{function_name}:{version}"

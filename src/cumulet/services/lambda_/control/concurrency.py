@@ -12,7 +12,9 @@ from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
+from cumulet.services.lambda_.provisioning import find_targets, pool_name
 from cumulet.services.lambda_.records import (
+    ALIASES,
     FUNCTIONS,
     RESERVED,
     SHARES,
@@ -95,7 +97,9 @@ def save_claim(tx: WriteTx, ref: FunctionRef, before: FunctionRecord, after: Fun
     """Save a function that claims another concurrency than before."""
     FUNCTIONS.save(tx, ref.scope, ref.name, record=after)
     _add(tx, ref.scope, claimed(after) - claimed(before))
-    for pool in (ref.name, ""):
+    aliases = {alias.name: alias for alias in ALIASES.scan(tx, ref.scope, ref.name)} if before.provisioned else {}
+    versions = find_targets(before.provisioned, aliases)
+    for pool in (ref.name, "", *(pool_name(ref.name, version) for version in versions)):
         # What processes have of the former limit is given back, and taken of the present one.
         if (shares := SHARES.find(tx, ref.scope, pool)) is not None:
             SHARES.save(tx, ref.scope, pool, record=msgspec.structs.replace(shares, wanted=True))

@@ -14,6 +14,7 @@ from cumulet.services.lambda_.execution.provisioner import Provisioner
 from cumulet.services.lambda_.execution.snapshots import Snapshots
 from cumulet.services.lambda_.execution.standing import Standing
 from cumulet.services.lambda_.execution.supervisor import Supervisor
+from cumulet.services.lambda_.provisioning import pool_name
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 
 
@@ -83,7 +84,7 @@ class ProcessPlane:
         what the account has, so that the rest of either is less.
         """
         if invocation.provisioned:
-            ahead = Pool(scope, f"{version.function_name}:{version.version}")
+            ahead = Pool(scope, pool_name(version.function_name, version.version))
             if await self._admission.try_enter(ahead, invocation.provisioned):
                 return ahead
         if invocation.reserved_concurrency is None:

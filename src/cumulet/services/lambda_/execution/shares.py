@@ -24,6 +24,9 @@ def take(
 
 
 def give_back(shares: Shares, me: str, running: int) -> Shares:
-    """Return the shares after `me` gave back all but what it is using."""
+    """Return the shares after `me` gave back all but what it is using.
+
+    A wish stands until somebody takes again: others have yet to hear of it.
+    """
     others = {name: count for name, count in shares.holdings.items() if name != me}
-    return Shares(holdings={**others, **({me: running} if running else {})})
+    return Shares(holdings={**others, **({me: running} if running else {})}, wanted=shares.wanted and bool(others))

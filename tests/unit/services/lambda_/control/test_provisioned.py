@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.scope import SYSTEM
-from cumulet.services.lambda_.records import ALLOTMENTS, FUNCTIONS, Allotment
+from cumulet.services.lambda_.records import ALLOTMENTS, FUNCTIONS, SHARES, Allotment, Shares
 from harness import SCOPE
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:notes"
@@ -217,3 +217,16 @@ async def test_latest_has_none(house: Any) -> None:
             "InvalidParameterValueException",
             "The function resource provided must be an alias or a published version.",
         )
+
+
+@pytest.mark.parametrize("count", [2, 0])
+async def test_who_has_shares_of_what_is_provisioned_hears_that_it_is_less(house: Any, count: int) -> None:
+    await make(house)
+    await put(house, LIVE, 10)
+    key = (SCOPE, "notes:1")
+    await house.store.write(lambda tx: SHARES.save(tx, *key, record=Shares(holdings={"node": 5})))
+    if count:
+        await put(house, LIVE, count)
+    else:
+        await house.call("lambda", "DeleteProvisionedConcurrencyConfig", LIVE)
+    assert await house.store.read(lambda tx: SHARES.find(tx, *key)) == Shares(holdings={"node": 5}, wanted=True)

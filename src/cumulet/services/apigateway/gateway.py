@@ -2,7 +2,7 @@
 
 Both dialects have one pipeline; `pipeline/walk.py` lists its stages. Who may pass, and how often, is asked in between:
 
-    authorize -> meter -> throttle
+    authorize -> meter -> throttle -> count
 """
 
 import logging
@@ -138,6 +138,8 @@ class Gateway:
         matched = journey.matched = await self._doorkeeper.authorize(matched)
         matched = journey.matched = await self._meter.admit(matched)
         self._throttle.admit(matched)
+        # Last of all: what is refused uses up no quota.
+        await self._meter.count(matched)
         return matched
 
     def _arrival(

@@ -267,6 +267,17 @@ async def test_an_authorizer_can_say_which_key_a_request_has() -> None:
     assert await ask() == 403
 
 
+async def test_what_a_stage_throttles_uses_up_no_quota() -> None:
+    house = await metered(quota={"limit": 5, "period": "DAY"})
+    slow = [
+        {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "0"},
+        {"op": "replace", "path": "/*/*/throttling/burstLimit", "value": "1"},
+    ]
+    await house.v1("UpdateStage", restApiId=house.api_id, stageName="dev", patchOperations=slow)
+    assert await house.statuses(3) == [200, 429, 429]
+    assert await house.used() == [1, 4]
+
+
 async def test_the_settings_of_a_stage_throttle_its_methods() -> None:
     house = ApiHouse()
     api_id = await house.rest_api("GET /a", "GET /b", "ANY /c/{id}")

@@ -10,7 +10,7 @@ from cumulet.ids import Ids
 from cumulet.scope import Scope
 from cumulet.services.apigateway.model import ApiOwner, Deployment, Route, Stage
 from cumulet.services.apigateway.pipeline.routes import RouteTable
-from cumulet.services.apigateway.plans import ApiKey
+from cumulet.services.apigateway.plans import ApiKey, UsagePlan
 from cumulet.services.kit import Principal
 from cumulet.wire.message import Request
 
@@ -98,6 +98,8 @@ class Matched:
     """The path that an HTTP API's parameter mapping put in place of the client's, percent-encoded."""
     api_key: ApiKey | None = None
     """The key with which a method that requires one was called."""
+    plan: UsagePlan | None = None
+    """The usage plan under which the key opens the stage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Meter:
         self._quotas = Quotas(ground)
 
     async def admit(self, matched: Matched) -> Matched:
-        """Return the request with its key. Raises Refused for a method that wants one if there is none, or no more."""
+        """Return the request with its key and plan. Raises Refused for a method that wants a key if there is none."""
         if not matched.route.api_key_required:
             return matched
         value = key_value(matched)
@@ -33,14 +33,18 @@ class Meter:
         if found is None:
             raise Refused("bad_key", log_line=log_words.unknown_key(matched, value or ""))
         key, plan = found
-        matched = replace(matched, api_key=key)
-        if plan is None:
-            return matched
-        stage = plan.find_stage(matched.arrival.api_id, matched.stage.name)
-        self._throttle(matched, key, plan, stage)
+        matched = replace(matched, api_key=key, plan=plan)
+        if plan is not None:
+            self._throttle(matched, key, plan, plan.find_stage(matched.arrival.api_id, matched.stage.name))
+        return matched
+
+    async def count(self, matched: Matched) -> None:
+        """Count the request as one of its key's. Raises Refused if the plan allows the key no more."""
+        key, plan = matched.api_key, matched.plan
+        if key is None or plan is None:
+            return
         if not await self._quotas.admit(matched.arrival.scope, plan.plan_id, key.key_id, plan.quota):
             raise Refused("quota_exceeded", log_line=log_words.exhausted(matched))
-        return matched
 
     async def finish(self) -> None:
         """Return once every request is counted."""

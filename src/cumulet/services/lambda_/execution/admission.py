@@ -153,7 +153,10 @@ class Admission:
         async with count.changing:
             if count.has_room():
                 return True
-            lease = await self._standing.take()
+            try:
+                lease = await self._standing.take()
+            except LeaseLost:
+                return False
             if count.under is not lease:
                 count.under, count.held = lease, count.running
             held, running, (scope, name) = count.held, count.running, count.pool

@@ -39,6 +39,8 @@ class Standing:
         async with self._taking:
             if (held := self.lease) is not None:
                 return held
+            if self._lease is not None and not self._lease.ended.done():
+                raise LeaseLost(self._lease.name)  # or not: the next beat of this node tells
             if self._holding is not None:
                 await asyncio.wait({self._holding})
             number = 1

@@ -1,6 +1,7 @@
 """Counting what runs: by pool, up to a limit, in one process and in several together."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cumulet.services.lambda_.execution.admission import Admission, Pool
 from cumulet.services.lambda_.execution.standing import Standing
 from cumulet.services.lambda_.records import RESERVED, SHARES, SHARES_WANTED, Reserved, Shares
 from cumulet.settings import Settings
+from cumulet.store.leases import LeaseLost
 from cumulet.store.memory import MemoryStore
 from cumulet.store.nodes import NODES
 from cumulet.workers import Workers
@@ -155,6 +157,19 @@ async def test_the_share_of_the_dead_is_free(two: tuple[Process, Process]) -> No
     assert await one.enter()
     await one.die()
     assert await other.enter()
+
+
+async def test_who_was_silent_has_its_slot_again_with_its_next_beat(two: tuple[Process, Process]) -> None:
+    one, _ = two
+    lease, beat_s = await one.standing.take(), one.node._beat_s
+    one.node._beat_s = -math.inf  # as after a machine's sleep
+    async with asyncio.timeout(5):
+        with pytest.raises(LeaseLost):
+            await one.standing.take()
+        assert not await one.admission.try_enter(NOTES, 1)
+    one.node._beat_s = beat_s
+    assert await one.standing.take() is lease
+    assert await one.enter()
 
 
 async def test_who_has_lost_its_slot_has_lost_its_share(two: tuple[Process, Process]) -> None:

@@ -88,7 +88,7 @@ def make_response(payload: bytes) -> Response:
     """Return the answer that a function's result stands for. Raises MalformedAnswer."""
     try:
         result = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MalformedAnswer from None
     if not isinstance(result, dict) or "statusCode" not in result:
         # "If your function returns valid JSON and doesn't return a statusCode", it is the body of a 200.

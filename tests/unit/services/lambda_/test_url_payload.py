@@ -124,6 +124,7 @@ def test_answers(payload: bytes, status: int, headers: Any, body: bytes) -> None
     "payload",
     [
         b"no json",
+        b"[" * 100_000 + b"]" * 100_000,
         b'{"statusCode": "many"}',
         b'{"statusCode": 99}',
         b'{"statusCode": true}',
@@ -131,6 +132,7 @@ def test_answers(payload: bytes, status: int, headers: Any, body: bytes) -> None
         b'{"statusCode": 200, "headers": {"x": "a\\r\\nb: c"}}',
         b'{"statusCode": 200, "body": "a", "isBase64Encoded": true}',
     ],
+    ids=lambda payload: payload[:60].decode(),
 )
 def test_what_is_no_answer(payload: bytes) -> None:
     with pytest.raises(MalformedAnswer):

@@ -25,7 +25,6 @@ from typing import Any, Protocol, TypeAlias, cast
 import httptools
 
 from cumulet.edge import limits
-from cumulet.edge.driving import drive
 from cumulet.wire.message import BrokeOff, Headers, Request, Response
 
 log = logging.getLogger("cumulet.edge")
@@ -53,10 +52,6 @@ class Answerer(Protocol):
 
     async def answer(self, request: Request) -> Response:
         """Return the answer; never raises."""
-        ...
-
-    def is_one_transaction(self, request: Request) -> bool:
-        """Return whether answering this request waits for nothing but the store, as far as is known."""
         ...
 
     def body_limit(self, head: Request) -> int:
@@ -124,9 +119,7 @@ class Connection(asyncio.Protocol):
         self._body_ends_at = 0.0
         # What is being answered
         self._line: deque[_Waiting] = deque()
-        self._answering = False
         self._task: asyncio.Task[None] | None = None
-        """Who answers, unless it is one transaction after the other: those need none."""
         self._streaming = False
         self._reading = True
         self._heard_all = False
@@ -158,15 +151,15 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         if self._drained is not None:
             self._drained.set()
-        if not self._answering:
+        if self._task is None:
             self._line.clear()
-        elif self._streaming and self._task is not None:
+        elif self._streaming:
             self._task.cancel()
 
     def eof_received(self) -> bool:
         # A client that has said all may still be listening: what it asked for is answered first.
         self._sender_done = True
-        return self._answering
+        return self._task is not None
 
     def data_received(self, data: bytes) -> None:
         if self._heard_all:
@@ -216,7 +209,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close the connection, after the answer that is under way."""
         self._ending = True
-        if not self._answering:
+        if self._task is None:
             self._transport.close()
 
     def drain(self) -> None:
@@ -226,7 +219,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing has come that is not answered."""
-        return not (self._answering or self._in_head or self._in_body)
+        return self._task is None and not (self._in_head or self._in_body)
 
     # What the parser finds
 
@@ -277,7 +270,7 @@ class Connection(asyncio.Protocol):
                 # Before the body is read, so that a refused upload is not carried through first.
                 raise _Unanswerable(self._answerer.too_large(head))
         self._body_ends_at = self._loop.time() + limits.BODY_SECONDS_MAX
-        if not self._answering and (headers.get("expect") or "").lower() == "100-continue":
+        if self._task is None and (headers.get("expect") or "").lower() == "100-continue":
             self._transport.write(_CONTINUE)
 
     def _check_head_bytes(self) -> int:
@@ -326,27 +319,15 @@ class Connection(asyncio.Protocol):
     def _line_up(self, waiting: _Waiting) -> None:
         self._deadline = None
         self._line.append(waiting)
-        if not self._answering:
-            self._answering = True
-            self._begin()
+        if self._task is None:
+            self._task = task = self._loop.create_task(self._answer_line())
+            self._server.tasks.add(task)
         elif self._reading:
             self._reading = False
             self._transport.pause_reading()
 
-    def _begin(self) -> None:
-        """Begin to answer what waits: now, if the first of it is of the quick kind."""
-        if self._is_quick(self._line[0]):
-            drive(self._loop, self._answer_line(driven=True))
-        else:
-            self._task = task = self._loop.create_task(self._answer_line(driven=False))
-            self._server.tasks.add(task)
-
-    def _is_quick(self, waiting: _Waiting) -> bool:
-        return waiting.request is None or self._answerer.is_one_transaction(waiting.request)
-
-    async def _answer_line(self, driven: bool) -> None:
+    async def _answer_line(self) -> None:
         """Answer what waits, in order, until nothing does or the connection is over."""
-        handed_over = False
         try:
             while self._line:
                 if self._drained is not None:
@@ -380,10 +361,6 @@ class Connection(asyncio.Protocol):
                     self._line.clear()
                     self._transport.close()
                     return
-                if driven and self._line and not self._is_quick(self._line[0]):
-                    handed_over = True
-                    self._begin()
-                    return
             if self._transport.is_closing():
                 self._line.clear()
                 return
@@ -402,11 +379,8 @@ class Connection(asyncio.Protocol):
             self._line.clear()
             self._transport.abort()
         finally:
-            if not handed_over:
-                self._answering = False
-                if (task := self._task) is not None:
-                    self._task = None
-                    self._server.tasks.discard(task)
+            task, self._task = self._task, None
+            self._server.tasks.discard(task)
 
     def _send_whole(self, request: Request, response: Response, body: bytes, keeps_alive: bool) -> bool:
         """Send an answer in one write; return whether the connection can go on."""

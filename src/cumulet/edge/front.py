@@ -2,14 +2,13 @@
 
 import logging
 import re
-from functools import lru_cache
 from urllib.parse import unquote
 
 from cumulet.edge import limits
 from cumulet.edge.control import Control
 from cumulet.edge.function_urls import serve_function_url
 from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, FunctionDoor, ServiceDoor, find_door, possible_domain
-from cumulet.edge.pipeline import Tools, answer_service_request, internal_failure, is_one_transaction
+from cumulet.edge.pipeline import Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import ApiDoors
 from cumulet.store.api import StoreError
@@ -29,22 +28,6 @@ class Front:
         self._tools = tools
         self._apis = apis
         self._control = control
-        self._one_transaction: set[str] = set()
-        """X-Amz-Targets of operations that are known to be one; there are no more than operations."""
-
-    def is_one_transaction(self, request: Request) -> bool:
-        """Return whether answering this request waits for nothing but the store, as far as is known."""
-        target = request.headers.get("x-amz-target")
-        if target is None or len(request.host) + len(request.path) > limits.HEAD_CHARACTERS_REMEMBERED_MAX:
-            return False
-        if not _leads_to_services(request.host, request.path):
-            return False
-        if target in self._one_transaction:
-            return True
-        if not is_one_transaction(self._tools, target):
-            return False
-        self._one_transaction.add(target)
-        return True
 
     async def answer(self, request: Request) -> Response:
         """Return the answer; never raises."""
@@ -110,12 +93,6 @@ class Front:
                 status=413,
             )
         return faults.render(None, error, self._tools.ground.ids.uuid(), head)
-
-
-@lru_cache(maxsize=512)
-def _leads_to_services(host: str, path: str) -> bool:
-    """Return whether the host and path of a request can only be those of an AWS endpoint."""
-    return isinstance(find_door(host, path), ServiceDoor) and possible_domain(host) is None
 
 
 def _domain_behind(door: Door, head: Request) -> str | None:

@@ -22,7 +22,7 @@ from cumulet.store.api import StoreError
 from cumulet.wire import constraints, faults, protocols, sigv4
 from cumulet.wire.content_coding import compress_answer
 from cumulet.wire.message import Request, Response
-from cumulet.wire.resolve import Target, find_target, resolve
+from cumulet.wire.resolve import Target, resolve
 
 log = logging.getLogger("cumulet.edge")
 
@@ -74,15 +74,6 @@ async def answer_service_request(tools: Tools, request: Request, path: str) -> R
         request_id = resolved.request_id if resolved else tools.ground.ids.uuid()
         log.exception("a request failed inside Cumulet", extra={"request_id": request_id, "path": request.path})
         return _render(tools, request, resolved, internal_failure(request_id))
-
-
-def is_one_transaction(tools: Tools, target: str) -> bool:
-    """Return whether the operation that this X-Amz-Target names runs in one transaction. False before its first use."""
-    known = find_target(target)
-    if known is None:
-        return False
-    operation = tools.dispatcher.running_operation(known.operation.service.name, known.operation.name)
-    return operation is not None and operation.kind != "plane"
 
 
 async def resolve_operation(tools: Tools, request: Request, path: str) -> Resolved:

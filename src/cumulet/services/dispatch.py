@@ -84,11 +84,6 @@ class Dispatcher:
             raise NotImplementedHere(f"{service.iam_prefix}:{name}")
         return service, operation
 
-    def running_operation(self, service_name: str, name: str) -> Operation | None:
-        """Return an operation of a service that is running, else None."""
-        service = self._built.get(service_name)
-        return None if service is None else service.operations.get(name)
-
     async def call(
         self,
         principal: Principal,

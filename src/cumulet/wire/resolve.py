@@ -74,11 +74,6 @@ def resolve_in(service: ServiceModel, request: Request) -> Target:
     raise ServiceError("UnknownOperationException", status=400)
 
 
-def find_target(header: str) -> Target | None:
-    """Return what an X-Amz-Target names, if it was asked for before."""
-    return _TARGETS.get(header)
-
-
 def _json_target(header: str, request: Request) -> Target:
     prefix, _, name = header.partition(".")
     service_name = _TARGET_PREFIXES.get(prefix)

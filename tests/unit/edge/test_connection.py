@@ -13,7 +13,6 @@ import uvicorn
 from cumulet.edge.connection import Connection
 from cumulet.wire.message import BrokeOff, Request, Response
 
-_STREAMED = ("/stream", "/broken", "/failed", "/none-streamed", "/flood", "/late")
 ANSWER = b"x" * (8 * 1024 * 1024)
 
 
@@ -39,10 +38,9 @@ class ImpatientConnection(Connection):
 
 
 class Echo:
-    """Answers at once, with a body by its path; `gate` holds answers back. With or without a task for each answer."""
+    """Answers at once, with a body by its path; `gate` holds answers back."""
 
-    def __init__(self, needs_task: bool) -> None:
-        self.needs_task = needs_task
+    def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
         self.let_go = asyncio.Event()
@@ -92,10 +90,6 @@ class Echo:
         finally:
             self.let_go.set()
 
-    def is_one_transaction(self, request: Request) -> bool:
-        # A transaction's answer is whole. Whoever makes a stream has a task, which is told that the reader has gone.
-        return not self.needs_task and request.path not in _STREAMED
-
     def body_limit(self, head: Request) -> int:
         return 2 * 1024 * 1024
 
@@ -103,9 +97,9 @@ class Echo:
         return Response(413, (), b"too large")
 
 
-@pytest.fixture(params=["task", "no task"])
-def echo(request: pytest.FixtureRequest) -> Echo:
-    return Echo(needs_task=request.param == "task")
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cumulet.edge import connection, credentials, front, hosts
+from cumulet.edge import connection, credentials, hosts
 from cumulet.services.iam import identify
 from cumulet.wire import sigv4
 from cumulet.wire.message import Headers, Request
@@ -28,12 +28,6 @@ def read(head: str) -> None:
     Reader(config, None, None, loop).data_received(head.encode())  # type: ignore[arg-type]
 
 
-def is_quick(host: str, path: str) -> bool:
-    apart: Any = SimpleNamespace(dispatcher=SimpleNamespace(running_operation=lambda *_: None))
-    fields = Headers([("host", host), ("x-amz-target", "DynamoDB_20120810.GetItem")])
-    return front.Front(apart, apart, apart).is_one_transaction(Request("POST", path, "", fields))
-
-
 def authorization(key_id: str) -> Headers:
     credential = f"Credential={key_id}/20251009/us-east-1/dynamodb/aws4_request"
     signed = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature={'0' * 64}"
@@ -46,8 +40,6 @@ REMEMBERED: dict[str, tuple[Any, Callable[[str], object]]] = {
     "a door's path": (hosts._find_door, lambda text: hosts.find_door("x", f"/{text}")),
     "a door's host": (hosts._find_door, lambda text: hosts.find_door(text, "/")),
     "a domain": (hosts._possible_domain, lambda text: hosts.possible_domain(f"{text}.example")),
-    "a target's host": (front._leads_to_services, lambda text: is_quick(text, "/")),
-    "a target's path": (front._leads_to_services, lambda text: is_quick("x", f"/{text}")),
     "a claim": (sigv4._read_head, lambda text: sigv4.find_claim(Request("POST", "/", "", authorization(text)))),
 }
 

@@ -12,7 +12,7 @@ from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
-from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.paging import page_of_api
 from cumulet.services.apigateway.control.v2.records import (
     AUTHORIZERS,
     ROUTES,
@@ -129,14 +129,7 @@ def get_one_authorizer(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's authorizers."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: AUTHORIZERS.scan(
-            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
-        ),
-        lambda authorizer: authorizer.authorizer_id,
-        render,
-    )
+    return page_of_api(tx, call, params, api.api_id, AUTHORIZERS, lambda authorizer: authorizer.authorizer_id, render)
 
 
 @operation("UpdateAuthorizer", action=PATCH, resource=AUTHORIZER, params=f"ApiId AuthorizerId {_SETTINGS}")

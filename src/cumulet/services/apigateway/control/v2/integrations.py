@@ -13,7 +13,7 @@ from cumulet.services.apigateway.control.v1.integrations import checked_credenti
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
 from cumulet.services.apigateway.control.v2.mappings import checked_request_mapping, checked_response_mapping
-from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.paging import page_of_api
 from cumulet.services.apigateway.control.v2.records import (
     INTEGRATION_TARGET,
     INTEGRATIONS,
@@ -183,13 +183,8 @@ def get_one_integration(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_integrations(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's integrations."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: INTEGRATIONS.scan(
-            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
-        ),
-        lambda integration: integration.integration_id,
-        render,
+    return page_of_api(
+        tx, call, params, api.api_id, INTEGRATIONS, lambda integration: integration.integration_id, render
     )
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import msgspec
+
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
-from cumulet.services.kit import Params
+from cumulet.services.kit import Call, Params
 from cumulet.services.tokens import decode_token, encode_token
+from cumulet.store.api import ReadTx
+from cumulet.store.records import Records
 
-R = TypeVar("R")
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 def page(
@@ -29,6 +33,23 @@ def page(
     if len(records) > limit:
         output["NextToken"] = encode_token(key(records[limit - 1]))
     return output
+
+
+def page_of_api(
+    tx: ReadTx,
+    call: Call,
+    params: Params,
+    api_id: str,
+    records: Records[R],
+    key: Callable[[R], str],
+    render: Callable[[R], Any],
+) -> dict[str, Any]:
+    """Return a page of what belongs to an API; `key` is the last part of a record's key, after the API's id."""
+
+    def scan(behind: str | None, limit: int | None) -> Iterator[R]:
+        return records.scan(tx, call.scope, api_id, behind=(api_id, behind) if behind else None, limit=limit)
+
+    return page(params, scan, key, render)
 
 
 def _invalid_token() -> ServiceError:

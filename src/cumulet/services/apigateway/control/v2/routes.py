@@ -10,7 +10,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
-from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.paging import page_of_api
 from cumulet.services.apigateway.control.v2.records import (
     AUTHORIZERS,
     INTEGRATION_TARGET,
@@ -140,14 +140,7 @@ def get_one_route(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_routes(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's routes."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: ROUTES.scan(
-            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
-        ),
-        lambda route: route.route_id,
-        render,
-    )
+    return page_of_api(tx, call, params, api.api_id, ROUTES, lambda route: route.route_id, render)
 
 
 @operation("UpdateRoute", action=PATCH, resource=ROUTE, params=f"ApiId RouteId {_SETTINGS}")

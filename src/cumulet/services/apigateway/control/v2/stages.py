@@ -13,7 +13,7 @@ from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.v1.stage_settings import checked_variables
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy_stage, deploy, freeze
-from cumulet.services.apigateway.control.v2.paging import page
+from cumulet.services.apigateway.control.v2.paging import page_of_api
 from cumulet.services.apigateway.control.v2.records import ROUTES, HttpApi, get_api, get_stage, render
 from cumulet.services.apigateway.control.v2.stage_settings import make_access_log, merged_settings
 from cumulet.services.apigateway.model import (
@@ -107,14 +107,7 @@ def get_one_stage(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's stages."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: STAGES.scan(
-            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
-        ),
-        lambda stage: stage.name,
-        show,
-    )
+    return page_of_api(tx, call, params, api.api_id, STAGES, lambda stage: stage.name, show)
 
 
 @operation("UpdateStage", action=PATCH, resource=STAGE, params=f"ApiId {_SETTINGS}", missing=_MISSING)
@@ -173,13 +166,8 @@ def get_one_deployment(call: Call, tx: ReadTx, params: Params) -> Output:
 def get_deployments(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's deployments."""
     api = get_api(tx, call, params)
-    return page(
-        params,
-        lambda behind, limit: DEPLOYMENTS.scan(
-            tx, call.scope, api.api_id, behind=(api.api_id, behind) if behind else None, limit=limit
-        ),
-        lambda deployment: deployment.deployment_id,
-        show_deployment,
+    return page_of_api(
+        tx, call, params, api.api_id, DEPLOYMENTS, lambda deployment: deployment.deployment_id, show_deployment
     )
 
 

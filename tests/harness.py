@@ -15,7 +15,7 @@ from cumulet.ids import CountingIds, RandomIds
 from cumulet.nodes import Node
 from cumulet.scope import Scope
 from cumulet.services.dispatch import Dispatcher
-from cumulet.services.kit import Call, ConditionValues, Ground, Principal, ResourceTags
+from cumulet.services.kit import Call, Demand, Ground, Principal, Ruling
 from cumulet.settings import Settings
 from cumulet.store.api import ReadTx, Store
 from cumulet.store.memory import MemoryStore
@@ -28,17 +28,8 @@ SCOPE = Scope("000000000000", "us-east-1")
 class AllowAll:
     """The authorizer of tests that are not about permissions."""
 
-    def denial(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-        resource_tags: ResourceTags | None = None,
-    ) -> str | None:
-        return None
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
+        return Ruling(True)
 
 
 def make_node(store: Store, clock: Clock, node_id: str = "node-1") -> Node:

@@ -139,7 +139,7 @@ class Dispatcher:
             return
         action = service.action_of(operation)
 
-        def decide(tx: ReadTx) -> str | None:
+        def decide(tx: ReadTx) -> Ruling:
             policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
             if operation.demands is not None:
                 demands = operation.demands(tx, call, params)
@@ -147,14 +147,12 @@ class Dispatcher:
                 conditions = operation.condition_values(tx, call, params)
                 demands = [Demand(action, arn, conditions) for arn in operation.resources(tx, call, params)]
             for demand in demands:
-                own = policy if service.policy_of is None else service.policy_of(tx, call, demand.resource)
-                tags = None if service.tags_of is None else partial(service.tags_of, tx, call, demand.resource)
-                if (denial := self._authorizer.denial(tx, call, *demand, own, tags)) is not None:
-                    return denial
-            return None
+                if not (ruling := self._decide(tx, call, service, demand, policy)).allowed:
+                    return ruling
+            return Ruling(True)
 
-        if (denial := await self._store.read(decide)) is not None:
-            raise ServiceError(service.denied_code, denial, status=service.denied_status)
+        if not (ruling := await self._store.read(decide)).allowed:
+            raise ServiceError(service.denied_code, ruling.denial, status=service.denied_status)
 
     async def authorize(
         self, call: Call, action: str, resource: str, conditions: ConditionValues | None = None, service: str = "iam"
@@ -162,27 +160,18 @@ class Dispatcher:
         """Raise the service's AccessDenied error unless the caller may do `action` on `resource`."""
         # Who asks about a service of its own runs it; of one that nobody has called yet no resource has a policy here.
         owner = self._built.get(service)
-
-        def decide(tx: ReadTx) -> str | None:
-            policy, tags = None, None
-            if owner is not None and owner.policy_of is not None:
-                policy = owner.policy_of(tx, call, resource)
-            if owner is not None and owner.tags_of is not None:
-                tags = partial(owner.tags_of, tx, call, resource)
-            return self._authorizer.denial(tx, call, action, resource, conditions or {}, policy, tags)
-
-        if (denial := await self._store.read(decide)) is not None:
+        demand = Demand(action, resource, conditions or {})
+        if not (ruling := await self._store.read(lambda tx: self._decide(tx, call, owner, demand))).allowed:
             refusing = await self.service(service)
-            raise ServiceError(refusing.denied_code, denial, status=refusing.denied_status)
+            raise ServiceError(refusing.denied_code, ruling.denial, status=refusing.denied_status)
 
     async def decide(
         self, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
     ) -> Ruling:
         """Return whether the caller may do `action` on `resource`."""
-        return await self._store.read(
-            # Of what is asked about so, nothing has tags of its own.
-            lambda tx: self._authorizer.decide(tx, call, action, resource, conditions, resource_policy, dict)
-        )
+        demand = Demand(action, resource, conditions)
+        # Of what is asked about so, nothing has tags of its own.
+        return await self._store.read(lambda tx: self._authorizer.decide(tx, call, demand, resource_policy, dict))
 
     async def perform(
         self, call: Call, service: Service, operation: Operation, params: Params, lease: Lease | None = None
@@ -197,6 +186,18 @@ class Dispatcher:
         if lease is not None:
             await self._store.read(lease.fence)  # it makes transactions of its own, so this is as near as it gets
         return cast(Output, await body(call, service.plane, params))
+
+    def _decide(
+        self, tx: ReadTx, call: Call, owner: Service | None, demand: Demand, policy: str | None = None
+    ) -> Ruling:
+        """Return whether the caller may do what is demanded, with what the resource's service tells of the resource."""
+        tags = None
+        if owner is not None:
+            if owner.policy_of is not None:
+                policy = owner.policy_of(tx, call, demand.resource)
+            if owner.tags_of is not None:
+                tags = partial(owner.tags_of, tx, call, demand.resource)
+        return self._authorizer.decide(tx, call, demand, policy, tags)
 
     @staticmethod
     def _is_own_root(call: Call, operation: Operation) -> bool:

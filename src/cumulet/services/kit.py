@@ -105,10 +105,12 @@ the key)."""
 
 
 class Ruling(NamedTuple):
-    """What IAM says of a call, for a service that has words of its own."""
+    """What IAM says of a call."""
 
     allowed: bool
-    explicit: bool
+    denial: str = ""
+    """Why it is not allowed, in AWS's words; services may have words of their own."""
+    explicit: bool = False
     """Denied by a statement, rather than for want of one that allows."""
 
 
@@ -318,33 +320,13 @@ class Operations(Protocol):
 class Authorizer(Protocol):
     """What the IAM service does for all others. Reads its records in the transaction that it is given."""
 
-    def denial(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-        resource_tags: ResourceTags | None = None,
-    ) -> str | None:
-        """Return None if the call is allowed, else AWS's words for why it is not.
+    def decide(
+        self, tx: ReadTx, call: Call, demand: Demand, resource_policy: str | None, resource_tags: ResourceTags | None
+    ) -> Ruling:
+        """Return whether the caller may do what is demanded.
 
         Without `resource_tags` whatever depends on a tag of the resource counts against the caller.
         """
-        ...
-
-    def decide(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-        resource_tags: ResourceTags | None = None,
-    ) -> Ruling:
-        """Return whether the call is allowed, without words."""
         ...
 
 

@@ -16,7 +16,7 @@ from cumulet.policy.principals import Caller
 from cumulet.scope import GLOBAL_REGION, Scope
 from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
 from cumulet.services.iam.records import Holder, find_customer_policy, find_role, find_user, tags_of
-from cumulet.services.kit import Call, ConditionValues, Principal, ResourceTags, Ruling
+from cumulet.services.kit import Call, ConditionValues, Demand, Principal, ResourceTags, Ruling
 from cumulet.store.api import ReadTx
 
 # IAM user guide, "Troubleshoot access denied error messages".
@@ -44,46 +44,21 @@ GLOBAL_SERVICE_REGION: Final = "us-east-1"
 class IamAuthorizer:
     """The kit's Authorizer over the records of the IAM service."""
 
-    def denial(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-        resource_tags: ResourceTags | None = None,
-    ) -> str | None:
-        """Return None if the call is allowed, else AWS's words for why it is not."""
-        decision = decide(tx, call, action, resource, conditions, resource_policy, resource_tags)
-        return None if decision.allowed else render_denial(call.principal, action, resource, decision)
-
     def decide(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-        resource_tags: ResourceTags | None = None,
+        self, tx: ReadTx, call: Call, demand: Demand, resource_policy: str | None, resource_tags: ResourceTags | None
     ) -> Ruling:
-        """Return whether the call is allowed."""
-        decision = decide(tx, call, action, resource, conditions, resource_policy, resource_tags)
-        return Ruling(decision.allowed, decision.explicit)
+        """Return whether the caller may do what is demanded."""
+        decision = _decide(tx, call, demand, resource_policy, resource_tags)
+        if decision.allowed:
+            return Ruling(True)
+        return Ruling(False, _render_denial(call.principal, demand, decision), decision.explicit)
 
 
-def decide(
-    tx: ReadTx,
-    call: Call,
-    action: str,
-    resource: str,
-    conditions: ConditionValues,
-    resource_policy: str | None,
-    resource_tags: ResourceTags | None = None,
+def _decide(
+    tx: ReadTx, call: Call, demand: Demand, resource_policy: str | None, resource_tags: ResourceTags | None
 ) -> Decision:
-    """Return whether the call is allowed, and why."""
     principal = call.principal
+    action, resource, conditions = demand
     holder = _find_holder(tx, principal)
     if holder is None and principal.kind in ("role", "user"):
         return Decision(False, "identity")  # gone since they signed, and with them every grant
@@ -124,10 +99,10 @@ def _decide_at_all_times(
     return evaluate(request, held, own, boundary, session or None)
 
 
-def render_denial(principal: Principal, action: str, resource: str, decision: Decision) -> str:
-    """Return AWS's words for a call that was not allowed."""
+def _render_denial(principal: Principal, demand: Demand, decision: Decision) -> str:
     if principal.kind == "anonymous":
         return "Access Denied"  # S3, which alone serves strangers, tells them no more
+    action, resource, _ = demand
     words = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}"
     if action == "sts:AssumeRole":
         # STS does not tell outsiders what a trust policy says.

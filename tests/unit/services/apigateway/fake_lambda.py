@@ -8,8 +8,21 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway import build_v1, build_v2
 from cumulet.services.apigateway.gateway import Gateway
 from cumulet.services.dispatch import Dispatcher
-from cumulet.services.kit import Call, Ground, Operation, Output, Params, Principal, Service, operation
+from cumulet.services.iam import IamAuthorizer
+from cumulet.services.kit import (
+    Call,
+    Demand,
+    Ground,
+    Operation,
+    Output,
+    Params,
+    Principal,
+    Ruling,
+    Service,
+    operation,
+)
 from cumulet.settings import Settings
+from cumulet.store.api import ReadTx
 from cumulet.wire.message import Headers, Request, Response
 from harness import SCOPE, AllowAll, House
 
@@ -82,6 +95,13 @@ async def invoke_with_response_stream(call: Call, plane: FakeLambda, params: Par
             plane.left += 1
 
     return {"StatusCode": 200, "EventStream": events()}
+
+
+class CallsAreGuarded(IamAuthorizer):
+    """Everybody may do everything, but nobody calls an API without IAM's leave."""
+
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
+        return super().decide(tx, call, demand, *more) if demand.action.startswith("execute-api:") else Ruling(True)
 
 
 class ApiHouse(House):

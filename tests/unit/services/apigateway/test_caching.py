@@ -6,7 +6,7 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
-from cumulet.services.kit import Call, Ruling
+from cumulet.services.kit import Call, Demand, Ruling
 from cumulet.store.api import ReadTx
 from cumulet.wire.message import Response
 from harness import AllowAll
@@ -186,11 +186,11 @@ class MayNotInvalidate(AllowAll):
     allowed = True
     asked: str = ""
 
-    def decide(self, tx: ReadTx, call: Call, action: str, resource: str, *more: Any) -> Ruling:
-        if action != "execute-api:InvalidateCache":
-            return Ruling(True, False)
-        self.asked = resource
-        return Ruling(self.allowed, False)
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
+        if demand.action != "execute-api:InvalidateCache":
+            return super().decide(tx, call, demand)
+        self.asked = demand.resource
+        return Ruling(self.allowed)
 
 
 async def test_who_signed_is_asked_for_a_permission() -> None:

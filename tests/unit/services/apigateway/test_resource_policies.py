@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
-from cumulet.services.iam import IamAuthorizer, build
+from cumulet.services.iam import build
 from cumulet.services.kit import Principal
 from harness import SCOPE
-from unit.services.apigateway.fake_lambda import OK, URI, ApiHouse, header
+from unit.services.apigateway.fake_lambda import OK, URI, ApiHouse, CallsAreGuarded, header
 
 SHORT = "execute-api:/dev/GET/*"
 ELSEWHERE = {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8"]}}
@@ -21,13 +21,6 @@ def statement(effect: str = "Allow", principal: Any = "*", resource: Any = SHORT
 
 def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-class Permissions(IamAuthorizer):
-    """Everybody may do everything, but nobody calls an API without IAM's leave."""
-
-    def denial(self, *_: Any) -> str | None:
-        return None
 
 
 class Guarded(ApiHouse):
@@ -44,7 +37,7 @@ class Guarded(ApiHouse):
 
 
 async def guarded(kind: str, *statements: dict[str, Any], verdict: dict[str, Any] | None = None) -> tuple[Guarded, str]:
-    house = Guarded(Permissions(), {"iam": build})
+    house = Guarded(CallsAreGuarded(), {"iam": build})
     house.verdict, house.function.answer = verdict, house.answer
     policy = document(*statements) if statements else None
     api = await house.v1("CreateRestApi", name="n", policy=policy)

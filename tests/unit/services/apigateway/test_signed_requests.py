@@ -7,26 +7,19 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
-from cumulet.services.iam import IamAuthorizer, build
+from cumulet.services.iam import build
 from cumulet.services.kit import Principal
 from harness import SCOPE
-from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse, header
+from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse, CallsAreGuarded, header
 
 INVOKE = "execute-api:Invoke"
-
-
-class Permissions(IamAuthorizer):
-    """Everybody may do everything, but nobody calls an API without IAM's leave."""
-
-    def denial(self, *_: Any) -> str | None:
-        return None
 
 
 async def house_with(
     *statements: dict[str, Any], kind: str = "REST", credentials: str | None = None
 ) -> tuple[ApiHouse, str]:
     """Return a house whose user ada has these statements, and an API with GET /notes/{id} for those who sign."""
-    house = ApiHouse(Permissions(), {"iam": build})
+    house = ApiHouse(CallsAreGuarded(), {"iam": build})
     await house.call("iam", "CreateUser", {"UserName": "ada"})
     if statements:
         policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})

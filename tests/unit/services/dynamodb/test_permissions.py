@@ -8,7 +8,7 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.ids import CountingIds
 from cumulet.services.dynamodb.permissions import transaction_demands
-from cumulet.services.kit import Call, ConditionValues, Principal, ResourceTags
+from cumulet.services.kit import Call, Demand, Principal, Ruling
 from cumulet.store.api import ReadTx
 from harness import SCOPE, House
 
@@ -22,18 +22,9 @@ class Recorder:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str | Sequence[str]]]] = []
 
-    def denial(
-        self,
-        tx: ReadTx,
-        call: Call,
-        action: str,
-        resource: str,
-        conditions: ConditionValues,
-        resource_policy: str | None,
-        resource_tags: ResourceTags | None = None,
-    ) -> str | None:
-        self.asked.append((action, resource, dict(conditions)))
-        return "no"
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
+        self.asked.append((demand.action, demand.resource, dict(demand.conditions)))
+        return Ruling(False, "no")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from cumulet.scope import Scope
-from cumulet.services.iam.authorizer import _decide_at_all_times, decide, render_denial
-from cumulet.services.kit import Call, Principal
+from cumulet.services.iam.authorizer import IamAuthorizer, _decide_at_all_times
+from cumulet.services.kit import Call, Demand, Principal
 from harness import SCOPE
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
 
@@ -26,8 +26,9 @@ async def denial(
     **facts: Any,
 ) -> str | None:
     call = Call(scope, principal, "id", house.clock.now_ms(), house.ids, **facts)
-    decision = await house.store.read(lambda tx: decide(tx, call, action, resource, conditions or {}, resource_policy))
-    return None if decision.allowed else render_denial(principal, action, resource, decision)
+    demand = Demand(action, resource, conditions or {})
+    ruling = await house.store.read(lambda tx: IamAuthorizer().decide(tx, call, demand, resource_policy, None))
+    return None if ruling.allowed else ruling.denial
 
 
 def resource_policy(effect: str, principal: Any, **more: Any) -> str:

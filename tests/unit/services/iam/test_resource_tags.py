@@ -8,7 +8,7 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.policy.documents import parse_document
 from cumulet.services.iam import IamAuthorizer
-from cumulet.services.kit import Call, Principal
+from cumulet.services.kit import Call, Demand, Principal
 from harness import SCOPE, House
 
 KEY = {"AttributeName": "pk", "KeyType": "HASH"}
@@ -143,8 +143,9 @@ async def test_tags_that_nobody_tells_count_against_the_caller(statements: list[
     house = House("iam", authorizer=IamAuthorizer())
     who = await ada(house, *statements)
     call = Call(SCOPE, who, "id", house.clock.now_ms(), house.ids)
-    denial = await house.store.read(lambda tx: IamAuthorizer().denial(tx, call, "x:Do", "arn:aws:x:::thing", {}, None))
-    assert (denial is None) is allowed
+    demand = Demand("x:Do", "arn:aws:x:::thing", {})
+    ruling = await house.store.read(lambda tx: IamAuthorizer().decide(tx, call, demand, None, None))
+    assert ruling.allowed is allowed
 
 
 def test_however_a_policy_writes_the_key_it_asks_for_tags() -> None:

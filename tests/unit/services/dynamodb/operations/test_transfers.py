@@ -13,7 +13,7 @@ from backports import zstd
 
 from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS
 from cumulet.services.dynamodb.transfers import Transfers
-from cumulet.services.kit import Call, Principal
+from cumulet.services.kit import Call, Demand, Principal, Ruling
 from cumulet.store.api import ReadTx
 from cumulet.store.leases import Lease
 from harness import House
@@ -61,8 +61,8 @@ USER = Principal("user", "000000000000", "arn:aws:iam::000000000000:user/u", nam
 class NoLogs:
     """Lets everybody do everything but write logs."""
 
-    def denial(self, tx: ReadTx, call: Call, action: str, *more: Any) -> str | None:
-        return f"no {action}" if action.startswith("logs:") else None
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
+        return Ruling(False, f"no {demand.action}") if demand.action.startswith("logs:") else Ruling(True)
 
 
 class Tables:

@@ -6,8 +6,10 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM
+from cumulet.services.kit import Call, Demand, Ruling
 from cumulet.services.lambda_.control import code_urls
 from cumulet.services.lambda_.control.code_urls import load_code
+from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import BLOB_REFS
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:notes"
@@ -283,11 +285,13 @@ async def test_the_account_is_told_what_it_uses(house: Any, make_zip: Any) -> No
 class NoPassRole:
     """An authorizer that lets nobody pass a role."""
 
-    def denial(self, tx: Any, call: Any, action: str, resource: str, conditions: Any, *more: Any) -> str | None:
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
+        action, resource, conditions = demand
         if action == "iam:PassRole":
             assert conditions == {"iam:PassedToService": "lambda.amazonaws.com"}
-            return f"User: {call.principal.arn} is not authorized to perform: iam:PassRole on resource: {resource}"
-        return None
+            words = f"User: {call.principal.arn} is not authorized to perform: iam:PassRole on resource: {resource}"
+            return Ruling(False, words)
+        return Ruling(True)
 
 
 async def test_a_role_must_be_passed(lambda_house: Any) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cumulet.errors import InvariantViolated
-from cumulet.services.kit import Principal
+from cumulet.services.kit import Call, Demand, Principal, Ruling
 from cumulet.services.lambda_.execution.plane import FunctionChanged
+from cumulet.store.api import ReadTx
 
 
 async def test_the_answer_of_the_handler_comes_back(house: Any) -> None:
@@ -144,9 +145,9 @@ class PolicyWatcher:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, str | None]] = []
 
-    def denial(self, tx: Any, call: Any, action: str, resource: str, conditions: Any, *more: Any) -> str | None:
-        self.asked.append((call.principal.arn, action, resource, more[0]))
-        return None
+    def decide(self, tx: ReadTx, call: Call, demand: Demand, resource_policy: str | None, *more: Any) -> Ruling:
+        self.asked.append((call.principal.arn, demand.action, demand.resource, resource_policy))
+        return Ruling(True)
 
 
 async def test_a_service_is_checked_against_the_policy_of_the_function(lambda_house: Any) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from cumulet.services.dynamodb.core.item_codec import stored_bytes
 from cumulet.services.dynamodb.core.limits import COUNTED_FRESH_MAX, COUNTED_KEPT_MS, COUNTED_PAGE
 from cumulet.services.dynamodb.core.vectors import FLOAT_BYTES
-from cumulet.services.dynamodb.tables import OpenTable, find_table
+from cumulet.services.dynamodb.tables import OpenTable, Table, find_table
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, Store, WriteTx
 from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_ITEM, DDB_SIZE, DDB_VECTOR
@@ -91,10 +91,15 @@ def _subjects(call: Call, name: str, tx: ReadTx) -> list[_Subject]:
     table = find_table(tx, call, name)
     if table is None:
         return []
-    record = table.record
-    indexes = [one.number for one in (*record.local_indexes, *record.global_indexes)]
-    numbers = [ITEMS, *indexes, *(one.number for one in record.vector_indexes)]
-    return [_Subject(name, record.table_id, number) for number in numbers]
+    return [_Subject(name, table.record.table_id, number) for number in _numbers(table.record)]
+
+
+def _numbers(record: Table) -> list[int]:
+    """Return what of a table can be counted. What is DELETING has lost its count, and is not to get another one."""
+    if record.gone_ms:
+        return []
+    indexes = [one.number for one in (*record.local_indexes, *record.global_indexes) if not one.gone_ms]
+    return [ITEMS, *indexes, *(one.number for one in record.vector_indexes)]
 
 
 def _look(call: Call, subject: _Subject, tx: ReadTx) -> tuple[bool, bool]:
@@ -114,9 +119,11 @@ def _count_page(call: Call, subject: _Subject, position: bytes | None, tx: ReadT
 
 
 def _find(call: Call, subject: _Subject, tx: ReadTx) -> OpenTable | None:
-    """Return the table, or None once it is gone, though another may have its name."""
+    """Return the table, or None once it or its index is gone, though another may have the name."""
     table = find_table(tx, call, subject.name)
-    return table if table is not None and table.record.table_id == subject.table_id else None
+    if table is None or table.record.table_id != subject.table_id or subject.number not in _numbers(table.record):
+        return None
+    return table
 
 
 def _save(call: Call, subject: _Subject, size: Size, tx: WriteTx) -> None:

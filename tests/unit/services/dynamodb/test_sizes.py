@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.services.dynamodb.core.limits import COUNTED_FRESH_MAX, COUNTED_PAGE
+from cumulet.settings import Settings
 from cumulet.store.keyspace import DDB_SIZE
 from harness import SCOPE
 from streaming import Tables
@@ -105,3 +106,21 @@ async def test_the_figures_go_with_their_table(tables: Tables) -> None:
     assert await kept(tables) == []
     await tables.create("tab", sort_key=True)
     assert await told(tables) == (0, 0)
+
+
+async def test_what_is_being_deleted_is_not_counted_any_more() -> None:
+    """A large index is still there for some time, in parts, when its figures are gone; so may be a table."""
+    tables = Tables(Settings(dynamodb_delay_ms=1000))
+    await tables.create("tab", sort_key=True, **INDEXED)
+    tables.clock.advance(1)
+    await fill(tables, 0, COUNTED_PAGE * 2, g={"S": "g"})
+    described = (await tables("DescribeTable", TableName="tab"))["Table"]
+    assert (described["ItemCount"], len(await kept(tables))) == (COUNTED_PAGE * 2, 2)
+    await tables("UpdateTable", TableName="tab", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-g"}}])
+    described = (await tables("DescribeTable", TableName="tab"))["Table"]
+    assert described["GlobalSecondaryIndexes"][0]["IndexStatus"] == "DELETING"
+    assert len(await kept(tables)) == 1
+    tables.clock.advance(1)
+    await tables("DeleteTable", TableName="tab")
+    assert (await tables("DescribeTable", TableName="tab"))["Table"]["TableStatus"] == "DELETING"
+    assert await kept(tables) == []

@@ -17,6 +17,10 @@ NUMBER_EXPONENT_MAX = 126
 EXPRESSION_BYTES_MAX = 4096
 EXPRESSION_OPERATORS_MAX = 300
 IN_OPERANDS_MAX = 100
+# "PartiQL arithmetic, comparison, and logical operators for DynamoDB", developer guide: IN.
+STATEMENT_READS_MAX = 50
+"""Reads by key that a SELECT comes to: one for each partition key that it names, or more."""
+STATEMENT_READS_PER_PAGE = 10
 
 PAGE_BYTES_MAX = 1024 * 1024
 BATCH_GET_KEYS_MAX = 100

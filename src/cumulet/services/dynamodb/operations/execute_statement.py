@@ -59,6 +59,7 @@ def _select(tx: ReadTx, call: Call, prepared: Prepared, params: Params) -> Outpu
     output: dict[str, Any] = {"Items": page.items}
     if page.token is not None:
         output["NextToken"] = page.token
+    if page.last_key is not None:
         output["LastEvaluatedKey"] = page.last_key
     if (capacity := render_capacity(params.get("ReturnConsumedCapacity"), prepared.table_name, page.units)) is not None:
         output["ConsumedCapacity"] = capacity

@@ -1,7 +1,9 @@
 """SELECT: a plan over ranges of keys, read page by page.
 
-A page ends as a Query's does, after `Limit` items or past 1 MB. Its NextToken is the range in which it ended and the
-place of the last item read; it belongs to its statement and no other.
+A page ends as a Query's does, after `Limit` items or past 1 MB, and after ten reads by key: AWS says of IN that its pages
+have up to ten items and that more values need the NextToken ("PartiQL arithmetic, comparison, and logical operators").
+A NextToken is the range in which its page ended and the place of the last item read there; it belongs to its statement
+and no other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +18,7 @@ from cumulet.services.dynamodb.core.capacity import Units
 from cumulet.services.dynamodb.core.expressions.conditions import find
 from cumulet.services.dynamodb.core.index_diff import IndexKeys
 from cumulet.services.dynamodb.core.item_codec import decode_item
-from cumulet.services.dynamodb.core.limits import PAGE_BYTES_MAX
+from cumulet.services.dynamodb.core.limits import PAGE_BYTES_MAX, STATEMENT_READS_PER_PAGE
 from cumulet.services.dynamodb.core.partiql.ast import Select
 from cumulet.services.dynamodb.core.partiql.grammar import result_name
 from cumulet.services.dynamodb.core.partiql.plan import Access, ReadPlan, plan_read
@@ -37,7 +39,7 @@ class SelectPage(NamedTuple):
 
     items: list[Any]
     last_key: Item | None
-    """The key of the last item read, if the page ended before the statement was answered."""
+    """The key of the last item read, if the page ended before the statement was answered and there was one."""
     token: str | None
     units: Units
     size: int
@@ -108,14 +110,16 @@ def read_select(
         size += sum(page.sizes)
         units.add(units_of(page, index, consistent))
         is_last = number == len(spans) - 1
-        if page.last is not None or (not is_last and (scanned == limit or size > PAGE_BYTES_MAX)):
-            if places.value is None or (is_last and span.is_one_key):
-                continue
+        is_full = page.last is not None or (not is_last and (scanned == limit or size > PAGE_BYTES_MAX))
+        if is_full and places.value is not None and not (is_last and span.is_one_key):
             position = (_digest(prepared), number, places.place)
-            charge(call, table, units, writes=False, thing=thing)
-            return SelectPage(
-                items, key_attributes(source, decode_item(places.value)), encode_token(position), units, size
-            )
+        elif number - first == STATEMENT_READS_PER_PAGE - 1 and not is_last:
+            position = (_digest(prepared), number + 1, b"")
+        else:
+            continue
+        charge(call, table, units, writes=False, thing=thing)
+        last_key = None if places.value is None else key_attributes(source, decode_item(places.value))
+        return SelectPage(items, last_key, encode_token(position), units, size)
     charge(call, table, units, writes=False, thing=thing)
     return SelectPage(items, None, None, units, size)
 
@@ -223,7 +227,7 @@ def _digest(prepared: Prepared) -> bytes:
 
 
 def _read_token(token: str | None, prepared: Prepared, spans: list[_Span]) -> tuple[int, bytes | None]:
-    """Return the range and place at which to go on."""
+    """Return the range to go on with, and the place behind which; None is its beginning."""
     position = decode_token(
         token, tuple[bytes, int, bytes], lambda: ServiceError("ValidationException", "Invalid NextToken")
     )
@@ -232,9 +236,9 @@ def _read_token(token: str | None, prepared: Prepared, spans: list[_Span]) -> tu
     digest, number, place = position
     if digest != _digest(prepared) or not 0 <= number < len(spans):
         invalid("The provided starting key is invalid")
-    if not spans[number].start <= place < spans[number].end:
+    if place and not spans[number].start <= place < spans[number].end:
         invalid("The provided starting key is invalid")
-    return number, place
+    return number, place or None
 
 
 _DIGEST_BYTES = 16

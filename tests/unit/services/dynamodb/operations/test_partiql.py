@@ -80,6 +80,57 @@ async def test_a_limit_counts_what_is_read(notes: Any, run: Any) -> None:
     assert "NextToken" in page
 
 
+async def test_a_page_is_at_most_ten_reads_by_key(notes: Any, run: Any) -> None:
+    """AWS answers IN with more than ten values page by page."""
+    for n in range(25):
+        await run(f"INSERT INTO notes VALUE {{'pk': 'k{n:02}', 'sk': '1'}}")
+    wanted = ", ".join(f"'k{n:02}'" for n in range(5, 45))
+    statement = f"SELECT pk FROM notes WHERE pk IN [{wanted}] ORDER BY pk"
+
+    async def page(**more: Any) -> tuple[list[str], str | None, str | None]:
+        answer = await notes("ExecuteStatement", Statement=statement, **more)
+        last = answer.get("LastEvaluatedKey")
+        keys = [item["pk"]["S"] for item in answer["Items"]]
+        return keys, None if last is None else last["pk"]["S"], answer.get("NextToken")
+
+    pages, token = [], None
+    while not pages or token is not None:
+        keys, last, token = await page(**({} if token is None else {"NextToken": token}))
+        pages.append((keys, last))
+    expected = [[f"k{n:02}" for n in range(5, 15)], [f"k{n:02}" for n in range(15, 25)]]
+    assert pages == [(expected[0], "k14"), (expected[1], "k24"), ([], None), ([], None)]
+    keys, last, token = await page(Limit=3)
+    assert (keys, last) == (["k05", "k06", "k07"], "k07")
+    assert (await page(NextToken=token))[0] == [f"k{n:02}" for n in range(8, 17)]
+
+
+def values(count: int) -> str:
+    return "[" + ", ".join(f"'{n}'" for n in range(count)) + "]"
+
+
+TOO_MANY_READS = ("ValidationException", "Too many decomposed read operations for a given query.")
+READS = {
+    "50 partition keys": (f"pk IN {values(50)}", None),
+    "51 partition keys": (f"pk IN {values(51)}", TOO_MANY_READS),
+    "51 partition keys, one by one": (" OR ".join(f"pk = '{n}'" for n in range(51)), TOO_MANY_READS),
+    "26 partition keys, two sort keys": (f"pk IN {values(26)} AND sk IN ['1', '2']", TOO_MANY_READS),
+    "more than can be worked out": (f"pk IN {values(50)} AND sk IN {values(50)}", TOO_MANY_READS),
+    "100 values of another attribute": (f"z IN {values(100)}", None),
+    "51 partition keys, or anything else": (f"pk IN {values(51)} OR z = 1", None),
+}
+
+
+@pytest.mark.parametrize(("where", "expected"), READS.values(), ids=READS)
+async def test_a_select_comes_to_fifty_reads_by_key_at_most(
+    notes: Any, refused: Any, where: str, expected: tuple[str, str] | None
+) -> None:
+    call = notes("ExecuteStatement", Statement=f"SELECT * FROM notes WHERE {where}")
+    if expected is None:
+        assert (await call)["Items"] == []
+    else:
+        assert await refused(call) == expected
+
+
 CAPACITY = {
     "a key": ("SELECT * FROM notes WHERE pk = 'a' AND sk = '1'", {}, 0.5),
     "a key, consistently": ("SELECT * FROM notes WHERE pk = 'a' AND sk = '1'", {"ConsistentRead": True}, 1.0),

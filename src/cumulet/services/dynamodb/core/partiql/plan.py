@@ -6,7 +6,7 @@ decides what is read, never what is answered.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from cumulet.services.dynamodb.core.expressions.ast import (
     And,
@@ -23,10 +23,11 @@ from cumulet.services.dynamodb.core.expressions.ast import (
     ValueRef,
 )
 from cumulet.services.dynamodb.core.expressions.key_conditions import KeyCondition
-from cumulet.services.dynamodb.core.values import Value
+from cumulet.services.dynamodb.core.limits import STATEMENT_READS_MAX
+from cumulet.services.dynamodb.core.values import Value, invalid
 
 BRANCHES_MAX = 1000
-"""A clause with more branches is read by a scan, which answers the same."""
+"""Ours: the most branches that are worked out of two conditions that both have to hold."""
 
 _MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -59,13 +60,13 @@ _ANYTHING = _Branch(None, (), False, False)
 
 
 def plan_read(where: Condition | None, values: Mapping[str, Value], hash_name: str, range_name: str | None) -> ReadPlan:
-    """Return how to read what a WHERE clause can be about."""
+    """Return how to read what a WHERE clause can be about. Raises ValidationException for too many reads by key."""
     if where is None:
         return ReadPlan(None, False)
     branches = _Planner(values, hash_name, range_name).branches(where)
     by_partition: dict[tuple[str, str], list[_Branch]] = {}
     for branch in branches:
-        if branch.partition is None or len(branches) > BRANCHES_MAX:
+        if branch.partition is None:
             return ReadPlan(None, True)
         ((kind, content),) = branch.partition.items()
         by_partition.setdefault((kind, str(content)), []).append(branch)
@@ -77,7 +78,13 @@ def plan_read(where: Condition | None, values: Mapping[str, Value], hash_name: s
             accesses.append(Access(partition, ()))
         else:
             accesses += [Access(partition, branch.sorts) for branch in same]
+    if len(accesses) > STATEMENT_READS_MAX:
+        _too_many_reads()
     return ReadPlan(tuple(accesses), filtered)
+
+
+def _too_many_reads() -> NoReturn:
+    invalid("Too many decomposed read operations for a given query.")  # DynamoDB Local's words
 
 
 class KeyPlan(NamedTuple):
@@ -158,6 +165,8 @@ class _Planner:
     @staticmethod
     def _both(left: list[_Branch], right: list[_Branch]) -> list[_Branch]:
         if len(left) * len(right) > BRANCHES_MAX:
+            if any(all(one.partition is not None for one in side) for side in (left, right)):
+                _too_many_reads()
             return [_ANYTHING]
         return [
             _Branch(

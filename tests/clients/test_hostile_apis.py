@@ -192,8 +192,12 @@ def test_broken_percent_encoding_is_refused(server: Server, http: str, rest: str
 def test_what_is_no_text_is_no_way_out_either(server: Server, http: str, rest: str) -> None:
     assert say(server, request(f"{rest}/%c3%28"))[1].decode() == "any: \ufffd("
     Site.asked.clear()
-    say(server, request(f"{http}/%2e%2e%2fkeys%3fa%3db%20HTTP%2f1.1%0d%0aX:%20y"))
-    assert Site.asked == ["/../keys%3Fa=b%20HTTP/1.1%0D%0AX:%20y"]  # one path, on one line
+    say(server, request(f"{http}/keys%253fa%3db%20HTTP%2f1.1%0d%0aX:%20y"))
+    assert Site.asked == ["/keys%3Fa=b%20HTTP/1.1%0D%0AX:%20y"]  # one path, on one line
+    Site.asked.clear()
+    for climbing in ("%2e%2e%2fkeys", "a/%2E%2e/%2E./keys", "%252e%252e/keys"):
+        assert say(server, request(f"{http}/{climbing}")) == ([400], b'{"message":"Bad Request"}')
+    assert Site.asked == []
     assert say(server, request(f"{rest}/x?%=%&q=%zz&q"))[0] == [200]
 
 

@@ -23,6 +23,7 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
     from cumulet.services.lambda_ import url_payload, url_streaming
     from cumulet.services.lambda_.control.url_invocations import invoke_function_url
     from cumulet.services.lambda_.records import URL_OWNERS, URLS, UrlConfig, UrlOwner
+    from cumulet.services.lambda_.tracing import ROOT_BYTES, new_root
 
     def find(tx: ReadTx) -> tuple[UrlOwner, UrlConfig] | None:
         owner = URL_OWNERS.find(tx, SYSTEM, url_id)
@@ -44,6 +45,9 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         except ServiceError:
             return _FORBIDDEN
     service = await tools.dispatcher.service("lambda")
+    trace_header = request.headers.get("x-amzn-trace-id")
+    if trace_header is None:
+        trace_header = new_root(tools.ground.ids.secret(ROOT_BYTES), tools.ground.clock.now_ms())
     call = tools.dispatcher.new_call(
         service,
         signer or Principal.anonymous(),
@@ -51,7 +55,7 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         source_ip=request.client_ip,
         user_agent=request.headers.get("user-agent") or "",
         secure=request.scheme == "https",
-        trace_header=request.headers.get("x-amzn-trace-id") or "",
+        trace_header=trace_header,
     )
     domain = f"{url_id}.lambda-url.{owner.region}.localhost"
     params = {
@@ -59,7 +63,9 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         "Qualifier": owner.qualifier,
         "AuthType": config.auth_type,
         "InvokeMode": config.invoke_mode,
-        "Payload": url_payload.make_event(request, url_id, path, domain, signer, call.request_id, call.now_ms),
+        "Payload": url_payload.make_event(
+            request, url_id, path, domain, signer, call.request_id, call.now_ms, trace_header
+        ),
     }
     try:
         await tools.dispatcher.authorize_operation(call, service, invoke_function_url, params)

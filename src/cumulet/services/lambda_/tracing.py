@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 CHANCE_BYTES = 20
+ROOT_BYTES = 12
 LINEAGE_MAX = 32
 """Functions that are counted in one chain. Ours: AWS does not say."""
 
@@ -23,6 +24,11 @@ class Trace(NamedTuple):
 
     header: str
     times: int
+
+
+def new_root(chance: bytes, now_ms: int) -> str:
+    """Return the header of a trace that begins with a request; `chance` has ROOT_BYTES."""
+    return f"Root=1-{now_ms // 1000:08x}-{chance.hex()}"
 
 
 def follow(header: str, function_arn: str, chance: bytes, now_ms: int) -> Trace:

@@ -25,19 +25,30 @@ class MalformedAnswer(Exception):
 
 
 def make_event(
-    request: Request, url_id: str, path: str, domain: str, principal: Principal | None, request_id: str, now_ms: int
+    request: Request,
+    url_id: str,
+    path: str,
+    domain: str,
+    principal: Principal | None,
+    request_id: str,
+    now_ms: int,
+    trace_header: str,
 ) -> bytes:
-    """Return the event; `principal` is who signed the request, None where nobody has to."""
+    """Return the event; `principal` is who signed the request, None where nobody has to.
+
+    Unlike an HTTP API's, it has the path as it came, but decoded in its context, and cookies among the headers as well.
+    Captured on AWS: https://github.com/hotsock/voker/blob/main/vokerhttp/testdata/functionurl-request.json
+    """
     headers: dict[str, str] = {}
-    cookies: list[str] = []
     for name, value in request.headers.items:
-        if name == "cookie":
-            cookies += [cookie.strip() for cookie in value.split(";") if cookie.strip()]
-        elif name not in _NOT_FORWARDED:
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        if name not in _NOT_FORWARDED:
+            comma = "; " if name == "cookie" else ","
+            headers[name] = f"{headers[name]}{comma}{value}" if name in headers else value
+    cookies = [cookie for part in headers.get("cookie", "").split(";") if (cookie := part.strip())]
     headers["x-forwarded-for"] = request.client_ip
     headers["x-forwarded-port"] = request.host.rpartition(":")[2] if ":" in request.host else "80"
     headers["x-forwarded-proto"] = request.scheme
+    headers["x-amzn-trace-id"] = trace_header
     query: dict[str, str] = {}
     for name, value in parse_qsl(request.query, keep_blank_values=True):
         query[name] = f"{query[name]},{value}" if name in query else value
@@ -66,7 +77,7 @@ def make_event(
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": unquote(path),
+        "rawPath": path,
         "rawQueryString": request.query,
         "headers": headers,
         "requestContext": context,

@@ -39,7 +39,7 @@ async def test_a_method_that_is_not_deployed_answers() -> None:
     event = house.function.event
     assert (event["path"], event["pathParameters"], event["queryStringParameters"]) == (
         "/notes/a%20b",
-        {"id": "a b"},
+        {"id": "a%20b"},
         {"x": "1"},
     )
     assert event["multiValueHeaders"]["X-Many"] == ["1", "2"]

@@ -75,7 +75,7 @@ async def test_the_event_is_what_aws_sends() -> None:
         "multiValueHeaders": {**{name: [value] for name, value in headers.items()}, "x-Many": ["1", "2"]},
         "queryStringParameters": {"x": "2", "y": "a+b", "z": ""},
         "multiValueQueryStringParameters": {"x": ["1", "2"], "y": ["a+b"], "z": [""]},
-        "pathParameters": {"id": "a/b"},
+        "pathParameters": {"id": "a%2Fb"},
         "stageVariables": None,
         "requestContext": {
             "resourceId": resource_id,

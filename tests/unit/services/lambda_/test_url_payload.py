@@ -18,6 +18,7 @@ from cumulet.services.lambda_.url_payload import (
 from cumulet.wire.message import Headers, Request, Response
 
 DOMAIN = "abc.lambda-url.us-east-1.localhost"
+TRACE = "Root=1-68e77a60-000000000000000000000001"
 
 
 def request(method: str = "POST", body: bytes = b"", query: str = "", **headers: str) -> Request:
@@ -26,7 +27,7 @@ def request(method: str = "POST", body: bytes = b"", query: str = "", **headers:
 
 
 def event(made: Request, principal: Principal | None = None) -> Any:
-    return json.loads(make_event(made, "abc", made.path, DOMAIN, principal, "r1", 1_760_000_000_000))
+    return json.loads(make_event(made, "abc", made.path, DOMAIN, principal, "r1", 1_760_000_000_000, TRACE))
 
 
 def test_an_event() -> None:
@@ -34,15 +35,17 @@ def test_an_event() -> None:
     assert made == {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": "/a b",
+        "rawPath": "/a%20b",
         "rawQueryString": "x=1&x=2&y=",
         "cookies": ["a=1", "b=2"],
         "headers": {
             "host": f"{DOMAIN}:4566",
             "user-agent": "curl",
+            "cookie": "a=1; b=2",
             "x-forwarded-for": "127.0.0.1",
             "x-forwarded-port": "4566",
             "x-forwarded-proto": "http",
+            "x-amzn-trace-id": TRACE,
         },
         "queryStringParameters": {"x": "1,2", "y": ""},
         "requestContext": {

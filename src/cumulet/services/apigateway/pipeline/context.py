@@ -4,13 +4,13 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-va
 """
 
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
 from cumulet.services.apigateway.model import DEFAULT_STAGE
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
+from cumulet.services.apigateway.pipeline.paths import shown_http_path
 
 
 def context_values(arrival: Arrival) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def context_values(arrival: Arrival) -> dict[str, Any]:
         "httpMethod": arrival.request.method,
         "identity.sourceIp": arrival.request.client_ip,
         "identity.userAgent": arrival.user_agent,
-        "path": unquote(arrival.path),
+        "path": shown_http_path(arrival.path),
         "protocol": f"HTTP/{arrival.request.http_version}",
         "requestId": arrival.extended_request_id,
         "requestTime": events.request_time(arrival.now_ms),

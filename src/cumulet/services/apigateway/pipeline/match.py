@@ -1,6 +1,5 @@
 """Find the route: the first stage that looks at the API itself."""
 
-import re
 from urllib.parse import unquote
 
 import msgspec
@@ -8,9 +7,8 @@ import msgspec
 from cumulet.services.apigateway.model import DEFAULT_ROUTE, Deployment, Route, RouteAuthorization, Stage
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.paths import is_broken, read_http_path
 from cumulet.services.apigateway.pipeline.routes import RouteTable, split_path
-
-_broken_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
 def compile_deployment(deployment: Deployment, *, is_rest: bool) -> Compiled:
@@ -49,9 +47,12 @@ def _segments(arrival: Arrival) -> list[str]:
     trailing slash at its word and decodes the path before it looks at it.
     """
     path = arrival.path
-    if "%" in path and _broken_escape(path):
-        raise Refused("bad_path")
     if not arrival.is_rest:
-        return split_path(unquote(path) if "%" in path else path)
+        read = read_http_path(path)
+        if read is None:
+            raise Refused("bad_path")
+        return split_path(read)
+    if is_broken(path):
+        raise Refused("bad_path")
     segments = split_path(path[:-1] if len(path) > 1 and path.endswith("/") else path)
     return [unquote(segment) for segment in segments] if "%" in path else segments

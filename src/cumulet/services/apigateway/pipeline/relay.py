@@ -10,6 +10,7 @@ from cumulet.services.apigateway.control.lambda_uri import fill_stage_variables
 from cumulet.services.apigateway.pipeline.exchange import Matched, Relayed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
+from cumulet.services.apigateway.pipeline.paths import climbs
 
 _PATH_VARIABLE = re.compile(r"\{([a-zA-Z0-9._:-]+)\+?\}")
 
@@ -48,7 +49,10 @@ async def relay(matched: Matched) -> Relayed:
 
 
 def backend_url(matched: Matched) -> str:
-    """Return where a request goes: the integration's URI with its variables filled in, and the client's query."""
+    """Return where a request goes: the integration's URI with its variables filled in, and the client's query.
+
+    Raises Refused for a path that would lead out of what the integration names.
+    """
     uri = fill_stage_variables(matched.route.target.uri, matched.stage.variables)
     uri, _, own_query = uri.partition("?")
     scheme, _, rest = uri.partition("://")
@@ -57,6 +61,8 @@ def backend_url(matched: Matched) -> str:
     path = slash + _PATH_VARIABLE.sub(lambda found: _encoded(matched.path_parameters.get(found[1], "")), path)
     if matched.overwritten_path is not None:
         path = matched.overwritten_path
+    if climbs(path):
+        raise Refused("bad_path")
     # As it came, but for what no URL may hold.
     given = quote(matched.arrival.request.query, safe=_URL_SAFE, encoding="latin-1", errors="replace")
     query = "&".join([part for part in (own_query, given) if part])

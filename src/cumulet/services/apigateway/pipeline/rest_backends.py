@@ -15,6 +15,7 @@ from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline import http_client, streaming
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.paths import climbs
 from cumulet.services.apigateway.pipeline.service_calls import ask_service
 from cumulet.services.kit import Ground
 
@@ -97,9 +98,14 @@ class RestBackends:
 
 
 def fill_url(uri: str, stage_variables: Mapping[str, str], outbound: Outbound) -> str:
-    """Return an endpoint's URL with stage variables, mapped path parameters and the mapped query string in it."""
+    """Return an endpoint's URL with stage variables, mapped path parameters and the mapped query string in it.
+
+    Raises Refused for a path that would lead out of what the integration names.
+    """
     url = lambda_uri.fill_stage_variables(uri, stage_variables)
     url = _PATH_VARIABLE.sub(lambda name: quote(outbound.path.get(name[1], ""), safe="/:@!$&'()*+,;=~"), url)
+    if climbs(url.partition("?")[0]):
+        raise Refused("bad_path")
     if not outbound.query:
         return url
     return f"{url}{'&' if '?' in url else '?'}{urlencode(outbound.query, doseq=True)}"

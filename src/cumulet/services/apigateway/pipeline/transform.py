@@ -5,11 +5,11 @@ HTTP: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-deve
 """
 
 from typing import Any
-from urllib.parse import unquote
 
 from cumulet.services.apigateway.model import DEFAULT_STAGE
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched, Sent
+from cumulet.services.apigateway.pipeline.paths import encoded_parameters, shown_http_path
 from cumulet.services.apigateway.pipeline.rest_context import rest_context
 from cumulet.services.apigateway.pipeline.rest_mapping import map_request
 
@@ -54,7 +54,7 @@ def rest_event(matched: Matched) -> dict[str, Any]:
         "multiValueHeaders": headers,
         "queryStringParameters": events.last_values(query) or None,
         "multiValueQueryStringParameters": query or None,
-        "pathParameters": matched.path_parameters or None,
+        "pathParameters": _rest_parameters(matched),
         "stageVariables": stage.variables or None,
         "requestContext": rest_context(matched),
         "body": body,
@@ -116,7 +116,7 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
     request = arrival.request
     headers = events.http_v1_names(_http_fields(arrival))
     query = events.query_fields(request.query)
-    path = _raw_path(matched) if arrival.mapped_path is None else unquote(arrival.mapped_path)
+    path = _raw_path(matched) if arrival.mapped_path is None else shown_http_path(arrival.mapped_path)
     body, is_base64 = _http_body(matched)
     resource = route.path or route.key
     return {
@@ -153,6 +153,13 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
     }
 
 
+def _rest_parameters(matched: Matched) -> dict[str, str] | None:
+    path = matched.arrival.path
+    if matched.path_parameters and "%" in path:
+        return encoded_parameters(matched.route.path, path)
+    return matched.path_parameters or None
+
+
 def _authorizer(known: dict[str, Any] | None) -> dict[str, Any]:
     return {"authorizer": known} if known else {}
 
@@ -167,7 +174,7 @@ def _raw_path(matched: Matched) -> str:
     # HTTP APIs decode the path, despite the name, and a named stage is a part of it:
     # https://github.com/middleapi/standard-server/pull/93. Behind a custom domain name, too; its base path is not:
     # https://github.com/CodeGenieApp/serverless-express/issues/465
-    path = unquote(matched.arrival.path)
+    path = shown_http_path(matched.arrival.path)
     return path if matched.stage.name == DEFAULT_STAGE else f"/{matched.stage.name}{path}"
 
 

@@ -12,6 +12,7 @@ from cumulet.policy.evaluate import Decision, Policy, Request, evaluate
 from cumulet.policy.principals import Caller
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.paths import shown_http_path
 
 INVOKE = "execute-api:Invoke"
 
@@ -27,7 +28,7 @@ def _asked_path(arrival: Arrival) -> str:
     """Return the path as routes are matched with it: no way to write a path gets past a policy."""
     path = arrival.path
     if not arrival.is_rest:
-        return unquote(path) if "%" in path else path
+        return shown_http_path(path)
     if len(path) > 1 and path.endswith("/"):
         path = path[:-1]
     if "%" not in path:

@@ -62,8 +62,8 @@ def write_item(
     """Make `item` (canonical, of that size) the item at `place`, with all that hangs on it; None deletes.
 
     Raises TransactionConflictException if another request's transaction holds the item, ValidationException if a vector
-    index cannot hold it, and what `throttle.charge` raises. Then nothing is written, and a batch may go on with the
-    next item.
+    index cannot hold it or local indexes make it too large, and what `throttle.charge` raises. Then nothing is written,
+    and a batch may go on with the next item.
     """
     if call.plane is not None:
         call.plane.transactions.check_free(place, call.request_id)
@@ -84,7 +84,7 @@ def write_item(
             consumed = units.local_indexes if write.keys.is_local else units.global_indexes
             consumed[write.keys.name] = write.units
     grown = (0 if item is None else size) - (0 if before is None else stored_bytes(before))
-    collection = grown_collection(tx, table, place, grown, index_writes) if table.watched else None
+    collection = grown_collection(tx, table, place, new, grown, index_writes) if table.watched else None
     charge(call, table, units, writes=True, thing=place)
 
     if stored is not None:

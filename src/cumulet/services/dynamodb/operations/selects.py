@@ -1,9 +1,9 @@
 """SELECT: a plan over ranges of keys, read page by page.
 
-A page ends as a Query's does, after `Limit` items or past 1 MB, and after ten reads by key: AWS says of IN that its pages
-have up to ten items and that more values need the NextToken ("PartiQL arithmetic, comparison, and logical operators").
-A NextToken is the range in which its page ended and the place of the last item read there; it belongs to its statement
-and no other.
+A page ends as a Query's does, after `Limit` items or past 1 MB, and after ten reads by key: AWS says of IN that its
+pages have up to ten items and that more values need the NextToken ("PartiQL arithmetic, comparison, and logical
+operators"). A NextToken is the range in which its page ended and the place of the last item read there; it belongs to
+its statement and no other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -468,3 +468,36 @@ async def test_what_an_index_cannot_hold_in_a_transaction(orders: Any, refused: 
     assert (await refused(orders("TransactWriteItems", **put({"N": "1"}))))[0] == "TransactionCanceledException"
     await orders("TransactWriteItems", **put({"S": "mon"}))
     assert (await orders("Scan", TableName="orders", IndexName="days"))["Count"] == 1
+
+
+TOO_LARGE = ("ValidationException", "Item size has exceeded the maximum allowed size")
+SIZES_WITH_ENTRIES = {
+    "not in the index": ({"note": "n" * 390_000}, None),
+    "what is not projected": ({"weekday": "monday", "filler": "f" * 390_000}, None),
+    "item and entry just fit": ({"weekday": "monday", "note": "n" * 204_700}, None),
+    "item and entry do not fit": ({"weekday": "monday", "note": "n" * 204_800}, TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize(("attributes", "expected"), SIZES_WITH_ENTRIES.values(), ids=SIZES_WITH_ENTRIES)
+async def test_an_item_and_its_entries_in_local_indexes_have_400_kb_together(
+    orders: Any, refused: Any, attributes: dict[str, str], expected: tuple[str, str] | None
+) -> None:
+    put = {"TableName": "orders", "Item": order("a", "1", **attributes)}
+    parts = {f":{name}": {"S": value} for name, value in attributes.items()}
+    update = {
+        "TableName": "orders",
+        "Key": order("a", "2"),
+        "UpdateExpression": "SET " + ", ".join(f"{name[1:]} = {name}" for name in parts),
+        "ExpressionAttributeValues": parts,
+    }
+    if expected is None:
+        await orders("PutItem", **put)
+        await orders("UpdateItem", **update)
+        return
+    assert await refused(orders("PutItem", **put)) == expected
+    assert await refused(orders("UpdateItem", **update)) == expected
+    assert await refused(orders("BatchWriteItem", RequestItems={"orders": [{"PutRequest": put}]})) == expected
+    code, message = await refused(orders("TransactWriteItems", TransactItems=[{"Put": put}]))
+    assert (code, message.endswith("[ValidationError]")) == ("TransactionCanceledException", True)
+    assert (await orders("Scan", TableName="orders"))["Count"] == 0

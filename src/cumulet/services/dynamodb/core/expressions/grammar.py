@@ -210,10 +210,7 @@ class _Parser:
             self._expect(")")
             self._check_not_misused(*options)
             if len(options) > IN_OPERANDS_MAX:
-                self._invalid(
-                    "Incorrect number of operands for operator or function; "
-                    f"operator or function: IN, number of operands: {len(options) + 1}"
-                )
+                self._invalid(f"The IN operator is provided with too many operands; number of operands: {len(options)}")
             return In(left, tuple(options))
         right = self._operand(depth=0)
         self._check_not_misused(right)

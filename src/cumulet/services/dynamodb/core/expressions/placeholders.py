@@ -7,12 +7,11 @@ from typing import Any, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.ast import Elements, Path, ValueRef
-from cumulet.services.dynamodb.core.limits import ATTRIBUTE_NAME_BYTES_MAX
+from cumulet.services.dynamodb.core.limits import ATTRIBUTE_NAME_BYTES_MAX, ITEM_BYTES_MAX, PLACEHOLDER_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Value, canonical_value, invalid, text_bytes
 
 _NAME_KEY = re.compile(r"#[A-Za-z0-9_]+").fullmatch
 _VALUE_KEY = re.compile(r":[A-Za-z0-9_]+").fullmatch
-_REMEMBERED_CHARACTERS_MAX = 50
 _SHORT = ATTRIBUTE_NAME_BYTES_MAX // 4
 """So many characters are within the limit whatever they are."""
 
@@ -23,11 +22,11 @@ def _is_key(key: str) -> bool:
 
 
 def _is_name_key(key: str) -> bool:
-    return key[:1] == "#" and bool(_is_key(key) if len(key) <= _REMEMBERED_CHARACTERS_MAX else _NAME_KEY(key))
+    return key[:1] == "#" and len(key) <= PLACEHOLDER_BYTES_MAX and _is_key(key)
 
 
 def _is_value_key(key: str) -> bool:
-    return key[:1] == ":" and bool(_is_key(key) if len(key) <= _REMEMBERED_CHARACTERS_MAX else _VALUE_KEY(key))
+    return key[:1] == ":" and len(key) <= PLACEHOLDER_BYTES_MAX and _is_key(key)
 
 
 class Placeholders:
@@ -97,12 +96,22 @@ NO_PLACEHOLDERS = Placeholders(None, None)
 """Those of every request that has none: there is nothing in them to be used up."""
 
 
+def _refuse_key(parameter: str, key: str) -> NoReturn:
+    if not key:
+        problem = "The expression attribute map contains an empty key;"
+    elif (size := text_bytes(key)) > PLACEHOLDER_BYTES_MAX:
+        problem = f"The expression attribute map contains a key that is too long; key size: {size}"
+    else:
+        problem = f'Syntax error; key: "{key}"'
+    invalid(f"{parameter} contains invalid key: {problem}")
+
+
 def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
     if not names:
         invalid("ExpressionAttributeNames must not be empty")
     for key, name in names.items():
         if not _is_name_key(key):
-            invalid(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
+            _refuse_key("ExpressionAttributeNames", key)
         if not name:
             invalid(f"ExpressionAttributeNames contains invalid value: Empty attribute name; key: {key}")
         if len(name) > _SHORT and text_bytes(name) > ATTRIBUTE_NAME_BYTES_MAX:
@@ -119,9 +128,11 @@ def _checked_values(values: Mapping[str, Any]) -> dict[str, Value]:
     checked = {}
     for key, value in values.items():
         if not _is_value_key(key):
-            invalid(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
+            _refuse_key("ExpressionAttributeValues", key)
         try:
-            checked[key] = canonical_value(value)[0]
+            checked[key], size = canonical_value(value)
+            if size > ITEM_BYTES_MAX:
+                invalid("Item size has exceeded the maximum allowed size")
         except ServiceError as error:
             if error.code != "ValidationException":
                 raise

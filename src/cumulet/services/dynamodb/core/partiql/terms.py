@@ -164,10 +164,7 @@ class TermParser:
         if not self._accept(closing):
             not_well_formed("Expected RIGHT_PAREN" if closing == ")" else "Unexpected term")
         if len(options) > IN_OPERANDS_MAX:
-            self._note(
-                "Incorrect number of operands for operator or function; "
-                f"operator or function: IN, number of operands: {len(options) + 1}"
-            )
+            self._note(f"The IN operator is provided with too many operands; number of operands: {len(options)}")
         return In(self._as_operand(left), tuple(options))
 
     def _is(self, left: _Term) -> Condition:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.expressions.ast import ValueRef
 from cumulet.services.dynamodb.core.expressions.conditions import bind_condition
 from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
 
@@ -249,8 +250,31 @@ def test_300_times_not() -> None:
     [
         ({}, None, "ExpressionAttributeNames must not be empty"),
         ({"s": "s"}, None, 'ExpressionAttributeNames contains invalid key: Syntax error; key: "s"'),
+        (
+            {"": "s"},
+            None,
+            "ExpressionAttributeNames contains invalid key: The expression attribute map contains an empty key;",
+        ),
+        (
+            {"#" + "s" * 255: "s"},
+            None,
+            "ExpressionAttributeNames contains invalid key: The expression attribute map contains a key that is too "
+            "long; key size: 256",
+        ),
         (None, {}, "ExpressionAttributeValues must not be empty"),
         (None, {"v": {"S": "a"}}, 'ExpressionAttributeValues contains invalid key: Syntax error; key: "v"'),
+        (
+            None,
+            {":" + "v" * 255: {"S": "a"}},
+            "ExpressionAttributeValues contains invalid key: The expression attribute map contains a key that is too "
+            "long; key size: 256",
+        ),
+        (
+            None,
+            {":v": {"S": "x" * (400 * 1024 + 1)}},
+            "ExpressionAttributeValues contains invalid value: Item size has exceeded the maximum allowed size "
+            "for key :v",
+        ),
         (
             None,
             {":v": {"SS": []}},
@@ -263,6 +287,20 @@ def test_bad_placeholders(names: Any, values: Any, message: str) -> None:
     with pytest.raises(ServiceError) as error:
         Placeholders(names, values)
     assert error.value.message == message
+
+
+def test_placeholders_may_have_255_bytes() -> None:
+    name, value = "#" + "n" * 254, ":" + "v" * 254
+    assert Placeholders({name: "a"}, {value: {"S": "x"}}).value(ValueRef(value), "ConditionExpression") == {"S": "x"}
+
+
+def test_in_takes_a_hundred_values() -> None:
+    values = Placeholders(None, {":v": {"N": "1"}})
+    bind_condition("n IN (" + ", ".join([":v"] * 100) + ")", "FilterExpression", values)
+    with pytest.raises(ServiceError) as error:
+        bind_condition("n IN (" + ", ".join([":v"] * 101) + ")", "FilterExpression", values)
+    words = "The IN operator is provided with too many operands; number of operands: 101"
+    assert error.value.message == f"Invalid FilterExpression: {words}"
 
 
 def test_every_placeholder_must_be_used() -> None:

@@ -16,7 +16,7 @@ from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
 from cumulet.services.dynamodb.core.expressions.projections import Projector, bind_projection
 from cumulet.services.dynamodb.core.index_diff import IndexKeys
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes, stored_json
-from cumulet.services.dynamodb.core.limits import PAGE_BYTES_MAX
+from cumulet.services.dynamodb.core.limits import PAGE_BYTES_MAX, READ_UNIT_BYTES
 from cumulet.services.dynamodb.core.values import Item, Value, canonical_item, invalid, invalid_parameter
 from cumulet.services.dynamodb.items import key_attributes, locate
 from cumulet.services.dynamodb.tables import OpenTable, Source
@@ -150,7 +150,8 @@ def read_page(
             if fetch is not None and (found := fetch(item)) is not None:
                 item, whole = decode_item(found), found
                 fetched.append(stored_bytes(found))
-                total += fetched[-1]
+                # In whole blocks: "Local secondary indexes", read capacity units, developer guide.
+                total += -(-fetched[-1] // READ_UNIT_BYTES) * READ_UNIT_BYTES
             if test is None or test(item):
                 matched += 1
                 if not counts_only:

@@ -7,7 +7,16 @@ other by it.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
+
+
+class Alarm(Protocol):
+    """What a clock will do once, unless that is cancelled before."""
+
+    def cancel(self) -> None:
+        """Have nothing done. What was done already, or cancelled, stays so."""
+        ...
 
 
 class Clock(Protocol):
@@ -38,6 +47,10 @@ class Clock(Protocol):
         """Return when this clock says that `seconds` have passed."""
         ...
 
+    def alarm(self, seconds: float, ring: Callable[[], None]) -> Alarm:
+        """Call `ring` when this clock says that `seconds` have passed: a time-out that costs no task."""
+        ...
+
     async def sleep_outside(self, seconds: float) -> None:
         """Return when so many seconds have passed outside."""
         ...
@@ -50,12 +63,38 @@ class Clock(Protocol):
         ...
 
 
+class _Alarm:
+    """One of a clock's alarms, which the clock keeps until it has rung or is cancelled."""
+
+    __slots__ = ("_kept", "_ring", "due_s", "timer")
+
+    def __init__(self, kept: "_Alarms", due_s: float, ring: Callable[[], None]) -> None:
+        self._kept = kept
+        self._ring = ring
+        self.due_s = due_s
+        self.timer: asyncio.TimerHandle | None = None
+        kept[self] = None
+
+    def go_off(self) -> None:
+        self.cancel()
+        self._ring()
+
+    def cancel(self) -> None:
+        self._kept.pop(self, None)
+        if self.timer is not None:
+            self.timer.cancel()
+
+
+_Alarms = dict[_Alarm, None]
+"""In the order in which they were set."""
+
+
 class SystemClock:
     """The machine's time, plus what `/_cumulet/clock` added to it."""
 
     def __init__(self) -> None:
         self._ahead_ms = 0
-        self._moved: asyncio.Event | None = None
+        self._alarms: _Alarms = {}
 
     @property
     def ahead_ms(self) -> int:
@@ -74,25 +113,24 @@ class SystemClock:
         return time.monotonic() + self._ahead_ms / 1000
 
     async def sleep(self, seconds: float) -> None:
-        wake_at = self.monotonic_s() + seconds
-        while (left := wake_at - self.monotonic_s()) > 0:
-            moved = self._moved
-            if moved is None:
-                moved = self._moved = asyncio.Event()
-            try:
-                await asyncio.wait_for(moved.wait(), left)
-            except TimeoutError:
-                return
+        await _sleep(self.alarm, seconds)
 
     async def sleep_outside(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    def alarm(self, seconds: float, ring: Callable[[], None]) -> Alarm:
+        alarm = _Alarm(self._alarms, self.monotonic_s() + seconds, ring)
+        alarm.timer = asyncio.get_running_loop().call_later(seconds, alarm.go_off)
+        return alarm
+
     def move_to(self, ahead_ms: int) -> None:
         _check_forward(ahead_ms - self._ahead_ms)
         self._ahead_ms = ahead_ms
-        if self._moved is not None:
-            self._moved.set()
-            self._moved = None
+        now_s = self.monotonic_s()
+        for alarm in self._alarms:
+            if alarm.timer is not None:
+                alarm.timer.cancel()
+            alarm.timer = asyncio.get_running_loop().call_later(max(0.0, alarm.due_s - now_s), alarm.go_off)
 
 
 class ManualClock:
@@ -102,8 +140,8 @@ class ManualClock:
         self._start_ms = start_ms
         self._passed_s = 0.0
         self._ahead_ms = 0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-        self._sleepers_outside: list[tuple[float, asyncio.Future[None]]] = []
+        self._alarms: _Alarms = {}
+        self._alarms_outside: _Alarms = {}
 
     @property
     def ahead_ms(self) -> int:
@@ -122,44 +160,55 @@ class ManualClock:
         return self.outside_s() + self._ahead_ms / 1000
 
     async def sleep(self, seconds: float) -> None:
-        await _sleep_until(self._sleepers, self.monotonic_s(), seconds)
+        await _sleep(self.alarm, seconds)
 
     async def sleep_outside(self, seconds: float) -> None:
-        await _sleep_until(self._sleepers_outside, self.outside_s(), seconds)
+        await _sleep(self._alarm_outside, seconds)
+
+    def alarm(self, seconds: float, ring: Callable[[], None]) -> Alarm:
+        return _Alarm(self._alarms, self.monotonic_s() + seconds, ring)
 
     def move_to(self, ahead_ms: int) -> None:
         _check_forward(ahead_ms - self._ahead_ms)
         self._ahead_ms = ahead_ms
-        self._wake()
+        self._ring()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, outside and here."""
         _check_forward(seconds)
         self._passed_s += seconds
-        self._wake()
+        self._ring()
 
-    def _wake(self) -> None:
-        self._sleepers = _wake_due(self._sleepers, self.monotonic_s())
-        self._sleepers_outside = _wake_due(self._sleepers_outside, self.outside_s())
+    def _alarm_outside(self, seconds: float, ring: Callable[[], None]) -> Alarm:
+        return _Alarm(self._alarms_outside, self.outside_s() + seconds, ring)
+
+    def _ring(self) -> None:
+        _ring_due(self._alarms, self.monotonic_s())
+        _ring_due(self._alarms_outside, self.outside_s())
 
 
-async def _sleep_until(sleepers: list[tuple[float, asyncio.Future[None]]], now_s: float, seconds: float) -> None:
+async def _sleep(alarm: Callable[[float, Callable[[], None]], Alarm], seconds: float) -> None:
     if seconds <= 0:
         await asyncio.sleep(0)
         return
     woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    sleepers.append((now_s + seconds, woken))
-    await woken
 
-
-def _wake_due(
-    sleepers: list[tuple[float, asyncio.Future[None]]], now_s: float
-) -> list[tuple[float, asyncio.Future[None]]]:
-    """Wake who has slept long enough, in order; return the others."""
-    for wake_at, woken in sorted(sleepers, key=lambda sleeper: sleeper[0]):
-        if wake_at <= now_s and not woken.done():
+    def wake() -> None:
+        if not woken.done():
             woken.set_result(None)
-    return [sleeper for sleeper in sleepers if sleeper[0] > now_s]
+
+    waking = alarm(seconds, wake)
+    try:
+        await woken
+    finally:
+        waking.cancel()
+
+
+def _ring_due(alarms: _Alarms, now_s: float) -> None:
+    """Ring those whose time has come, in order."""
+    for alarm in sorted([alarm for alarm in alarms if alarm.due_s <= now_s], key=lambda alarm: alarm.due_s):
+        if alarm in alarms:  # one that rang before may have cancelled it
+            alarm.go_off()
 
 
 def _check_forward(step: float) -> None:

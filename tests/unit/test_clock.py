@@ -68,3 +68,30 @@ async def test_the_time_outside_is_not_moved() -> None:
     clock.advance(10)
     await sleeping
     assert woken == [10]
+
+
+async def test_alarms_ring_in_order_and_never_once_they_are_cancelled() -> None:
+    clock, rung = ManualClock(), list[str]()
+    clock.alarm(30, lambda: rung.append("late"))
+    spared = clock.alarm(20, lambda: rung.append("spared"))
+
+    def ring() -> None:
+        rung.append("early")
+        spared.cancel()
+
+    clock.alarm(10, ring)
+    clock.alarm(5, lambda: rung.append("cancelled")).cancel()
+    clock.advance(9)
+    assert rung == []
+    clock.advance(21)
+    assert rung == ["early", "late"]
+    clock.advance(100)
+    assert rung == ["early", "late"]
+
+
+async def test_alarms_of_the_system_clock_ring_when_it_is_moved_past_them() -> None:
+    clock, rung = SystemClock(), asyncio.Event()
+    clock.alarm(3600, rung.set)
+    clock.alarm(7200, lambda: pytest.fail("this one is still to come"))
+    clock.move_to(3_601_000)
+    await asyncio.wait_for(rung.wait(), 1)

@@ -116,7 +116,7 @@ class Integrator:
         operation: str,
         params: dict[str, Any],
     ) -> Output:
-        trace = matched.arrival.trace_id
+        trace = matched.arrival.segment or matched.arrival.trace_id
         try:
             return await self._ground.operations.call(
                 await principal, scope, "lambda", operation, params, trace_header=trace
@@ -185,16 +185,22 @@ async def _within(
     """Return the work's result. Raises Refused after `seconds`: the work goes on, as a function on AWS does."""
     task: asyncio.Task[R] = asyncio.ensure_future(work)
     left_running.add(task)
+    waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def go_on() -> None:
+        if not waited.done():
+            waited.set_result(None)
 
     def settle(done: asyncio.Task[R]) -> None:
         left_running.discard(done)
         if not done.cancelled():
             done.exception()  # seen here, in case nobody waits any more: too late, or the client has gone
+        go_on()
 
     task.add_done_callback(settle)
-    deadline = asyncio.ensure_future(clock.sleep(seconds))
+    deadline = clock.alarm(seconds, go_on)
     try:
-        await asyncio.wait((task, deadline), return_when=asyncio.FIRST_COMPLETED)
+        await waited
     finally:
         deadline.cancel()
     if not task.done():

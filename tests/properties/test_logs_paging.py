@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cumulet.services.logs.limits import RUN_SPAN_MS_MAX
 from harness import House
 
 pytestmark = pytest.mark.slow
 
 STREAMS = ("a", "b", "c")
+OFFSETS_MS = (0, 1, 2, 3, RUN_SPAN_MS_MAX - 1, RUN_SPAN_MS_MAX, RUN_SPAN_MS_MAX + 1, RUN_SPAN_MS_MAX + 2, 1000, 1001)
+"""What is stored together reaches over some of them, and not over others."""
 BATCHES = st.lists(
-    st.tuples(st.sampled_from(STREAMS), st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(0, 2)),
+    st.tuples(
+        st.sampled_from(STREAMS), st.lists(st.sampled_from(OFFSETS_MS), min_size=1, max_size=5), st.integers(0, 2)
+    ),
     max_size=8,
 )
 

@@ -206,7 +206,7 @@ API_USAGE = _family(76, "API usage", "plan_id key_id day", "what a key used of a
 # CloudWatch Logs
 LOG_GROUP = _family(80, "log group", "group_name", "a log group with its retention")
 LOG_STREAM = _family(81, "log stream", "group_id stream_name", "a log stream")
-LOG_EVENT = _family(82, "log event", "group_id stream_id timestamp_ms sequence", "one log event")
+LOG_EVENT = _family(82, "log event", "group_id stream_id timestamp_ms sequence", "log events that came together")
 LOG_EXPIRING = _family(
     83, "expiring log group", "account region group_name", "(system scope) a log group with a retention, to sweep"
 )

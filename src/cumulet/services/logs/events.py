@@ -19,11 +19,12 @@ from cumulet.services.logs.limits import (
     TOO_OLD_MS,
 )
 from cumulet.services.logs.records import (
-    EVENTS,
+    RUNS,
     STREAMS,
     TIMESTAMP_MS_MAX,
     LogEvent,
     LogGroup,
+    cut_runs,
     get_group,
     get_stream,
     invalid_token,
@@ -46,21 +47,13 @@ def put_log_events(call: Call, tx: WriteTx, params: Params) -> Output:
     group = get_group(tx, call.scope, params["logGroupName"])
     stream = get_stream(tx, call.scope, group, params["logStreamName"])
     accepted, rejected = _accept(given, group, call.now_ms)
-    for event in accepted:
-        timestamp_ms, message = event["timestamp"], event["message"]
-        EVENTS.save(
-            tx,
-            call.scope,
-            group.id,
-            stream.id,
-            timestamp_ms,
-            stream.next_sequence,
-            record=LogEvent(timestamp_ms, stream.next_sequence, call.now_ms, message),
-        )
-        stream.next_sequence += 1
-        stream.stored_bytes += event_bytes(message)
     if accepted:
-        first_ms, last_ms = accepted[0]["timestamp"], accepted[-1]["timestamp"]
+        events = [(event["timestamp"], event["message"]) for event in accepted]
+        for run in cut_runs(events, stream.next_sequence, call.now_ms):
+            RUNS.save(tx, call.scope, group.id, stream.id, run.timestamp_ms, run.sequence, record=run)
+        first_ms, last_ms = events[0][0], events[-1][0]
+        stream.next_sequence += len(events)
+        stream.stored_bytes += sum([event_bytes(message) for _, message in events])
         stream.first_event_ms = first_ms if stream.first_event_ms is None else min(stream.first_event_ms, first_ms)
         stream.last_event_ms = last_ms if stream.last_event_ms is None else max(stream.last_event_ms, last_ms)
         stream.last_ingestion_ms = call.now_ms
@@ -163,6 +156,9 @@ def _check_batch(given: Sequence[Any]) -> None:
 
 def _accept(given: Sequence[Any], group: LogGroup, now_ms: int) -> tuple[Sequence[Any], dict[str, int]]:
     """Return the events to keep and AWS's figures of the others. The end indexes are exclusive, as the model says."""
+    oldest_ms = max(now_ms - TOO_OLD_MS, group.kept_since_ms(now_ms))
+    if not given or (given[0]["timestamp"] >= oldest_ms and given[-1]["timestamp"] <= now_ms + TOO_NEW_MS):
+        return given, {}
     too_old = sum(event["timestamp"] < now_ms - TOO_OLD_MS for event in given)
     expired = sum(event["timestamp"] < group.kept_since_ms(now_ms) for event in given)
     in_time = sum(event["timestamp"] <= now_ms + TOO_NEW_MS for event in given)

@@ -8,9 +8,9 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.logs.arns import group_arn, group_resource
 from cumulet.services.logs.limits import DESCRIBE_DEFAULT
 from cumulet.services.logs.records import (
-    EVENTS,
     EXPIRING,
     GROUPS,
+    RUNS,
     STREAMS,
     LogGroup,
     get_group,
@@ -47,7 +47,7 @@ def delete_log_group(call: Call, tx: WriteTx, params: Params) -> Output:
     GROUPS.delete(tx, call.scope, group.name)
     EXPIRING.delete(tx, SYSTEM, *call.scope, group.name)
     STREAMS.delete_all(tx, call.scope, group.id)
-    EVENTS.delete_all(tx, call.scope, group.id)
+    RUNS.delete_all(tx, call.scope, group.id)
     return {}
 
 

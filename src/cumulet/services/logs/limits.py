@@ -9,6 +9,12 @@ BATCH_SPAN_MS_MAX = 24 * 60 * 60 * 1000
 TOO_NEW_MS = 2 * 60 * 60 * 1000
 TOO_OLD_MS = 14 * 24 * 60 * 60 * 1000
 
+RUN_EVENTS_MAX = 256
+RUN_CHARACTERS_MAX = 64 * 1024
+RUN_SPAN_MS_MAX = 200
+"""How much of a batch is one record. Ours: a page of any size reads little that is not on it. The span may not shrink:
+readers look so far back for what may reach into their time."""
+
 DESCRIBE_DEFAULT = 50
 PAGE_EVENTS_MAX = 10_000
 PAGE_BYTES_MAX = 1_048_576

@@ -2,17 +2,21 @@
 
 Events lie under the ids of their group and stream, not the names: what is deleted and created again begins empty, and
 keys stay short. Within a stream they are ordered by timestamp, then by arrival.
+
+What comes together and of about one time is one record, a run: functions write three lines an invocation, and a line a
+record would cost more than the rest of it. Runs may overlap, since a later batch may tell of an earlier time. They are
+so short that `scan_events` can put them in order as it goes.
 """
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Params
-from cumulet.services.logs.limits import DAY_MS
+from cumulet.services.logs.limits import DAY_MS, RUN_CHARACTERS_MAX, RUN_EVENTS_MAX, RUN_SPAN_MS_MAX
 from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import LOG_EVENT, LOG_EXPIRING, LOG_GROUP, LOG_STREAM
 from cumulet.store.records import Records
@@ -49,13 +53,39 @@ class LogStream(msgspec.Struct):
     next_sequence: int = 0
 
 
-class LogEvent(msgspec.Struct, array_like=True):
+class LogEvent(NamedTuple):
     """One event. `sequence` counts the events of its stream in the order of arrival."""
 
     timestamp_ms: int
     sequence: int
     ingestion_ms: int
     message: str
+
+
+class Run(msgspec.Struct, array_like=True):
+    """Events that came together, in order: the first, and those behind it, each with its timestamp and message."""
+
+    timestamp_ms: int
+    sequence: int
+    ingestion_ms: int
+    message: str
+    more: Sequence[tuple[int, str]] = ()
+
+    @property
+    def last_ms(self) -> int:
+        """The timestamp of its last event."""
+        return self.more[-1][0] if self.more else self.timestamp_ms
+
+    def events(self) -> list[LogEvent]:
+        """Return its events."""
+        ingestion_ms = self.ingestion_ms
+        return [
+            LogEvent(self.timestamp_ms, self.sequence, ingestion_ms, self.message),
+            *(
+                LogEvent(timestamp_ms, sequence, ingestion_ms, message)
+                for sequence, (timestamp_ms, message) in enumerate(self.more, self.sequence + 1)
+            ),
+        ]
 
 
 class ExpiringGroup(msgspec.Struct, array_like=True):
@@ -68,7 +98,7 @@ class ExpiringGroup(msgspec.Struct, array_like=True):
 
 GROUPS = Records(LOG_GROUP, LogGroup)
 STREAMS = Records(LOG_STREAM, LogStream)
-EVENTS = Records(LOG_EVENT, LogEvent)
+RUNS = Records(LOG_EVENT, Run)
 EXPIRING = Records(LOG_EXPIRING, ExpiringGroup)
 
 
@@ -117,6 +147,21 @@ def get_stream(tx: ReadTx, scope: Scope, group: LogGroup, name: str) -> LogStrea
     return stream
 
 
+def cut_runs(events: Sequence[tuple[int, str]], sequence: int, now_ms: int) -> Iterator[Run]:
+    """Yield events in order, each a timestamp and a message, as runs; `sequence` is that of the first."""
+    start = 0
+    while start < len(events):
+        first_ms, message = events[start]
+        size, end = len(message), start + 1
+        for timestamp_ms, following in events[end : start + RUN_EVENTS_MAX]:
+            size += len(following)
+            if size > RUN_CHARACTERS_MAX or timestamp_ms > first_ms + RUN_SPAN_MS_MAX:
+                break
+            end += 1
+        yield Run(first_ms, sequence + start, now_ms, message, events[start + 1 : end])
+        start = end
+
+
 def scan_events(
     tx: ReadTx,
     scope: Scope,
@@ -128,6 +173,15 @@ def scan_events(
     reverse: bool = False,
 ) -> Iterator[LogEvent]:
     """Yield the events of a stream with `start` <= (timestamp, sequence) < `end`, oldest first or newest first."""
-    first, behind = LOG_EVENT.key(scope, group.id, stream.id, *start), LOG_EVENT.key(scope, group.id, stream.id, *end)
-    for _, value in tx.scan(first, behind, reverse=reverse):
-        yield EVENTS.decode(value)
+    first = LOG_EVENT.key(scope, group.id, stream.id, max(start[0] - RUN_SPAN_MS_MAX, 0))
+    held: list[LogEvent] = []  # the next one is the last
+    for _, value in tx.scan(first, LOG_EVENT.key(scope, group.id, stream.id, *end), reverse=reverse):
+        run = RUNS.decode(value)
+        # No run to come has events before this one's first; or going back, none later than its first and a whole span.
+        settled = (run.timestamp_ms + RUN_SPAN_MS_MAX + 1,) if reverse else (run.timestamp_ms, run.sequence)
+        while held and (held[-1] >= settled if reverse else held[-1] < settled):
+            yield held.pop()
+        held += [event for event in run.events() if start <= event[:2] < end]
+        held.sort(reverse=not reverse)
+    while held:
+        yield held.pop()

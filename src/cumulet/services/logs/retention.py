@@ -14,14 +14,15 @@ from cumulet.services.logs.arns import group_resource
 from cumulet.services.logs.events import event_bytes
 from cumulet.services.logs.limits import RETENTION_DAYS, SWEEP_EVERY_SECONDS, SWEPT_EVENTS_MAX, SWEPT_STREAMS_MAX
 from cumulet.services.logs.records import (
-    EVENTS,
     EXPIRING,
     GROUPS,
+    RUNS,
     STREAMS,
     TIMESTAMP_MS_MAX,
     ExpiringGroup,
     LogGroup,
     LogStream,
+    Run,
     get_group,
     scan_events,
 )
@@ -99,7 +100,7 @@ def run_step(
     events_max: int = SWEPT_EVENTS_MAX,
     streams_max: int = SWEPT_STREAMS_MAX,
 ) -> Step:
-    """Remove expired events from the streams of a group whose names come after `behind`, up to a number of either."""
+    """Remove expired events from the streams of a group whose names come after `behind`, about so many of either."""
     scope = Scope(group.account, group.region)
     found = GROUPS.find(tx, scope, group.group_name)
     if found is None:
@@ -109,21 +110,31 @@ def run_step(
     for stream in streams:
         if stream.first_event_ms is not None and stream.first_event_ms < kept_since_ms:
             removed += _sweep_stream(tx, scope, found, stream, kept_since_ms, events_max - removed)
-        if removed == events_max:
+        if removed >= events_max:
             return Step(removed, behind)  # this stream may have more
         behind = stream.name
     return Step(removed, behind if len(streams) == streams_max else None)
 
 
 def _sweep_stream(tx: WriteTx, scope: Scope, group: LogGroup, stream: LogStream, kept_since_ms: int, limit: int) -> int:
-    expired = scan_events(tx, scope, group, stream, (0, 0), (kept_since_ms, 0))
-    batch = [event for event, _ in zip(expired, range(limit), strict=False)]
-    for event in batch:
-        EVENTS.delete(tx, scope, group.id, stream.id, event.timestamp_ms, event.sequence)
-        stream.stored_bytes -= event_bytes(event.message)
+    """Remove expired events, `limit` of them and the rest of a run; return how many there were.
+
+    A run of which some have expired stays until all have: a fraction of a second.
+    """
+    expired: list[Run] = []
+    removed = 0
+    for run in RUNS.scan(tx, scope, group.id, stream.id):
+        if run.timestamp_ms >= kept_since_ms or removed >= limit:
+            break
+        if run.last_ms < kept_since_ms:
+            expired.append(run)
+            removed += 1 + len(run.more)
+    for run in expired:
+        RUNS.delete(tx, scope, group.id, stream.id, run.timestamp_ms, run.sequence)
+        stream.stored_bytes -= sum(event_bytes(event.message) for event in run.events())
     first = next(scan_events(tx, scope, group, stream, (0, 0), (TIMESTAMP_MS_MAX, 0)), None)
     stream.first_event_ms = None if first is None else first.timestamp_ms
     if first is None:
         stream.last_event_ms = None
     STREAMS.save(tx, scope, group.id, stream.name, record=stream)
-    return len(batch)
+    return removed

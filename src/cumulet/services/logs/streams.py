@@ -9,7 +9,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.logs.arns import group_resource, named_group, stream_arn, stream_resource
 from cumulet.services.logs.limits import DESCRIBE_DEFAULT
 from cumulet.services.logs.records import (
-    EVENTS,
+    RUNS,
     STREAMS,
     LogGroup,
     LogStream,
@@ -40,7 +40,7 @@ def delete_log_stream(call: Call, tx: WriteTx, params: Params) -> Output:
     group = get_group(tx, call.scope, params["logGroupName"])
     stream = get_stream(tx, call.scope, group, params["logStreamName"])
     STREAMS.delete(tx, call.scope, group.id, stream.name)
-    EVENTS.delete_all(tx, call.scope, group.id, stream.id)
+    RUNS.delete_all(tx, call.scope, group.id, stream.id)
     return {}
 
 

@@ -3,12 +3,16 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import SYSTEM
-from cumulet.services.logs.records import EXPIRING, ExpiringGroup
+from cumulet.services.logs.limits import RUN_CHARACTERS_MAX, RUN_EVENTS_MAX, RUN_SPAN_MS_MAX
+from cumulet.services.logs.records import EXPIRING, ExpiringGroup, cut_runs, get_group, get_stream
 from cumulet.services.logs.retention import run_step, sweep
+from cumulet.store.api import WriteTx
+from cumulet.store.keyspace import LOG_EVENT
 from harness import SCOPE, House
 
 HOUR_MS = 3_600_000
@@ -289,11 +293,12 @@ async def test_expired_events_are_gone_and_swept(logs: Logs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("events_max", "streams_max", "steps"), [(1, 9, [1, 1, 1, 1, 0]), (9, 1, [2, 2, 0]), (2, 1, [2, 0, 2, 0, 0])]
+    ("events_max", "streams_max", "steps"), [(1, 9, [2, 1, 2, 1, 0]), (9, 1, [3, 3, 0]), (3, 1, [3, 0, 3, 0, 0])]
 )
 async def test_a_sweep_goes_in_bounded_steps(logs: Logs, events_max: int, streams_max: int, steps: list[int]) -> None:
     for stream in ("a", "b"):
-        await logs.put(stream, (0, "old"), (1, "old too"), (HOUR_MS, "young"))
+        # Two that are one record, one by itself, and one that has time.
+        await logs.put(stream, (0, "old"), (1, "old too"), (1000, "old as well"), (HOUR_MS, "young"))
     await logs("PutRetentionPolicy", logGroupName=GROUP, retentionInDays=1)
     logs.house.clock.advance(24 * 3600 + 60)
     group, behind, removed = ExpiringGroup(*SCOPE, GROUP), "", []
@@ -458,3 +463,39 @@ async def test_followers_are_woken(logs: Logs) -> None:
 async def test_what_is_not_built_is_refused(logs: Logs, operation: str, params: dict[str, Any]) -> None:
     with pytest.raises(NotImplementedHere):
         await logs(operation, **params)
+
+
+RUNS_CUT: list[tuple[str, list[tuple[int, int]], list[int]]] = [
+    ("of one time", [(0, 5), (0, 5), (RUN_SPAN_MS_MAX, 5)], [3]),
+    ("of two times", [(0, 5), (RUN_SPAN_MS_MAX + 1, 5), (RUN_SPAN_MS_MAX + 2, 5)], [1, 2]),
+    ("many", [(0, 5)] * (RUN_EVENTS_MAX + 2), [RUN_EVENTS_MAX, 2]),
+    ("large", [(0, RUN_CHARACTERS_MAX - 5), (0, 5), (0, 5)], [2, 1]),
+    ("larger than a run", [(0, 2 * RUN_CHARACTERS_MAX), (0, 5)], [1, 1]),
+]
+
+
+@pytest.mark.parametrize(("events", "sizes"), [row[1:] for row in RUNS_CUT], ids=[row[0] for row in RUNS_CUT])
+def test_events_are_stored_in_runs(events: list[tuple[int, int]], sizes: list[int]) -> None:
+    given = [(timestamp_ms, "x" * size) for timestamp_ms, size in events]
+    runs = list(cut_runs(given, 7, 1_000))
+
+    assert [len(run.events()) for run in runs] == sizes
+    cut = [event for run in runs for event in run.events()]
+    assert [(event.timestamp_ms, event.message) for event in cut] == given
+    assert [event.sequence for event in cut] == list(range(7, 7 + len(given)))
+
+
+async def test_an_event_that_was_stored_by_itself_is_still_read(logs: Logs) -> None:
+    """As all were, once."""
+    await logs.put("a", (0, "first"), (9, "last"))
+
+    def add(tx: WriteTx) -> None:
+        group = get_group(tx, SCOPE, GROUP)
+        stream = get_stream(tx, SCOPE, group, "a")
+        key = LOG_EVENT.key(SCOPE, group.id, stream.id, logs.now_ms + 5, 7)
+        tx.put(key, b"\x01" + msgspec.msgpack.encode([logs.now_ms + 5, 7, logs.now_ms, "between"]))
+
+    await logs.house.store.write(add)
+
+    assert messages(await logs.get("a", startFromHead=True)) == ["first", "between", "last"]
+    assert messages(await logs.get("a", limit=2)) == ["between", "last"]

@@ -202,44 +202,41 @@ class LogShipper:
     async def _send_soon(self) -> None:
         while self._waiting:
             await asyncio.sleep(SEND_AFTER_S)
-            await self.flush()
+            await self._send_round()
         self._sender = None
 
     async def flush(self) -> None:
         """Return when every event that was added before is sent, or cannot be."""
+        while self._waiting or self._lock.locked():
+            await self._send_round()
+
+    async def _send_round(self) -> None:
+        """Send of every stream what fits a batch: at once, so that they share a commit, and a flood delays no other."""
         async with self._lock:
-            while self._waiting:
-                _, stream = self._waiting.popitem()
-                try:
-                    await self._send(stream)
-                except Exception:  # noqa: BLE001  a worker loop: one stream's failure is not another's
-                    _log.exception("log events are lost: group=%s stream=%s", stream.group, stream.name)
-                    stream.pending.clear()
-                    stream.pending_bytes = 0
-                for reader in stream.readers:
-                    reader.resume()
+            streams, self._waiting = list(self._waiting.values()), {}
+            await asyncio.gather(*map(self._send, streams))
 
     async def _send(self, stream: LogStream) -> None:
-        while stream.pending:
-            batch: list[dict[str, object]] = []
-            size = 0
-            while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
-                timestamp, text = stream.pending[0]
-                cost = len(text.encode()) + limits.LOG_EVENT_OVERHEAD_BYTES
-                if batch and size + cost > limits.LOG_BATCH_BYTES_MAX:
-                    break
-                size += cost
-                batch.append({"timestamp": timestamp, "message": text})
-                stream.pending.popleft()
-                stream.pending_bytes -= len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
-            put = {"logGroupName": stream.group, "logStreamName": stream.name, "logEvents": batch}
-            try:
+        if not stream.pending:
+            return  # refused after all
+        put = {"logGroupName": stream.group, "logStreamName": stream.name, "logEvents": _take_batch(stream)}
+        try:
+            await self._put(stream, put)
+        except Exception:  # noqa: BLE001  a worker loop: one stream's failure is not another's
+            _log.exception("log events are lost: group=%s stream=%s", stream.group, stream.name)
+        if stream.pending:
+            self._waiting[id(stream)] = stream
+        for reader in stream.readers:
+            reader.resume()
+
+    async def _put(self, stream: LogStream, put: Mapping[str, object]) -> None:
+        try:
+            await self._call(stream, "PutLogEvents", put)
+        except ServiceError as refused:
+            if refused.code == "ResourceNotFoundException" and await self._create(stream):
                 await self._call(stream, "PutLogEvents", put)
-            except ServiceError as refused:
-                if refused.code == "ResourceNotFoundException" and await self._create(stream):
-                    await self._call(stream, "PutLogEvents", put)
-                elif refused.code == "AccessDeniedException":
-                    self._refuse(stream)
+            elif refused.code == "AccessDeniedException":
+                self._refuse(stream)
 
     async def _create(self, stream: LogStream) -> bool:
         names = {"logGroupName": stream.group, "logStreamName": stream.name}
@@ -267,3 +264,19 @@ class LogShipper:
     async def _call(self, stream: LogStream, operation: str, params: Mapping[str, object]) -> None:
         assert stream.principal is not None
         await self._ground.operations.call(stream.principal, stream.scope, "logs", operation, params)
+
+
+def _take_batch(stream: LogStream) -> list[dict[str, object]]:
+    """Take the events from a stream that one PutLogEvents may have."""
+    batch: list[dict[str, object]] = []
+    size = 0
+    while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
+        timestamp, text = stream.pending[0]
+        cost = len(text.encode()) + limits.LOG_EVENT_OVERHEAD_BYTES
+        if batch and size + cost > limits.LOG_BATCH_BYTES_MAX:
+            break
+        size += cost
+        batch.append({"timestamp": timestamp, "message": text})
+        stream.pending.popleft()
+        stream.pending_bytes -= len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
+    return batch

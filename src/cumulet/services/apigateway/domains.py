@@ -30,6 +30,7 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True):
     security_policy: str = "TLS_1_2"
     ip_address_type: str = "ipv4"
     ownership_certificate_arn: str | None = None
+    access_mode: str | None = None
 
 
 class ApiMapping(msgspec.Struct, frozen=True, omit_defaults=True):

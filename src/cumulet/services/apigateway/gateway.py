@@ -26,7 +26,14 @@ from cumulet.services.apigateway.pipeline import canary, cors, faults
 from cumulet.services.apigateway.pipeline.authorize import Doorkeeper
 from cumulet.services.apigateway.pipeline.authorizers.signatures import FindSigner
 from cumulet.services.apigateway.pipeline.buckets import Buckets
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, new_extended_id, new_trace_id
+from cumulet.services.apigateway.pipeline.exchange import (
+    Arrival,
+    Compiled,
+    Matched,
+    new_extended_id,
+    new_segment,
+    new_trace_id,
+)
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
 from cumulet.services.apigateway.pipeline.journey import Journey
@@ -151,6 +158,7 @@ class Gateway:
         mapped: Mapped | None,
     ) -> Arrival:
         ids, now_ms = self._ground.ids, self._ground.clock.now_ms()
+        trace_id = request.headers.get("x-amzn-trace-id") or new_trace_id(ids, now_ms)
         host = request.host.partition(":")[0].lower() if via == "host" else f"{api_id}.execute-api.localhost"
         return Arrival(
             request=request,
@@ -161,10 +169,11 @@ class Gateway:
             request_id=ids.uuid(),
             extended_request_id=new_extended_id(ids),
             now_ms=now_ms,
-            trace_id=request.headers.get("x-amzn-trace-id") or new_trace_id(ids, now_ms),
+            trace_id=trace_id,
             port=self._ground.settings.port,
             mapped_path=None if mapped is None else request.path,
             is_canary=found.is_canary,
+            segment=new_segment(ids, now_ms, trace_id) if found.stage is not None and found.stage.tracing else "",
         )
 
     def _keep_compiled(self, owner: ApiOwner, api_id: str, deployed: Compiled | Deployment) -> Compiled:

@@ -283,6 +283,8 @@ class Stage(msgspec.Struct, omit_defaults=True):
     """Of a REST API: which version of its documentation describes the stage."""
     managed: bool = False
     """Made by quick create: AWS's ApiGatewayManaged."""
+    tracing: bool = False
+    """Whether a REST API's requests belong to traces of X-Ray."""
 
 
 ALL_METHODS = "*/*"

@@ -275,7 +275,8 @@ BAD_MAPPING = "Invalid mapping expression specified: Validation Result: warnings
                     }
                 },
             ),
-            "Unable to create authorizer 't': it is malformed",
+            "Unable to create authorizer 't': Invalid JWT configuration specified: Expected `object`, got `int` - at "
+            "`$.issuers[0]`",
         ),
         (
             swagger(

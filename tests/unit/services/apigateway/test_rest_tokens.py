@@ -243,6 +243,33 @@ async def test_authorizers_are_shown_and_patched() -> None:
         assert "authorizerResultTtlInSeconds" not in shown
 
 
+async def test_a_jwt_authorizer_is_given_another_configuration_as_a_whole() -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-update.html
+    async with backend() as site:
+        house, api_id = await api_with(site, "JWT", jwtConfiguration=configuration(site))
+        [before] = (await house.v1("GetAuthorizers", restApiId=api_id))["items"]
+        at = {"restApiId": api_id, "authorizerId": before["id"]}
+        new = {"issuers": [{"issuer": "https://new.example", "audiences": ["a"]}], "defaultAlgorithms": ["ES256"]}
+        patch = {"op": "replace", "path": "/jwtConfiguration", "value": json.dumps(new)}
+        changed = await house.v1("UpdateAuthorizer", **at, patchOperations=[patch])
+        assert changed == {**before, "jwtConfiguration": new}
+        assert await house.v1("GetAuthorizer", **at) == changed
+        for value, words in (
+            ("", "JWT configuration must have issuers"),
+            ("[]", "Invalid patch value [] specified for path /jwtConfiguration"),
+            ("{", "Invalid patch value { specified for path /jwtConfiguration"),
+            ('{"issuers": "x", "defaultAlgorithms": ["ES256"]}', "Invalid JWT configuration specified"),
+            (json.dumps({**new, "issuers": [{**new["issuers"][0], "jwksUri": "https://x"}]}), "jwksUri"),
+        ):
+            with pytest.raises(ServiceError) as caught:
+                await house.v1("UpdateAuthorizer", **at, patchOperations=[{**patch, "value": value}])
+            assert caught.value.code == "BadRequestException"
+            assert words in caught.value.message
+        with pytest.raises(ServiceError, match="Invalid patch path  '/jwtConfiguration/issuers'"):
+            await house.v1("UpdateAuthorizer", **at, patchOperations=[{**patch, "path": "/jwtConfiguration/issuers"}])
+        assert await house.v1("GetAuthorizer", **at) == changed
+
+
 SOURCE = {"identitySource": "method.request.header.Authorization"}
 ISSUER = {"issuer": "https://a.b", "audiences": ["c"]}
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import SYSTEM
 from cumulet.services.apigateway import domains, limits
+from cumulet.services.apigateway.control.security_policies import check_security
 from cumulet.services.apigateway.domains import ApiMapping, Configuration, Domain, EndpointType
 from cumulet.services.apigateway.model import OWNERS, STAGES
 from cumulet.services.kit import Call
@@ -21,7 +22,6 @@ MISSING = "mutual TLS, routing rules"
 _NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z")
 _CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+\Z")
 _KEY = re.compile(r"^[A-Za-z0-9$\-_.+!*'()/]*\Z")
-_POLICY = re.compile(r"^(TLS_1_0|TLS_1_2|SecurityPolicy_TLS1[23]_[A-Za-z0-9_]+)\Z")
 
 _EDGE_REGION = "us-east-1"
 _EDGE_HOSTED_ZONE = "Z2FDTNDATAQYW2"
@@ -69,14 +69,14 @@ def make_configuration(
     security_policy: str | None = None,
     ip_address_type: str | None = None,
     ownership_certificate_arn: str | None = None,
+    access_mode: str | None = None,
 ) -> Configuration:
     """Return how a domain is served at one kind of endpoint. A new certificate counts as uploaded now."""
     _check_certificate(certificate_arn, _EDGE_REGION if kind == "EDGE" else call.scope.region)
     if ownership_certificate_arn is not None:
         _check_certificate(ownership_certificate_arn, None)
     security_policy = security_policy or "TLS_1_2"
-    if not _POLICY.match(security_policy):
-        raise _bad(f"Invalid security policy specified: {security_policy}")
+    check_security(security_policy, access_mode, (kind,))
     if (ip_address_type or "ipv4") not in ("ipv4", "dualstack"):
         raise _bad("Invalid ipAddressType. Must be one of [ipv4, dualstack]")
     if before is None:
@@ -98,6 +98,7 @@ def make_configuration(
         security_policy,
         ip_address_type or "ipv4",
         ownership_certificate_arn,
+        access_mode,
     )
 
 

@@ -38,11 +38,14 @@ class Arrival:
     extended_request_id: str
     now_ms: int
     trace_id: str
+    """The trace header that clients and functions see."""
     port: int
     mapped_path: str | None = None
     """The whole path, percent-encoded, of a request that came through a custom domain name."""
     is_canary: bool | None = None
     """Whether the stage's canary serves the request; None for a stage without one."""
+    segment: str = ""
+    """The trace header for backends, where the stage is a segment of the trace."""
 
     @property
     def scope(self) -> Scope:
@@ -166,6 +169,17 @@ Said: TypeAlias = Result | Answer | Relayed | Streamed
 def new_extended_id(ids: Ids) -> str:
     """Return an extended request id in the form that API Gateway uses: base64 of 11 bytes."""
     return base64.b64encode(ids.secret(11)).decode("ascii")
+
+
+def new_segment(ids: Ids, now_ms: int, trace_id: str) -> str:
+    """Return the trace header of a segment of its own in the trace that a request belongs to.
+
+    Who decided earlier whether the trace is sampled is right; otherwise each is, where AWS takes one in twenty.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-enabling-xray.html
+    """
+    fields = dict(part.strip().partition("=")[::2] for part in trace_id.split(";"))
+    root = fields.get("Root") or new_trace_id(ids, now_ms).removeprefix("Root=")
+    return f"Root={root};Parent={ids.secret(8).hex()};Sampled={'0' if fields.get('Sampled') == '0' else '1'}"
 
 
 def new_trace_id(ids: Ids, now_ms: int) -> str:

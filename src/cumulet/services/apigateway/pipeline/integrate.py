@@ -116,7 +116,7 @@ class Integrator:
         operation: str,
         params: dict[str, Any],
     ) -> Output:
-        trace = matched.arrival.trace_id
+        trace = matched.arrival.segment or matched.arrival.trace_id
         try:
             return await self._ground.operations.call(
                 await principal, scope, "lambda", operation, params, trace_header=trace

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
 _PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
+_TRACE = "x-amzn-trace-id"
 _JSON = (("Content-Type", "application/json"),)
 
 
@@ -73,6 +74,8 @@ class RestBackends:
                 for name, value in (("content-type", outbound.content_type), ("x-amzn-apigateway-api-id", ""))
                 if name not in outbound.headers and value
             ]
+        if segment := matched.arrival.segment:
+            headers = [*(pair for pair in headers if pair[0] != _TRACE), (_TRACE, segment)]
         method = matched.arrival.request.method if target.http_method == "ANY" else target.http_method
         url = fill_url(target.uri, matched.stage.variables, outbound)
         tls: Any = {"insecure": target.insecure, "identity": await self._identity(matched)}

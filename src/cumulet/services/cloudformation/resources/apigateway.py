@@ -51,7 +51,7 @@ async def set_tags(desk: Desk, path: str, old: Properties, new: Properties) -> N
 
 _API = (
     "Name Description BinaryMediaTypes EndpointConfiguration MinimumCompressionSize ApiKeySourceType Policy"
-    " DisableExecuteApiEndpoint"
+    " DisableExecuteApiEndpoint EndpointAccessMode SecurityPolicy"
 )
 
 
@@ -62,6 +62,8 @@ _PATCHED = {
     "ApiKeySourceType": "/apiKeySource",
     "Policy": "/policy",
     "DisableExecuteApiEndpoint": "/disableExecuteApiEndpoint",
+    "EndpointAccessMode": "/endpointAccessMode",
+    "SecurityPolicy": "/securityPolicy",
 }
 """Properties that are one value, with the paths of patches that change them."""
 
@@ -104,6 +106,8 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         "apiKeySource": properties.get("ApiKeySourceType"),
         "policy": json.dumps(policy) if isinstance(policy, Mapping) else policy,
         "disableExecuteApiEndpoint": properties.get("DisableExecuteApiEndpoint"),
+        "endpointAccessMode": properties.get("EndpointAccessMode"),
+        "securityPolicy": properties.get("SecurityPolicy"),
         "cloneFrom": properties.get("CloneFrom"),
         "tags": desk.merged_tags(properties) or None,
     }
@@ -205,7 +209,6 @@ REST_API = resource_type(
     update=_update_api,
     delete=_delete_api,
     properties=f"{_API} Body BodyS3Location CloneFrom FailOnWarnings Mode Parameters Tags",
-    not_built="EndpointAccessMode SecurityPolicy",
     attributes="RestApiId RootResourceId",
 )
 

@@ -1,9 +1,10 @@
 """AWS::ApiGateway::Authorizer, GatewayResponse, and AWS::ApiGatewayV2::Authorizer: who may call, how refusals sound."""
 
+import json
 from typing import Any
 
 from cumulet.services.cloudformation.resources.apigateway import lower, lowered, text_of
-from cumulet.services.cloudformation.resources.kit import Desk, Made, Properties, refuse_changes, resource_type
+from cumulet.services.cloudformation.resources.kit import Desk, Made, Properties, resource_type
 
 _GONE = "NotFoundException"
 
@@ -22,7 +23,6 @@ async def _create_authorizer(desk: Desk, properties: Properties) -> Made:
 
 
 async def _update_authorizer(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    refuse_changes("AWS::ApiGateway::Authorizer", "JwtConfiguration", old, new)
     patches = [
         {"op": "replace", "path": f"/{lower(name)}", "value": text_of(new.get(name))}
         for name in _PATCHED.split()
@@ -31,6 +31,9 @@ async def _update_authorizer(desk: Desk, made: Made, old: Properties, new: Prope
     before, after = set(old.get("ProviderARNs") or ()), set(new.get("ProviderARNs") or ())
     for op, arns in (("remove", before - after), ("add", after - before)):
         patches += [{"op": op, "path": "/providerARNs", "value": arn} for arn in sorted(arns)]
+    if (configuration := new.get("JwtConfiguration")) != old.get("JwtConfiguration"):
+        value = "" if configuration is None else json.dumps(lowered(configuration))
+        patches.append({"op": "replace", "path": "/jwtConfiguration", "value": value})
     if patches:
         params = {**_place(made.physical_id, new), "patchOperations": patches}
         await desk.call("apigateway", "UpdateAuthorizer", params)

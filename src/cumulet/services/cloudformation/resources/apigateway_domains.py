@@ -29,6 +29,7 @@ def _endpoints(properties: Properties) -> dict[str, Any] | None:
 async def _create_domain(desk: Desk, properties: Properties) -> Made:
     params = {
         "domainName": properties["DomainName"],
+        "endpointAccessMode": properties.get("EndpointAccessMode"),
         "certificateArn": properties.get("CertificateArn"),
         "regionalCertificateArn": properties.get("RegionalCertificateArn"),
         "endpointConfiguration": _endpoints(properties),
@@ -59,7 +60,7 @@ async def _update_domain(desk: Desk, made: Made, old: Properties, new: Propertie
         if kind not in types_after
     ]
     members = ("CertificateArn", "RegionalCertificateArn", "OwnershipVerificationCertificateArn")
-    for member in (*members, "SecurityPolicy", "RoutingMode"):
+    for member in (*members, "SecurityPolicy", "EndpointAccessMode", "RoutingMode"):
         if new.get(member) != old.get(member):
             path = f"/{member[:1].lower()}{member[1:]}"
             patches.append({"op": "replace", "path": path, "value": new.get(member) or ""})
@@ -83,11 +84,11 @@ DOMAIN_NAME = resource_type(
     create=_create_domain,
     update=_update_domain,
     delete=_delete_domain,
-    properties="CertificateArn DomainName EndpointConfiguration OwnershipVerificationCertificateArn"
-    " RegionalCertificateArn RoutingMode SecurityPolicy Tags",
+    properties="CertificateArn DomainName EndpointAccessMode EndpointConfiguration"
+    " OwnershipVerificationCertificateArn RegionalCertificateArn RoutingMode SecurityPolicy Tags",
     required="DomainName",
     immutable="DomainName",
-    not_built="EndpointAccessMode MutualTlsAuthentication",
+    not_built="MutualTlsAuthentication",
     attributes=_ATTRIBUTES,
 )
 

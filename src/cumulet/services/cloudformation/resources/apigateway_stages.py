@@ -10,7 +10,6 @@ from cumulet.services.cloudformation.resources.kit import (
     Made,
     Properties,
     ResourceFailed,
-    refuse_changes,
     resource_type,
 )
 
@@ -123,10 +122,9 @@ async def _create_stage(desk: Desk, properties: Properties) -> Made:
 
 
 async def _update_stage(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    refuse_changes("AWS::ApiGateway::Stage", "TracingEnabled", old, new)
     patches = [
         {"op": "replace", "path": f"/{lower(member)}", "value": text_of(new.get(member))}
-        for member in ("DeploymentId", "Description", "CacheClusterEnabled", "CacheClusterSize")
+        for member in ("DeploymentId", "Description", "CacheClusterEnabled", "CacheClusterSize", "TracingEnabled")
         if new.get(member) != old.get(member)
     ]
     before, after = old.get("Variables") or {}, new.get("Variables") or {}

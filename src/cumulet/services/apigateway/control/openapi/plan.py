@@ -45,6 +45,8 @@ _DOCUMENT_EXTENSIONS = (
     extensions.GATEWAY_RESPONSES,
     extensions.MINIMUM_COMPRESSION_SIZE,
     extensions.POLICY,
+    extensions.SECURITY_POLICY,
+    extensions.ENDPOINT_ACCESS_MODE,
     extensions.REQUEST_VALIDATOR,
     extensions.REQUEST_VALIDATORS,
     extensions.VERSION,
@@ -199,6 +201,9 @@ def _plan_settings(document: Object) -> dict[str, Any]:
             document.get(extensions.MINIMUM_COMPRESSION_SIZE), extensions.MINIMUM_COMPRESSION_SIZE
         ),
         "disableExecuteApiEndpoint": flag(endpoint.get("disableExecuteApiEndpoint"), extensions.ENDPOINT_CONFIGURATION)
+        or None,
+        "securityPolicy": text(document.get(extensions.SECURITY_POLICY), extensions.SECURITY_POLICY) or None,
+        "endpointAccessMode": text(document.get(extensions.ENDPOINT_ACCESS_MODE), extensions.ENDPOINT_ACCESS_MODE)
         or None,
         "policy": msgspec.json.encode(mapping(policy, extensions.POLICY)).decode() if policy else None,
     }

@@ -9,6 +9,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
+from cumulet.services.apigateway.control.security_policies import check_security
 from cumulet.services.apigateway.control.v1 import gateway_responses, patching
 from cumulet.services.apigateway.control.v1.cloning import clone
 from cumulet.services.apigateway.control.v1.models import save_first_models
@@ -47,8 +48,8 @@ PATCHES = patching.table(
     /endpointConfiguration/vpcEndpointIds    members add remove
     /minimumCompressionSize                  number  replace
     /policy                                  text    replace
-    /securityPolicy                          refused replace
-    /endpointAccessMode                      refused replace
+    /securityPolicy                          text    replace
+    /endpointAccessMode                      text    replace
     """
 )
 
@@ -59,9 +60,9 @@ PATCHES = patching.table(
     resource=at("/restapis"),
     params=(
         "name description version binaryMediaTypes minimumCompressionSize apiKeySource endpointConfiguration "
-        "disableExecuteApiEndpoint policy tags cloneFrom"
+        "disableExecuteApiEndpoint policy tags cloneFrom securityPolicy endpointAccessMode"
     ),
-    missing="private endpoints",
+    missing="private endpoints; the security policy is kept, but there is no TLS",
 )
 def create_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """A REST API with its root resource exists; or one that is like the API that `cloneFrom` names."""
@@ -119,6 +120,9 @@ def settle(call: Call, api: RestApi, settings: Params) -> None:
     api.disable_execute_api_endpoint = bool(settings.get("disableExecuteApiEndpoint"))
     api.policy = checked_policy(settings.get("policy"), call.scope, api.id)
     api.endpoint_configuration = endpoint_configuration(settings.get("endpointConfiguration"))
+    security_policy, mode = settings.get("securityPolicy"), settings.get("endpointAccessMode")
+    check_security(security_policy, mode, api.endpoint_configuration["types"])
+    api.security_policy, api.endpoint_access_mode = security_policy or UNSET, mode or UNSET
 
 
 def endpoint_configuration(given: Any) -> dict[str, Any]:
@@ -159,7 +163,7 @@ def get_rest_apis(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=at("/restapis/{restApiId}"),
     params="restApiId patchOperations",
-    missing="the patch paths /securityPolicy and /endpointAccessMode, private endpoints",
+    missing="private endpoints",
 )
 def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has the patched values; what is deployed does not change."""

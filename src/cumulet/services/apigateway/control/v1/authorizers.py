@@ -39,7 +39,7 @@ PATCHES = patching.table(
     /identitySource               text    replace
     /identityValidationExpression text    replace
     /name                         text    replace
-    /jwtConfiguration             refused replace
+    /jwtConfiguration             object  replace
     /providerARNs                 members add remove
     /type                         text    replace
     """
@@ -222,13 +222,7 @@ def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     return page_of_api(tx, call, params, api.id, AUTHORIZERS, lambda authorizer: authorizer.id, render)
 
 
-@operation(
-    "UpdateAuthorizer",
-    action=PATCH,
-    resource=AUTHORIZER,
-    params="restApiId authorizerId patchOperations",
-    missing="the patch path /jwtConfiguration",
-)
+@operation("UpdateAuthorizer", action=PATCH, resource=AUTHORIZER, params="restApiId authorizerId patchOperations")
 def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer has the patched values; what is deployed does not change."""
     api = get_api(tx, call, params)

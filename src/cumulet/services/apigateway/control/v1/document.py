@@ -246,6 +246,8 @@ class RestDocument:
             {
                 extensions.API_KEY_SOURCE: api.api_key_source if api.api_key_source != "HEADER" else None,
                 extensions.BINARY_MEDIA_TYPES: api.binary_media_types or None,
+                extensions.SECURITY_POLICY: api.security_policy or None,
+                extensions.ENDPOINT_ACCESS_MODE: api.endpoint_access_mode or None,
                 extensions.REQUEST_VALIDATORS: {
                     names[validator.id]: {
                         "validateRequestBody": validator.validate_request_body,

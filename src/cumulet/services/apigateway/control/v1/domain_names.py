@@ -45,7 +45,7 @@ DOMAIN_PATCHES = patching.table(
     /endpointConfiguration/types          members add remove
     /endpointConfiguration/types/{type}   listed  replace
     /routingMode                          text    replace
-    /endpointAccessMode                   refused replace
+    /endpointAccessMode                   text    replace
     /mutualTlsAuthentication/{member}     refused add replace remove
     /policy                               refused replace
     /managementPolicy                     refused replace
@@ -73,7 +73,7 @@ _NO_MAPPING = "Invalid base path mapping identifier specified"
     resource=at("/domainnames"),
     params=(
         "domainName certificateName certificateArn regionalCertificateName regionalCertificateArn "
-        "endpointConfiguration tags securityPolicy ownershipVerificationCertificateArn routingMode"
+        "endpointConfiguration tags securityPolicy endpointAccessMode ownershipVerificationCertificateArn routingMode"
     ),
     missing=_MISSING,
 )
@@ -105,6 +105,7 @@ def _configurations(call: Call, given: Params, before: tuple[Configuration, ...]
             security_policy=given.get("securityPolicy"),
             ip_address_type=endpoints.get("ipAddressType"),
             ownership_certificate_arn=given.get("ownershipVerificationCertificateArn"),
+            access_mode=given.get("endpointAccessMode"),
         )
         for kind in types
     ]
@@ -259,6 +260,7 @@ def show(domain: Domain) -> dict[str, Any]:
             "ipAddressType": first.ip_address_type,
         },
         "securityPolicy": first.security_policy,
+        "endpointAccessMode": first.access_mode,
         "routingMode": "BASE_PATH_MAPPING_ONLY",
         "tags": domain.tags,
         "ownershipVerificationCertificateArn": first.ownership_certificate_arn,

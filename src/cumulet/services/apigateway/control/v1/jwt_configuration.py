@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.model import ClaimRule, Issuer
 from cumulet.services.apigateway.pipeline.jwt import ALGORITHMS
@@ -17,9 +19,33 @@ _ISSUER = re.compile(r"^https?://[^/?#@\s]+(?:/[^?#\s]*)?\Z")
 _STANDARD_CLAIMS = ("iss", "aud", "exp", "nbf", "iat", "scope", "scp")
 
 
+class _Claim(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    claim_name: str | None = None
+    format: str | None = None
+    required: bool | None = None
+    expected_values: list[str] | None = None
+
+
+class _Issuer(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Without jwksUri, which AWS shows and nobody may give."""
+
+    issuer: str | None = None
+    audiences: list[str] | None = None
+    additional_claims: list[_Claim] | None = None
+
+
+class _Configuration(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    issuers: list[_Issuer] | None = None
+    default_algorithms: list[str] | None = None
+
+
 def checked_configuration(given: Any) -> dict[str, Any]:
-    """Return a JwtConfiguration as it is kept. Raises BadRequestException."""
+    """Return a JwtConfiguration as it is kept, wherever it comes from. Raises BadRequestException."""
     given = given or {}
+    try:
+        msgspec.convert(given, _Configuration)
+    except msgspec.ValidationError as error:
+        raise _bad(f"Invalid JWT configuration specified: {error}") from None
     issuers, algorithms = given.get("issuers") or [], given.get("defaultAlgorithms") or []
     if not issuers or not algorithms:
         raise _bad("JWT configuration must have issuers and defaultAlgorithms for JWT authorizer")

@@ -3,6 +3,7 @@
 A line of a table is a path, what kind of value it leads to, and the ops that AWS supports there:
 
     text flag number    a single value; a patch's value is always text
+    object              a value of several members, as JSON text that is put in its place as a whole
     texts flags         an entry of a map, named by the path's last part
     members             a list, whose member is the patch's value
     listed              a list, whose member is the path's last part (or, when replaced, the patch's value)
@@ -16,6 +17,8 @@ https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from cumulet.errors import NotImplementedHere, ServiceError
 
@@ -101,6 +104,8 @@ def _patch(shown: dict[str, Any], line: Patchable, parts: list[str], op: str, va
         holder[last] = None
     elif line.kind == "flag":
         holder[last] = is_true(value)
+    elif line.kind == "object":
+        holder[last] = _object(parts, value)
     else:
         holder[last] = _number(parts, value) if line.kind == "number" else value
 
@@ -112,9 +117,19 @@ def is_true(value: str | None) -> bool:
 
 def _number(parts: list[str], value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10):
-        path = "/".join(parts)
-        raise ServiceError("BadRequestException", f"Invalid patch value {value} specified for path /{path}")
+        raise _bad_value(parts, value)
     return int(value)
+
+
+def _object(parts: list[str], value: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(value, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        raise _bad_value(parts, value) from None
+
+
+def _bad_value(parts: list[str], value: str) -> ServiceError:
+    return ServiceError("BadRequestException", f"Invalid patch value {value} specified for path /{'/'.join(parts)}")
 
 
 def _relisted(members: list[str], op: str, member: str, value: str | None) -> list[str]:

@@ -165,6 +165,8 @@ class RestApi(msgspec.Struct, rename="camel"):
     binary_media_types: list[str] | UnsetType = UNSET
     policy: str | UnsetType = UNSET
     minimum_compression_size: int | UnsetType = UNSET
+    security_policy: str | UnsetType = UNSET
+    endpoint_access_mode: str | UnsetType = UNSET
     tags: dict[str, str] = {}
 
 

@@ -5,35 +5,13 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger
 
 from typing import Any
 
-import msgspec
-
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import Scheme
 
 
-class _Claim(msgspec.Struct, rename="camel"):
-    claim_name: str
-    format: str
-    required: bool = False
-    expected_values: list[str] = []
-
-
-class _Issuer(msgspec.Struct, rename="camel"):
-    issuer: str
-    audiences: list[str]
-    additional_claims: list[_Claim] = []
-
-
-class _JwtConfiguration(msgspec.Struct, rename="camel"):
-    """The types that CreateAuthorizer's model has, which nobody has checked in a document."""
-
-    issuers: list[_Issuer]
-    default_algorithms: list[str]
-
-
 def authorizer_params(name: str, scheme: Scheme) -> dict[str, Any]:
-    """Return the members of CreateAuthorizer that a scheme gives. Raises ValueError for a malformed configuration."""
+    """Return the members of CreateAuthorizer that a scheme gives."""
     given = scheme.authorizer
     known = (
         *("type", "authorizerUri", "authorizerCredentials", "identitySource", "identityValidationExpression"),
@@ -42,8 +20,6 @@ def authorizer_params(name: str, scheme: Scheme) -> dict[str, Any]:
     for member, value in given.items():
         if member not in known and value:
             raise NotImplementedHere(f"The member {member} of {extensions.AUTHORIZER} in an OpenAPI document")
-    if given.get("jwtConfiguration") is not None:
-        msgspec.convert(given["jwtConfiguration"], _JwtConfiguration)
     kind = str(given.get("type") or "").upper()
     source = given.get("identitySource")
     if not source and kind != "REQUEST" and scheme.header:

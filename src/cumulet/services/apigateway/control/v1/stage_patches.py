@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.v1.patching import OPS, is_true
 
 METHOD_SETTINGS = {
@@ -87,11 +87,8 @@ def _set(members: dict[str, Any], parts: list[str], raw: list[str], value: str) 
             "description" | "deploymentId" | "documentationVersion" | "cacheClusterSize" | "clientCertificateId" as name
         ]:
             members[name] = value or None
-        case ["cacheClusterEnabled"]:
-            members["cacheClusterEnabled"] = is_true(value)
-        case ["tracingEnabled"]:
-            if is_true(value):
-                raise NotImplementedHere("The patch path /tracingEnabled of API Gateway")
+        case ["cacheClusterEnabled" | "tracingEnabled" as name]:
+            members[name] = is_true(value)
         case ["variables", name]:
             members["variables"][name] = value
         case ["accessLogSettings", "destinationArn" | "format" as name]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
@@ -39,12 +39,10 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
         "restApiId stageName deploymentId description variables tags cacheClusterEnabled cacheClusterSize "
         "canarySettings documentationVersion tracingEnabled"
     ),
-    missing="X-Ray tracing",
+    missing="traces are passed on, but kept nowhere",
 )
 def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """A new stage points to a deployment."""
-    if params.get("tracingEnabled"):
-        raise NotImplementedHere("The parameter tracingEnabled of apigateway:CreateStage")
     api = get_api(tx, call, params)
     stage_name = checked_name(params["stageName"])
     _check_deployment(tx, call, api.id, params["deploymentId"])
@@ -62,6 +60,7 @@ def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
         variables=checked_variables(params.get("variables") or {}),
         tags=tagging.checked(params.get("tags") or {}),
         documentation_version=check_version(tx, call, api.id, params.get("documentationVersion")),
+        tracing=bool(params.get("tracingEnabled")),
     )
     set_cache(stage, bool(params.get("cacheClusterEnabled")), params.get("cacheClusterSize"), call.now_ms)
     if (canary := params.get("canarySettings")) is not None:
@@ -91,7 +90,7 @@ def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=STAGE,
     params="restApiId stageName patchOperations",
-    missing="patch path /tracingEnabled, access logs to Firehose; metrics/enabled is kept, but there are no metrics",
+    missing="access logs to Firehose; metrics/enabled is kept, but there are no metrics; traces are kept nowhere",
 )
 def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage has the patched values, in force from the next request on."""
@@ -111,6 +110,7 @@ def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     stage.canary = None if canary is None else make_canary(tx, call, api.id, canary)
     set_cache(stage, members["cacheClusterEnabled"], members["cacheClusterSize"], call.now_ms)
     stage.access_log = make_log(members["accessLogSettings"])
+    stage.tracing = members["tracingEnabled"]
     if members["clientCertificateId"] is not None:
         get_certificate(tx, call, members["clientCertificateId"])
     stage.client_certificate_id = members["clientCertificateId"]
@@ -135,6 +135,7 @@ def _members(stage: Stage) -> dict[str, Any]:
         "cacheClusterSize": stage.cache_size,
         "accessLogSettings": None if log is None else {"destinationArn": log.destination_arn, "format": log.format},
         "clientCertificateId": stage.client_certificate_id,
+        "tracingEnabled": stage.tracing,
     }
 
 
@@ -181,7 +182,6 @@ def show(stage: Stage) -> dict[str, Any]:
         **_members(stage),
         "stageName": stage.name,
         "cacheClusterStatus": "AVAILABLE" if stage.cache_enabled else "NOT_AVAILABLE",
-        "tracingEnabled": False,
         "createdDate": stage.created_s,
         "lastUpdatedDate": stage.updated_s,
         "variables": stage.variables or None,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import get_args
@@ -64,6 +65,13 @@ def increment(tx: WriteTx) -> int:
 def put_and_raise(tx: WriteTx) -> None:
     tx.put(b"half", b"done")
     raise LookupError("no")
+
+
+def hold_disk(store: SqliteStore) -> threading.Event:
+    """Have commits wait, until the event is set."""
+    held = threading.Event()
+    store._on_disk_thread(held.wait, lambda _: None)
+    return held
 
 
 async def test_every_writer_sees_the_one_before(any_store: Store) -> None:
@@ -158,6 +166,53 @@ async def test_reads_during_a_commit_see_the_state_before_it(store: SqliteStore)
     assert await get(store, b"k") == b"after"
 
 
+async def test_writes_go_on_over_the_batch_that_settles(store: SqliteStore) -> None:
+    await put(store, b"hot", b"1")
+    assert await get(store, b"hot") == b"1"
+    held = hold_disk(store)
+    first = asyncio.ensure_future(store.write(increment))
+    while store._settling is None:
+        await asyncio.sleep(0)
+    seen: list[object] = []
+
+    def look_and_put(tx: WriteTx) -> None:
+        seen.extend([tx.get(b"count"), list(tx.scan(b"a", b"d")), tx.get(b"hot")])
+        tx.put(b"hot", b"2")
+        tx.delete_range(b"count", b"d")
+
+    second = asyncio.ensure_future(store.write(look_and_put))
+    third = asyncio.ensure_future(store.write(lambda tx: seen.extend([tx.get(b"count"), tx.get(b"hot")])))
+    await asyncio.sleep(0)
+    meanwhile = await get(store, b"count"), await get(store, b"hot")
+    answered = first.done() or second.done() or third.done()
+    held.set()
+    await asyncio.gather(first, second, third)
+
+    assert seen == [b"1", [(b"count", b"1")], b"1", None, b"2"]
+    assert meanwhile == (None, b"1")
+    assert not answered
+    assert [await get(store, b"count"), await get(store, b"hot")] == [None, b"2"]
+
+
+async def test_what_gathered_over_a_batch_that_fails_fails_too(store: SqliteStore) -> None:
+    await put(store, b"hot", b"1")
+    assert await get(store, b"hot") == b"1"
+    [pages] = store._writer.execute("PRAGMA page_count").fetchone()
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    held = hold_disk(store)
+    writes = [asyncio.ensure_future(put(store, key, b"v" * 300_000)) for key in (b"hot", b"large")]
+    while store._settling is None:
+        await asyncio.sleep(0)
+    writes += [asyncio.ensure_future(store.write(body)) for body in (increment, put_and_raise, lambda tx: None)]
+    await asyncio.sleep(0)
+    held.set()
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 5
+    assert await get(store, b"hot") == b"1"
+    assert await store.write(increment) == 1
+
+
 async def test_a_write_that_changes_nothing_commits_nothing(store: SqliteStore) -> None:
     statements: list[str] = []
     store._writer.set_trace_callback(statements.append)
@@ -217,14 +272,18 @@ async def test_a_scan_left_open_pins_nothing(store: SqliteStore) -> None:
     assert kept.value is not None
 
 
-async def test_a_cancelled_caller_harms_nobody(store: SqliteStore) -> None:
+async def test_a_cancelled_caller_harms_nobody(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 2)
+    held = hold_disk(store)
     cancelled = asyncio.ensure_future(store.write(increment))
     others = [asyncio.ensure_future(store.write(increment)) for _ in range(3)]
-    await asyncio.sleep(0)
-    cancelled.cancel()
+    while len(store._gathering.waiting) < 2 or store._settling is None:  # one batch settles, the next one is full
+        await asyncio.sleep(0)
     waiting = asyncio.ensure_future(store.write(increment))
     await asyncio.sleep(0)
+    cancelled.cancel()
     waiting.cancel()
+    held.set()
 
     await asyncio.gather(*others)
 
@@ -336,13 +395,14 @@ async def test_changes_that_cannot_be_applied_fail_their_whole_batch(store: Sqli
         put(store, b"after"),
         return_exceptions=True,
     )
-    committed_once = len(commits) == 1
+    committed = list(commits)
     gathered = await asyncio.gather(*[store.write(increment) for _ in range(3)])
     store._writer.execute("PRAGMA max_page_count = 1000000")
 
-    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed, StoreWriteFailed, int, type(None)]
-    assert committed_once
-    assert gathered == [2, 3, 4]
+    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 4
+    assert not committed
+    assert gathered == [1, 2, 3]
+    assert await get(store, b"kept") == b"v"
     assert "full" in str(outcomes[0])
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from cumulet.settings import Durability
 from cumulet.store import sqlite as engine
-from cumulet.store.api import ReadTx, StoreInUse, StoreUnreadable, WriteTx
+from cumulet.store.api import ReadTx, StoreInUse, StoreUnreadable, StoreWriteFailed, WriteTx
 from cumulet.store.sqlite import SqliteStore, open_sqlite
+from cumulet.store.sqlite_batch import Batch
 from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME, hold_folder
 from cumulet.store.sqlite_turns import Turns, _try_lock
 
@@ -140,11 +141,10 @@ def commit_at_once(store: SqliteStore, values: dict[bytes, bytes]) -> None:
     """Commit without leaving this turn of the loop, as only another process can."""
     assert store._turns is not None
     assert store._take_turn(store._turns)
-    for key, value in values.items():
-        store._apply_change(engine.PUT, (key, value))
-    store._pending_reads.changed_keys.update(values)
-    assert store._commit() is None
-    store._pending_reads.end_batch()
+    batch = Batch(store._base_reads)
+    batch.buffer.changes.update(values)
+    assert store._commit(batch) is None
+    store._hot.forget(batch.buffer)
 
 
 async def test_a_snapshot_outlasts_the_commits_that_follow(open_store: OpenStore) -> None:
@@ -245,9 +245,9 @@ async def test_changes_that_cannot_be_applied_give_the_turn_back(open_store: Ope
         ours.write(increment), put(ours, b"large", b"v" * 1_000_000), ours.write(increment), return_exceptions=True
     )
 
-    assert [isinstance(outcome, engine.StoreWriteFailed) for outcome in outcomes] == [True, True, False]
-    assert await asyncio.wait_for(other.write(increment), 5) == 2
-    assert await get(ours, b"count") == b"2"
+    assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 3
+    assert await asyncio.wait_for(other.write(increment), 5) == 1
+    assert await get(ours, b"count") == b"1"
 
 
 async def test_a_process_that_died_within_its_commit_leaves_nothing_stale(

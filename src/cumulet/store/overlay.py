@@ -1,7 +1,8 @@
 """The buffer in which a write transaction keeps its changes until its body has returned.
 
-Reads see the buffer over the engine's committed view. Ranges are deleted first, then `changes` are applied (None means
-deleted): a `delete_range` drops the buffered changes inside it, so later puts win and earlier ones are gone.
+Reads see the buffer over its base: the engine's committed view, or another buffer. Ranges are deleted first, then
+`changes` are applied (None means deleted): a `delete_range` drops the buffered changes inside it, so later puts win and
+earlier ones are gone.
 """
 
 from collections.abc import Iterator
@@ -14,10 +15,10 @@ _NO_HINTS: frozenset[str] = frozenset()
 class OverlayTx:
     """A `WriteTx` over any `ReadTx`. Engines read `changes`, `deleted_ranges` and `hints` when the body returned."""
 
-    __slots__ = ("_base", "changes", "deleted_ranges", "hints")
+    __slots__ = ("base", "changes", "deleted_ranges", "hints")
 
     def __init__(self, base: ReadTx) -> None:
-        self._base = base
+        self.base = base
         self.changes: dict[bytes, bytes | None] = {}
         self.deleted_ranges: list[tuple[bytes, bytes]] = []
         self.hints = _NO_HINTS
@@ -27,14 +28,16 @@ class OverlayTx:
             return self.changes[key]
         if self.deleted_ranges and self._in_deleted_range(key):
             return None
-        return self._base.get(key)
+        return self.base.get(key)
 
     def scan(
         self, start: bytes, end: bytes, *, limit: int | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        if not self.changes and not self.deleted_ranges:
-            return self._base.scan(start, end, limit=limit, reverse=reverse)
-        return self._merged(start, end, limit, reverse)
+        ours = [key for key in self.changes if start <= key < end]
+        if not ours and not self.deleted_ranges:
+            return self.base.scan(start, end, limit=limit, reverse=reverse)
+        ours.sort(reverse=not reverse)  # the next one is popped from the end
+        return self._merged(ours, start, end, limit, reverse)
 
     def put(self, key: bytes, value: bytes) -> None:
         if len(key) > KEY_BYTES_MAX:
@@ -51,19 +54,24 @@ class OverlayTx:
             del self.changes[key]
         self.deleted_ranges.append((start, end))
 
+    def absorb(self, tx: "OverlayTx") -> None:
+        """Take over what another buffer over this one has changed, as if it had been changed here."""
+        for start, end in tx.deleted_ranges:
+            self.delete_range(start, end)
+        self.changes.update(tx.changes)
+
     def hint(self, topic: str) -> None:
         self.hints = self.hints | {topic}
 
     def _in_deleted_range(self, key: bytes) -> bool:
         return any(start <= key < end for start, end in self.deleted_ranges)
 
-    def _merged(self, start: bytes, end: bytes, limit: int | None, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
-        ours = sorted(key for key in self.changes if start <= key < end)
-        if not reverse:
-            ours.reverse()  # the next one is popped from the end
+    def _merged(
+        self, ours: list[bytes], start: bytes, end: bytes, limit: int | None, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
         left = limit
         # Without a limit of its own: buffered deletions may hide any number of the engine's pairs.
-        theirs = self._base.scan(start, end, reverse=reverse)
+        theirs = self.base.scan(start, end, reverse=reverse)
         pair = next(theirs, None)
         while (pair or ours) and (left is None or left > 0):
             if pair is None or (ours and (ours[-1] >= pair[0] if reverse else ours[-1] <= pair[0])):

@@ -1,26 +1,27 @@
 """The embedded engine: one SQLite file in WAL mode, one writer at a time, group commit.
 
-All Python work of transactions runs on the event loop's thread. A read runs at once on the reading connection: a point
-read costs microseconds, a thread hop would cost more. A write runs at once too, over an overlay on the writing
-connection; its changes are applied to the open SQLite transaction, the *batch*, so that the next write sees them. The
-batch is committed at the end of the loop's turn: with durability `fsync` in a thread of its own, so that the loop goes
-on serving reads while the disk works and while the next writes gather. Nobody is answered before the commit, not even a
-write that raised, since what it saw may be a batch mate's change.
+All Python work of transactions runs on the event loop's thread: a point read costs microseconds, a thread hop would
+cost more. A read runs at once on the reading connection. A write runs at once too, over a buffer; its changes go into
+the *batch* that gathers, where the next write sees them. With durability `fsync` a thread of its own tells SQLite and
+waits for the disk, so that the loop goes on serving reads, and the next batch gathers over the one that settles. Nobody
+is answered before the commit, not even a write that raised, since what it saw may be a batch mate's change. If a commit
+fails, what has gathered over it fails too.
 
-    open --(a write applies its changes)--> gathering --(end of the loop's turn)--> settling --(committed)--> open
+    gathering --(end of the loop's turn, or the batch before it is committed)--> settling --(committed)--> gone
 
-While settling, writes wait in line and reads see the last commit. With durability `os` the commit leaves the data with
-the operating system (a crash of Cumulet loses nothing, a crash of the machine may lose the last moments); with `memory`
-nothing is ever synced, and a crash of the machine may lose the whole store. Both commit on the loop's thread.
+Reads never wait. While a batch settles they stand on a snapshot of before it. With durability `os` the commit leaves
+the data with the operating system (a crash of Cumulet loses nothing, a crash of the machine may lose the last moments);
+with `memory` nothing is ever synced, and a crash of the machine may lose the whole store. Both commit on the loop's
+thread.
 
 Several processes may share the file (`held`). Then a process gathers a batch only in its turn (`sqlite_turns`), for
-which it waits, if it must, in the thread; while it waits it is settling too, and a larger batch gathers in line:
+which it waits, if it must, in the thread, and while a batch settles, or the turn is another's, writes wait in line:
 
-    open --(a write comes)--> the turn is free --> gathering ...
-                              it is another's  --> settling --(the turn has come)--> gathering ...
+    a write comes --(the turn is free)--> gathering ...
+                  --(it is another's)---> in line --(the turn has come)--> gathering ...
 
-Reads never wait. They read hot values while those are of the last commit of all, and a snapshot where they are not.
-docs/decisions/0011-several-processes-one-file.md has the reasons and the figures.
+They read hot values while those are of the last commit of all, and a snapshot where they are not.
+docs/decisions/0002 and 0011 have the reasons and the figures.
 """
 
 import asyncio
@@ -35,12 +36,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from cumulet.settings import Durability
-from cumulet.store.api import ReadTx, StoreClosed, StoreOverloaded, StoreWriteFailed, WriteTx
+from cumulet.store.api import ReadTx, StoreClosed, StoreOverloaded, WriteTx
 from cumulet.store.overlay import OverlayTx
-from cumulet.store.sqlite_file import BUSY_MS, DELETE, DELETE_RANGE, PAGE_BYTES, PUT, connect, take_lock
+from cumulet.store.sqlite_batch import Batch
+from cumulet.store.sqlite_file import BUSY_MS, PAGE_BYTES, connect, take_lock
 from cumulet.store.sqlite_hints import Hints
 from cumulet.store.sqlite_turns import Turns
-from cumulet.store.sqlite_views import CommittedReads, HotValues, Overtaken, PendingReads, SnapshotReads, View
+from cumulet.store.sqlite_views import CommittedReads, HotValues, Overtaken, SnapshotReads, View
 
 T = TypeVar("T")
 
@@ -101,18 +103,19 @@ class SqliteStore:
         self._lock = lock
         self._writer = writer
         self._reader = reader
-        self._committed = View(reader)
-        self._pending = View(writer)
         self._hot = hot = HotValues()
+        self._committed = View(reader)
         self._committed_reads = CommittedReads(self._committed, hot)
-        self._pending_reads = PendingReads(self._pending, hot)
-        self._apply_change = writer.cursor().execute
+        # Where bodies of writes read what no batch has changed. In its turn a process reads what only it can change.
+        self._base = View(writer) if shared else self._committed
+        self._base_reads = CommittedReads(self._base, hot)
+        self._gathering = Batch(self._base_reads)
+        self._settling: Batch | None = None
+        self._busy = False
+        """Whether the disk thread has the writing connection: for a commit, a checkpoint, or until the turn comes."""
+        self._settle_is_due = False
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._batch: list[asyncio.Future[None]] = []
-        self._batch_bytes = 0
-        self._batch_hints: set[str] = set()
-        self._settling = False
         self._log_bytes = 0
         self._disk: _DiskThread | None = None
         self._closing = False
@@ -135,50 +138,38 @@ class SqliteStore:
             raise StoreClosed("The store is closed.")
         if self._turns is not None:
             return self._read_shared(self._turns, fn)
-        view = self._committed
-        if not (self._settling and self._commits_in_thread):
-            # Nothing is committed while `fn` has the loop's thread: every statement sees the same.
-            try:
-                return fn(self._committed_reads)
-            finally:
-                if view.open_scans:
-                    view.end_scans()
-        self._reader.execute("BEGIN")
         try:
-            return fn(view)
+            return fn(self._committed_reads)
         finally:
-            view.end_scans()
-            self._reader.execute("COMMIT")
+            if self._committed.open_scans:
+                self._committed.end_scans()
 
     async def write(self, fn: Callable[[WriteTx], T]) -> T:
         if self._closing:
             raise StoreClosed("The store is closed.")
-        while (
-            self._settling
-            or len(self._batch) >= BATCH_TRANSACTIONS_MAX
-            or self._batch_bytes >= BATCH_BYTES_MAX
-            or (self._turns is not None and not self._gather(self._turns))
-        ):
+        while _is_full(self._gathering) or (self._turns is not None and not self._may_gather(self._turns)):
             await self._wait_in_line()
-        tx = OverlayTx(self._pending_reads)
-        view = self._pending
+        batch = self._gathering
+        tx = OverlayTx(batch.buffer)
         try:
             result = fn(tx)
         except Exception:
-            view.end_scans()
-            if self._batch:
-                await self._join_batch()
+            self._base.end_scans()
+            if (seen := self._last_batch()) is not None:
+                await self._committed_with(seen)
             raise
-        if view.open_scans:
-            view.end_scans()
+        if self._base.open_scans:
+            self._base.end_scans()
         if tx.changes or tx.deleted_ranges:
-            self._apply(tx)
-        elif not self._batch:
+            batch.take_in(tx)
+        elif (seen := self._last_batch()) is not None:
+            batch = seen
+        else:
             self._hint(tx.hints)
             return result
         if tx.hints:
-            self._batch_hints |= tx.hints
-        await self._join_batch()
+            batch.hints |= tx.hints
+        await self._committed_with(batch)
         return result
 
     def listen(self, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
@@ -232,18 +223,18 @@ class SqliteStore:
 
     def _move_hot_to(self, generation: int) -> None:
         """Keep of the hot values what is true in the generation that the store has now."""
-        if generation == self._generation_to_be == self._hot.generation + 1:
-            self._pending_reads.end_batch()  # nothing but our own batch came between
+        if self._settling is not None and generation == self._generation_to_be == self._hot.generation + 1:
+            self._hot.forget(self._settling.buffer)  # nothing but our own batch came between
         else:
             self._hot.forget_all()
         self._hot.generation = generation
 
-    def _gather(self, turns: Turns) -> bool:
+    def _may_gather(self, turns: Turns) -> bool:
         """Return whether a write may run now: this process has the turn, or has just taken it."""
-        if self._has_turn:
-            return True
-        if self._take_turn(turns):
-            asyncio.get_running_loop().call_soon(self._settle)
+        if self._busy:
+            return False
+        if not self._has_turn and self._take_turn(turns):
+            self._settle_soon()
         return self._has_turn
 
     def _take_turn(self, turns: Turns) -> bool:
@@ -252,14 +243,14 @@ class SqliteStore:
             self._begin_turn()
             self._turn_taken(turns)
             return True
-        self._settling = True
+        self._busy = True
 
         def wait() -> None:
             turns.take()
             self._begin_turn()
 
         def taken(_: None) -> None:
-            self._settling = False
+            self._busy = False
             self._turn_taken(turns)
             self._call_up()
 
@@ -292,94 +283,93 @@ class SqliteStore:
         await turn
 
     def _call_up(self) -> None:
-        """Wake as many waiting writes as fit a batch. They run before the commit that the first of them schedules."""
-        if self._turns is not None and self._waiting and not self._has_turn and not self._take_turn(self._turns):
+        """Wake as many waiting writes as fit the batch. They run before its commit."""
+        if self._waiting and self._turns is not None and not self._has_turn and not self._take_turn(self._turns):
             return  # they are called up when the turn has come
-        for _ in range(min(BATCH_TRANSACTIONS_MAX, len(self._waiting))):
+        for _ in range(min(BATCH_TRANSACTIONS_MAX - len(self._gathering.waiting), len(self._waiting))):
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
         if self._has_turn:
-            asyncio.get_running_loop().call_soon(self._settle)
-        elif self._waiting:
+            self._settle_soon()
+        if self._waiting:
             # Behind those just woken: if none of them left anything to commit, nobody else would call up the rest.
             asyncio.get_running_loop().call_soon(self._call_up_if_open)
         elif self._idle is not None:
             asyncio.get_running_loop().call_soon(self._tell_if_idle)
 
     def _call_up_if_open(self) -> None:
-        if not self._batch and not self._settling:
+        if not (_is_full(self._gathering) or (self._turns is not None and self._busy)):
             self._call_up()
 
     def _tell_if_idle(self) -> None:
-        if self._idle is not None and not (self._batch or self._settling or self._waiting or self._has_turn):
+        if self._idle is not None and not (self._last_batch() or self._busy or self._waiting or self._has_turn):
             self._idle.set()
 
-    # The batch
+    # The batches
 
-    def _apply(self, tx: OverlayTx) -> None:
-        """Add a transaction's changes to the batch. If SQLite cannot, the whole batch is gone."""
-        execute, size = self._apply_change, 0
-        self._pending_reads.changed_keys.update(tx.changes)
-        self._pending_reads.ranges_changed |= bool(tx.deleted_ranges)
-        try:
-            if not self._writer.in_transaction:
-                execute("BEGIN IMMEDIATE")
-            for start_end in tx.deleted_ranges:
-                size += PAGE_BYTES * (1 + execute(DELETE_RANGE, start_end).rowcount)
-            for key, value in tx.changes.items():
-                if value is None:
-                    execute(DELETE, (key,))
-                    size += PAGE_BYTES
-                else:
-                    execute(PUT, (key, value))
-                    size += PAGE_BYTES + len(value)
-        except sqlite3.Error as failure:
-            self._roll_back()
-            self._pending_reads.end_batch()
-            mates, self._batch, self._batch_bytes = self._batch, [], 0
-            self._batch_hints = set()
-            _answer(mates, failure)
-            raise _write_failed(failure) from failure
-        self._batch_bytes += size
+    def _last_batch(self) -> Batch | None:
+        """Return the last batch that is not committed: whoever has seen anything has seen it."""
+        return self._gathering if self._gathering.waiting else self._settling
 
-    async def _join_batch(self) -> None:
+    async def _committed_with(self, batch: Batch) -> None:
         """Return when the batch is committed. Raises StoreWriteFailed if that fails."""
-        loop = asyncio.get_running_loop()
-        if not self._batch and not self._has_turn:
-            loop.call_soon(self._settle)
-        committed: asyncio.Future[None] = loop.create_future()
-        self._batch.append(committed)
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch.waiting.append(committed)
+        if not self._busy:
+            self._settle_soon()
         await committed
 
+    def _settle_soon(self) -> None:
+        if not self._settle_is_due:
+            self._settle_is_due = True
+            asyncio.get_running_loop().call_soon(self._settle)
+
     def _settle(self) -> None:
-        if self._settling:
-            return  # called for a batch that failed while it gathered; the next one has come before
-        if not self._batch:
-            self._roll_back()
-            self._release_turn()
+        """Have the batch committed that has gathered, unless one settles: then that is done when it has settled."""
+        self._settle_is_due = False
+        if self._busy:
+            return
+        batch = self._gathering
+        if not batch.waiting:
+            if self._has_turn:
+                self._roll_back()
+                self._release_turn()
             self._call_up()
             return
-        self._settling = True
+        self._busy = True
+        self._settling = batch
+        self._gathering = Batch(batch.buffer)
         self._generation_to_be = self._hot.generation + 1
-        if self._commits_in_thread:
-            self._on_disk_thread(self._commit, self._settled)
-        else:
-            self._settled(self._commit())
+        if not self._commits_in_thread:
+            self._settled(self._commit(batch))
+            return
+        if self._turns is None:
+            try:
+                self._committed.stand_still()
+            except sqlite3.Error as failure:
+                self._settled(failure)
+                return
+        self._on_disk_thread(lambda: self._commit(batch), self._settled)
+        if self._waiting and self._turns is None:
+            self._call_up()
 
-    def _commit(self) -> sqlite3.Error | None:
+    def _commit(self, batch: Batch) -> sqlite3.Error | None:
         turns = self._turns
         if turns is None:
-            return self._commit_batch()
+            return self._commit_batch(batch)
         turns.begin_commit()
-        failure = self._commit_batch()
-        turns.end_commit(self._batch_bytes)
+        failure = self._commit_batch(batch)
+        turns.end_commit(batch.bytes)
         if turns.log_bytes < CHECKPOINT_BYTES:
             self._release_turn()  # here and not on the loop: others wait for it
         return failure
 
-    def _commit_batch(self) -> sqlite3.Error | None:
+    def _commit_batch(self, batch: Batch) -> sqlite3.Error | None:
         try:
+            if not self._writer.in_transaction:
+                self._writer.execute("BEGIN IMMEDIATE")
+            batch.apply(self._writer)
             self._writer.execute("COMMIT")
         except sqlite3.Error as failure:
             self._roll_back()
@@ -392,22 +382,37 @@ class SqliteStore:
                 self._writer.execute("ROLLBACK")
 
     def _settled(self, failure: sqlite3.Error | None) -> None:
-        self._pending_reads.end_batch()
+        batch, self._settling = self._settling, None
+        assert batch is not None
+        if self._turns is not None:
+            self._hot.forget(batch.buffer)
+        else:
+            self._committed.move_on()
+            if failure is None:
+                self._hot.renew(batch.buffer)
         if self._hot.generation + 1 == self._generation_to_be:
             self._hot.generation += 1
-        batch, self._batch = self._batch, []
-        hints, self._batch_hints = self._batch_hints, set()
-        self._log_bytes += self._batch_bytes
-        self._batch_bytes = 0
-        _answer(batch, failure)
+        self._log_bytes += batch.bytes
+        batch.answer(failure)
         if failure is None:
-            self._hint(hints)
+            self._gathering.buffer.base = self._base_reads
+            self._hint(batch.hints)
+        else:
+            self._gathering.answer(failure)  # it has gathered over what never was
+            self._gathering = Batch(self._base_reads)
         if self._has_turn or (self._turns is None and self._log_bytes >= CHECKPOINT_BYTES):
             self._log_bytes = 0
-            self._on_disk_thread(self._checkpoint, self._checkpointed)
-            return
-        self._settling = False
-        self._call_up()
+            self._on_disk_thread(self._checkpoint, self._go_on)
+        else:
+            self._go_on(None)
+
+    def _go_on(self, failure: sqlite3.Error | None) -> None:
+        # A checkpoint's failure loses nothing, the log still has it all; the next one or commit meets the cause again.
+        self._busy = False
+        if self._gathering.waiting:
+            self._settle()
+        else:
+            self._call_up()
 
     def _checkpoint(self) -> sqlite3.Error | None:
         try:
@@ -430,11 +435,6 @@ class SqliteStore:
         finally:
             self._writer.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
-    def _checkpointed(self, failure: sqlite3.Error | None) -> None:
-        # A failure loses nothing, the log still has it all; the next commit or checkpoint meets the cause again.
-        self._settling = False
-        self._call_up()
-
     def _on_disk_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         if self._disk is None:
             self._disk = _DiskThread(asyncio.get_running_loop())
@@ -451,18 +451,8 @@ class SqliteStore:
             asyncio.get_running_loop().call_soon(wake)
 
 
-def _write_failed(failure: sqlite3.Error) -> StoreWriteFailed:
-    return StoreWriteFailed(f"The store could not be written, and nothing of this transaction was kept: {failure}.")
-
-
-def _answer(batch: list[asyncio.Future[None]], failure: sqlite3.Error | None) -> None:
-    for committed in batch:
-        if committed.done():
-            continue  # the caller was cancelled; what it wrote is committed all the same
-        if failure is None:
-            committed.set_result(None)
-        else:
-            committed.set_exception(_write_failed(failure))
+def _is_full(batch: Batch) -> bool:
+    return len(batch.waiting) >= BATCH_TRANSACTIONS_MAX or batch.bytes >= BATCH_BYTES_MAX
 
 
 class _DiskThread:

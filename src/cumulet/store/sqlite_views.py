@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from cumulet.store.sqlite_file import GET, SCAN, SCAN_BACK
+from cumulet.store.overlay import OverlayTx
+from cumulet.store.sqlite_file import GET, LOOK, SCAN, SCAN_BACK
 
 HOT_VALUES_MAX = 4096
 HOT_VALUE_BYTES_MAX = 4096
@@ -11,7 +12,10 @@ HOT_VALUE_BYTES_MAX = 4096
 
 
 class View:
-    """What a connection sees. Scans are lazy; `end_scans` ends those that a body left open."""
+    """What a connection sees. Scans are lazy; `end_scans` ends those that a body left open.
+
+    Between `stand_still` and `move_on` it sees one and the same state, whatever is committed meanwhile.
+    """
 
     __slots__ = ("_connection", "_point", "open_scans")
 
@@ -33,6 +37,14 @@ class View:
         self.open_scans.append(rows)
         return rows
 
+    def stand_still(self) -> None:
+        self._connection.execute("BEGIN")
+        self._point.execute(LOOK).fetchone()  # it is the first look that takes the snapshot
+
+    def move_on(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
     def end_scans(self) -> None:
         # An open cursor would pin its snapshot: later reads would be stale, and the log could not be written back.
         for rows in self.open_scans:
@@ -43,9 +55,9 @@ class View:
 class HotValues:
     """Values as last committed, of keys that were read lately: a table's description is read at every request.
 
-    Whoever makes commits calls `forget`. While the only process commits nobody asks here, since one body would then see
-    some keys before and some after it; where there are several, `generation` says of which state the values are, and
-    who asks makes sure that it is the one that it reads.
+    Whoever makes commits calls `renew` or `forget`. While the only process commits, who asks here reads a snapshot of
+    before it; where there are several, `generation` says of which state the values are, and who asks makes sure that it
+    is the one that it reads.
     """
 
     __slots__ = ("_values", "generation")
@@ -66,10 +78,26 @@ class HotValues:
             values[key] = value
         return value
 
-    def forget(self, keys: set[bytes]) -> None:
-        """Drop these values."""
-        for key in keys:
+    def forget(self, buffer: OverlayTx) -> None:
+        """Drop the values that a batch has changed."""
+        if buffer.deleted_ranges:
+            self.forget_all()
+            return
+        for key in buffer.changes:
             self._values.pop(key, None)
+
+    def renew(self, buffer: OverlayTx) -> None:
+        """Keep the values that a batch has made of those that were known: it is committed."""
+        if buffer.deleted_ranges:
+            self.forget_all()
+            return
+        values = self._values
+        for key, value in buffer.changes.items():
+            if key in values:
+                if value is None or len(value) <= HOT_VALUE_BYTES_MAX:
+                    values[key] = value
+                else:
+                    del values[key]
 
     def forget_all(self) -> None:
         """Drop every value."""
@@ -77,7 +105,7 @@ class HotValues:
 
 
 class CommittedReads:
-    """What reads see while no commit is under way, in the only process."""
+    """The last commit, as a connection sees it: what reads see in the only process, and what lies under every batch."""
 
     __slots__ = ("_hot", "_read", "scan")
 
@@ -88,33 +116,6 @@ class CommittedReads:
 
     def get(self, key: bytes) -> bytes | None:
         return self._hot.get(key, self._read)
-
-
-class PendingReads:
-    """What the next write sees: the last commit, and the changes of the batch."""
-
-    __slots__ = ("_hot", "_read", "changed_keys", "ranges_changed", "scan")
-
-    def __init__(self, view: View, hot: HotValues) -> None:
-        self._hot = hot
-        self._read = view.get
-        self.scan = view.scan
-        self.changed_keys: set[bytes] = set()
-        self.ranges_changed = False
-
-    def get(self, key: bytes) -> bytes | None:
-        if key in self.changed_keys or self.ranges_changed:
-            return self._read(key)
-        return self._hot.get(key, self._read)
-
-    def end_batch(self) -> None:
-        """Forget what the batch changed: it is committed, or gone."""
-        if self.ranges_changed:
-            self._hot.forget_all()
-        else:
-            self._hot.forget(self.changed_keys)
-        self.changed_keys = set()
-        self.ranges_changed = False
 
 
 class Overtaken(Exception):

@@ -24,6 +24,8 @@ _ISSUED_KEY_ID = re.compile(r"A[KS]IA[A-Z2-7]{16}")
 _ISSUED_KEY_ID_CHARACTERS = 20
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+_REGION_CHARACTERS_MAX = 64
+"""Far more than any has, and few enough to remember what strangers name."""
 
 
 async def find_principal(
@@ -40,7 +42,7 @@ async def find_principal(
         raise sigv4.missing_authentication(request)
     # AWS judges a signature's age before anything else that it claims.
     sigv4.check_fresh(claim, ground.clock.outside_ms())
-    if not _is_region(claim.region):
+    if len(claim.region) > _REGION_CHARACTERS_MAX or not _is_region(claim.region):
         raise ServiceError(_signature_code(service), "Credential should be scoped to a valid region.", status=403)
     key_id = claim.access_key_id
     settings = ground.settings

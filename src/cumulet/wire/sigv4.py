@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from cumulet.errors import ServiceError
-from cumulet.wire.message import Request
+from cumulet.wire.message import Headers, Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
@@ -50,6 +50,8 @@ _MISMATCH = (
 )
 _REMEMBERED_CHARACTERS_MAX = 1024
 """Of an Authorization header: strangers could fill the memory with longer ones."""
+_REMEMBERED_HEAD_BYTES_MAX = 4096
+"""Of all that a signature covers but the body; half as many are remembered."""
 _SIGNED = (
     "\n\nThe Canonical String for this request should have been\n'{}'\n\nThe String-to-Sign should have been\n'{}'\n"
 )
@@ -59,6 +61,7 @@ _S3_MISMATCH = (
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ISO_BASIC = re.compile(r"\d{8}T\d{6}Z")
+_TIMESTAMP_CHARACTERS = 16
 
 
 class Claim(NamedTuple):
@@ -144,23 +147,30 @@ def verify(request: Request, claim: Claim, secret: str, now_ms: int, signing_nam
     if claim.dialect == "s3":
         _check_s3_headers_signed(request, claim)
     payload_hash = _payload_hash(request, claim)
-    canonical = _canonical_request(request, claim, payload_hash)
+    head = _signed_head(request, claim)
+    hash_head = _hash_head if request.head_bytes <= _REMEMBERED_HEAD_BYTES_MAX else _hash_head.__wrapped__
+    hashed = hash_head(head).copy()
+    hashed.update(payload_hash.encode())
     scope = f"{claim.date}/{claim.region}/{claim.service}/{TERMINATOR}"
-    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
-    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{scope}\n{digest}"
-    key = signing_key(secret, claim.date, claim.region, claim.service)
-    expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "replace")):
-        raise _mismatch(claim, to_sign, canonical)
+    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{scope}\n{hashed.hexdigest()}"
+    signing = _signing(secret, claim.date, claim.region, claim.service).copy()
+    signing.update(to_sign.encode())
+    if not hmac.compare_digest(signing.hexdigest().encode(), claim.signature.encode("utf-8", "replace")):
+        raise _mismatch(claim, to_sign, _canonical_head(head) + payload_hash)
 
 
-@lru_cache(maxsize=1024)
 def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     """Return the key that signs for one day, region and service."""
     key = b"AWS4" + secret.encode()
     for part in (date, region, service, TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
+
+
+@lru_cache(maxsize=1024)
+def _signing(secret: str, date: str, region: str, service: str) -> hmac.HMAC:
+    """Return what signs for one day, region and service: a copy of it, since it is shared."""
+    return hmac.new(signing_key(secret, date, region, service), digestmod="sha256")
 
 
 # Reading the claim
@@ -403,16 +413,45 @@ def _payload_hash(request: Request, claim: Claim) -> str:
 # The canonical request
 
 
-def _canonical_request(request: Request, claim: Claim, payload_hash: str) -> str:
-    headers = request.headers
-    lines = []
-    for name in claim.signed_headers:
-        values = [" ".join(value.split()) for key, value in headers.items if key == name]
-        lines.append(f"{name}:{','.join(values)}\n")
+class _Head(NamedTuple):
+    """What a signature covers besides the body, as it was sent."""
+
+    method: str
+    path: str
+    query: str
+    service: str
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+def _signed_head(request: Request, claim: Claim) -> _Head:
+    headers, names = request.headers, claim.signed_headers
+    values = tuple([_signed_value(headers, name) for name in names])
+    return _Head(request.method, request.path, request.query, claim.service, names, values)
+
+
+def _signed_value(headers: Headers, name: str) -> str:
+    if headers.has_several(name):
+        return ",".join([_trimmed(value) for value in headers.get_all(name)])
+    return headers.get(name) or ""
+
+
+@lru_cache(maxsize=512)  # what a client asks of one thing within a second has one head
+def _hash_head(head: _Head) -> "hashlib._Hash":
+    """Return SHA-256 of the canonical request up to its payload hash: a copy goes on, since this one is shared."""
+    return hashlib.sha256(_canonical_head(head).encode("utf-8", "surrogateescape"))
+
+
+def _canonical_head(head: _Head) -> str:
+    lines = [f"{name}:{_trimmed(value)}\n" for name, value in zip(head.names, head.values, strict=True)]
     return (
-        f"{request.method}\n{_canonical_path(request.path, claim.service)}\n{_canonical_query(request.query)}\n"
-        f"{''.join(lines)}\n{';'.join(claim.signed_headers)}\n{payload_hash}"
+        f"{head.method}\n{_canonical_path(head.path, head.service)}\n{_canonical_query(head.query)}\n"
+        f"{''.join(lines)}\n{';'.join(head.names)}\n"
     )
+
+
+def _trimmed(value: str) -> str:
+    return " ".join(value.split())
 
 
 def _canonical_path(path: str, service: str) -> str:
@@ -554,9 +593,12 @@ def _s3_malformed(presigned: bool, detail: str) -> ServiceError:
 # Dates
 
 
-@lru_cache(maxsize=64)
-@lru_cache(maxsize=256)  # the requests of one second say the same
 def _seconds(timestamp: str) -> int | None:
+    return _read_timestamp(timestamp) if len(timestamp) == _TIMESTAMP_CHARACTERS else None
+
+
+@lru_cache(maxsize=256)  # the requests of one second say the same
+def _read_timestamp(timestamp: str) -> int | None:
     if not _ISO_BASIC.fullmatch(timestamp):
         return None
     try:

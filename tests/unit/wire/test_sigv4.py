@@ -1,6 +1,8 @@
 import hashlib
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cumulet.errors import ServiceError
 from cumulet.wire.message import Headers, Request
@@ -53,6 +55,26 @@ def test_another_secret_does_not_match() -> None:
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
         "Key and signing method. Consult the service documentation for details."
     )
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "another body": {"body": b"x"},
+    "another method": {"method": "POST"},
+    "another path": {"path": "/x"},
+    "another query": {"query": "Action=ListRoles&Version=2010-05-08"},
+    "another header": {"headers": Headers([("Host", "iam.example"), *documented().headers.items])},
+    "one header less": {"headers": Headers([pair for pair in documented().headers.items if pair[0] != "host"])},
+}
+
+
+@pytest.mark.parametrize("changed", OTHERS.values(), ids=OTHERS)
+def test_a_signature_proves_no_other_request_however_often_it_was_seen(changed: dict[str, Any]) -> None:
+    claim = find_claim(documented())
+    assert claim is not None
+    for _ in range(2):
+        verify(documented(), claim, SECRET, NOW_MS)
+        with pytest.raises(ServiceError, match="does not match"):
+            verify(replace(documented(), **changed), claim, SECRET, NOW_MS)
 
 
 def test_an_unsigned_request_claims_nothing() -> None:

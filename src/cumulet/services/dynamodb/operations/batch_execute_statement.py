@@ -8,7 +8,6 @@ import msgspec
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, render_capacity
-from cumulet.services.dynamodb.core.partiql.ast import Exists
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.operations.selects import find_source, read_select
 from cumulet.services.dynamodb.operations.statement_permissions import demand_of
@@ -16,7 +15,7 @@ from cumulet.services.dynamodb.operations.statements import (
     Prepared,
     find_key,
     perform_statement,
-    prepare,
+    prepare_alone,
     read_parameters,
 )
 from cumulet.services.dynamodb.plane import DynamoDbPlane
@@ -83,9 +82,7 @@ async def batch_execute_statement(call: Call, plane: DynamoDbPlane, params: Para
 
 def _prepare(request: Mapping[str, Any]) -> Prepared | ServiceError:
     try:
-        prepared = prepare(request["Statement"], read_parameters(request.get("Parameters")))
-        if isinstance(prepared.statement, Exists):
-            invalid("Unsupported operation: EXISTS")
+        prepared = prepare_alone(request["Statement"], read_parameters(request.get("Parameters")))
     except ServiceError as error:
         if error.code not in _CODES:
             raise

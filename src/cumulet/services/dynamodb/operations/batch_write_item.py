@@ -43,7 +43,7 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
     read = {name: [_read_request(request) for request in writes] for name, writes in requests.items()}
     tables = {name: open_table(tx, call, name) for name in read}
     placed = {
-        name: [locate_item(tables[name], item) if puts else locate(tables[name], item) for puts, item, _ in writes]
+        name: [(_locate_put if puts else locate)(tables[name], item) for puts, item, _ in writes]
         for name, writes in read.items()
     }
     # A table can be named twice, by its name and by its ARN.
@@ -81,6 +81,15 @@ def batch_write_item(call: Call, tx: WriteTx, params: Params) -> Output:
     if metrics:
         output["ItemCollectionMetrics"] = metrics
     return output
+
+
+def _locate_put(table: OpenTable, item: Item) -> bytes:
+    try:
+        return locate_item(table, item)
+    except ServiceError:
+        # The words that deletions get, not those of PutItem (Parity Suite, recorded on AWS).
+        locate(table, {name: item[name] for name in table.key_names if name in item})
+        raise
 
 
 def _collections(

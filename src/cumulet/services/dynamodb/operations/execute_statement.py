@@ -4,14 +4,12 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import render_capacity
-from cumulet.services.dynamodb.core.partiql.ast import Exists
-from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.operations.selects import read_select
 from cumulet.services.dynamodb.operations.statement_permissions import statement_arns, statement_demands
 from cumulet.services.dynamodb.operations.statements import (
     Prepared,
     perform_statement,
-    prepare,
+    prepare_alone,
     read_parameters,
 )
 from cumulet.services.dynamodb.plane import DynamoDbPlane
@@ -28,9 +26,7 @@ from cumulet.store.api import ReadTx, WriteTx
 )
 async def execute_statement(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
     """Return the items that a SELECT finds or a RETURNING asks for; none for other writes."""
-    prepared = prepare(params["Statement"], read_parameters(params.get("Parameters")))
-    if isinstance(prepared.statement, Exists):
-        invalid("Unsupported operation: EXISTS")
+    prepared = prepare_alone(params["Statement"], read_parameters(params.get("Parameters")))
     if prepared.select is None and params.get("NextToken") is not None:
         raise ServiceError("ValidationException", "Invalid NextToken")
     if prepared.select is None:

@@ -104,7 +104,7 @@ def _read_key_conditions(params: Params, placeholders: Placeholders) -> dict[str
     if (text := params.get("KeyConditionExpression")) is not None:
         return bind_key_conditions(text, placeholders)
     conditions = bind_legacy_key_conditions(params["KeyConditions"])
-    if not conditions:
+    if not 1 <= len(conditions) <= 2:
         invalid("Conditions can be of length 1 or 2 only")
     return conditions
 

@@ -73,6 +73,14 @@ def prepare(text: str, parameters: Sequence[Value]) -> Prepared:
     return Prepared(text, statement, bind_values(values, parameters), parameters)
 
 
+def prepare_alone(text: str, parameters: Sequence[Value]) -> Prepared:
+    """Return a statement that is not part of a transaction. Raises ValidationException for one that only can be."""
+    prepared = prepare(text, parameters)
+    if isinstance(prepared.statement, Exists):
+        invalid("EXISTS can only be used in ExecuteTransaction write requests.")  # DynamoDB Local's words
+    return prepared
+
+
 # --- conditions and keys
 
 

@@ -95,6 +95,16 @@ PUT = {"PutRequest": {"Item": row(1)}}
         ("BatchGetItem", {"notes": {"Keys": [row(1), row(1)]}}, "Provided list of item keys contains duplicates"),
         (
             "BatchWriteItem",
+            {"notes": [{"PutRequest": {"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}}}}]},
+            "The provided key element does not match the schema",
+        ),
+        (
+            "BatchWriteItem",
+            {"notes": [{"PutRequest": {"Item": {"pk": {"S": "a"}, "other": {"S": "x"}}}}]},
+            "The provided key element does not match the schema",
+        ),
+        (
+            "BatchWriteItem",
             {"notes": [{}]},
             "Supplied WriteRequest is empty, must contain exactly one of PutRequest or DeleteRequest",
         ),

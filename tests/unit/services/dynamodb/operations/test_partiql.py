@@ -300,7 +300,7 @@ REFUSED = {
     ),
     "EXISTS alone": (
         f"EXISTS(SELECT * FROM notes {KEY} AND n = 1)",
-        ("ValidationException", "Unsupported operation: EXISTS"),
+        ("ValidationException", "EXISTS can only be used in ExecuteTransaction write requests."),
     ),
 }
 

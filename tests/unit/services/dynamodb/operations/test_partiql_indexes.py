@@ -87,7 +87,12 @@ REFUSED = {
     "no such index": (
         'SELECT * FROM "indexed"."nothing"',
         {},
-        "The table does not have the specified index: nothing",
+        "The table does not have the specified index",
+    ),
+    "no such index, consistently": (
+        'SELECT * FROM "indexed"."nothing"',
+        {"ConsistentRead": True},
+        "The table does not have the specified index",
     ),
     "what is not projected": (
         """SELECT n, m FROM "indexed"."by-group" WHERE g = 'x'""",
@@ -102,7 +107,7 @@ REFUSED = {
     "consistency": (
         """SELECT * FROM "indexed"."by-group" WHERE g = 'x'""",
         {"ConsistentRead": True},
-        "Consistent reads are not supported on global secondary indexes",
+        "Strongly consistent read is not supported on Global Secondary Indexes",
     ),
 }
 

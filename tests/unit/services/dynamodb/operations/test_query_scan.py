@@ -275,6 +275,33 @@ async def test_a_binary_prefix_may_end_with_ff(ddb: Any) -> None:
     assert [item["sk"]["B"] for item in answer["Items"]] == ["/wA=", "/wME", "////"]
 
 
+OPERAND = "Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: "
+OTHER_TYPE = "One or more parameter values were invalid: Condition parameter type does not match schema type"
+KEY_OPERANDS = {
+    "a truth is in no order": ("pk = :p AND sk < :v", {"BOOL": True}, f"{OPERAND}<, operand type: BOOL"),
+    "the value first": ("pk = :p AND :v >= sk", {"SS": ["a"]}, f"{OPERAND}>=, operand type: SS"),
+    "bounds": ("pk = :p AND sk BETWEEN :v AND :v", {"NULL": True}, f"{OPERAND}BETWEEN, operand type: NULL"),
+    "a number as prefix": ("pk = :p AND begins_with(sk, :v)", {"N": "1"}, f"{OPERAND}begins_with, operand type: N"),
+    "another key's type": ("pk = :p AND sk < :v", {"N": "1"}, OTHER_TYPE),
+    "an equality": ("pk = :p AND sk = :v", {"BOOL": True}, OTHER_TYPE),
+    "three conditions": (
+        "pk = :p AND sk > :v AND n = :v",
+        {"S": "x"},
+        "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("condition", "value", "message"), KEY_OPERANDS.values(), ids=KEY_OPERANDS)
+async def test_operands_of_key_conditions(
+    notes: Any, refused: Any, condition: str, value: dict[str, Any], message: str
+) -> None:
+    """Recorded on AWS by Parity Suite."""
+    values = {":p": {"S": "a"}, ":v": value}
+    query = notes("Query", TableName="notes", KeyConditionExpression=condition, ExpressionAttributeValues=values)
+    assert await refused(query) == ("ValidationException", message)
+
+
 async def test_legacy_parameters_of_a_query(notes: Any, refused: Any) -> None:
     await fill(notes, 4)
     equal = {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}}
@@ -298,6 +325,10 @@ async def test_legacy_parameters_of_a_query(notes: Any, refused: Any) -> None:
             "{KeyConditions} Expression parameters: {KeyConditionExpression}",
         ),
         ({"KeyConditions": {}}, "Conditions can be of length 1 or 2 only"),
+        (
+            {"KeyConditions": {**query["KeyConditions"], "n": equal["pk"]}},
+            "Conditions can be of length 1 or 2 only",
+        ),
         (
             {"QueryFilter": later},
             "QueryFilter can only contain non-primary key attributes: Primary key attribute: sk",

@@ -3,7 +3,7 @@
 `partition = value`, and at most one condition on the sort key: a comparison, BETWEEN or begins_with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 from typing import NamedTuple, NoReturn
 
 from cumulet.errors import InvariantViolated
@@ -51,8 +51,7 @@ def match_keys(
     conditions: Mapping[str, KeyCondition], hash_name: str, range_name: str | None
 ) -> tuple[Value, KeyCondition | None]:
     """Return the partition key's value and the condition on the sort key. Raises unless they fit the key schema."""
-    if len(conditions) > 2:
-        invalid("Conditions can be of length 1 or 2 only")
+    _check_count(conditions, 1 if range_name is None else 2, allowed=2)
     partition = conditions.get(hash_name)
     if partition is None:
         invalid(f"Query condition missed key schema element: {hash_name}")
@@ -74,24 +73,35 @@ def match_index_keys(
     """Return a value for each partition key attribute, and the conditions on the sort key's first attributes.
 
     Every partition key attribute needs an equality. The sort key's are used from the left without gaps, and all but the
-    last of those used with an equality ("Querying multi-attribute keys", developer guide; the words are ours).
+    last of those used with an equality ("Querying multi-attribute keys", developer guide).
     """
     if len(hash_names) == 1 and len(range_names) <= 1:
         partition, sort = match_keys(conditions, hash_names[0], range_names[0] if range_names else None)
         return (partition,), () if sort is None else (sort,)
+    _check_count(conditions, len(hash_names) + len(range_names), allowed=len(hash_names) + len(range_names))
     hashes = [conditions.get(name) for name in hash_names]
     if any(condition is None or condition.operator != "=" for condition in hashes):
+        # The words are ours.
         invalid(f"Query must have all HASH key attributes with equality conditions: [{', '.join(hash_names)}]")
     if unknown := [name for name in conditions if name not in hash_names and name not in range_names]:
         invalid(f"Query key condition not supported: {unknown[0]} is no key attribute of the index")
     used = [name for name in range_names if name in conditions]
-    sorts = tuple([conditions[name] for name in used])
-    if used != list(range_names[: len(used)]) or any(sort.operator != "=" for sort in sorts[:-1]):
+    before = range_names[: list(range_names).index(used[-1])] if used else ()
+    if lacking := [name for name in before if name not in used or conditions[name].operator != "="]:
         invalid(
-            "Query must use the RANGE key attributes from the left without gaps, all but the last one with equality "
-            f"conditions: [{', '.join(range_names)}]"
+            f"RANGE key attributes {', '.join(lacking)} must have equality conditions specified in the query because a "
+            f"condition is present on key attribute {used[-1]}"
         )
+    sorts = tuple([conditions[name] for name in used])
     return tuple([condition.values[0] for condition in hashes if condition is not None]), sorts
+
+
+def _check_count(conditions: Sized, keys: int, allowed: int) -> None:
+    if len(conditions) > allowed:
+        invalid(
+            f"The number of query conditions ({len(conditions)}) exceeds the number of key attributes defined in the "
+            f"schema ({keys})"
+        )
 
 
 def _flatten(tree: Condition) -> list[Condition]:
@@ -120,9 +130,13 @@ def _bind(node: Condition, placeholders: Placeholders) -> tuple[str, KeyConditio
     if isinstance(node, Comparison):
         if isinstance(node.left, ValueRef) and isinstance(node.right, Path):
             name, value = _attribute(node.right, placeholders), _value(node.left, placeholders)
-            return name, KeyCondition(_MIRRORED[node.operator], (value,))
-        name, value = _attribute(node.left, placeholders), _value(node.right, placeholders)
-        return name, KeyCondition(node.operator, (value,))
+            operator = _MIRRORED[node.operator]
+        else:
+            name, value = _attribute(node.left, placeholders), _value(node.right, placeholders)
+            operator = node.operator
+        if operator != "=":
+            _check_operand(node.operator, value, ("S", "N", "B"))
+        return name, KeyCondition(operator, (value,))
     if isinstance(node, Between):
         if not isinstance(node.operand, Path):
             _invalid("Invalid operator used in KeyConditionExpression: BETWEEN")
@@ -138,12 +152,16 @@ def _bind(node: Condition, placeholders: Placeholders) -> tuple[str, KeyConditio
             f"operator or function: begins_with, number of operands: {len(node.operands)}"
         )
     name, prefix = _attribute(node.operands[0], placeholders), _value(node.operands[1], placeholders)
-    if kind_of(prefix) not in ("S", "B"):
+    _check_operand("begins_with", prefix, ("S", "B"))
+    return name, KeyCondition("begins_with", (prefix,))
+
+
+def _check_operand(operator: str, value: Value, kinds: Collection[str]) -> None:
+    if kind_of(value) not in kinds:
         _invalid(
             "Incorrect operand type for operator or function; "
-            f"operator or function: begins_with, operand type: {kind_of(prefix)}"
+            f"operator or function: {operator}, operand type: {kind_of(value)}"
         )
-    return name, KeyCondition("begins_with", (prefix,))
 
 
 def _attribute(node: Operand, placeholders: Placeholders) -> str:

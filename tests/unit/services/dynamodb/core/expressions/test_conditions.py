@@ -7,6 +7,7 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.ast import ValueRef
 from cumulet.services.dynamodb.core.expressions.conditions import bind_condition
+from cumulet.services.dynamodb.core.expressions.grammar import parse_update
 from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
 
 ITEM: dict[str, Any] = {
@@ -287,6 +288,12 @@ def test_bad_placeholders(names: Any, values: Any, message: str) -> None:
     with pytest.raises(ServiceError) as error:
         Placeholders(names, values)
     assert error.value.message == message
+
+
+def test_the_size_of_an_update_expression_is_not_told() -> None:
+    with pytest.raises(ServiceError) as error:
+        parse_update("SET a = :v" + " " * 4096)
+    assert error.value.message == "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;"
 
 
 def test_placeholders_may_have_255_bytes() -> None:

@@ -297,6 +297,42 @@ def test_a_stack_with_a_plan_lives_changes_and_ends(gateway: Any, client: Callab
     assert refusal(gateway.get_api_key, apiKey=made["Key"])[0] == 404
 
 
+TWO_STAGES = """
+Resources:
+  Api: {Type: AWS::ApiGateway::RestApi, Properties: {Name: two-stages}}
+  Method:
+    Type: AWS::ApiGateway::Method
+    Properties:
+      RestApiId: !Ref Api
+      ResourceId: !GetAtt Api.RootResourceId
+      HttpMethod: GET
+      AuthorizationType: NONE
+      Integration: {Type: MOCK}
+  Deployment: {Type: AWS::ApiGateway::Deployment, DependsOn: Method, Properties: {RestApiId: !Ref Api}}
+  A: {Type: AWS::ApiGateway::Stage, Properties: {RestApiId: !Ref Api, DeploymentId: !Ref Deployment, StageName: a}}
+  B: {Type: AWS::ApiGateway::Stage, Properties: {RestApiId: !Ref Api, DeploymentId: !Ref Deployment, StageName: b}}
+  Plan:
+    Type: AWS::ApiGateway::UsagePlan
+    Properties: {ApiStages: [{ApiId: !Ref Api, Stage: !Ref A}, {ApiId: !Ref Api, Stage: !Ref B}], UsagePlanName: two}
+Outputs:
+  Api: {Value: !Ref Api}
+  Plan: {Value: !Ref Plan}
+"""
+
+
+def test_a_stack_ends_though_one_of_its_plan_s_stages_is_gone(gateway: Any, client: Callable[..., Any]) -> None:
+    cfn = client("cloudformation")
+    cfn.create_stack(StackName="two-stages", TemplateBody=TWO_STAGES)
+    cfn.get_waiter("stack_create_complete").wait(StackName="two-stages", WaiterConfig=FAST)
+    [stack] = cfn.describe_stacks(StackName="two-stages")["Stacks"]
+    made = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    gateway.delete_stage(restApiId=made["Api"], stageName="a")
+    assert [stage["stage"] for stage in gateway.get_usage_plan(usagePlanId=made["Plan"])["apiStages"]] == ["b"]
+    cfn.delete_stack(StackName="two-stages")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="two-stages", WaiterConfig=FAST)
+    assert refusal(gateway.get_usage_plan, usagePlanId=made["Plan"])[0] == 404
+
+
 SAM = {
     "Transform": "AWS::Serverless-2016-10-31",
     "Resources": {

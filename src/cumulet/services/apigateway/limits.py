@@ -96,6 +96,9 @@ ISSUERS_KEPT_MAX = 200
 AUTHORIZER_ANSWERS_KEPT_MAX = 10_000
 """How many issuers' keys and authorizers' answers are kept in memory: ours."""
 
+AUTHORIZER_ANSWERS_BYTES_MAX = 32 * 1024 * 1024
+"""How long the answers may be together, as functions wrote them: ours, since AWS gives no limit for one."""
+
 SCHEMA_ERRORS_TOLD_MAX = 20
 """Of a body that a model does not allow: ours."""
 

@@ -16,7 +16,7 @@ import msgspec
 
 from cumulet.ids import LOWER_ALPHANUMERIC
 from cumulet.scope import Scope
-from cumulet.store.api import ReadTx
+from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import API_KEY, API_USAGE, USAGE_PLAN
 from cumulet.store.records import Records
 
@@ -113,6 +113,24 @@ def keys_of(tx: ReadTx, scope: Scope, plan_id: str, behind: str | None = None) -
     for key in API_KEYS.scan(tx, scope, behind=None if behind is None else (behind,)):
         if plan_id in key.plans:
             yield key
+
+
+def forget_stages(tx: WriteTx, scope: Scope, api_id: str, stage: str | None = None) -> None:
+    """Take a stage that is gone, or all of an API, out of plans and keys.
+
+    AWS does so, too: https://github.com/hashicorp/terraform-provider-aws/issues/14100
+    """
+    for plan in list(USAGE_PLANS.scan(tx, scope)):
+        left = [entry for entry in plan.stages if entry.api_id != api_id or stage not in (None, entry.stage)]
+        if len(left) < len(plan.stages):
+            plan.stages = left
+            USAGE_PLANS.save(tx, scope, plan.plan_id, record=plan)
+    for key in [key for key in API_KEYS.scan(tx, scope) if key.stages]:
+        entries = [(name, *name.split("/")) for name in key.stages]
+        kept = [name for name, api, named in entries if api != api_id or stage not in (None, named)]
+        if len(kept) < len(key.stages):
+            key.stages = kept
+            API_KEYS.save(tx, scope, key.key_id, record=key)
 
 
 def day_of(now_ms: int) -> int:

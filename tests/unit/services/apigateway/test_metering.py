@@ -9,7 +9,7 @@ import pytest
 from cumulet.errors import InvariantViolated
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.pipeline.quotas import Quotas
-from cumulet.services.apigateway.plans import Quota
+from cumulet.services.apigateway.plans import USAGE, Quota
 from cumulet.store.api import StoreUnavailable
 from cumulet.wire.message import Response
 from harness import SCOPE
@@ -211,6 +211,16 @@ async def test_nobody_waits_for_ever_for_a_count_that_fails(error: Exception) ->
     late = asyncio.ensure_future(quotas.admit(SCOPE, house.plan_id, house.key_id, quota))
     answers = [*await counting, *await asyncio.gather(late, return_exceptions=True)]
     assert all(isinstance(answer, StoreUnavailable | InvariantViolated) for answer in answers)
+
+
+async def test_a_key_that_leaves_while_it_is_counted_leaves_nothing_behind() -> None:
+    house = await metered(quota={"limit": 5, "period": "DAY"})
+    quotas, quota = Quotas(house.ground), Quota(5, "DAY")
+    assert await quotas.admit(SCOPE, house.plan_id, house.key_id, quota)
+    assert await house.used() == [1, 4]
+    await house.v1("DeleteApiKey", apiKey=house.key_id)
+    assert await quotas.admit(SCOPE, house.plan_id, house.key_id, quota)
+    assert list(await house.store.read(lambda tx: list(tx.scan(*USAGE.family.range(SCOPE))))) == []
 
 
 async def test_a_client_that_goes_away_holds_nobody_up() -> None:

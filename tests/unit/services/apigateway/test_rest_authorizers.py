@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.services.apigateway import limits
 from unit.services.apigateway.fake_lambda import FUNCTION, OK, URI, ApiHouse, header
 
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
@@ -43,8 +44,9 @@ async def guarded(verdict: Any = None, **authorizer: Any) -> Guarded:
     root = (await house.v1("GetRestApi", restApiId=api_id))["rootResourceId"]
     things = await house.v1("CreateResource", restApiId=api_id, parentId=root, pathPart="things")
     thing = await house.v1("CreateResource", restApiId=api_id, parentId=things["id"], pathPart="{id}")
-    given = {"type": "TOKEN", "identitySource": "method.request.header.Authorization", **authorizer}
-    made = await house.v1("CreateAuthorizer", restApiId=api_id, name="a", authorizerUri=URI, **given)
+    source = "method.request.header.Authorization"
+    given = {"type": "TOKEN", "identitySource": source, "authorizerUri": URI, **authorizer}
+    made = await house.v1("CreateAuthorizer", restApiId=api_id, name="a", **given)
     house.authorizer_id = made["id"]
     for method in ("GET", "POST"):
         at = {"restApiId": api_id, "resourceId": thing["id"], "httpMethod": method}
@@ -58,6 +60,36 @@ async def get(house: Guarded, token: str | None = "t", path: str = "/dev/things/
     headers = {} if token is None else {"authorization": token}
     response = await house.request(house.api_id, "GET", path, headers=headers, **more)
     return response.status, response.body
+
+
+async def test_what_a_function_said_is_not_what_another_says() -> None:
+    """A stage's variable, or its canary's, leads to another function: that one is asked."""
+    house = await guarded(authorizerUri=URI.replace(":notes/", ":${stageVariables.guard}/"))
+    at = {"restApiId": house.api_id, "stageName": "dev"}
+
+    async def asked_with(guard: str) -> list[str]:
+        patch = [{"op": "replace", "path": "/variables/guard", "value": guard}]
+        await house.v1("UpdateStage", **at, patchOperations=patch)
+        before = len(house.function.calls)
+        assert await get(house) == (200, b"fine")
+        return [params["FunctionName"].rpartition(":")[2] for _, params in house.function.calls[before:]]
+
+    assert await asked_with("one") == ["one", "notes"]
+    assert await asked_with("one") == ["notes"]
+    assert await asked_with("two") == ["two", "notes"]
+    assert await asked_with("one") == ["notes"]
+
+
+async def test_long_answers_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AUTHORIZER_ANSWERS_BYTES_MAX", 3_000)
+    house = await guarded(policy(context={"long": "a" * 1_000}))
+    for token in ("a", "b", "a", "b", "c", "a"):
+        assert (await get(house, token))[0] == 200
+    assert [event["authorizationToken"] for event in house.asked] == ["a", "b", "c", "a"]
+    house.verdict = policy(context={"long": "a" * 5_000})
+    for _ in range(2):
+        assert (await get(house, "d"))[0] == 200
+    assert len(house.asked) == 6
 
 
 async def test_a_token_and_what_the_integration_learns() -> None:

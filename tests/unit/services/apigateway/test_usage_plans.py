@@ -194,7 +194,8 @@ async def test_a_plan_is_created_shown_changed_and_deleted() -> None:
     stage = f"/apiStages/{api_id}:dev"
     assert await refused(house, "DeleteUsagePlan", usagePlanId=plan["id"]) == (
         "BadRequestException",
-        f"Cannot delete Usage Plan {plan['id']} because API Stages {api_id}:dev are associated with it",
+        f"Cannot delete Usage Plan {plan['id']} because there are API Stages associated with it, including "
+        f"{api_id}:dev",
     )
     changed = await house.v1(
         "UpdateUsagePlan",
@@ -484,3 +485,42 @@ async def test_keys_and_plans_have_tags() -> None:
         assert await house.v1("GetTags", resourceArn=arn) == {"tags": {"b": "2"}}
     with pytest.raises(ServiceError, match="Invalid API Key identifier specified"):
         await house.v1("GetTags", resourceArn="arn:aws:apigateway:us-east-1::/apikeys/nokey")
+
+
+async def test_a_stage_that_is_gone_leaves_its_plans_and_keys() -> None:
+    # https://github.com/hashicorp/terraform-provider-aws/issues/14100
+    house = ApiHouse()
+    apis = [await house.rest_api("GET /pets") for _ in range(2)]
+    [deployment] = (await house.v1("GetDeployments", restApiId=apis[0]))["items"]
+    await house.v1("CreateStage", restApiId=apis[0], stageName="two", deploymentId=deployment["id"])
+    named = [(apis[0], "dev"), (apis[0], "two"), (apis[1], "dev")]
+    plan = await house.v1(
+        "CreateUsagePlan", name="p", apiStages=[{"apiId": api, "stage": stage} for api, stage in named]
+    )
+    key = await house.v1("CreateApiKey", stageKeys=[{"restApiId": api, "stageName": stage} for api, stage in named])
+
+    async def left() -> tuple[list[str], list[str]]:
+        stages = (await house.v1("GetUsagePlan", usagePlanId=plan["id"]))["apiStages"]
+        keys = (await house.v1("GetApiKey", apiKey=key["id"]))["stageKeys"]
+        return [f"{stage['apiId']}/{stage['stage']}" for stage in stages], keys
+
+    dev, two, other = [f"{api}/{stage}" for api, stage in named]
+    assert await left() == ([dev, two, other], [dev, two, other])
+    await house.v1("DeleteStage", restApiId=apis[0], stageName="two")
+    assert await left() == ([dev, other], [dev, other])
+    await house.v1("DeleteRestApi", restApiId=apis[0])
+    assert await left() == ([other], [other])
+    await house.v1("DeleteRestApi", restApiId=apis[1])
+    assert await left() == ([], [])
+    await house.v1("DeleteUsagePlan", usagePlanId=plan["id"])
+
+
+async def test_a_plan_has_a_stage_once() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /pets")
+    stage = {"apiId": api_id, "stage": "dev"}
+    assert await refused(house, "CreateUsagePlan", name="p", apiStages=[stage, stage]) == (
+        "BadRequestException",
+        f"API Stage {api_id}:dev is specified more than once",
+    )
+    assert (await house.v1("GetUsagePlans"))["items"] == []

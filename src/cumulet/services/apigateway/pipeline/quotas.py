@@ -11,7 +11,7 @@ from functools import partial
 
 from cumulet.errors import InvariantViolated
 from cumulet.scope import Scope
-from cumulet.services.apigateway.plans import USAGE, Quota, Tally, day_of, load_period, remaining
+from cumulet.services.apigateway.plans import API_KEYS, USAGE, Quota, Tally, day_of, load_period, remaining
 from cumulet.services.kit import Ground
 from cumulet.store.api import StoreError, WriteTx
 
@@ -88,11 +88,21 @@ def _see(admitted: asyncio.Future[bool]) -> None:
 
 
 def count(tx: WriteTx, batch: list[_Use]) -> list[bool]:
-    """Add the requests that their quotas allow to the tallies, and tell which those were."""
+    """Add the requests that their quotas allow to the tallies, and tell which those were.
+
+    Those of a key that has left the plan meanwhile leave no tally behind.
+    """
     left: dict[tuple[Scope, str, str], int] = {}
+    subscribed: dict[tuple[Scope, str, str], bool] = {}
     admitted = []
     for use in batch:
         key = (use.scope, use.plan_id, use.key_id)
+        if key not in subscribed:
+            api_key = API_KEYS.find(tx, use.scope, use.key_id)
+            subscribed[key] = api_key is not None and use.plan_id in api_key.plans
+        if not subscribed[key]:
+            admitted.append(True)
+            continue
         if use.quota is not None and key not in left:
             tallies = load_period(tx, use.scope, use.plan_id, use.quota, use.key_id, use.day)
             left[key] = remaining(use.quota, tallies.values())

@@ -116,10 +116,9 @@ def _stage_patches(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
 
 
 async def _delete_plan(desk: Desk, plan_id: str, properties: Properties) -> None:
-    # A plan that has stages cannot be deleted.
-    patches = _stage_patches(_stages(properties), {})
-    if patches:
-        params = {"usagePlanId": plan_id, "patchOperations": patches}
+    # A plan that has stages cannot be deleted. One by one: those that are gone have left the plan by themselves.
+    for patch in _stage_patches(_stages(properties), {}):
+        params = {"usagePlanId": plan_id, "patchOperations": [patch]}
         await desk.drop("apigateway", "UpdateUsagePlan", params, _GONE)
     await desk.drop("apigateway", "DeleteUsagePlan", {"usagePlanId": plan_id}, _GONE)
 

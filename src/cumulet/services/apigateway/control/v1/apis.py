@@ -29,6 +29,7 @@ from cumulet.services.apigateway.control.v1.records import (
 )
 from cumulet.services.apigateway.control.v1.resource_policies import checked_policy, shown_policy
 from cumulet.services.apigateway.model import claim_api_id, delete_shared
+from cumulet.services.apigateway.plans import forget_stages
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -183,6 +184,7 @@ def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     for records in (AUTHORIZERS, MODELS, VALIDATORS, gateway_responses.RECORDS, DOCUMENTATION_PARTS, DEFINITIONS):
         records.delete_all(tx, call.scope, api.id)
     delete_shared(tx, call.scope, api.id)
+    forget_stages(tx, call.scope, api.id)
     return {}
 
 

@@ -23,6 +23,7 @@ from cumulet.services.apigateway.control.v1.stage_settings import (
     set_cache,
 )
 from cumulet.services.apigateway.model import DEPLOYMENTS, STAGES, Stage
+from cumulet.services.apigateway.plans import forget_stages
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -141,11 +142,12 @@ def _members(stage: Stage) -> dict[str, Any]:
 
 @operation("DeleteStage", action=DELETE, resource=STAGE, params="restApiId stageName")
 def delete_stage(call: Call, tx: WriteTx, params: Params) -> Output:
-    """The stage is gone; its deployment stays."""
+    """The stage is gone, from usage plans too; its deployment stays."""
     api = get_api(tx, call, params)
     stage = get_stage(tx, call, api.id, params["stageName"])
     require_unmapped(tx, call, api.id, stage.name)
     STAGES.delete(tx, call.scope, api.id, stage.name)
+    forget_stages(tx, call.scope, api.id, stage.name)
     return {}
 
 

@@ -87,6 +87,10 @@ def create_usage_plan(call: Call, tx: WriteTx, params: Params) -> Output:
     )
     for stage in stages:
         check_stage(tx, call, stage)
+        if plan.find_stage(stage.api_id, stage.stage) is not stage:
+            raise ServiceError(
+                "BadRequestException", f"API Stage {stage.api_id}:{stage.stage} is specified more than once"
+            )
     USAGE_PLANS.save(tx, call.scope, plan.plan_id, record=plan)
     return show(plan)
 
@@ -178,10 +182,12 @@ def delete_usage_plan(call: Call, tx: WriteTx, params: Params) -> Output:
     """The plan and what was counted under it are gone; its keys stay. Refused while it has stages."""
     plan = get_plan(tx, call, params["usagePlanId"])
     if plan.stages:
+        # The words: https://github.com/aws/aws-sdk-js/issues/3841
         stages = ", ".join([f"{stage.api_id}:{stage.stage}" for stage in plan.stages])
         raise ServiceError(
             "BadRequestException",
-            f"Cannot delete Usage Plan {plan.plan_id} because API Stages {stages} are associated with it",
+            f"Cannot delete Usage Plan {plan.plan_id} because there are API Stages associated with it, including "
+            f"{stages}",
         )
     for key in list(keys_of(tx, call.scope, plan.plan_id)):
         key.plans.remove(plan.plan_id)

@@ -13,6 +13,7 @@ from cumulet.clock import Clock
 from cumulet.errors import ServiceError
 from cumulet.policy.documents import parse_document
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control.lambda_uri import fill_stage_variables
 from cumulet.services.apigateway.mapping import patterns
 from cumulet.services.apigateway.model import Authorizer
 from cumulet.services.apigateway.pipeline.authorizers.identity import find_identity, source_values
@@ -35,6 +36,8 @@ class Verdict(msgspec.Struct, frozen=True):
     policy: str | None
     context: dict[str, Any]
     usage_key: str | None
+    size: int = 0
+    """Of the whole answer, in bytes."""
 
 
 class Functions:
@@ -43,7 +46,9 @@ class Functions:
     def __init__(self, clock: Clock, integrator: Integrator) -> None:
         self._clock = clock
         self._integrator = integrator
-        self._kept: Remembered[Verdict] = Remembered(limits.AUTHORIZER_ANSWERS_KEPT_MAX)
+        self._kept: Remembered[Verdict] = Remembered(
+            limits.AUTHORIZER_ANSWERS_KEPT_MAX, limits.AUTHORIZER_ANSWERS_BYTES_MAX
+        )
 
     async def admit(self, matched: Matched, authorizer: Authorizer) -> Authorized:
         """Return what the authorizer's function says of the caller, if that lets the request pass."""
@@ -65,12 +70,14 @@ class Functions:
         asked = source_values(matched, authorizer) if matched.arrival.is_rest else identity
         # Tokens are as long as their bearers like, and nothing to keep.
         caller = hashlib.sha256(_encode(asked)).digest()
-        key = (matched.arrival.api_id, stage.name, stage.authorizers_reset_s, authorizer, caller)
+        # Stage variables, those of a canary too, may lead to another function.
+        uri = fill_stage_variables(authorizer.uri, stage.variables)
+        key = (matched.arrival.api_id, stage.name, stage.authorizers_reset_s, authorizer, uri, caller)
         now_s = self._clock.monotonic_s()
         verdict = self._kept.find(key, now_s)
         if verdict is None:
             verdict = await self.ask_anew(matched, authorizer, identity)
-            self._kept.keep(key, verdict, now_s + authorizer.ttl_s)
+            self._kept.keep(key, verdict, now_s + authorizer.ttl_s, verdict.size)
         return verdict
 
     async def ask_anew(self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...]) -> Verdict:
@@ -90,7 +97,8 @@ class Functions:
             # A REST API's function that fails with this very word says that the caller is not known.
             words = answer.get("errorMessage") if is_rest and isinstance(answer, dict) else None
             raise Refused("unauthorized" if words == "Unauthorized" else "authorizer_failed")
-        return read_simple(answer) if authorizer.simple else read_verdict(answer, texts=is_rest)
+        verdict = read_simple(answer) if authorizer.simple else read_verdict(answer, texts=is_rest)
+        return msgspec.structs.replace(verdict, size=len(result.payload))
 
 
 def demand_identity(matched: Matched, authorizer: Authorizer) -> tuple[str, ...]:

@@ -49,7 +49,11 @@ class RandomIds:
         self._drawn = _Drawn()
 
     def uuid(self) -> str:
-        return str(uuid.UUID(bytes=self._draw(16), version=4))
+        # Version 4 by hand: uuid.UUID takes six times as long, and every request has several.
+        drawn = self._draw(16)
+        digits = drawn.hex()
+        variant = "89ab"[drawn[8] >> 6]
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
     def token(self, length: int, alphabet: str = LOWER_ALPHANUMERIC) -> str:
         # Where the alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.

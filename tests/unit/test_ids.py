@@ -39,7 +39,11 @@ def test_a_token_has_its_length_and_alphabet(ids: Ids, length: int) -> None:
 
 
 def test_a_uuid_is_of_version_4() -> None:
-    assert uuid.UUID(RandomIds().uuid()).version == 4
+    ids = RandomIds()
+    for _ in range(50):
+        made = ids.uuid()
+        parsed = uuid.UUID(made)
+        assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, made)
 
 
 def test_counting_ids_begin_anew_for_each_test() -> None:

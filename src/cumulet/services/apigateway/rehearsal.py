@@ -4,9 +4,11 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import gmtime, strftime
 from typing import Any
+
+import msgspec
 
 from cumulet.services.apigateway.model import ApiOwner, Deployment, Stage
 from cumulet.services.apigateway.pipeline.exchange import (
@@ -61,7 +63,7 @@ class Rehearsals:
         journey = Journey()
 
         async def admit(matched: Matched, journey: Journey) -> Matched:
-            return replace(
+            return msgspec.structs.replace(
                 matched, authorized=Authorized(identity=_identity(call), signer=call.principal), api_key=_KEY
             )
 

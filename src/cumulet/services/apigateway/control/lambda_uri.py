@@ -6,6 +6,7 @@ ARN alone. A `${stageVariables.name}` anywhere is filled in at request time.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from cumulet.errors import NotImplementedHere, ServiceError
 
@@ -41,9 +42,14 @@ def fill_stage_variables(uri: str, variables: Mapping[str, str]) -> str:
     return _STAGE_VARIABLE.sub(lambda name: variables.get(name[1], ""), uri) if "${" in uri else uri
 
 
-def function_arn(uri: str, variables: dict[str, str]) -> tuple[str, str, str] | None:
+def function_arn(uri: str, variables: Mapping[str, str]) -> tuple[str, str, str] | None:
     """Return region, account and ARN of the function that a URI leads to, or None if it leads nowhere."""
-    arn = uri = fill_stage_variables(uri, variables)
+    return _function_arn(fill_stage_variables(uri, variables))
+
+
+@lru_cache(maxsize=1024)
+def _function_arn(uri: str) -> tuple[str, str, str] | None:
+    arn = uri
     if (through := _URI.match(uri)) is not None:
         if (path := _FUNCTION_PATH.match(through[5])) is None:
             return None

@@ -4,7 +4,7 @@ How the policy and what is learned of the caller go together is AWS's:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html
 """
 
-from dataclasses import replace
+import msgspec
 
 from cumulet.services.apigateway.model import RouteAuthorization
 from cumulet.services.apigateway.pipeline.authorizers.functions import Functions
@@ -31,7 +31,7 @@ class Doorkeeper:
         if asked is None:
             demand_allow(matched)
             return matched
-        return replace(matched, authorized=await self._admit(matched, asked))
+        return msgspec.structs.replace(matched, authorized=await self._admit(matched, asked))
 
     async def _admit(self, matched: Matched, asked: RouteAuthorization) -> Authorized:
         if asked.kind == "AWS_IAM":

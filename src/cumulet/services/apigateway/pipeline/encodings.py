@@ -8,7 +8,6 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterable
-from dataclasses import replace
 
 import msgspec
 
@@ -51,7 +50,7 @@ def unpacked(matched: Matched) -> Matched:
     fields = [field for field in request.headers.items if field[0] not in ("content-encoding", "content-length")]
     headers = Headers.of_lower_case((*fields, ("content-length", str(len(body)))))
     plain = msgspec.structs.replace(request, headers=headers, body=body)
-    return replace(matched, arrival=replace(matched.arrival, request=plain))
+    return msgspec.structs.replace(matched, arrival=msgspec.structs.replace(matched.arrival, request=plain))
 
 
 def packed(matched: Matched, response: Response) -> Response:

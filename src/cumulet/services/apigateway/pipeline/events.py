@@ -121,7 +121,12 @@ def joined_values(fields: Fields) -> dict[str, str]:
 
 def request_time(now_ms: int) -> str:
     """Return a time as the request context has it: 04/Mar/2020:19:15:17 +0000."""
-    at = gmtime(now_ms // 1000)
+    return _request_time(now_ms // 1000)
+
+
+@lru_cache(maxsize=16)
+def _request_time(now_s: int) -> str:
+    at = gmtime(now_s)
     return (
         f"{at.tm_mday:02d}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"
     )

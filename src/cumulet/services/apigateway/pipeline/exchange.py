@@ -2,9 +2,9 @@
 
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, TypeAlias
+
+import msgspec
 
 from cumulet.ids import Ids
 from cumulet.scope import Scope
@@ -15,8 +15,7 @@ from cumulet.services.kit import Principal
 from cumulet.wire.message import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(msgspec.Struct, frozen=True):
     """A deployment and its route table."""
 
     deployment: Deployment
@@ -24,8 +23,7 @@ class Compiled:
     default_route: Route | None
 
 
-@dataclass(frozen=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """A request that has found its API; `stage` and `compiled` are None where there is nothing to answer it."""
 
     request: Request
@@ -62,23 +60,22 @@ class Arrival:
         """Whether the API speaks the REST dialect."""
         return self.owner.kind == "REST"
 
-    @cached_property
+    @property
     def user_agent(self) -> str | None:
         """The client's User-Agent header."""
         return self.request.headers.get("user-agent")
 
 
-@dataclass(frozen=True, slots=True)
-class Authorized:
+class Authorized(msgspec.Struct, frozen=True):
     """What an API learned of a caller."""
 
-    context: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = {}
     """requestContext.authorizer, as REST APIs and payload format 1.0 show it."""
-    v2: dict[str, Any] = field(default_factory=dict)
+    v2: dict[str, Any] = {}
     """The same in format 2.0."""
-    variables: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, Any] = {}
     """Variables of $context that an HTTP API has through it, by their dotted names."""
-    identity: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] = {}
     """What is known of requestContext.identity besides the address and the user agent."""
     signer: Principal | None = None
     """Who signed the request, if that was asked for: integrations may run with the caller's own permissions."""
@@ -86,8 +83,7 @@ class Authorized:
     """The API key that the authorizer named, for APIs whose key source it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(msgspec.Struct, frozen=True):
     """A request that has found its route."""
 
     arrival: Arrival
@@ -105,16 +101,14 @@ class Matched:
     """The usage plan under which the key opens the stage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What the integration returned: the function's payload, and whether the function failed."""
 
     payload: bytes
     failed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
+class Relayed(msgspec.Struct, frozen=True):
     """An HTTP answer of somebody else's: header names as they came, in lower case."""
 
     status: int
@@ -122,8 +116,7 @@ class Relayed:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(msgspec.Struct, frozen=True):
     """A REST API's request as its mapping made it for the backend."""
 
     body: bytes
@@ -137,8 +130,7 @@ class Outbound:
     """The method's own, for the templates of the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a backend said, for the mapping of a REST API."""
 
     subject: str
@@ -148,8 +140,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
+class Streamed(msgspec.Struct, frozen=True):
     """An answer whose body is still coming."""
 
     head: dict[str, Any] | None

@@ -171,8 +171,8 @@ class Integrator:
 
 def source_arn(matched: Matched) -> str:
     """Return the route's ARN, which a function's resource policy may name (AWS:SourceArn)."""
-    arrival, route = matched.arrival, matched.route
-    api = f"arn:aws:execute-api:{arrival.scope.region}:{arrival.scope.account}:{arrival.api_id}/{matched.stage.name}"
+    owner, route = matched.arrival.owner, matched.route
+    api = f"arn:aws:execute-api:{owner.region}:{owner.account}:{matched.arrival.api_id}/{matched.stage.name}"
     if route.key == DEFAULT_ROUTE:
         return f"{api}/{DEFAULT_ROUTE}"
     # AWS names a route by its template, and an ANY method as *, which is also what SAM's permissions grant.

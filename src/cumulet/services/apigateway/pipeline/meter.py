@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
 """
 
-from dataclasses import replace
+import msgspec
 
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.pipeline import log_words
@@ -33,7 +33,7 @@ class Meter:
         if found is None:
             raise Refused("bad_key", log_line=log_words.unknown_key(matched, value or ""))
         key, plan = found
-        matched = replace(matched, api_key=key, plan=plan)
+        matched = msgspec.structs.replace(matched, api_key=key, plan=plan)
         if plan is not None:
             self._throttle(matched, key, plan, plan.find_stage(matched.arrival.api_id, matched.stage.name))
         return matched

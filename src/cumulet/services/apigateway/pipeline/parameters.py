@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -108,7 +107,9 @@ def map_request(matched: Matched) -> Matched:
         request.http_version,
     )
     moved = path if path != arrival.path or "overwrite:path" in mapping.request else None
-    return replace(matched, arrival=replace(arrival, request=changed, path=path), overwritten_path=moved)
+    return msgspec.structs.replace(
+        matched, arrival=msgspec.structs.replace(arrival, request=changed, path=path), overwritten_path=moved
+    )
 
 
 def map_response(matched: Matched, response: Response, by_status: Mapping[str, Mapping[str, str]]) -> Response:

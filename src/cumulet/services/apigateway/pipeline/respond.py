@@ -194,7 +194,9 @@ def _body(given: Any, decode: bool) -> bytes:
 
 def _merged_headers(answer: dict[str, Any]) -> HeaderList:
     """Return multiValueHeaders and headers as one list; a pair that stands in both stands in it once."""
-    many = answer.get("multiValueHeaders") or {}
+    many = answer.get("multiValueHeaders")
+    if not many:
+        return _single_headers(answer)
     if not isinstance(many, dict):
         raise Refused("bad_answer")
     merged: HeaderList = []

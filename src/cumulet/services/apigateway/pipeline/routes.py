@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import msgspec
+
 from cumulet.services.apigateway.model import ANY
 
 V = TypeVar("V")
@@ -32,8 +34,7 @@ class _Node(Generic[V]):
     greedy: dict[str, _Leaf[V]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Found(Generic[V]):
+class Found(msgspec.Struct, Generic[V], frozen=True):
     """A route and the path parameters that the request gave it."""
 
     value: V

@@ -39,6 +39,7 @@ from cumulet.services.dynamodb.core.partiql.ast import (
     Values,
 )
 from cumulet.services.dynamodb.core.partiql.grammar import parse_statement
+from cumulet.services.dynamodb.core.values import in_order
 from harness import House
 
 # --- writing statements out
@@ -152,8 +153,8 @@ scalars = st.one_of(
     numbers.map(lambda number: {"N": number}),
     st.booleans().map(lambda truth: {"BOOL": truth}),
     st.just({"NULL": True}),
-    st.lists(texts, min_size=1, max_size=3, unique=True).map(lambda members: {"SS": members}),
-    st.lists(numbers, min_size=1, max_size=3, unique=True).map(lambda members: {"NS": members}),
+    st.lists(texts, min_size=1, max_size=3, unique=True).map(lambda members: {"SS": in_order("SS", members)}),
+    st.lists(numbers, min_size=1, max_size=3, unique=True).map(lambda members: {"NS": in_order("NS", members)}),
 )
 values = st.recursive(
     scalars,

@@ -31,6 +31,7 @@ from cumulet.services.dynamodb.core.values import (
     Item,
     Value,
     check_nesting,
+    in_order,
     invalid,
     kind_of,
     text_bytes,
@@ -241,8 +242,7 @@ class _Binder:
             content = self._content(old, kind)
             if kind == "N":
                 return {"N": add_numbers(content, value["N"])}
-            held = set(content)
-            return {kind: content + [element for element in value[kind] if element not in held]}
+            return {kind: in_order(kind, {*content, *value[kind]})}
 
         return added
 

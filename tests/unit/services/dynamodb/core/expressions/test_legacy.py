@@ -206,7 +206,7 @@ def test_conditions_that_no_range_expresses(operator: str) -> None:
         ("nope", {"Action": "DELETE"}, None),
         ("n", {"Action": "ADD", "Value": ONE}, {"N": "6"}),
         ("nope", {"Action": "ADD", "Value": ONE}, ONE),
-        ("ns", {"Action": "ADD", "Value": {"NS": ["9"]}}, {"NS": ["2", "1", "9"]}),
+        ("ns", {"Action": "ADD", "Value": {"NS": ["9"]}}, {"NS": ["1", "2", "9"]}),
         ("ns", {"Action": "DELETE", "Value": {"NS": ["2", "7"]}}, {"NS": ["1"]}),
         ("ns", {"Action": "DELETE", "Value": {"NS": ["2", "1"]}}, None),
         ("l", {"Action": "ADD", "Value": {"L": [NINE]}}, {"L": [{"N": "1"}, {"BOOL": True}, NINE]}),

@@ -58,6 +58,7 @@ def apply(expression: str, item: dict[str, Any]) -> dict[str, Any]:
         ({"a": numbers(1, 2)}, "SET a[7] = :2 REMOVE a[2]", {"a": numbers(1, 2, 2)}),
         ({"a": {"N": "1"}}, "ADD a :2, b :1", {"a": {"N": "3"}, "b": {"N": "1"}}),
         ({"a": {"SS": ["a", "b"]}}, "ADD a :bc", {"a": {"SS": ["a", "b", "c"]}}),
+        ({"a": {"SS": ["a", "d"]}}, "ADD a :bc", {"a": {"SS": ["a", "b", "c", "d"]}}),
         ({"a": {"SS": ["a", "b"]}}, "DELETE a :bc", {"a": {"SS": ["a"]}}),
         ({"a": {"SS": ["a", "b"]}}, "DELETE a :ab", {}),
         ({}, "DELETE a :ab", {}),

@@ -94,6 +94,15 @@ PUT = {"PutRequest": {"Item": row(1)}}
         ),
         ("BatchGetItem", {"notes": {"Keys": [row(1), row(1)]}}, "Provided list of item keys contains duplicates"),
         (
+            "BatchGetItem",
+            {
+                "notes": {"Keys": [row(1)], "AttributesToGet": ["pk"]},
+                "others": {"Keys": [row(1)], "ProjectionExpression": "pk"},
+            },
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            "{AttributesToGet} Expression parameters: {ProjectionExpression}",
+        ),
+        (
             "BatchWriteItem",
             {"notes": [{"PutRequest": {"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}}}}]},
             "The provided key element does not match the schema",

@@ -42,9 +42,6 @@ _VENDOR: Final = re.compile(r"[a-zA-Z0-9-]+")
 _ACCOUNT: Final = re.compile(r"\d{12}")
 _PARTITION: Final = re.compile(r"aws[a-z-]*|[*?]+|aws[*?]")
 
-RESOURCE_TAG: Final = ":resourcetag/"
-"""In the condition keys of resources' tags: aws:ResourceTag/team, and IAM's own iam:ResourceTag/team."""
-
 SYNTAX: Final = "Syntax errors in policy."
 
 
@@ -91,8 +88,6 @@ class Document:
 
     statements: tuple[Statement, ...]
     version: str = CURRENT_VERSION
-    asks_for_tags: bool = False
-    """Whether it names a tag of the resource, which is looked up for such policies alone."""
     depends_on_context: bool = False
     """Whether what it says can differ between two requests of one caller for one action on one resource."""
 
@@ -123,7 +118,6 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
     return Document(
         compiled,
         version,
-        asks_for_tags=RESOURCE_TAG in json.dumps(element).lower(),
         # A dollar may be written as \\u0024 in JSON, so what was read is searched, not the text.
         depends_on_context=any(statement.conditions for statement in compiled) or "${" in json.dumps(element),
     )

@@ -14,7 +14,7 @@ Where a boundary or session policy exists, that is; the account's root has neith
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from cumulet.policy.documents import Document, Statement
@@ -39,22 +39,19 @@ class Reason(NamedTuple):
     statement: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What someone wants to do."""
 
     caller: Caller
     action: str
     resource: str
     resource_account: str
-    context: Context = field(default_factory=dict)
-    """The condition keys, by lower-case name."""
+    context: Context = MappingProxyType({})
     resource_must_allow: bool = False
     """The resource's policy must allow even its own account: a role's trust policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer, and why."""
 
     allowed: bool

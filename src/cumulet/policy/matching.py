@@ -5,16 +5,21 @@ request; what a variable stands for is always taken literally, so nobody gets a 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, TypeAlias
-
-Context: TypeAlias = Mapping[str, str | Sequence[str]]
-"""The condition keys of a request, by lower-case name."""
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 
 class NotTold(Exception):
     """A policy asks for a condition key of which nobody has told whether the request has it."""
+
+
+class Context(Protocol):
+    """The condition keys of a request: a dictionary of them by lower-case name, or what acts like one."""
+
+    def get(self, key: str, /) -> str | Sequence[str] | None:
+        """Return what the key stands for, or None if the request has no such key. May raise NotTold."""
+        ...
 
 
 Style = Literal["text", "text-any-case", "glob", "arn"]

@@ -6,7 +6,7 @@ The edge's last stages and the calls between services are the same three steps; 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import cache, partial
 from typing import cast
 
 from cumulet.clock import Clock
@@ -22,6 +22,7 @@ from cumulet.services.kit import (
     Output,
     Params,
     Principal,
+    RequestKeys,
     Ruling,
     Service,
     unsupported,
@@ -144,8 +145,11 @@ class Dispatcher:
             if operation.demands is not None:
                 demands = operation.demands(tx, call, params)
             else:
-                conditions = operation.condition_values(tx, call, params)
-                demands = [Demand(action, arn, conditions) for arn in operation.resources(tx, call, params)]
+                resources = operation.resources(tx, call, params)
+                keys: RequestKeys = partial(operation.condition_values, tx, call, params)
+                if len(resources) > 1:
+                    keys = cache(keys)  # those of a batch are the same for each of its tables
+                demands = [Demand(action, arn, keys) for arn in resources]
             for demand in demands:
                 if not (ruling := self._decide(tx, call, service, demand, policy)).allowed:
                     return ruling
@@ -160,7 +164,7 @@ class Dispatcher:
         """Raise the service's AccessDenied error unless the caller may do `action` on `resource`."""
         # Who asks about a service of its own runs it; of one that nobody has called yet no resource has a policy here.
         owner = self._built.get(service)
-        demand = Demand(action, resource, conditions or {})
+        demand = Demand(action, resource, lambda: conditions or {})
         if not (ruling := await self._store.read(lambda tx: self._decide(tx, call, owner, demand))).allowed:
             refusing = await self.service(service)
             raise ServiceError(refusing.denied_code, ruling.denial, status=refusing.denied_status)
@@ -169,7 +173,7 @@ class Dispatcher:
         self, call: Call, action: str, resource: str, conditions: ConditionValues, resource_policy: str | None
     ) -> Ruling:
         """Return whether the caller may do `action` on `resource`."""
-        demand = Demand(action, resource, conditions)
+        demand = Demand(action, resource, lambda: conditions)
         # Of what is asked about so, nothing has tags of its own.
         return await self._store.read(lambda tx: self._authorizer.decide(tx, call, demand, resource_policy, dict))
 

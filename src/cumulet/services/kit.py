@@ -118,12 +118,16 @@ ResourceTags: TypeAlias = Callable[[], Mapping[str, str]]
 """Looks up the tags of the resource that a call acts on, if a policy asks for them."""
 
 
+RequestKeys: TypeAlias = Callable[[], ConditionValues]
+"""Looks up the service's own condition keys of a call, if a policy asks for any."""
+
+
 class Demand(NamedTuple):
     """One permission that an operation needs."""
 
     action: str
     resource: str
-    conditions: ConditionValues
+    conditions: RequestKeys
 
 
 Demands: TypeAlias = Callable[[ReadTx, Call, Params], Sequence[Demand]]

@@ -5,6 +5,7 @@ no keys here; the operation refuses it.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from cumulet.errors import ServiceError
@@ -79,10 +80,14 @@ def transaction_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
         Demand(
             _TRANSACTED_ACTIONS[kind],
             table_arn(call, request),
-            {**item_conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing},
+            partial(_transacted_conditions, tx, call, request, enclosing),
         )
         for kind, request in _transacted(params)
     ]
+
+
+def _transacted_conditions(tx: ReadTx, call: Call, request: Params, enclosing: str) -> ConditionValues:
+    return {**item_conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing}
 
 
 _TRANSACTED_ACTIONS = {

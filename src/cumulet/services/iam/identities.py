@@ -8,8 +8,9 @@ from typing import TypeAlias
 from cumulet.errors import ServiceError
 from cumulet.scope import GLOBAL_REGION, Scope
 from cumulet.services.iam.key_ids import split_access_key_id
-from cumulet.services.iam.records import ACCESS_KEYS, find_role, find_user
+from cumulet.services.iam.records import ACCESS_KEYS
 from cumulet.services.iam.sessions import SESSION_PREFIX, Claims, find_signing_secret, is_own_key_id, unseal
+from cumulet.services.iam.standing import Standing, find_standing
 from cumulet.services.kit import Principal
 from cumulet.store.api import ReadTx
 
@@ -45,27 +46,22 @@ def identify(tx: ReadTx, access_key_id: str, session_token: str | None, now_ms: 
     if split is None:
         return None
     account = split[0]
-    scope = Scope(account, "").everywhere()
-    key = ACCESS_KEYS.find(tx, scope, access_key_id)
+    key = ACCESS_KEYS.find(tx, Scope(account, GLOBAL_REGION), access_key_id)
     if key is None:
         signing_secret = find_signing_secret(tx)
         if signing_secret is not None and is_own_key_id(signing_secret, access_key_id):
             raise KeyIsGone
         return None
-    user = find_user(tx, scope, key.user_name)
+    user = find_standing(tx, "user", account, key.user_name)
     if user is None or not key.active or session_token:
         raise _invalid()
-    return Identity(
-        key.secret,
-        Principal(
-            "user",
-            account,
-            user.arn(account),
-            unique_id=user.unique_id,
-            name=user.name,
-            access_key_id=access_key_id,
-        ),
-    )
+    return _user_identity(key.secret, account, user, access_key_id)
+
+
+@lru_cache(maxsize=1024)
+def _user_identity(secret: str, account: str, user: Standing, access_key_id: str) -> Identity:
+    named = Principal("user", account, user.arn, unique_id=user.unique_id, name=user.name, access_key_id=access_key_id)
+    return Identity(secret, named)
 
 
 def _identify_session(tx: ReadTx, access_key_id: str, session_token: str, now_ms: int) -> Identity | None:
@@ -77,7 +73,7 @@ def _identify_session(tx: ReadTx, access_key_id: str, session_token: str, now_ms
     if session is None:
         return None
     claims, identity = session
-    role = find_role(tx, Scope(claims.account, GLOBAL_REGION), claims.role_name)
+    role = find_standing(tx, "role", claims.account, claims.role_name)
     if role is None or role.unique_id != claims.role_id:
         raise _invalid()
     if now_ms >= claims.expires_ms:

@@ -61,7 +61,7 @@ class User(Holder, kw_only=True):
     access_key_ids: list[str] = []
 
 
-class AccessKey(msgspec.Struct, kw_only=True):
+class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
     """A permanent access key of a user."""
 
     access_key_id: str
@@ -99,7 +99,7 @@ class ManagedPolicy(Named, kw_only=True):
 
 ROLES = Records(IAM_ROLE, Role)
 USERS = Records(IAM_USER, User)
-ACCESS_KEYS = Records(IAM_ACCESS_KEY, AccessKey)
+ACCESS_KEYS = Records(IAM_ACCESS_KEY, AccessKey, cached=1024)
 POLICIES = Records(IAM_POLICY, ManagedPolicy)
 
 

@@ -23,7 +23,7 @@ class Recorder:
         self.asked: list[tuple[str, str, dict[str, str | Sequence[str]]]] = []
 
     def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
-        self.asked.append((demand.action, demand.resource, dict(demand.conditions)))
+        self.asked.append((demand.action, demand.resource, dict(demand.conditions())))
         return Ruling(False, "no")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.scope import Scope
-from cumulet.services.iam.authorizer import IamAuthorizer, _decide_at_all_times
+from cumulet.services.iam.authorizer import IamAuthorizer, _rule_always
 from cumulet.services.kit import Call, Demand, Principal
 from harness import SCOPE
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
@@ -26,7 +26,7 @@ async def denial(
     **facts: Any,
 ) -> str | None:
     call = Call(scope, principal, "id", house.clock.now_ms(), house.ids, **facts)
-    demand = Demand(action, resource, conditions or {})
+    demand = Demand(action, resource, lambda: conditions or {})
     ruling = await house.store.read(lambda tx: IamAuthorizer().decide(tx, call, demand, resource_policy, None))
     return None if ruling.allowed else ruling.denial
 
@@ -59,11 +59,11 @@ async def test_a_changed_policy_is_in_force_at_once() -> None:
 async def test_only_decisions_about_resources_of_a_usual_length_are_remembered() -> None:
     house = Iam()
     session = await house.session(await house.role("notes", LAMBDA, allow("dynamodb:GetItem")))
-    _decide_at_all_times.cache_clear()
+    _rule_always.cache_clear()
 
     for resource, remembered in ((TABLE, 1), (TABLE + "x" * 4096, 1), (f"{TABLE}2", 2)):
         assert await denial(house, session, resource=resource) is None
-        assert _decide_at_all_times.cache_info().currsize == remembered
+        assert _rule_always.cache_info().currsize == remembered
 
 
 @pytest.mark.parametrize(

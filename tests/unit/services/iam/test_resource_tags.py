@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
-from cumulet.policy.documents import parse_document
 from cumulet.services.iam import IamAuthorizer
 from cumulet.services.kit import Call, Demand, Principal
 from harness import SCOPE, House
@@ -143,13 +142,31 @@ async def test_tags_that_nobody_tells_count_against_the_caller(statements: list[
     house = House("iam", authorizer=IamAuthorizer())
     who = await ada(house, *statements)
     call = Call(SCOPE, who, "id", house.clock.now_ms(), house.ids)
-    demand = Demand("x:Do", "arn:aws:x:::thing", {})
+    demand = Demand("x:Do", "arn:aws:x:::thing", dict)
     ruling = await house.store.read(lambda tx: IamAuthorizer().decide(tx, call, demand, None, None))
     assert ruling.allowed is allowed
 
 
-def test_however_a_policy_writes_the_key_it_asks_for_tags() -> None:
-    text = json.dumps({"Version": "2012-10-17", "Statement": [when("Deny")]})
-    assert parse_document(text).asks_for_tags
-    assert parse_document(text.replace("aws:ResourceTag", "aws\\u003aRESOURCETAG")).asks_for_tags
-    assert not parse_document(text.replace("ResourceTag", "PrincipalTag")).asks_for_tags
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [("aws:ResourceTag/Team", 1), ("aws\\u003aRESOURCETAG/team", 1), ("aws:PrincipalTag/Team", 0)],
+)
+async def test_tags_are_looked_up_for_policies_that_ask_for_them_however_they_write_the_key(
+    written: str, asked: int
+) -> None:
+    house = House("iam", authorizer=IamAuthorizer())
+    who = await ada(house, EVERYTHING, when("Deny"))
+    [policy] = (await house.call("iam", "ListUserPolicies", {"UserName": "ada"}))["PolicyNames"]
+    text = json.dumps({"Version": "2012-10-17", "Statement": [EVERYTHING, when("Deny")]})
+    params = {"UserName": "ada", "PolicyName": policy, "PolicyDocument": text.replace("aws:ResourceTag/Team", written)}
+    await house.call("iam", "PutUserPolicy", params)
+    call = Call(SCOPE, who, "id", house.clock.now_ms(), house.ids)
+    lookups: list[str] = []
+
+    def tags() -> dict[str, str]:
+        lookups.append("tags")
+        return {"team": "red"}
+
+    demand = Demand("x:Do", "arn:aws:x:::thing", dict)
+    ruling = await house.store.read(lambda tx: IamAuthorizer().decide(tx, call, demand, None, tags))
+    assert (len(lookups), ruling.allowed) == (asked, not asked)

@@ -20,7 +20,7 @@ from cumulet.services.dynamodb.operations.statements import (
 )
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.tables import open_table
-from cumulet.services.kit import Call, Output, Params, operation, unsupported
+from cumulet.services.kit import Call, ConditionValues, Output, Params, operation, unsupported
 from cumulet.store.api import ReadTx, WriteTx
 
 _SUPPORTED = frozenset(("Statement", "Parameters", "ConsistentRead", "ReturnValuesOnConditionCheckFailure"))
@@ -90,6 +90,11 @@ def _prepare(request: Mapping[str, Any]) -> Prepared | ServiceError:
     return prepared
 
 
+def _asked(tx: ReadTx, call: Call, prepared: Prepared) -> tuple[str, str, ConditionValues]:
+    demand = demand_of(tx, call, prepared)
+    return demand.action, demand.resource, demand.conditions()
+
+
 async def _run(
     call: Call, plane: DynamoDbPlane, prepared: Prepared | ServiceError, request: Mapping[str, Any]
 ) -> _Slot:
@@ -97,8 +102,8 @@ async def _run(
         return _failed(prepared, None), None
     one = prepared
     try:
-        demand = await plane.ground.store.read(lambda tx: demand_of(tx, call, one))
-        await plane.ground.operations.authorize(call, *demand, service="dynamodb")
+        asked = await plane.ground.store.read(lambda tx: _asked(tx, call, one))
+        await plane.ground.operations.authorize(call, *asked, service="dynamodb")
         if one.select is None:
             return await plane.ground.store.write(lambda tx: _write(tx, call, one))
         return await plane.ground.store.read(lambda tx: _read(tx, call, one, bool(request.get("ConsistentRead"))))

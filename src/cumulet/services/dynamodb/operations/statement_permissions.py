@@ -4,6 +4,8 @@ Source: "IAM security policies with PartiQL for DynamoDB", developer guide, and 
 authorization reference.
 """
 
+from functools import partial
+
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.ast import paths_of
 from cumulet.services.dynamodb.core.partiql.ast import Delete, Exists, Insert, Select, Update
@@ -18,7 +20,7 @@ from cumulet.services.dynamodb.operations.statements import (
     table_of,
 )
 from cumulet.services.dynamodb.tables import OpenTable, find_table, name_of, table_arn
-from cumulet.services.kit import Call, Demand, Params
+from cumulet.services.kit import Call, ConditionValues, Demand, Params
 from cumulet.store.api import ReadTx
 
 _ACTIONS = {Select: "Select", Exists: "Select", Insert: "Insert", Update: "Update", Delete: "Delete"}
@@ -28,14 +30,21 @@ def demand_of(tx: ReadTx, call: Call, prepared: Prepared) -> Demand:
     """Return what a statement asks of its caller."""
     statement = prepared.statement
     resource = table_arn(call, {"TableName": prepared.table_name})
-    conditions: dict[str, str | list[str]] = {}
     select = statement.select if isinstance(statement, Exists) else statement
+    if isinstance(select, Select) and select.index is not None:
+        resource += f"/index/{select.index}"
+    keys = partial(_condition_keys, tx, call, prepared, select)
+    return Demand(f"dynamodb:PartiQL{_ACTIONS[type(statement)]}", resource, keys)
+
+
+def _condition_keys(
+    tx: ReadTx, call: Call, prepared: Prepared, select: Select | Insert | Update | Delete
+) -> ConditionValues:
+    conditions: dict[str, str | list[str]] = {}
     if attributes := _attributes(select, prepared):
         conditions["dynamodb:Attributes"] = sorted(attributes)
     if isinstance(select, Select):
         conditions["dynamodb:Select"] = "ALL_ATTRIBUTES" if select.paths is None else "SPECIFIC_ATTRIBUTES"
-        if select.index is not None:
-            resource += f"/index/{select.index}"
     elif not isinstance(select, Insert) and select.returning is not None:
         conditions["dynamodb:ReturnValues"] = RETURN_VALUES[select.returning]
     try:
@@ -48,7 +57,7 @@ def demand_of(tx: ReadTx, call: Call, prepared: Prepared) -> Demand:
             conditions["dynamodb:FullTableScan"] = "true" if leading is None else "false"
         if leading:
             conditions["dynamodb:LeadingKeys"] = leading
-    return Demand(f"dynamodb:PartiQL{_ACTIONS[type(statement)]}", resource, conditions)
+    return conditions
 
 
 def _attributes(statement: Select | Insert | Update | Delete, prepared: Prepared) -> set[str]:

@@ -3,6 +3,8 @@
 import base64
 from typing import Any
 
+from msgspec.structs import replace
+
 from cumulet.errors import ServiceError
 from cumulet.services.iam.limits import ACCESS_KEYS_MAX
 from cumulet.services.iam.lookup import get_user, user_name_of, user_resource
@@ -56,8 +58,8 @@ def update_access_key(call: Call, tx: WriteTx, params: Params) -> Output:
     key = _get_key(call, tx, user, params["AccessKeyId"])
     if params["Status"] == "Expired":
         raise ServiceError("InvalidInput", "The status Expired cannot be set.")
-    key.active = params["Status"] == "Active"
-    ACCESS_KEYS.save(tx, call.scope, key.access_key_id, record=key)
+    changed = replace(key, active=params["Status"] == "Active")
+    ACCESS_KEYS.save(tx, call.scope, key.access_key_id, record=changed)
     return {}
 
 

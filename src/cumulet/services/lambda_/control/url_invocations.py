@@ -17,8 +17,8 @@ def _url_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
     # Since October 2025 it takes both: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
     arn = resource(call, params)
     return [
-        Demand("lambda:InvokeFunctionUrl", arn, {"lambda:FunctionUrlAuthType": params["AuthType"]}),
-        Demand("lambda:InvokeFunction", arn, {"lambda:InvokedViaFunctionUrl": "true"}),
+        Demand("lambda:InvokeFunctionUrl", arn, lambda: {"lambda:FunctionUrlAuthType": params["AuthType"]}),
+        Demand("lambda:InvokeFunction", arn, lambda: {"lambda:InvokedViaFunctionUrl": "true"}),
     ]
 
 

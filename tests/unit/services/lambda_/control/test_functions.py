@@ -288,7 +288,7 @@ class NoPassRole:
     def decide(self, tx: ReadTx, call: Call, demand: Demand, *more: Any) -> Ruling:
         action, resource, conditions = demand
         if action == "iam:PassRole":
-            assert conditions == {"iam:PassedToService": "lambda.amazonaws.com"}
+            assert conditions() == {"iam:PassedToService": "lambda.amazonaws.com"}
             words = f"User: {call.principal.arn} is not authorized to perform: iam:PassRole on resource: {resource}"
             return Ruling(False, words)
         return Ruling(True)

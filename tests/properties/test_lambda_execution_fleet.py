@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cumulet.services.lambda_.execution.environment import IDLE, State
-from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, plan_fleet
+from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Start, Stop, find_warm, plan_fleet
 
 revisions = st.sampled_from(["old", "new"])
 NOW_S = 1000.0
@@ -77,6 +77,21 @@ def test_an_idle_environment_is_never_left_beside_a_demand_for_it(
             assert not [
                 m for m in members if m.state in IDLE and m.revision_id == demand.revision_id and m.id not in taken
             ]
+
+
+@settings(max_examples=400, deadline=None)
+@given(situations())
+def test_a_lone_demand_is_given_what_the_plan_would_give_it(situation: tuple[list[Demand], list[Member], Room]) -> None:
+    _, members, room = situation
+    members = [msgspec.structs.replace(member, kept=False, last_used_s=999.0 + member.id) for member in members]
+    room = msgspec.structs.replace(room, kept=0, kept_revision_id="", present_revision_id=None)
+    plan = plan_fleet([Demand(100, "new")], members, room, NOW_S)
+    warm = find_warm(members, "new", room.idle_expiry_s, NOW_S)
+    if warm is not None:
+        assert Assign(100, warm.id) in plan
+        assert not [action for action in plan if isinstance(action, Start)]
+    elif {member.revision_id for member in members} == {"new"} and all(m.expires_s > NOW_S for m in members):
+        assert not [action for action in plan if isinstance(action, Assign)]
 
 
 @settings(max_examples=300, deadline=None)

@@ -5,7 +5,6 @@ The execution plane reads a `FunctionRecord` at each invocation and never writes
 makes them go at once; without it they go when they have been idle for long.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -347,8 +346,7 @@ class AnswerSink(Protocol):
         """No more pieces come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One event for a function."""
 
     request_id: str
@@ -363,16 +361,17 @@ class Invocation:
     provisioned: int = 0
     """How many environments of its version are to be ready ahead of demand, and of its whole function."""
     provisioned_total: int = 0
+    wants_tail: bool = True
+    """Whether anybody reads the last 4 KB of its log."""
     sink: AnswerSink | None = None
     """Of an answer that comes piece by piece, the result has none; one that comes whole is in the result."""
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationResult:
+class InvocationResult(msgspec.Struct, frozen=True):
     """What came of it: the handler's answer, or the error object if `function_error` is set."""
 
     payload: bytes
     function_error: FunctionErrorKind | None
     log_tail: bytes
-    """The last 4 KB of what this invocation logged."""
+    """The last 4 KB of what this invocation logged, if that was wanted."""
     executed_version: str = "$LATEST"

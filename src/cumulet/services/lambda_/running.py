@@ -13,8 +13,7 @@ from cumulet.services.lambda_.execution.streaming import AnswerStream
 from cumulet.services.lambda_.limits import RECURSIONS_MAX
 from cumulet.services.lambda_.names import FunctionRef
 from cumulet.services.lambda_.records import AnswerSink, Invocation, InvocationResult, VersionRecord
-from cumulet.services.lambda_.tracing import CHANCE_BYTES as TRACE_BYTES
-from cumulet.services.lambda_.tracing import follow, sample
+from cumulet.services.lambda_.tracing import HEXADECIMAL, TRACE_DIGITS, follow, sample
 from cumulet.store.api import Store
 
 
@@ -37,11 +36,25 @@ async def start_function(
     trace_header: str,
     now_ms: int,
     client_context: str | None = None,
+    *,
+    wants_tail: bool = False,
 ) -> tuple[AnswerStream | None, asyncio.Future[Ran]]:
     """Return when the answer begins, with its stream; or without one when the run is over and has given it whole."""
     stream = AnswerStream()
     running = asyncio.ensure_future(
-        run_function(store, execution, ids, ref, request_id, payload, trace_header, now_ms, client_context, sink=stream)
+        run_function(
+            store,
+            execution,
+            ids,
+            ref,
+            request_id,
+            payload,
+            trace_header,
+            now_ms,
+            client_context,
+            stream,
+            wants_tail=wants_tail,
+        )
     )
     try:
         await asyncio.wait((running, stream.began), return_when=asyncio.FIRST_COMPLETED)
@@ -62,13 +75,15 @@ async def run_function(
     now_ms: int,
     client_context: str | None = None,
     sink: AnswerSink | None = None,
+    *,
+    wants_tail: bool = False,
 ) -> Ran:
     """Return what came of it. Raises ServiceError if the function is not there or cannot be run now.
 
     `trace_header` is the one that the request for this invocation had, if it had one.
     """
     chance, tried = b"", ""
-    trace = follow(trace_header, ref.unqualified_arn, ids.secret(TRACE_BYTES), now_ms)
+    trace = follow(trace_header, ref.unqualified_arn, ids.token(TRACE_DIGITS, HEXADECIMAL), now_ms)
     while True:
         function, routes, provisioned = await store.read(lambda tx: load_target(tx, ref))
         if len(routes) > 1 and not chance:
@@ -95,6 +110,7 @@ async def run_function(
             reserved_concurrency=function.reserved_concurrency,
             provisioned=provisioned.get(version.version, 0),
             provisioned_total=sum(provisioned.values()),
+            wants_tail=wants_tail,
             sink=sink,
         )
         try:

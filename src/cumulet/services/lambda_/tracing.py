@@ -10,7 +10,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-CHANCE_BYTES = 20
+TRACE_DIGITS = 40
+"""How many digits by chance a trace takes that nobody has begun, with its segment."""
+HEXADECIMAL = "0123456789abcdef"
 ROOT_BYTES = 12
 LINEAGE_MAX = 32
 """Functions that are counted in one chain. Ours: AWS does not say."""
@@ -31,21 +33,24 @@ def new_root(chance: bytes, now_ms: int) -> str:
     return f"Root=1-{now_ms // 1000:08x}-{chance.hex()}"
 
 
-def follow(header: str, function_arn: str, chance: bytes, now_ms: int) -> Trace:
-    """Return the trace of an invocation that was asked for with this header, which may be empty or nonsense."""
-    fields: dict[str, str] = {}
-    if header:
-        fields = dict(part.strip().partition("=")[::2] for part in header.split(";"))
-    words = chance.hex().rjust(2 * CHANCE_BYTES, "0")
+def follow(header: str, function_arn: str, chance: str, now_ms: int) -> Trace:
+    """Return the trace of an invocation that was asked for with this header, which may be empty or nonsense.
+
+    `chance` is so many hexadecimal digits.
+    """
+    name = _lineage_name(function_arn)
+    parent, own_root = chance[:16], f"1-{now_ms // 1000:08x}-{chance[16:]}"
+    if not header:
+        return Trace(f"Root={own_root};Parent={parent};Sampled=0;Lineage={name}:1", 0)
+    fields: dict[str, str] = dict(part.strip().partition("=")[::2] for part in header.split(";"))
     root = fields.get("Root", "")
     if not _ROOT.fullmatch(root):
-        root = f"1-{now_ms // 1000:08x}-{words[16:]}"
-    name = _lineage_name(function_arn)
+        root = own_root
     counts = dict(_LINEAGE.findall(fields.get("Lineage", ""))[:LINEAGE_MAX])
     times = int(counts.pop(name, 0))
     lineage = "|".join([f"{name}:{times + 1}", *(f"{other}:{count}" for other, count in counts.items())])
     sampled = "1" if fields.get("Sampled") == "1" else "0"
-    return Trace(f"Root={root};Parent={words[:16]};Sampled={sampled};Lineage={lineage}", times)
+    return Trace(f"Root={root};Parent={parent};Sampled={sampled};Lineage={lineage}", times)
 
 
 def sample(header: str, asked: str) -> str:
@@ -58,6 +63,8 @@ def sample(header: str, asked: str) -> str:
 
 def told_segment(header: str) -> tuple[str, str] | None:
     """Return trace and segment of an invocation that is sampled, as its report tells them."""
+    if "Sampled=1" not in header:
+        return None
     fields = dict(part.partition("=")[::2] for part in header.split(";"))
     return (fields.get("Root", ""), fields.get("Parent", "")) if fields.get("Sampled") == "1" else None
 

@@ -55,6 +55,7 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
         call.trace_header,
         call.now_ms,
         client_context,
+        wants_tail=params.get("LogType") == "Tail",
     )
     result = ran.result
     output: dict[str, Any] = {
@@ -65,7 +66,7 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     if result.function_error is not None:
         output["FunctionError"] = result.function_error
     if params.get("LogType") == "Tail":
-        output["LogResult"] = b64encode(result.log_tail[-limits.LOG_TAIL_BYTES_MAX :]).decode()
+        output["LogResult"] = b64encode(result.log_tail).decode()
     return output
 
 

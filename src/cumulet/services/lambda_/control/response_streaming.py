@@ -45,6 +45,7 @@ async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Pa
     if params.get("InvocationType") == "DryRun":
         await store.read(lambda tx: load_version(tx, ref))
         return {"StatusCode": 204}
+    wants_log = params.get("LogType") == "Tail"
     stream, running = await start_function(
         store,
         plane.execution,
@@ -55,8 +56,8 @@ async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Pa
         call.trace_header,
         call.now_ms,
         client_context,
+        wants_tail=wants_log,
     )
-    wants_log = params.get("LogType") == "Tail"
     if stream is not None:
         version = stream.began.result()[1]
         events = _pieces(stream, running, wants_log)

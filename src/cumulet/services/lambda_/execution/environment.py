@@ -26,6 +26,9 @@ class State(Enum):
     STOPPING = "stopping"
     DEAD = "dead"
 
+    __hash__ = object.__hash__
+    """There is one of each, and every invocation looks them up: Python 3.11 would hash their names, in Python."""
+
 
 class Event(Enum):
     """What can happen to an environment."""
@@ -36,6 +39,8 @@ class Event(Enum):
     RETIRED = "retired"
     STOPPED = "stopped"
     DIED = "died"
+
+    __hash__ = object.__hash__
 
 
 class TransitionRefused(Exception):

@@ -3,11 +3,14 @@
 One fleet is the environments of one function version. Demands are served in the order in which they came, by the
 environment that was used last (it is the warmest, and the others may grow old and go). An environment of another
 revision than the function's present one gets no work and goes as soon as it is idle. Some environments are kept: ready
-ahead of any demand, first to be used, and never ended for being idle. Pure.
+ahead of any demand, first to be used, and never ended for being idle.
+
+Most demands come alone, to a fleet that has an idle environment for them and nothing else to do: `find_warm` says what
+the plan would, without one. Pure.
 """
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -72,6 +75,38 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 Action: TypeAlias = Start | Assign | Stop
+
+
+class Candidate(Protocol):
+    """One environment, as far as a demand that comes alone cares."""
+
+    @property
+    def revision_id(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def last_used_s(self) -> float: ...
+    @property
+    def expires_s(self) -> float: ...
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+def find_warm(members: Iterable[C], revision_id: str, idle_expiry_s: float, now_s: float) -> C | None:
+    """Return the environment that a lone demand of this revision is given, in a fleet in which none are kept.
+
+    None: it takes a plan, since there is none, or something else to do.
+    """
+    warmest: C | None = None
+    for member in members:
+        if member.revision_id != revision_id:
+            return None
+        if member.state in IDLE and (warmest is None or member.last_used_s >= warmest.last_used_s):
+            warmest = member
+    if warmest is None or now_s >= warmest.expires_s or now_s - warmest.last_used_s >= idle_expiry_s:
+        return None
+    return warmest
 
 
 def plan_fleet(demands: Sequence[Demand], members: Sequence[Member], room: Room, now_s: float) -> list[Action]:

@@ -6,7 +6,8 @@ report is written. Without extensions they are one, and the report comes first, 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from cumulet.clock import Clock
 from cumulet.scope import Scope
@@ -16,8 +17,7 @@ from cumulet.services.lambda_.execution.streaming import Gathered
 from cumulet.services.lambda_.records import Invocation, InvocationResult, Reader, VersionRecord
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One invocation, until it is over."""
 
     id: int
@@ -108,7 +108,11 @@ class InHand:
 
     def hand_over(self, payload: bytes, *, failed: bool) -> None:
         """Give the caller the answer."""
-        tail = self._journal.take_tail()
+        tail = b""
+        if self.job.invocation.wants_tail:
+            tail = self._journal.take_tail()
+        else:
+            self._journal.drop_tail()
         self.job.finish(InvocationResult(payload, "Unhandled" if failed else None, tail, self.job.version.version))
 
     # What is told

@@ -68,6 +68,10 @@ class Journal:
         """Return the last 4 KB that came since this was last asked for."""
         return self._tail.take()
 
+    def drop_tail(self) -> None:
+        """Forget what came since the tail was last asked for."""
+        self._tail.drop()
+
     def go_on(self, failed: "Journal") -> None:
         """Follow that of an environment whose initialisation failed: the invocation that tries again shows both."""
         self.phase = "invoke"
@@ -173,7 +177,7 @@ class Journal:
         """An invocation has ended. `status` is empty for one that was answered."""
         memory_mb = self._version.memory_mb
         if not self._json:
-            for line in report.end_lines(
+            lines = report.end_lines(
                 request_id,
                 duration_ms=duration_ms,
                 memory_mb=memory_mb,
@@ -183,8 +187,8 @@ class Journal:
                 segment=told_segment(trace_header),
                 status=status,
                 error_type=error_type,
-            ):
-                self._write(line)
+            )
+            self._write(*lines)
         if self.is_noted:
             record = platform_events.report(
                 request_id,
@@ -244,7 +248,8 @@ class Journal:
         if self._subscribers is not None:
             self._subscribers.tell(event)
 
-    def _write(self, text: str, *, in_tail: bool = True) -> None:
-        self._shipper.add(self.stream, self._clock.now_ms(), text)
+    def _write(self, *texts: str, in_tail: bool = True) -> None:
+        self._shipper.add(self.stream, self._clock.now_ms(), *texts)
         if in_tail:
-            self._tail.add(text)
+            for text in texts:
+                self._tail.add(text)

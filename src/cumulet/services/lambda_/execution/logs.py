@@ -33,21 +33,34 @@ class Tail:
     """The last 4 KB of what an invocation logged."""
 
     def __init__(self) -> None:
-        self._kept = bytearray()
+        self._kept = b""
+        self._texts: list[str] = []
+        self._characters = 0
 
     def add(self, text: str) -> None:
         """Append an event, on a line of its own."""
-        self._kept += text.encode()
-        if not text.endswith("\n"):
-            self._kept += b"\n"
-        if len(self._kept) > 16 * LOG_TAIL_BYTES_MAX:
-            del self._kept[:-LOG_TAIL_BYTES_MAX]
+        self._texts.append(text)
+        self._characters += len(text)
+        if self._characters > 16 * LOG_TAIL_BYTES_MAX:
+            self._kept = self._render()
+            self._texts.clear()
+            self._characters = 0
 
     def take(self) -> bytes:
         """Return the tail, and begin a new one."""
-        taken = bytes(self._kept[-LOG_TAIL_BYTES_MAX:])
-        self._kept.clear()
+        taken = self._render()
+        self.drop()
         return taken
+
+    def drop(self) -> None:
+        """Begin a new one: nobody wants it."""
+        self._kept = b""
+        self._texts.clear()
+        self._characters = 0
+
+    def _render(self) -> bytes:
+        lines = [text if text.endswith("\n") else f"{text}\n" for text in self._texts]
+        return (self._kept + "".join(lines).encode())[-LOG_TAIL_BYTES_MAX:]
 
 
 class Splitter:
@@ -91,6 +104,8 @@ class Splitter:
 
     def flush(self) -> list[str]:
         """Return what has come without a line's end."""
+        if not self._rest:
+            return []
         rest, self._rest = self._rest, b""
         return _cut(rest[FRAME_HEADER_BYTES:] if rest.startswith(FRAME_MARK) else rest)
 
@@ -189,12 +204,13 @@ class LogShipper:
         self._sender: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
-    def add(self, stream: LogStream, now_ms: int, text: str) -> None:
-        """Have an event sent soon."""
+    def add(self, stream: LogStream, now_ms: int, *texts: str) -> None:
+        """Have events sent soon."""
         if stream.refused:
             return
-        stream.pending.append((now_ms, text))
-        stream.pending_bytes += len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
+        for text in texts:
+            stream.pending.append((now_ms, text))
+            stream.pending_bytes += len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
         self._waiting[id(stream)] = stream
         if self._sender is None:
             self._sender = asyncio.get_running_loop().create_task(self._send_soon())

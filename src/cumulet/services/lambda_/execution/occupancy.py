@@ -80,6 +80,7 @@ class Environment:
         self.number = number
         self.slot = slot
         self.version = version
+        self.revision_id = version.revision_id
         self.stream = stream
         self.inside_invoke = retried is not None
         self.init_type = init_type
@@ -118,9 +119,12 @@ class Environment:
 
     def as_member(self) -> Member:
         """Return what the planner sees of it."""
-        return Member(
-            self.number, self.version.revision_id, self.state, self.last_used_s, self._expires_s, self.is_kept
-        )
+        return Member(self.number, self.revision_id, self.state, self.last_used_s, self._expires_s, self.is_kept)
+
+    @property
+    def expires_s(self) -> float:
+        """When its credentials run out."""
+        return self._expires_s
 
     @property
     def is_kept(self) -> bool:

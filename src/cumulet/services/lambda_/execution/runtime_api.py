@@ -11,11 +11,11 @@ import binascii
 import logging
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 import httptools
+import msgspec
 
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.peers import find_owner
@@ -37,6 +37,8 @@ PREFIX = b"/2018-06-01/runtime/"
 CONNECTIONS_MAX = 64
 HEADER_BYTES_MAX = 1024 * 1024
 """An X-Ray cause may travel in a header."""
+_ALWAYS_THERE = frozenset({b"host", b"content-length", b"user-agent", b"accept"})
+"""Headers of nearly every request, which say nothing here."""
 
 
 class Phase(Enum):
@@ -89,8 +91,7 @@ class Listener(Protocol):
         """A connection is gone that may have been an extension's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One event on its way to the runtime."""
 
     request_id: str
@@ -371,6 +372,8 @@ class _Connection(asyncio.Protocol):
         if self._header_bytes > HEADER_BYTES_MAX:
             raise _HeadersTooLarge
         lowered = name.lower()
+        if lowered in _ALWAYS_THERE:
+            return
         if lowered == b"lambda-runtime-function-error-type":
             self._error_type = value.decode("latin-1")
         elif lowered == b"expect":

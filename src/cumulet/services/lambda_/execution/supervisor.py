@@ -19,7 +19,7 @@ from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.code import CodeCache, layers_key
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
-from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, plan_fleet
+from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, find_warm, plan_fleet
 from cumulet.services.lambda_.execution.in_hand import Job
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import (
@@ -101,8 +101,15 @@ class Supervisor:
     def submit(self, job: Job) -> None:
         """Take an invocation; its future gets the result."""
         fleet = self._fleet(fleet_key(job.version))
+        revision_id = job.version.revision_id
+        if not (fleet.waiting or fleet.kept) and fleet.present_revision_id in (None, revision_id):
+            now_s = self._ground.clock.monotonic_s()
+            if (warm := find_warm(fleet.members.values(), revision_id, limits.IDLE_EXPIRY_S, now_s)) is not None:
+                warm.assign(job)
+                self._watch()
+                return
         fleet.waiting.append(job)
-        if fleet.present_revision_id is not None and fleet.present_revision_id != job.version.revision_id:
+        if fleet.present_revision_id is not None and fleet.present_revision_id != revision_id:
             fleet.present_revision_id = None  # one of the two is old, and we do not know which
         self._plan(fleet)
 

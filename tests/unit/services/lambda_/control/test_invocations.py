@@ -1,9 +1,9 @@
 """Invoke."""
 
 import base64
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from cumulet.errors import InvariantViolated
@@ -32,7 +32,7 @@ async def test_no_payload_is_an_empty_object(house: Any, payload: bytes | None) 
 
 async def test_a_function_error_is_named(house: Any) -> None:
     await house.create()
-    house.execution.result = replace(house.execution.result, function_error="Unhandled")
+    house.execution.result = msgspec.structs.replace(house.execution.result, function_error="Unhandled")
     output = await house.call("lambda", "Invoke", {"FunctionName": "notes"})
     assert output["FunctionError"] == "Unhandled"
     assert output["StatusCode"] == 200

@@ -44,8 +44,8 @@ class Held(LogShipper):
     def __init__(self) -> None:
         pass
 
-    def add(self, stream: LogStream, now_ms: int, text: str) -> None:
-        stream.pending.append((now_ms, text))
+    def add(self, stream: LogStream, now_ms: int, *texts: str) -> None:
+        stream.pending.extend((now_ms, text) for text in texts)
 
 
 class Listener:

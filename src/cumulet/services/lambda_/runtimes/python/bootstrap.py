@@ -13,6 +13,7 @@ An answer and the request for the next event leave in one write (HTTP pipelining
 from __future__ import annotations
 
 import atexit
+import functools
 import importlib
 import io
 import json
@@ -29,6 +30,7 @@ from typing import Any
 Handler = Callable[[Any, Any], Any]
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n"
+RECEIVE_BYTES = 65_536
 FRAME_TEXT = b"\xa5\x5a\x00\x03"
 FRAME_TEXT_ERROR = b"\xa5\x5a\x00\x17"
 NO_BREAK_SPACE = "\u00a0"
@@ -41,6 +43,7 @@ OWN_IMPORTS = (
     "collections",
     "decimal",
     "enum",
+    "functools",
     "importlib",
     "io",
     "json",
@@ -119,14 +122,10 @@ class LambdaContext:
         deadline_ms: int,
         client_context: ClientContext | None,
         identity: CognitoIdentity,
+        of_environment: dict[str, str | None],
     ) -> None:
-        environ = os.environ
         self.aws_request_id = request_id
-        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.__dict__.update(of_environment)
         self.invoked_function_arn = invoked_function_arn
         self.tenant_id = None
         self.client_context = client_context
@@ -210,26 +209,33 @@ class RuntimeApi:
         data = self._received
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._more()
-        lines = data[:end].decode().split("\r\n")
-        headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(": ")
-            headers[name.lower()] = value
+        headers = parse_head(data[:end])
         start, length = end + 4, int(headers["content-length"])
         if len(data) - start < length:
             parts, missing = [data[start:]], length - (len(data) - start)
             while missing > 0:
-                parts.append(self._more())
+                parts.append(self._more(missing))
                 missing -= len(parts[-1])
             data, start = b"".join(parts), 0
         self._received = data[start + length :]
         return headers, data[start : start + length]
 
-    def _more(self) -> bytes:
-        data = self._socket.recv(262_144)
+    def _more(self, size: int = 0) -> bytes:
+        # A buffer of more than 128 KB the C library takes from the kernel anew each time.
+        data = self._socket.recv(max(RECEIVE_BYTES, min(size, 16 * RECEIVE_BYTES)))
         if not data:
             os._exit(0)  # the server is gone, and so are we
         return data
+
+
+@functools.lru_cache(maxsize=2)
+def parse_head(head: bytes) -> dict[str, str]:
+    """Return a response's headers, with names in lower case; every second one is what answers are answered with."""
+    headers = {}
+    for line in head.decode().split("\r\n")[1:]:
+        name, _, value = line.partition(": ")
+        headers[name.lower()] = value
+    return headers
 
 
 class Encoder(json.JSONEncoder):
@@ -397,7 +403,19 @@ def log_error(error: dict[str, Any]) -> None:
     write_frame("\n".join(lines), FRAME_TEXT_ERROR)
 
 
-def parse_context(headers: dict[str, str]) -> LambdaContext:
+def describe_environment() -> dict[str, str | None]:
+    """Return what every context says of the environment; a look into `os.environ` takes a microsecond each."""
+    named = (
+        ("log_group_name", "AWS_LAMBDA_LOG_GROUP_NAME"),
+        ("log_stream_name", "AWS_LAMBDA_LOG_STREAM_NAME"),
+        ("function_name", "AWS_LAMBDA_FUNCTION_NAME"),
+        ("memory_limit_in_mb", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+        ("function_version", "AWS_LAMBDA_FUNCTION_VERSION"),
+    )
+    return {name: os.environ.get(variable) for name, variable in named}
+
+
+def parse_context(headers: dict[str, str], of_environment: dict[str, str | None]) -> LambdaContext:
     """Return the context object of an event."""
     client_context = identity = None
     if text := headers.get("lambda-runtime-client-context"):
@@ -410,6 +428,7 @@ def parse_context(headers: dict[str, str]) -> LambdaContext:
         int(headers["lambda-runtime-deadline-ms"]),
         client_context,
         CognitoIdentity(identity or {}),
+        of_environment,
     )
 
 
@@ -422,7 +441,7 @@ def _parse_header(text: str, name: str) -> Any:
 
 def serve(api: RuntimeApi, handler: Handler) -> None:
     """Answer events for ever."""
-    encoder = Encoder()
+    encoder, of_environment = Encoder(), describe_environment()
     headers, body = api.next_event()
     while True:
         request_id = _RequestId.current = headers["lambda-runtime-aws-request-id"]
@@ -431,7 +450,7 @@ def serve(api: RuntimeApi, handler: Handler) -> None:
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         try:
-            answer = handle(handler, encoder, headers, body)
+            answer = handle(handler, encoder, parse_context(headers, of_environment), body)
         except Exception as failure:  # whatever a handler raises is its answer, not our failure
             error = error_of(failure, request_id)
             log_error(error)
@@ -445,11 +464,10 @@ def serve(api: RuntimeApi, handler: Handler) -> None:
             headers, body = api.answer(request_id, b"response", *answer)
 
 
-def handle(handler: Handler, encoder: Encoder, headers: dict[str, str], body: bytes) -> tuple[bytes, bytes]:
+def handle(handler: Handler, encoder: Encoder, context: LambdaContext, body: bytes) -> tuple[bytes, bytes]:
     """Return the handler's answer as bytes, and their content type."""
-    context = parse_context(headers)
     try:
-        event = json.loads(body)
+        event = json.loads(body.decode())
     except ValueError as wrong:
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {wrong}") from None
     result = handler(event, context)

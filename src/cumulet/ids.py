@@ -50,7 +50,7 @@ class RandomIds:
 
     def uuid(self) -> str:
         # Version 4 by hand: uuid.UUID takes six times as long, and every request has several.
-        drawn = self._draw(16)
+        drawn = self.secret(16)
         digits = drawn.hex()
         variant = "89ab"[drawn[8] >> 6]
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
@@ -65,9 +65,6 @@ class RandomIds:
         return rest[:length]
 
     def secret(self, length: int) -> bytes:
-        return secrets.token_bytes(length)
-
-    def _draw(self, length: int) -> bytes:
         # Every request needs some bytes, and asking the kernel for them each time cost it 5 to 20 us.
         own = self._drawn
         rest = own.rest

@@ -310,20 +310,15 @@ def binary_bytes(base64_text: str) -> int:
     return len(base64_text) // 4 * 3 - base64_text.count("=", -2)
 
 
-def check_nesting(values: Iterable[Value]) -> None:
-    """Raise ValidationException if an update has nested one of these attributes too deeply."""
-    for value in values:
-        _check_nesting(value, 1)
-
-
-def _check_nesting(value: Value, depth: int) -> None:
+def check_nesting(value: Value, depth: int = 1) -> None:
+    """Raise ValidationException if an update has nested an attribute with this value too deeply."""
     ((kind, content),) = value.items()
     if kind != "M" and kind != "L":
         return
     if depth >= NESTING_DEPTH_MAX:
         _too_deep()
     for element in content.values() if kind == "M" else content:
-        _check_nesting(element, depth + 1)
+        check_nesting(element, depth + 1)
 
 
 def kind_of(value: Value) -> str:

@@ -160,10 +160,8 @@ def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite,
         return Outcome(None, None, units)
     size = stored_bytes(old) if old is not None else write.size
     item = item or dict(write.item)
-    if (update := write.update) is not None:
-        size -= update.touched_bytes(item)
-        update.apply(item)
-        size += update.touched_bytes(item)
+    if write.update is not None:
+        size += write.update.apply(item)
     if size > ITEM_BYTES_MAX:
         invalid("Item size to update has exceeded the maximum allowed size")
     if table.indexes and write.update is not None:

@@ -72,22 +72,15 @@ class BoundUpdate:
         self.creates = creates
         """Whether the update can bring an item into being: one that only removes leaves an absent item absent."""
 
-    def touched_bytes(self, item: Item) -> int:
-        """Return how many bytes of the item's size the attributes hold that this update can change."""
-        total = 0
-        for name in self._touched:
-            if (value := item.get(name)) is not None:
-                total += text_bytes(name) + value_bytes(value)
-        return total
+    def apply(self, item: Item) -> int:
+        """Change the item, which is the caller's own; return how many bytes its size has grown by, as AWS counts it.
 
-    def apply(self, item: Item) -> None:
-        """Change the item, which is the caller's own. Raises ValidationException where it does not fit the update,
-        or would be nested too deeply.
+        Raises ValidationException where it does not fit the update, or would be nested too deeply.
         """
         values = [compute(item) for compute in self._computed]
         if self._is_flat:
-            self._apply_flat(item, values)
-            return
+            return self._apply_flat(item, values)
+        before = self._touched_bytes(item)
         planned = list(zip(self.paths, values, strict=True))
         removed = [path for path, value in planned if value is None and _is_there(item, path)]
         if self._has_indexes:
@@ -98,16 +91,28 @@ class BoundUpdate:
                 _set(item, path, value)
         for path in removed:
             _remove(item, path)
-        check_nesting([item[name] for name in self._touched if name in item])
+        for name in self._touched:
+            if name in item:
+                check_nesting(item[name])
+        return self._touched_bytes(item) - before
 
-    def _apply_flat(self, item: Item, values: list[Value | None]) -> None:
+    def _apply_flat(self, item: Item, values: list[Value | None]) -> int:
         # Whole attributes, as nearly always: there is nothing to find, and no order to keep.
-        for (name,), value in zip(self.paths, values, strict=True):
+        grown = 0
+        for path, value in zip(self.paths, values, strict=True):
+            name: str = path[0]  # type: ignore[assignment]
+            old = item.get(name)
             if value is not None:
-                item[name] = value  # type: ignore[index]
-            else:
-                item.pop(name, None)  # type: ignore[arg-type]
-        check_nesting([value for value in values if value is not None])
+                check_nesting(value)
+                item[name] = value
+                grown += value_bytes(value) + (text_bytes(name) if old is None else -value_bytes(old))
+            elif old is not None:
+                del item[name]
+                grown -= text_bytes(name) + value_bytes(old)
+        return grown
+
+    def _touched_bytes(self, item: Item) -> int:
+        return sum([text_bytes(name) + value_bytes(item[name]) for name in self._touched if name in item])
 
 
 class _Paths:

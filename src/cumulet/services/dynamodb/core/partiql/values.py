@@ -26,7 +26,7 @@ def resolve(node: Node, parameters: Sequence[Value]) -> Value:
     """Return a node's value. Raises ValidationException if parameters make it nest too deeply."""
     value = _resolve(node, parameters)
     if isinstance(node, (ListOf, MapOf)):
-        check_nesting([value])
+        check_nesting(value)
     return value
 
 

@@ -156,7 +156,7 @@ class SqliteStore:
         except Exception:
             self._base.end_scans()
             if (seen := self._last_batch()) is not None:
-                await self._committed_with(seen)
+                await self._joined(seen)
             raise
         if self._base.open_scans:
             self._base.end_scans()
@@ -169,7 +169,7 @@ class SqliteStore:
             return result
         if tx.hints:
             batch.hints |= tx.hints
-        await self._committed_with(batch)
+        await self._joined(batch)
         return result
 
     def listen(self, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
@@ -312,13 +312,13 @@ class SqliteStore:
         """Return the last batch that is not committed: whoever has seen anything has seen it."""
         return self._gathering if self._gathering.waiting else self._settling
 
-    async def _committed_with(self, batch: Batch) -> None:
-        """Return when the batch is committed. Raises StoreWriteFailed if that fails."""
+    def _joined(self, batch: Batch) -> asyncio.Future[None]:
+        """Return what is done when the batch is committed, and raises StoreWriteFailed if that fails."""
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         batch.waiting.append(committed)
         if not self._busy:
             self._settle_soon()
-        await committed
+        return committed
 
     def _settle_soon(self) -> None:
         if not self._settle_is_due:

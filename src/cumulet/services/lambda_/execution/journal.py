@@ -101,9 +101,14 @@ class Journal:
         if note:
             self._write(note, in_tail=False)
 
-    def restore_started(self) -> None:
-        """A snapshot is restored; what is told of an initialisation from now on is told of that."""
+    def restore_started(self, runtime_version: str = "") -> None:
+        """A snapshot is restored; what is told of an initialisation from now on is told of that.
+
+        `runtime_version` is needed where no initialisation was told of.
+        """
         self._is_restore = True
+        if runtime_version:
+            self._runtime = (*self._runtime[:2], runtime_version)
         if not self._json:
             self._write(report.init_start_line(*self._runtime, "RESTORE_START"), in_tail=False)
         named = report.runtime_version(*self._runtime)

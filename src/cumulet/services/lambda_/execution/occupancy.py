@@ -75,8 +75,12 @@ class Environment:
         *,
         retried: "Environment | None" = None,
         init_type: str = ON_DEMAND,
+        is_snapshot: bool = False,
     ) -> None:
-        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation."""
+        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation.
+
+        `is_snapshot`: it is not to serve, but to be copied.
+        """
         self.number = number
         self.slot = slot
         self.version = version
@@ -99,6 +103,11 @@ class Environment:
         self.is_suspended = False
         """Whether it is initialised as for a snapshot, and waits to be restored."""
         self._is_frozen = False
+        self.is_snapshot = is_snapshot
+        """Whether others are restored from it, and it never serves; one that cannot be copied becomes like others."""
+        self.can_be_copied: asyncio.Future[bool] = self._loop.create_future()
+        """Of a snapshot: done when it is initialised, or will not be."""
+        self._prepared: Prepared | None = None
         self._journal.init_type = init_type
         if retried is not None:
             self._journal.go_on(retried._journal)
@@ -143,8 +152,11 @@ class Environment:
 
     async def start(self, prepared: Prepared) -> None:
         """Start the processes; the environment is ready when its runtime polls. Raises ServiceError if it cannot."""
+        self._prepared = prepared
         self._expires_s = self._clock.monotonic_s() + (prepared.session.retire_ms - self._clock.now_ms()) / 1000
         self.stream.principal = prepared.session.principal
+        if self.is_snapshot and not prepared.can_be_copied:
+            self._serve_itself()
         environ = {
             **prepared.environ,
             "AWS_LAMBDA_INITIALIZATION_TYPE": self.init_type,
@@ -164,6 +176,7 @@ class Environment:
                 f"{self.number}",
                 {
                     **prepared.request,
+                    "snapshot": self.is_snapshot,
                     "extensions": paths,
                     "slot": self.slot,
                     "environ": environ,
@@ -175,7 +188,9 @@ class Environment:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        if paths:
+        if self.is_snapshot:
+            self._sandbox.on_snapshot = self._on_snapshot
+        if paths or self.is_snapshot:
             self._sandbox.watch_parts(self._on_part_end)
         if len(named) > limits.EXTENSIONS_MAX and self.state is State.STARTING:
             self._fail_init("ErrTooManyExtensions", "Extension.LaunchError")
@@ -184,6 +199,65 @@ class Environment:
             self._sandbox.kill()
         elif self.state is State.STARTING:
             self._timer = self._loop.call_later(self._init_allowed_s(), self._init_took_too_long)
+
+    async def start_from(self, snapshot: "Environment") -> None:
+        """Start as a copy of a snapshot, instead of `start`; ready when its runtime polls. Raises ServiceError."""
+        prepared = snapshot._prepared
+        assert prepared is not None
+        snapshot.last_used_s = self._clock.monotonic_s()
+        self._expires_s = snapshot._expires_s
+        self.stream.principal = snapshot.stream.principal
+        address = await self._api.open(prepared.zygote.user_of(self.slot))
+        self._journal.restore_started(prepared.runtime_version)
+        output = self._open_output(self._journal.output)
+        self._began_s = self._clock.monotonic_s()
+        order = {
+            "restore": f"{snapshot.number}",
+            "slot": self.slot,
+            "tmp_mb": self.version.ephemeral_storage_mb,
+            "environ": {"AWS_LAMBDA_RUNTIME_API": address, "AWS_LAMBDA_LOG_STREAM_NAME": self.stream.name},
+        }
+        try:
+            self._sandbox = await prepared.zygote.spawn(f"{self.number}", order, [output], self._on_end)
+        finally:
+            os.close(output)
+        if self.state is State.STOPPING:
+            self._sandbox.kill()
+        elif self.state is State.STARTING:
+            allowed_s = self._init_allowed_s() if self.inside_invoke else limits.RESTORE_TIMEOUT_S
+            self._timer = self._loop.call_later(allowed_s, self._init_took_too_long)
+
+    def _on_snapshot(self, obstacle: str) -> None:
+        """It is initialised, and can be copied unless there is an obstacle; then it goes on by itself."""
+        if obstacle:
+            self._journal.output(
+                f"cumulet: {obstacle}, so this process cannot be copied; "
+                "each environment of this version is initialised by itself\n"
+            )
+            self._serve_itself()
+            return
+        if self.state is not State.STARTING:
+            return
+        if self._has_extensions():
+            self.can_be_copied.set_result(False)
+            self.stop()
+            return
+        self._disarm()
+        self._journal.init_ended((self._clock.monotonic_s() - self._began_s) * 1000)
+        self.last_used_s = self._clock.monotonic_s()
+        self.can_be_copied.set_result(True)
+        self._keeper.on_suspended(self)
+
+    def _serve_itself(self) -> None:
+        """Come to be an environment like others, since it cannot be copied."""
+        self.is_snapshot = False
+        if not self.can_be_copied.done():
+            self.can_be_copied.set_result(False)
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether it is a snapshot from which others can be restored."""
+        return self.state is State.STARTING and self.is_snapshot and self.can_be_copied.done()
 
     def _init_allowed_s(self) -> float:
         if self.inside_invoke:
@@ -233,13 +307,20 @@ class Environment:
         self._kill()
 
     def _kill(self) -> None:
-        if self._sandbox is not None:
+        if self._sandbox is None:
+            return
+        if self.is_snapshot and self._prepared is not None:
+            self._prepared.zygote.end_snapshot(f"{self.number}")
+        else:
             self._sandbox.kill()
 
     def _on_part_end(self, name: str, status: int) -> None:
         """The runtime (an empty name) or an extension has ended by itself, and others have not."""
         assert self._sandbox is not None
-        assert self._host is not None
+        if self.is_snapshot:
+            self._on_snapshot_end()
+        if self.is_snapshot or self._host is None:
+            return
         refused = self._sandbox.refused.get(name, "")
         if name:
             self._host.extensions.ended(name, refused)
@@ -259,6 +340,13 @@ class Environment:
             self._fail(words, error_type)
         self.stop("failure")
 
+    def _on_snapshot_end(self) -> None:
+        """The process that is or was to be a snapshot has ended; its guard has not, if there are copies."""
+        if self.state is State.STARTING:
+            if not self.is_copied:
+                self._fail_init(*self._runtime_end())
+            self.stop("failure")
+
     def _runtime_end(self) -> tuple[str, str]:
         """Return how the runtime's end is told, and its error type."""
         assert self._sandbox is not None
@@ -270,7 +358,7 @@ class Environment:
         if self._leaving is not None:
             self._leaving.cancel()
         self._close_outputs()
-        if self.state is State.STARTING:
+        if self.state is State.STARTING and not self.is_copied:
             self._fail_init(*self._runtime_end())
         else:
             self._fail(*self._runtime_end())
@@ -285,6 +373,8 @@ class Environment:
 
     def _release(self) -> None:
         self._disarm()
+        if not self.can_be_copied.done():
+            self.can_be_copied.set_result(False)
         self._api.close()
         self._close_outputs()
         if self._host is not None:
@@ -387,6 +477,7 @@ class Environment:
     def on_restore_poll(self) -> None:
         """The runtime is initialised as far as a snapshot needs it."""
         if self.state is State.STARTING:
+            self._serve_itself()  # as the guard of a snapshot is about to tell
             self._disarm()
             self._journal.init_ended((self._clock.monotonic_s() - self._began_s) * 1000)
             self.last_used_s = self._clock.monotonic_s()

@@ -31,6 +31,11 @@ class Prepared:
     note: str
     """What the log says of this machine, if it is not as AWS's."""
 
+    @property
+    def can_be_copied(self) -> bool:
+        """Whether the initialised process may be one that can be forked: Python's own runtime, alone, within walls."""
+        return self.zygote.isolated and not self.request["programs"] and not self.request["extensions"]
+
 
 def prepare(
     scope: Scope,
@@ -76,6 +81,7 @@ def prepare(
         session,
         {
             "programs": commands,
+            "snapshot": False,
             "code": code.name,
             "layers": layers.name if layers is not None else "",
             "opt": opt_root,

@@ -54,6 +54,10 @@ class Fleet:
     """What they are environments of."""
     kept_ready: int = 0
     """How many of them there were when that was last told or asked."""
+    snapshot: Environment | None = None
+    """What environments are copied from, if they are."""
+    uncopied_revision_id: str = ""
+    """Of code whose environments each initialise themselves, since its process cannot be copied."""
 
     def suspended(self) -> list[Environment]:
         """Return the environments that can be restored, as from a snapshot."""
@@ -146,7 +150,7 @@ class Supervisor:
         jobs = {job.id: job for job in fleet.waiting}
         actions = plan_fleet(
             [Demand(job.id, job.version.revision_id) for job in fleet.waiting],
-            [environment.as_member() for environment in fleet.members.values()],
+            [environment.as_member() for environment in fleet.members.values() if not environment.is_snapshot],
             room,
             self._ground.clock.monotonic_s(),
         )
@@ -172,7 +176,9 @@ class Supervisor:
             for other in self._fleets.values()
             if other is not fleet
             for environment in other.members.values()
-            if (environment.state in IDLE and not environment.is_kept) or environment.is_suspended
+            if (environment.state in IDLE and not environment.is_kept)
+            or environment.is_suspended
+            or environment.is_copied
         ]
         return sorted(idle, key=lambda member: member.last_used_s)
 
@@ -184,7 +190,7 @@ class Supervisor:
         restored = None
         for environment in list(fleet.members.values()):
             revision_id = environment.version.revision_id
-            if environment.state is State.STARTING and revision_id in waiting:
+            if environment.state is State.STARTING and revision_id in waiting and not environment.is_snapshot:
                 # To the planner it is about to be ready, whether it is restored already or not.
                 waiting.remove(revision_id)
                 if environment.is_suspended:
@@ -192,7 +198,7 @@ class Supervisor:
                     restored = environment
         if restored is not None:
             self._watch()
-            starting = sum(one.state is State.STARTING for one in fleet.members.values())
+            starting = sum(one.state is State.STARTING and not one.is_snapshot for one in fleet.members.values())
             if starting <= len(fleet.waiting) and self._alive < self.environments_max // 2:
                 self._start(fleet, restored.stream.scope, restored.version)
 
@@ -202,30 +208,54 @@ class Supervisor:
         Raises ServiceError if that cannot even begin.
         """
         trial: asyncio.Future[InitFailure | None] = asyncio.get_running_loop().create_future()
-        number = self._start(self._fleet(fleet_key(version)), scope, version)
+        number = self._start_snapshot(self._fleet(fleet_key(version)), scope, version).number
         self._trials[number] = trial
         try:
             return await asyncio.shield(trial)  # the environment may end while whoever asked is being cancelled
         finally:
             self._trials.pop(number, None)
 
+    def _start_snapshot(self, fleet: Fleet, scope: Scope, version: VersionRecord) -> Environment:
+        number = self._start(fleet, scope, version, is_snapshot=True)
+        fleet.snapshot = fleet.members[number]
+        return fleet.snapshot
+
+    async def _find_snapshot(self, fleet: Fleet, scope: Scope, version: VersionRecord) -> Environment | None:
+        """Return what an environment of a version with SnapStart is copied from, or None if it initialises itself."""
+        if not version.runtime.startswith("python") or fleet.uncopied_revision_id == version.revision_id:
+            return None
+        snapshot = fleet.snapshot
+        if (
+            snapshot is None
+            or snapshot.state is not State.STARTING
+            or snapshot.version.revision_id != version.revision_id
+        ):
+            snapshot = self._start_snapshot(fleet, scope, version)
+        if await asyncio.shield(snapshot.can_be_copied):
+            return snapshot
+        fleet.uncopied_revision_id = version.revision_id
+        return None
+
     def on_suspended(self, environment: Environment) -> None:
         """It can be restored, which shows that its version can be initialised."""
         if (trial := self._trials.pop(environment.number, None)) is not None:
             trial.set_result(None)
-        self._plan(self._fleet_of[environment.number])
+        fleet = self._fleet_of[environment.number]
+        if not environment.is_snapshot:
+            fleet.uncopied_revision_id = environment.version.revision_id
+        self._plan(fleet)
         if environment.is_suspended:
             environment.inside_invoke = False  # the invocation in whose time it was tried again needs it no more
         self._sweep_later(limits.FREEZE_AFTER_S)
 
     def _sweep_suspended(self, fleet: Fleet, now_s: float) -> None:
         """Stop what can be restored from running meanwhile, and end what was not for long."""
-        for environment in fleet.suspended():
+        for environment in [one for one in fleet.members.values() if one.is_suspended or one.is_copied]:
             member = environment.as_member()
             is_past = fleet.present_revision_id not in (None, member.revision_id)
             if is_past or now_s >= member.expires_s or now_s - member.last_used_s >= limits.IDLE_EXPIRY_S:
                 environment.stop()
-            elif now_s - member.last_used_s >= limits.FREEZE_AFTER_S:
+            elif environment.is_suspended and now_s - member.last_used_s >= limits.FREEZE_AFTER_S:
                 environment.suspend()
 
     # What is kept ready
@@ -265,6 +295,8 @@ class Supervisor:
         version: VersionRecord,
         retried: Environment | None = None,
         init_type: str = ON_DEMAND,
+        *,
+        is_snapshot: bool = False,
     ) -> int:
         """Start an environment, and return its number."""
         if version.snap_start and version.version != LATEST:
@@ -288,6 +320,7 @@ class Supervisor:
             self._ground.ids.uuid,
             retried=retried,
             init_type=init_type,
+            is_snapshot=is_snapshot,
         )
         fleet.members[environment.number] = environment
         self._fleet_of[environment.number] = fleet
@@ -299,6 +332,11 @@ class Supervisor:
 
     async def _bring_up(self, environment: Environment, scope: Scope, version: VersionRecord) -> None:
         try:
+            if environment.init_type == SNAP_START and not environment.is_snapshot:
+                snapshot = await self._find_snapshot(self._fleet_of[environment.number], scope, version)
+                if snapshot is not None:
+                    await self._copy(environment, snapshot)
+                    return
             session, (program, zygote), code = await asyncio.gather(
                 assume_role(self._ground, scope, version),
                 self._fork_servers.find(version.runtime),
@@ -316,6 +354,18 @@ class Supervisor:
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
             _log.exception("an environment could not be started: function=%s", version.arn)
             self._give_up(environment, ServiceError("ServiceException", str(failure), status=500))
+
+    async def _copy(self, environment: Environment, snapshot: Environment) -> None:
+        try:
+            await environment.start_from(snapshot)
+        except ServiceError as refused:
+            if snapshot.state is State.STARTING:
+                _log.warning("a snapshot cannot be copied: function=%s: %s", snapshot.version.arn, refused)
+                self._fleet_of[environment.number].uncopied_revision_id = snapshot.version.revision_id
+                snapshot.stop()
+            # Else it has just ended. Whoever waits is planned for anew.
+            environment.abandon()
+            self._remove(environment)
 
     def _give_up(self, environment: Environment, refused: ServiceError | FunctionChanged) -> None:
         if (trial := self._trials.pop(environment.number, None)) is not None:
@@ -358,7 +408,7 @@ class Supervisor:
         elif environment.is_kept and (environment.init_failure is not None or environment.ended_unused):
             # Another one would fare no better, and another: it is tried again after a while.
             self._cannot_keep(environment, "FUNCTION_ERROR_INIT_FAILURE")
-        elif environment.init_failure is not None:
+        elif environment.init_failure is not None and not environment.is_snapshot:
             if environment.inside_invoke or self._stopping:
                 if (job := self._job_for(environment)) is not None:
                     environment.report_init_failure(job)
@@ -377,6 +427,8 @@ class Supervisor:
     def _remove(self, environment: Environment) -> None:
         fleet = self._fleet_of.pop(environment.number)
         del fleet.members[environment.number]
+        if fleet.snapshot is environment:
+            fleet.snapshot = None
         self._free_slots.append(environment.slot)
         self._alive -= 1
         if self._alive == 0:
@@ -458,7 +510,8 @@ class Supervisor:
             for environment in (
                 fleet.members[number] for number, fleet in self._fleet_of.items() if number in fleet.members
             )
-            if environment.state in (State.BUSY, State.STARTING) and not environment.is_suspended
+            if environment.state in (State.BUSY, State.STARTING)
+            and not (environment.is_suspended or environment.is_copied)
         ]
         for environment in working:
             environment.watch_memory()

@@ -28,6 +28,9 @@ async def main():
     await rig.plane.start()
     idle = await rig.function("def lambda_handler(e, c): return 1")
     await rig.invoke(idle)
+    restored = await rig.function("def lambda_handler(e, c): return 1", version="1", snap_start=True)
+    assert await rig.plane._supervisor.try_out(rig.scope, restored) is None
+    await rig.invoke(restored)
     busy = await rig.function(
         "import os, subprocess, time\\n"
         "def lambda_handler(e, c):\\n"
@@ -144,8 +147,9 @@ def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
         try:
             assert host.stdout.readline() == "ready\n"
             below = {pid: identity(pid) for pid in descendants(host.pid)}
-            # The fork server, three guards, three runtimes, sleep, the fork that got away, an extension and its own.
-            assert len(below) >= 11
+            # The fork server, five guards, five runtimes (of a snapshot and what was restored from it, or of two that
+            # were initialised by themselves), sleep, the fork that got away, an extension and its own.
+            assert len(below) >= 15
             above = parents()
             fork_server = next(pid for pid in below if above[pid] == host.pid)
             guards = [pid for pid in below if above[pid] == fork_server]

@@ -373,7 +373,7 @@ async def test_a_changed_function_gets_new_environments(rig: Any) -> None:
 
 async def test_invocations_at_a_time_have_environments_of_their_own(rig: Any) -> None:
     version = await rig.function(
-        "import time, os\ndef lambda_handler(e, c):\n    time.sleep(0.15)\n    return c.log_stream_name\n", timeout_s=10
+        "import time, os\ndef lambda_handler(e, c):\n    time.sleep(0.6)\n    return c.log_stream_name\n", timeout_s=10
     )
     streams = await asyncio.gather(*[rig.invoke(version) for _ in range(5)])
     assert len({result.payload for result in streams}) == 5

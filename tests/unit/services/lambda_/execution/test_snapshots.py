@@ -1,4 +1,4 @@
-"""Environments with SnapStart: initialised ahead of the invocations for which they are restored."""
+"""Environments with SnapStart whose process cannot be copied: each initialised ahead of the invocation that needs it."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 CODE = """
 import os, time
+pipe = os.pipe()  # forks would share it
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 seen = []
 register_before_snapshot(seen.append, "before")

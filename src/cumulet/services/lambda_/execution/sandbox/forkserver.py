@@ -11,6 +11,14 @@ package and may be older (3.9). Its parent talks to it over that descriptor, a s
     a guard     {"exited": key, "status": wait status of the runtime, "peak_kb": its largest resident size}
     it says     {"gone": key}                       nothing of that environment is left
 
+Of a snapshot (see snapshot.py) the guard is the fork server: what it says is said by that guard.
+
+    it is told  {"start": key, "snapshot": true, ...}   a runtime that, once initialised, can be copied
+    it says     {"snapshot": key, "obstacle": why not}  an empty one is none
+    it is told  {"start": key, "restore": key of the snapshot, ...}
+    it says     {"started": key, "pid": as its guard knows it, "inside": key of the snapshot}
+    it is told  {"end": key}                            no more copies are wanted; those that are there run on
+
 An environment with external extensions gets two more descriptors, their output pipe and one whose end-of-file lets the
 runtime begin, and its guard ends only with the last of them:
 
@@ -94,7 +102,10 @@ class ForkServer:
         self._walls = load("cumulet_isolation", os.path.join(here, "isolation.py"))
         self._runtime = load("cumulet_bootstrap", os.path.join(settings["runtime"], "bootstrap.py"))
         self._sdk = load("cumulet_sdk", os.path.join(settings["runtime"], "sdk.py"))
+        self._snapshots = load("cumulet_snapshot", os.path.join(here, "snapshot.py"))
         self._guards: dict[int, str] = {}
+        self._lines: dict[str, socket.socket] = {}
+        """To the guards of snapshots."""
         self._spare: tuple[int, socket.socket] | None = None
         self._isolation: Any = None
 
@@ -146,6 +157,7 @@ class ForkServer:
             if pid == 0:
                 return
             if key := self._guards.pop(pid, ""):
+                self._end_snapshot(key)
                 self.say(gone=key)
             elif self._spare and self._spare[0] == pid:
                 self._spare = None
@@ -154,19 +166,43 @@ class ForkServer:
         data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, DESCRIPTORS_MAX)
         if not data:
             self._leave()
-        key = json.loads(data)["start"]
+        request = json.loads(data)
+        if "end" in request:
+            self._end_snapshot(request["end"])
+            return
+        key = request["start"]
+        if "restore" in request:
+            self._forward(key, request["restore"], data, descriptors)
+            return
         try:
             pid, line = self._spare or self._make_guard()
             self._spare = None
             self._guards[pid] = key
             socket.send_fds(line, [data], descriptors)
-            line.close()
+            if request["snapshot"] and self._isolation:
+                self._lines[key] = line
+            else:
+                line.close()
         except OSError as refused:
             self.say(failed=str(refused), start=key)
         else:
             self.say(started=key, pid=pid)
         for descriptor in descriptors:
             os.close(descriptor)
+
+    def _forward(self, key: str, snapshot: str, data: bytes, descriptors: list[int]) -> None:
+        try:
+            if snapshot not in self._lines:
+                raise OSError("the snapshot has ended")
+            socket.send_fds(self._lines[snapshot], [data], descriptors)
+        except OSError as refused:
+            self.say(failed=str(refused), start=key)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _end_snapshot(self, key: str) -> None:
+        if (line := self._lines.pop(key, None)) is not None:
+            line.close()
 
     def _leave(self) -> NoReturn:
         """End every environment, then this process."""
@@ -198,6 +234,8 @@ class ForkServer:
 
     def _guard(self, line: socket.socket) -> NoReturn:
         """Be the guard of one environment: first wait for what it is to be."""
+        for other in self._lines.values():
+            other.close()  # their end is to be seen when the fork server closes its own
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
@@ -227,16 +265,26 @@ class ForkServer:
             if self._isolation:
                 address = request["address"] if request["extensions"] else ""
                 self._isolation.furnish(request["code"], request["layers"], request["tmp_mb"], request["slot"], address)
-            line.close()
             parts = {runtime: ""}
             if request["extensions"]:
                 for path in request["extensions"]:
                     parts[self._fork_extension(request, path, descriptors[1])] = os.path.basename(path)
                 os.close(descriptors.pop(1))
+            guard = None
+            if request["snapshot"] and self._isolation:
+                guard = self._snapshots.SnapshotGuard(
+                    self._isolation, request["start"], request["slot"], self.say, self._watch_isolated
+                )
+                if refused := guard.try_out():
+                    self.say(snapshot=request["start"], obstacle=refused)
+                    guard, data = None, json.dumps({**request, "snapshot": False}).encode()
             socket.send_fds(ours, [data], descriptors)
-            ours.close()
             for descriptor in descriptors:
                 os.close(descriptor)
+            if guard is not None:
+                guard.run(line, runtime, ours)
+            line.close()
+            ours.close()
             if self._isolation:
                 self._watch_isolated(request["start"], parts)
             else:
@@ -292,10 +340,11 @@ class ForkServer:
         if not data:
             os._exit(0)
         request = json.loads(data)
-        line.detach()
         if request["extensions"]:
             os.read(descriptors[1], 1)  # until all of them have registered
-        self._take_place(request, descriptors[0])
+        is_snapshot = request["snapshot"] and self._isolation
+        kept = line.detach()
+        self._take_place(request, descriptors[0], *((kept,) if is_snapshot else ()))
         root = request["environ"]["LAMBDA_TASK_ROOT"]
         os.chdir(root)
         if request["programs"]:
@@ -303,18 +352,22 @@ class ForkServer:
         self._control.close()
         os.environ.clear()
         os.environ.update(request["environ"])
-        self._runtime.main(root, request["opt"])
+        snapshot = None
+        if is_snapshot:
+            snapshot = self._snapshots.Snapshot(socket.socket(fileno=kept), self._walls)
+        self._runtime.main(root, request["opt"], snapshot)
         os._exit(0)
 
-    def _take_place(self, request: dict[str, Any], output: int) -> None:
-        """Keep nothing but the output pipe, and take on the limits and the user of the environment."""
+    def _take_place(self, request: dict[str, Any], output: int, *kept: int) -> None:
+        """Keep nothing but the output pipe and `kept`, and take on the limits and the user of the environment."""
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        says = self._control.fileno()  # closed by the kernel when this becomes another program
-        os.closerange(3, says)
-        os.closerange(says + 1, 256)
+        # The control socket is closed by the kernel when this becomes another program.
+        left = sorted((self._control.fileno(), *kept))
+        for below, above in zip((2, *left), (*left, 256)):  # noqa: B905  of Python 3.10
+            os.closerange(below + 1, above)
         if self._isolation:
             self._walls.limit(request["files"], request["processes"])
             self._isolation.drop(request["slot"])

@@ -15,14 +15,19 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 0x1000, 0x4000, 0x40000, 0x200000
 MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 38, 36
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 28, 36, 38
+SECBIT_NO_SETUID_FIXUP = 4
+CAPABILITY_VERSION_3, CAPABILITY_WORDS = 0x20080522, 6
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
+SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -195,6 +200,50 @@ class Isolation:
         _mount("tmpfs", CODE_CACHE, "tmpfs", MS_RDONLY | MS_NOSUID, "mode=0000,size=4k")
         _mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags("/"))
 
+    def fork_for(self, snapshot: int, slot: int) -> int:
+        """Fork a child that is process 1 of namespaces of its own, which the user of the slot `snapshot` may enter.
+
+        They belong to a user namespace that this user owns, since it was the effective one; only it and the user of
+        `slot` are known there. What this process has in /proc must show the child.
+        """
+        ready, is_known = os.pipe()
+        _libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)  # another user, and the rights remain
+        os.seteuid(FIRST_UID + snapshot)
+        _libc.setfsuid(0)
+        ctypes.pythonapi.PyOS_BeforeFork()
+        kinds = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS
+        pid: int = _libc.syscall(SYS_CLONE[os.uname().machine], ctypes.c_ulong(kinds | signal.SIGCHLD), 0, 0, 0, 0)
+        number = ctypes.get_errno()
+        if pid == 0:
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            os.close(is_known)
+            os.read(ready, 1)
+            os.close(ready)
+            return 0
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        os.seteuid(0)
+        _libc.prctl(PR_SET_SECUREBITS, 0, 0, 0, 0)
+        os.close(ready)
+        try:
+            if pid < 0:
+                raise OSError(number, f"clone a user namespace: {os.strerror(number)}")
+            for kind in ("uid_map", "gid_map"):
+                with open(f"/proc/{pid}/{kind}", "w") as known:
+                    known.write("".join(f"{FIRST_UID + one} {FIRST_UID + one} 1\n" for one in {snapshot, slot}))
+        except OSError:
+            if pid > 0:
+                os.kill(pid, signal.SIGKILL)
+            raise
+        finally:
+            os.close(is_known)
+        return pid
+
+    def furnish_copy(self, tmp_mb: int, slot: int) -> None:
+        """Complete the walls of a copy: /proc and /tmp of its own, over those of the snapshot."""
+        owner = FIRST_UID + slot
+        _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}")
+
     def drop(self, slot: int) -> None:
         """Give up every privilege: become a user of this environment's own."""
         uid = FIRST_UID + slot
@@ -202,6 +251,20 @@ class Isolation:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def enter_namespace(entrance: int, kind: int) -> None:
+    """Move this process (of a namespace of processes: its children) into the namespace that was opened."""
+    _check(_libc.setns(entrance, kind), "enter a namespace")
+
+
+def drop_copy(slot: int) -> None:
+    """Become the user of a copy, and give up every right in its user namespace."""
+    uid = FIRST_UID + slot
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(header, (ctypes.c_uint32 * CAPABILITY_WORDS)()), "give up capabilities")
 
 
 def limit(files: int, processes: int) -> None:

@@ -15,7 +15,11 @@ class Sandbox:
     The guard leads a process group; where there are namespaces its death is the death of all.
     """
 
-    def __init__(self, *, isolated: bool) -> None:
+    def __init__(self, *, isolated: bool, snapshot: str = "") -> None:
+        """`snapshot`: what it is restored from."""
+        self.snapshot = snapshot
+        self.on_snapshot: Callable[[str], None] = lambda obstacle: None
+        """Told when it can be restored from, or why it cannot."""
         self.pid = 0
         """The guard's; 0 until it runs."""
         self.status: int | None = None
@@ -128,6 +132,17 @@ class Sandbox:
         if self._runtime_status is not None:
             os.close(self._runtime_status)
             self._runtime_status = None
+
+
+def find_inside(guard: int, number: int) -> int:
+    """Return which child of a guard has this process id in the guard's own namespace; 0 if it has ended."""
+    for pid in _children(guard):
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/status").read_text()
+            at = text.index("NSpid:")
+            if int(text[at : text.index("\n", at)].split()[2]) == number:
+                return pid
+    return 0
 
 
 def _send(pid: int, number: signal.Signals) -> None:

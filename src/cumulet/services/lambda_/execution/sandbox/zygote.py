@@ -14,7 +14,7 @@ from typing import Any
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
 from cumulet.services.lambda_.execution.sandbox.isolation import FIRST_UID
-from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+from cumulet.services.lambda_.execution.sandbox.process import Sandbox, find_inside
 from cumulet.services.lambda_.execution.sandbox.programs import see_programs
 
 _log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Zygote:
             raise ServiceError("InvalidParameterValueException", "The environment is too large to be passed on.")
         started: asyncio.Future[int] = self._loop.create_future()
         self._starting[key] = started
-        self._sandboxes[key] = sandbox = Sandbox(isolated=self.isolated)
+        self._sandboxes[key] = sandbox = Sandbox(isolated=self.isolated, snapshot=request.get("restore", ""))
         try:
             while True:
                 if self._socket is None:
@@ -172,6 +172,14 @@ class Zygote:
                 "ServiceException", f"The environment could not be started: {lost}", status=500
             ) from None
         return sandbox
+
+    def end_snapshot(self, key: str) -> None:
+        """Have a snapshot end; what was restored from it runs on, and its sandbox lasts as long."""
+        if self._socket is not None:
+            try:
+                self._socket.send(json.dumps({"end": key}).encode())
+            except BlockingIOError:
+                self._loop.call_later(0.001, self.end_snapshot, key)
 
     def _receive(self) -> None:
         assert self._socket is not None
@@ -197,9 +205,15 @@ class Zygote:
         elif (key := packet.get("gone")) is not None:
             if (sandbox := self._sandboxes.pop(key, None)) is not None:  # one that failed to start has been told
                 sandbox.end()
+                self._end_copies(key)
         elif (key := packet.get("started")) is not None:
+            pid = packet["pid"]
+            if "inside" in packet:
+                pid = find_inside(self._sandboxes[packet["inside"]].pid, pid)
             if not (waiting := self._starting.pop(key)).done():
-                waiting.set_result(packet["pid"])
+                waiting.set_result(pid)
+        elif (key := packet.get("snapshot")) is not None:
+            self._sandboxes[key].on_snapshot(packet["obstacle"])
         elif "ready" in packet:
             self._ready.set_result(packet)
         elif (key := packet.get("start")) is not None:
@@ -208,6 +222,13 @@ class Zygote:
         elif not self._ready.done():
             refused = packet.get("no_walls")
             self._ready.set_exception(OSError(packet["failed"]) if refused is None else NoWalls(refused))
+
+    def _end_copies(self, snapshot: str) -> None:
+        """The guard of a snapshot has ended, and with it all that was restored from it."""
+        for key in [key for key, sandbox in self._sandboxes.items() if sandbox.snapshot == snapshot]:
+            if (waiting := self._starting.pop(key, None)) is not None:
+                waiting.set_exception(OSError("the snapshot has ended"))
+            self._sandboxes.pop(key).end()
 
     def _lost(self) -> None:
         self._end()

@@ -166,6 +166,10 @@ class RuntimeApi:
     """The Runtime API over one connection that stays open."""
 
     def __init__(self, address: str) -> None:
+        self.connect(address)
+
+    def connect(self, address: str) -> None:
+        """Have another connection."""
         host, _, port = address.partition(":")
         # Not create_connection: a look-up, even of a number, loads the resolver's libraries.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -189,6 +193,10 @@ class RuntimeApi:
         )
         self._receive()  # 202; or 413, and then the Runtime API has told the caller itself
         return self._receive()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._socket.fileno()
 
     def restore_next(self) -> None:
         """Say that the initialisation is complete, and return when there is an environment to serve."""
@@ -501,8 +509,8 @@ def unbuffered(descriptor: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-def main(task_root: str, opt_root: str) -> None:
-    """Be the runtime: never returns."""
+def main(task_root: str, opt_root: str, snapshot: Any = None) -> None:
+    """Be the runtime: never returns. A `snapshot` is what is to be made of this process."""
     time.tzset()
     sys.stdin = open(0, closefd=False)
     sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
@@ -518,7 +526,7 @@ def main(task_root: str, opt_root: str) -> None:
     unload_shadowed(folders)
     set_up_logging()
     try:
-        run(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"]))
+        run(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"]), snapshot)
     except SystemExit as leaving:
         leave(leaving.code)
     except BaseException:  # the edge of the process: what an interpreter does with it, we do
@@ -526,12 +534,12 @@ def main(task_root: str, opt_root: str) -> None:
         leave(1)
 
 
-def run(api: RuntimeApi) -> None:
+def run(api: RuntimeApi, snapshot: Any) -> None:
     """Load the handler and serve."""
     try:
         handler = load_handler(os.environ["_HANDLER"])
         if os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start":
-            pass_snapshot(api)
+            pass_snapshot(api, snapshot)
     except Exception as failure:  # whatever a module raises while it is imported is the function's
         error = error_of(failure)
         log_error(error)
@@ -540,15 +548,18 @@ def run(api: RuntimeApi) -> None:
     serve(api, handler)
 
 
-def pass_snapshot(api: RuntimeApi) -> None:
-    """Run the hooks of the function's around the moment at which AWS takes the snapshot and restores it."""
+def pass_snapshot(api: RuntimeApi, snapshot: Any) -> None:
+    """Run the hooks of the function's around the moment at which the snapshot is taken, and restored."""
     hooks = sys.modules.get("snapshot_restore_py")
     try:
         for function, args, kwargs in reversed(hooks.get_before_snapshot() if hooks else ()):
             function(*args, **kwargs)
     except Exception as failure:  # whatever a hook raises is the function's
         raise Fault("Runtime.BeforeSnapshotError", str(failure), stack_trace(failure)) from failure
-    api.restore_next()
+    if snapshot is not None and snapshot.is_taken(api.fileno()):
+        api.connect(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    else:
+        api.restore_next()
     try:
         for function, args, kwargs in hooks.get_after_restore() if hooks else ():
             function(*args, **kwargs)

@@ -9,6 +9,7 @@ from sources import Module, modules
 INSIDE_A_FUNCTION = {
     "services.lambda_.runtimes": "runs inside a function's own process",
     "services.lambda_.execution.sandbox.forkserver": "is the process that functions are forked from",
+    "services.lambda_.execution.sandbox.snapshot": "waits in a function's own process, and becomes another one",
 }
 
 TIME = (

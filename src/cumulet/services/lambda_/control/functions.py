@@ -59,8 +59,8 @@ from cumulet.store.api import ReadTx, WriteTx
 
 _DEFAULT_ONLY = (
     f"{', '.join(EMPTY_ONLY.split())} are taken only when they are empty; Architectures is recorded, but code runs on "
-    "the processor that is there; TracingConfig: what is sampled goes nowhere, as there is no X-Ray; SnapStart: outside "
-    "Python each environment is initialised by itself, ahead of the invocation for which it is restored"
+    "the processor that is there; TracingConfig: what is sampled goes nowhere, as there is no X-Ray; SnapStart: "
+    "outside Python each environment is initialised by itself, ahead of the invocation for which it is restored"
 )
 
 

@@ -1,4 +1,4 @@
-"""Environments with SnapStart whose process cannot be copied: each initialised ahead of the invocation that needs it."""
+"""Environments with SnapStart whose process cannot be copied: each is initialised ahead of who needs it."""
 
 import asyncio
 import json

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cumulet.policy.documents import parse_document
-from cumulet.policy.evaluate import Decision, Policy, Request, evaluate
+from cumulet.policy.evaluate import Decision, Policy, Request, evaluate, narrow
 from cumulet.policy.principals import Caller
 
 pytestmark = pytest.mark.slow
@@ -104,20 +104,28 @@ World = dict[str, Any]
 
 
 def decide(request: Request, world: World) -> Decision:
-    def compiled(group: str) -> list[Policy]:
+    return decide_compiled(request, compile_world(world))
+
+
+def compile_world(world: World) -> dict[str, Any]:
+    def compiled(group: str) -> tuple[Policy, ...]:
         kind: Any = "resource" if group == "resource" else "identity"
-        return [
+        return tuple(
             Policy(str(n), parse_document(json.dumps({"Version": "2012-10-17", "Statement": each}), kind))
             for n, each in enumerate(world[group] or [])
-        ]
+        )
 
-    boundary = compiled("boundary")
+    return {group: None if policies is None else compiled(group) for group, policies in world.items()}
+
+
+def decide_compiled(request: Request, compiled: dict[str, Any]) -> Decision:
+    boundary = compiled["boundary"]
     return evaluate(
         request,
-        compiled("identity"),
-        compiled("resource"),
+        compiled["identity"],
+        compiled["resource"],
         boundary[0] if boundary else None,
-        None if world["session"] is None else compiled("session"),
+        compiled["session"],
     )
 
 
@@ -211,6 +219,25 @@ def naive_covers(statement: dict[str, Any], request: Request) -> bool:
 @given(requests, worlds)
 def test_the_evaluator_agrees_with_the_naive_one(request: Request, world: World) -> None:
     assert decide(request, world).allowed == naive_allowed(request, world)
+
+
+@settings(max_examples=200, deadline=None)
+@given(requests, worlds, st.dictionaries(st.just("tag"), st.sampled_from(TAGS)))
+def test_narrowed_policies_decide_the_same_and_see_what_circumstances_can_change(
+    request: Request, world: World, other: dict[str, str]
+) -> None:
+    compiled = compile_world(world)
+    narrowed = {
+        group: policies and narrow(policies, request.caller, request.action, request.resource)
+        for group, policies in compiled.items()
+    }
+
+    assert decide_compiled(request, narrowed) == decide_compiled(request, compiled)
+
+    left = [one for policies in narrowed.values() for _, document in policies or () for one in document.statements]
+    if not any(statement.conditions or statement.has_variables for statement in left):
+        elsewhere = request._replace(context=other)
+        assert decide_compiled(elsewhere, compiled) == decide_compiled(request, compiled)
 
 
 @settings(max_examples=60, deadline=None)

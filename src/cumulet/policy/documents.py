@@ -59,6 +59,14 @@ class Statement:
     not_resource: bool
     principals: Principals | None
     conditions: tuple[Condition | Presence, ...]
+    has_variables: bool
+    """Whether its resources differ between requests."""
+
+    def may_cover(self, action: str, resource: str) -> bool:
+        """Tell whether there are circumstances in which the statement speaks of this action on this resource."""
+        if self.action(action) is self.not_action:
+            return False
+        return self.has_variables or self.resource is None or self.resource(resource, {}) is not self.not_resource
 
     def covers(self, action: str, resource: str, context: Context) -> bool:
         """Tell whether the statement speaks of this action on this resource in these circumstances.
@@ -88,8 +96,6 @@ class Document:
 
     statements: tuple[Statement, ...]
     version: str = CURRENT_VERSION
-    depends_on_context: bool = False
-    """Whether what it says can differ between two requests of one caller for one action on one resource."""
 
 
 @lru_cache(maxsize=2048)
@@ -115,12 +121,7 @@ def parse_document(text: str, kind: DocumentKind = "identity") -> Document:
         _compile_statement(statement, str(place), version == CURRENT_VERSION)
         for place, statement in enumerate(statements)
     )
-    return Document(
-        compiled,
-        version,
-        # A dollar may be written as \\u0024 in JSON, so what was read is searched, not the text.
-        depends_on_context=any(statement.conditions for statement in compiled) or "${" in json.dumps(element),
-    )
+    return Document(compiled, version)
 
 
 def _parse_json(text: str, kind: DocumentKind) -> Any:
@@ -266,6 +267,7 @@ def _compile_statement(statement: Mapping[str, Any], place: str, variables: bool
         not_resource="NotResource" in statement,
         principals=None if named is None else compile_principals(named, negated="NotPrincipal" in statement),
         conditions=compile_conditions(statement.get("Condition", {}), variables=variables),
+        has_variables=variables and any("${" in text for text in resources or ()),
     )
 
 

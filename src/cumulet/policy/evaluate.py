@@ -106,6 +106,18 @@ def evaluate(
     return _allowed("resource", resource) if by_role else _allowed("identity", identity)
 
 
+def narrow(policies: Sequence[Policy], caller: Caller, action: str, resource: str) -> tuple[Policy, ...]:
+    """Return the policies with those of their statements that can speak of this, whatever the circumstances.
+
+    `evaluate` says the same of them.
+    """
+    narrowed = []
+    for name, document in policies:
+        statements = [one for one in document.statements if one.may_cover(action, resource) and _reaches(one, caller)]
+        narrowed.append(Policy(name, Document(tuple(statements), document.version)))
+    return tuple(narrowed)
+
+
 _Speaking = list[tuple[str, Statement]]
 
 

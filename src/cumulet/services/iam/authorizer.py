@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cumulet.policy.documents import parse_document
-from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate
+from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate, narrow
 from cumulet.policy.matching import Context
 from cumulet.policy.principals import Caller
 from cumulet.services.iam.circumstances import Circumstances, account_of
@@ -38,7 +38,7 @@ _REMEMBERED_CHARACTERS_MAX: Final = 1024
 
 
 class _Policies(NamedTuple):
-    """All that speak to a call."""
+    """All that may have a say about a call."""
 
     held: tuple[Policy, ...]
     own: tuple[Policy, ...]
@@ -72,21 +72,28 @@ class IamAuthorizer:
             managed_policy(tx, standing.boundary) if standing is not None and standing.boundary else None,
             tuple([_session_policy(tx, source) for source in principal.session_policies]),
         )
-        rule = _rule_always if len(resource) <= _REMEMBERED_CHARACTERS_MAX else _rule_always.__wrapped__
-        if (ruling := rule(caller, action, resource, account, policies)) is not None:
-            return ruling
+        foresee = _foresee if len(resource) <= _REMEMBERED_CHARACTERS_MAX else _foresee.__wrapped__
+        foreseen = foresee(caller, action, resource, account, policies)
+        if isinstance(foreseen, Ruling):
+            return foreseen
         context = Circumstances(tx, call, demand, standing, account, resource_tags)
-        return _rule(_request(caller, action, resource, account, context), policies)
+        return _rule(_request(caller, action, resource, account, context), foreseen)
 
 
-@lru_cache(maxsize=4096)
-def _rule_always(caller: Caller, action: str, resource: str, account: str, policies: _Policies) -> Ruling | None:
-    """Return the ruling of policies that always say the same, None for others: a function does one thing all day."""
-    held, own, boundary, session = policies
-    documents = [policy.document for policy in (*held, *own, *session, *((boundary,) if boundary else ()))]
-    if any(document.depends_on_context for document in documents):
-        return None
-    return _rule(_request(caller, action, resource, account, {}), policies)
+@lru_cache(maxsize=4096)  # a function does one thing all day long
+def _foresee(caller: Caller, action: str, resource: str, account: str, policies: _Policies) -> Ruling | _Policies:
+    """Return the ruling, if circumstances cannot change it, else what of the policies can speak of such a call."""
+
+    def narrowed(group: tuple[Policy, ...]) -> tuple[Policy, ...]:
+        return narrow(group, caller, action, resource)
+
+    held, own, session = narrowed(policies.held), narrowed(policies.own), narrowed(policies.session)
+    boundary = narrowed((policies.boundary,)) if policies.boundary else ()
+    left = _Policies(held, own, boundary[0] if boundary else None, session)
+    documents = [policy.document for policy in (*held, *own, *boundary, *session)]
+    if any(one.conditions or one.has_variables for document in documents for one in document.statements):
+        return left
+    return _rule(_request(caller, action, resource, account, {}), left)
 
 
 def _request(caller: Caller, action: str, resource: str, account: str, context: Context) -> Request:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.scope import Scope
-from cumulet.services.iam.authorizer import IamAuthorizer, _rule_always
+from cumulet.services.iam.authorizer import IamAuthorizer, _foresee
 from cumulet.services.kit import Call, Demand, Principal
 from harness import SCOPE
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
@@ -59,11 +59,11 @@ async def test_a_changed_policy_is_in_force_at_once() -> None:
 async def test_only_decisions_about_resources_of_a_usual_length_are_remembered() -> None:
     house = Iam()
     session = await house.session(await house.role("notes", LAMBDA, allow("dynamodb:GetItem")))
-    _rule_always.cache_clear()
+    _foresee.cache_clear()
 
     for resource, remembered in ((TABLE, 1), (TABLE + "x" * 4096, 1), (f"{TABLE}2", 2)):
         assert await denial(house, session, resource=resource) is None
-        assert _rule_always.cache_info().currsize == remembered
+        assert _foresee.cache_info().currsize == remembered
 
 
 @pytest.mark.parametrize(

@@ -367,10 +367,7 @@ class SqliteStore:
 
     def _commit_batch(self, batch: Batch) -> sqlite3.Error | None:
         try:
-            if not self._writer.in_transaction:
-                self._writer.execute("BEGIN IMMEDIATE")
-            batch.apply(self._writer)
-            self._writer.execute("COMMIT")
+            batch.commit(self._writer)
         except sqlite3.Error as failure:
             self._roll_back()
             return failure

@@ -13,7 +13,7 @@ from cumulet.store.overlay import OverlayTx
 from cumulet.store.sqlite_file import DELETE, DELETE_RANGE, PAGE_BYTES, PUT
 
 ROWS_MAX = 64
-"""So many are put by one statement. Each statement takes the interpreter's lock, which the event loop uses too."""
+"""So many are put by one statement. Around each the thread asks for the interpreter's lock, which the loop has."""
 
 
 class Batch:
@@ -35,23 +35,32 @@ class Batch:
         for value in tx.changes.values():
             self.bytes += PAGE_BYTES if value is None else PAGE_BYTES + len(value)
 
-    def apply(self, writer: sqlite3.Connection) -> None:
-        """Make the changes in an open transaction of SQLite's. Raises sqlite3.Error."""
-        execute = writer.execute
-        for start_end in self.buffer.deleted_ranges:
-            self.bytes += PAGE_BYTES * (1 + execute(DELETE_RANGE, start_end).rowcount)
+    def commit(self, writer: sqlite3.Connection) -> None:
+        """Make the changes, in the open transaction of SQLite's or in one of their own. Raises sqlite3.Error."""
+        ranges = self.buffer.deleted_ranges
+        deletions: list[bytes] = []
         puts: list[bytes] = []
         # In the order of the keys neighbours find their pages at hand.
         for key, value in sorted(self.buffer.changes.items()):
             if value is None:
-                execute(DELETE, (key,))
+                deletions.append(key)
             else:
                 puts += (key, value)
-        at = 0
-        while rows := min(ROWS_MAX, (len(puts) - at) // 2):
-            rows = 1 << (rows.bit_length() - 1)  # powers of two, so that there are few statements to keep prepared
-            execute(_put_rows(rows), puts[at : at + 2 * rows])
-            at += 2 * rows
+        execute = writer.execute
+        if not (ranges or deletions or writer.in_transaction) and len(puts) <= 2 * ROWS_MAX:
+            execute(_put_rows(len(puts) // 2), puts)  # a statement alone is a transaction
+            return
+        if not writer.in_transaction:
+            execute("BEGIN IMMEDIATE")
+        for start_end in ranges:
+            self.bytes += PAGE_BYTES * (1 + execute(DELETE_RANGE, start_end).rowcount)
+        for at in range(0, len(deletions), ROWS_MAX):
+            keys = deletions[at : at + ROWS_MAX]
+            execute(_delete_rows(len(keys)), keys)
+        for at in range(0, len(puts), 2 * ROWS_MAX):
+            pairs = puts[at : at + 2 * ROWS_MAX]
+            execute(_put_rows(len(pairs) // 2), pairs)
+        execute("COMMIT")
 
     def answer(self, failure: sqlite3.Error | None) -> None:
         """Tell those who wait what became of their transactions."""
@@ -71,3 +80,8 @@ class Batch:
 @lru_cache
 def _put_rows(rows: int) -> str:
     return PUT.replace("(?, ?)", ", ".join(["(?, ?)"] * rows))
+
+
+@lru_cache
+def _delete_rows(rows: int) -> str:
+    return DELETE.replace("= ?", f"IN ({', '.join('?' * rows)})")

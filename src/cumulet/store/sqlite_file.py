@@ -24,7 +24,7 @@ PAGE_BYTES = 8192
 """Why, and why a table without row ids and no memory map: docs/decisions/0006-sqlite-file-layout.md."""
 
 GET = "SELECT v FROM kv WHERE k = ?"
-LOOK = "SELECT 1 FROM kv LIMIT 1"
+LOOK = "SELECT 1 FROM kv"
 SCAN = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k LIMIT ?"
 SCAN_BACK = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?"
 PUT = "INSERT INTO kv VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
@@ -81,7 +81,7 @@ def connect(data_dir: Path, durability: Durability) -> sqlite3.Connection:
     try:
         # The disk thread and the loop's thread take turns on the writing connection, never both at once.
         connection = sqlite3.connect(
-            path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=32
+            path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=128
         )
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # heeded when the file is made
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

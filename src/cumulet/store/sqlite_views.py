@@ -17,11 +17,12 @@ class View:
     Between `stand_still` and `move_on` it sees one and the same state, whatever is committed meanwhile.
     """
 
-    __slots__ = ("_connection", "_point", "open_scans")
+    __slots__ = ("_connection", "_point", "_standing", "open_scans")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._point = connection.cursor()
+        self._standing = connection.cursor()
         self.open_scans: list[sqlite3.Cursor] = []
 
     def get(self, key: bytes) -> bytes | None:
@@ -38,12 +39,11 @@ class View:
         return rows
 
     def stand_still(self) -> None:
-        self._connection.execute("BEGIN")
-        self._point.execute(LOOK).fetchone()  # it is the first look that takes the snapshot
+        self._standing.execute(LOOK)  # a statement that is not at its end keeps the snapshot, for all others too
 
     def move_on(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        self._standing.close()
+        self._standing = self._connection.cursor()
 
     def end_scans(self) -> None:
         # An open cursor would pin its snapshot: later reads would be stale, and the log could not be written back.

@@ -60,6 +60,8 @@ class EventQueue:
         self._execution = execution
         self._under_way: dict[str, tuple[asyncio.Task[None], str]] = {}
         """By request id; and whose event it is."""
+        self._searched: tuple[int, str] | None = None
+        """Behind which event the search goes on for those of functions that do not have their part yet."""
 
     def start(self) -> None:
         """Stand for the work."""
@@ -101,24 +103,41 @@ class EventQueue:
             self._under_way.pop(request_id)[0].result()
 
     async def _begin_due(self, lease: Lease) -> float:
+        """Run what is due as far as there is room; return when to look again.
+
+        The oldest are looked at each time. Where they are many, and there is room, one function has more than its part:
+        those behind it are searched for, so many each time, until the last that is due.
+        """
+        pause_s, last = await self._begin_behind(lease, None)
+        if last is None:
+            self._searched = None
+            return pause_s
+        pause_s, self._searched = await self._begin_behind(lease, max(last, self._searched or last))
+        return pause_s if self._searched is None else limits.EVENTS_SEARCH_S
+
+    async def _begin_behind(self, lease: Lease, behind: tuple[int, str] | None) -> tuple[float, tuple[int, str] | None]:
+        """Run what is due of the first events behind one; return when the next is due, and the last if more may be."""
         now_ms = self._ground.clock.now_ms()
 
         def look(tx: ReadTx) -> list[EventRecord]:
-            return list(EVENTS.scan(tx, SYSTEM, limit=limits.EVENTS_LOOKED_THROUGH))
+            return list(EVENTS.scan(tx, SYSTEM, behind=behind, limit=limits.EVENTS_LOOKED_THROUGH))
 
         busy = Counter(owner for _, owner in self._under_way.values())
-        for event in await self._ground.store.read(look):
+        found = await self._ground.store.read(look)
+        for event in found:
             if event.due_ms > now_ms:
-                return min((event.due_ms - now_ms) / 1000, limits.EVENTS_LOOK_S)
+                return min((event.due_ms - now_ms) / 1000, limits.EVENTS_LOOK_S), None
             owner = f"{event.account}:{event.region}:{event.function_name}"
             if event.request_id in self._under_way or busy[owner] >= limits.EVENTS_OF_ONE_FUNCTION:
                 continue
             if len(self._under_way) >= limits.EVENTS_AT_A_TIME:
-                break
+                return limits.EVENTS_LOOK_S, None
             busy[owner] += 1
             task = asyncio.get_running_loop().create_task(self._run(lease, event))
             self._under_way[event.request_id] = (task, owner)
-        return limits.EVENTS_LOOK_S
+        if len(found) < limits.EVENTS_LOOKED_THROUGH:
+            return limits.EVENTS_LOOK_S, None
+        return limits.EVENTS_LOOK_S, (found[-1].due_ms, found[-1].request_id)
 
     async def _run(self, lease: Lease, event: EventRecord) -> None:
         try:

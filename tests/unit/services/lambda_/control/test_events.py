@@ -9,6 +9,7 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM
+from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.records import EVENTS, InvocationResult
 from cumulet.store.api import ReadTx
 from harness import House
@@ -103,6 +104,31 @@ async def test_a_throttled_event_runs_when_there_is_room(queue: Any) -> None:
     queue.execution.before_each = None
     assert await after(queue, 1) == 1
     assert await waiting(queue) == 0
+
+
+async def test_no_function_waits_for_the_backlog_of_another(queue: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "EVENTS_OF_ONE_FUNCTION", 2)
+    monkeypatch.setattr(limits, "EVENTS_LOOKED_THROUGH", 3)
+    released = asyncio.Event()
+    await queue.create("other")
+
+    async def wait() -> None:
+        await released.wait()
+
+    queue.execution.before_each = wait
+    for _ in range(20):
+        await send(queue)
+    queue.execution.before_each = None
+    await send(queue, FunctionName="other")
+    for _ in range(20):
+        await after(queue, limits.EVENTS_SEARCH_S)
+    assert [version.function_name for _, version, _ in queue.execution.invocations] == ["other"]
+    released.set()
+    await settle()
+    for _ in range(20):
+        await after(queue, limits.EVENTS_SEARCH_S)
+    assert await waiting(queue) == 0
+    assert len({invocation.request_id for _, _, invocation in queue.execution.invocations}) == 21
 
 
 async def test_an_event_outlives_the_node_that_accepted_it(queue: Any, lambda_house: Any) -> None:

@@ -102,6 +102,13 @@ AUTHORIZER_ANSWERS_BYTES_MAX = 32 * 1024 * 1024
 SCHEMA_ERRORS_TOLD_MAX = 20
 """Of a body that a model does not allow: ours."""
 
+SCHEMA_REFERENCES_FREE = 1_000
+SCHEMA_REFERENCES_PER_BYTE = 4
+"""How many references of a model are followed for a body of no length, and how many more for each byte: ours."""
+
+SCHEMA_BYTES_AT_ONCE_MAX = 64 * 1024
+"""A longer body is held against its model aside from the other requests: ours."""
+
 SCHEMA_CHARS_MAX = 400 * 1024
 """Of a REST API's model."""
 

@@ -1,11 +1,15 @@
 """Models as JSON Schema, draft 4: checked when they are kept, compiled once per text (pure).
 
 References lead to another part of the same model, or to another model of the API by its URL; a schema that is held
-against bodies has been flattened. patternProperties are refused by name. Patterns run in linear time.
+against bodies has been flattened. patternProperties are refused by name.
+
+A body comes from a stranger, so none costs more than its length allows: patterns and uniqueItems take linear time, and
+references that lead to each other are followed so often and no more.
 """
 
 import re
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import Any
 
@@ -18,8 +22,15 @@ from cumulet.services.apigateway.mapping import patterns, schema_errors
 _MODEL_URL = re.compile(r"^https://apigateway\.amazonaws\.com/restapis/[^/]+/models/([A-Za-z0-9]+)$")
 
 
+_references_left: ContextVar[list[int]] = ContextVar("references_left")
+
+
 class BadSchema(ValueError):
     """A text that is no schema."""
+
+
+class TooManyReferences(Exception):
+    """A value for which a schema leads to itself again and again."""
 
 
 def check(text: str) -> None:
@@ -27,24 +38,26 @@ def check(text: str) -> None:
     _compile(text)
 
 
-def allows(text: str, value: Any) -> bool:
-    """Tell whether a value is what the schema describes."""
-    from referencing.exceptions import Unresolvable
-
+def allows(text: str, value: Any, length: int) -> bool:
+    """Tell whether a value is what the schema describes; `length` is that of the value's JSON."""
+    _references_left.set([_references_for(length)])
     try:
         return bool(_compile(text).is_valid(value))
-    except (RecursionError, Unresolvable):
+    except (RecursionError, TooManyReferences):
         return False
 
 
-def errors(text: str, value: Any) -> str:
+def errors(text: str, value: Any, length: int) -> str:
     """Return what is wrong with a value that the schema does not allow, in AWS's words."""
-    from referencing.exceptions import Unresolvable
-
+    _references_left.set([_references_for(length)])
     try:
         return schema_errors.describe(_compile(text).iter_errors(value))
-    except (RecursionError, Unresolvable):
+    except (RecursionError, TooManyReferences):
         return "[]"
+
+
+def _references_for(length: int) -> int:
+    return limits.SCHEMA_REFERENCES_FREE + limits.SCHEMA_REFERENCES_PER_BYTE * length
 
 
 @lru_cache(maxsize=limits.COMPILED_MAX)
@@ -66,7 +79,22 @@ def _compile(text: str) -> Any:
         raise BadSchema(error.message) from None
     except RecursionError:
         raise BadSchema("The schema is nested too deeply") from None
-    return extend(Draft4Validator, {"pattern": _pattern})(schema)
+    schema = _without_dialect(schema)
+    own = {"pattern": _pattern, "uniqueItems": _unique_items, "$ref": partial(_reference, schema)}
+    return extend(Draft4Validator, own)(schema)
+
+
+def _without_dialect(node: Any) -> Any:
+    """Return a schema in which no part names its dialect: jsonschema would go on with keywords that are not our own."""
+    if isinstance(node, list):
+        return [_without_dialect(member) for member in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: value if name in ("enum", "default") else _without_dialect(value)
+        for name, value in node.items()
+        if name != "$schema" or not isinstance(value, str)
+    }
 
 
 def _check_references(schema: dict[str, Any]) -> None:
@@ -158,12 +186,13 @@ def _rewritten(node: Any, change: Callable[[str], str]) -> Any:
     return changed
 
 
-def _resolve(schema: dict[str, Any], reference: str) -> None:
+def _resolve(schema: dict[str, Any], reference: str) -> dict[str, Any]:
     found: Any = schema
     for name in reference[1:].split("/")[1:]:
         found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
     if not isinstance(found, dict) or (found is not schema and found.get("$ref") == reference):
         raise BadSchema(f"The reference {reference} leads nowhere")
+    return found
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
@@ -171,3 +200,28 @@ def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterat
 
     if isinstance(instance, str) and not patterns.finds(instance, pattern):
         yield ValidationError("the pattern is not found")
+
+
+def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if wanted and isinstance(instance, list) and len({_identity(member) for member in instance}) < len(instance):
+        yield ValidationError("an item stands there twice")
+
+
+def _identity(value: Any) -> Any:
+    """Return what two JSON values have in common if and only if they are equal: 1 is 1.0, but not true."""
+    if isinstance(value, list):
+        return ("[", *[_identity(member) for member in value])
+    if isinstance(value, dict):
+        return frozenset([(name, _identity(member)) for name, member in value.items()])
+    return (value,) if isinstance(value, bool) else value
+
+
+def _reference(whole: dict[str, Any], validator: Any, reference: str, instance: Any, schema: Any) -> Iterator[Any]:
+    # Not jsonschema's own: what that looks references up with panics where a body is nested too deeply for the stack.
+    left = _references_left.get()
+    left[0] -= 1
+    if left[0] < 0:
+        raise TooManyReferences
+    yield from validator.descend(instance, _resolve(whole, reference))

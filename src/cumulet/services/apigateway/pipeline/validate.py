@@ -1,4 +1,7 @@
-"""Refuse what is too large, and what a REST API's request validator does not let through (pure)."""
+"""Refuse what is too large, and what a REST API's request validator does not let through."""
+
+import asyncio
+from collections.abc import Awaitable
 
 import msgspec
 
@@ -10,14 +13,25 @@ from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 
 
-def validate(matched: Matched) -> None:
-    """Raise Refused unless the request's body is within API Gateway's limit, and its validator is content."""
+def validate(matched: Matched) -> Awaitable[None] | None:
+    """Raise Refused unless the request's body is within API Gateway's limit, and its validator is content.
+
+    A long body takes seconds to be looked at: what is returned for it has to be awaited, while others are served.
+    """
     if len(matched.arrival.request.body) > limits.PAYLOAD_BYTES_MAX:
         raise Refused("too_long")
     validation = matched.route.rest_validation
-    if validation is not None:
-        _check_parameters(matched, validation)
-        _check_body(matched, validation)
+    if validation is None:
+        return None
+    _check_parameters(matched, validation)
+    request = matched.arrival.request
+    schema = validation.schemas.get(events.media_type(request.headers.get("content-type")) or "application/json")
+    if schema is None:
+        return None
+    if len(request.body) > limits.SCHEMA_BYTES_AT_ONCE_MAX:
+        return asyncio.to_thread(_check_body, request.body, schema)
+    _check_body(request.body, schema)
+    return None
 
 
 def _check_parameters(matched: Matched, validation: RestValidation) -> None:
@@ -39,14 +53,10 @@ def _check_parameters(matched: Matched, validation: RestValidation) -> None:
         raise Refused("bad_parameters", message=words)
 
 
-def _check_body(matched: Matched, validation: RestValidation) -> None:
-    request = matched.arrival.request
-    schema = validation.schemas.get(events.media_type(request.headers.get("content-type")) or "application/json")
-    if schema is None:
-        return
+def _check_body(text: bytes, schema: str) -> None:
     try:
-        body = msgspec.json.decode(request.body)
+        body = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("bad_body") from None
-    if not schemas.allows(schema, body):
-        raise Refused("bad_body", detail=schemas.errors(schema, body))
+    if not schemas.allows(schema, body, len(text)):
+        raise Refused("bad_body", detail=schemas.errors(schema, body, len(text)))

@@ -49,7 +49,8 @@ class Walk:
             matched = journey.matched = match(arrival, stage, compiled)
             matched = journey.matched = await self._admit(matched, journey)
             matched = journey.matched = unpacked(matched)
-            validate(matched)
+            if (looked_at := validate(matched)) is not None:
+                await looked_at
             kept = await self._cache.look(matched) if stage.cache_enabled else NOT_CACHED
             response = kept.found or await self._ask(matched, journey)
             return packed(matched, self._cache.settle(matched, kept, response))

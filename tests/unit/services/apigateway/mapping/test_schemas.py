@@ -1,0 +1,82 @@
+"""Models held against bodies that strangers send: none takes longer than it is long."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cumulet.services.apigateway.mapping import schemas
+
+UNIQUE = json.dumps({"uniqueItems": True})
+BRANCH = {"properties": {"a": {"$ref": "#"}}}
+BRANCHING = json.dumps({"anyOf": [{**BRANCH, "required": ["b"]}, {**BRANCH, "required": ["c"]}]})
+TREE = json.dumps({"type": "object", "properties": {"a": {"$ref": "#"}, "n": {"$ref": "#/definitions/n~1m"}}})
+DEFINED = json.dumps({**json.loads(TREE), "definitions": {"n/m": {"type": "integer"}}})
+
+
+def nested(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def allows(schema: str, value: Any) -> bool:
+    return schemas.allows(schema, value, len(json.dumps(value)))
+
+
+@pytest.mark.parametrize(
+    ("value", "unique"),
+    [
+        ([], True),
+        ([1, 2, "1", "2", True, None, [1], {"a": 1}], True),
+        ([1, 1.0], False),
+        ([1, True, 0, False], True),
+        ([True, True], False),
+        ([[1, 2], [2, 1]], True),
+        ([[1, [2]], [1, [2.0]]], False),
+        ([{"a": 1, "b": [True]}, {"b": [True], "a": 1}], False),
+        ([{"a": 1, "b": [True]}, {"b": [1], "a": 1}], True),
+        ([["a"], "a", {"a": None}, {"a": False}, {}, []], True),
+        ([None, None], False),
+        ("aa", True),
+    ],
+)
+def test_items_that_stand_there_twice(value: Any, unique: bool) -> None:
+    assert allows(UNIQUE, value) is unique
+    assert schemas.errors(UNIQUE, value, 0) == ("[]" if unique else "[array must not contain duplicate elements]")
+    assert allows(json.dumps({"uniqueItems": False}), value)
+
+
+def test_many_items_are_not_compared_with_each_other() -> None:
+    items: list[Any] = [{"a": number} for number in range(5_000)]  # comparing each with each would take a minute
+    assert allows(UNIQUE, items)
+    assert not allows(UNIQUE, [*items, items[0]])
+
+
+def test_a_model_that_leads_to_itself_is_followed_so_often_and_no_more() -> None:
+    assert allows(DEFINED, {"a": {"a": {"n": 1}}})
+    assert not allows(DEFINED, {"a": {"a": {"n": "1"}}})
+    assert not allows(BRANCHING, nested(60))  # twice as long for each level: longer than the world is old
+    assert schemas.errors(BRANCHING, nested(60), 500) == "[]"
+    node = {"properties": {"a": {"$ref": "#/definitions/node"}, "n": {"type": "integer"}}}
+    array = {"type": "array", "items": {"$ref": "#/definitions/node"}, "definitions": {"node": node}}
+    assert allows(json.dumps(array), [{"a": {"n": number}} for number in range(1_000)])
+
+
+def test_a_part_that_names_its_dialect_is_held_against_bodies_like_any_other() -> None:
+    draft = "http://json-schema.org/draft-04/schema#"
+    part = {"$schema": draft, "properties": {"s": {"pattern": "^(a+)+$"}}, "uniqueItems": True}
+    schema = json.dumps({"$schema": draft, "items": {"$ref": "#/definitions/part"}, "definitions": {"part": part}})
+    assert allows(schema, [{"s": "a" * 5_000}])
+    assert not allows(schema, [{"s": "a" * 5_000 + "b"}])  # where patterns backtrack this would take years
+    assert allows(schema, [[{"n": number} for number in range(5_000)]])
+    named = json.dumps({"properties": {"$schema": {"enum": [{"$schema": "x"}]}}})
+    assert allows(named, {"$schema": {"$schema": "x"}})
+    assert not allows(named, {"$schema": "x"})
+
+
+@pytest.mark.parametrize("depth", [50, 150, 400, 900])
+def test_a_body_that_is_nested_too_deeply_is_not_allowed_and_nothing_else_happens(depth: int) -> None:
+    # Deep below, the library that jsonschema looks references up with would panic, which no caller expects.
+    assert allows(DEFINED, nested(depth)) is (depth < 200)

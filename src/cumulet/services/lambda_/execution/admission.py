@@ -200,6 +200,7 @@ class Admission:
             lease = count.under
             if lease is None or count.held == count.running:
                 return
+            held = count.held
             count.held = running = count.running
             scope, name = count.pool
 
@@ -213,8 +214,12 @@ class Admission:
                 tx.hint(SHARES_FREED)
                 return before.wanted
 
-            # Others may ask again while some of it is in use here.
-            count.is_wanted = await lease.write(give) and running > 0
+            try:
+                # Others may ask again while some of it is in use here.
+                count.is_wanted = await lease.write(give) and running > 0
+            except StoreError:
+                count.held = held  # as the record still has it: it goes with the next permit, or when it is tidied
+                raise
 
     def _tidy_later(self) -> None:
         if self._tidying is None:

@@ -42,6 +42,7 @@ class Journal:
         self._json = version.log_format == "JSON"
         self._subscribers: Subscribers | None = None
         self._early: list[Event] | None = []
+        self._early_bytes = 0
         """What came before anybody could subscribe; None once nobody can any more."""
 
     # What the function and its extensions write
@@ -249,7 +250,9 @@ class Journal:
 
     def _spread(self, event: Event) -> None:
         if self._early is not None and len(self._early) < limits.EARLY_EVENTS_MAX:
-            self._early.append(event)
+            self._early_bytes += len(event.record) if isinstance(event.record, str) else 0
+            if self._early_bytes <= limits.EARLY_BYTES_MAX:
+                self._early.append(event)
         if self._subscribers is not None:
             self._subscribers.tell(event)
 

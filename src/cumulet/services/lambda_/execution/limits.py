@@ -44,6 +44,9 @@ LOG_EVENT_BYTES_MAX = 256 * 1024
 LOG_EVENT_OVERHEAD_BYTES = 26
 LOG_BATCH_BYTES_MAX = 1024 * 1024
 LOG_BATCH_EVENTS_MAX = 10_000
+LOG_TRIES_MAX = 100
+"""How often events are sent that the store or CloudWatch Logs could not take; then they are lost, and the server's log
+says so."""
 
 ROLE_SESSION_S = 12 * 3600
 """AWS gives an environment the longest session that STS knows."""
@@ -116,8 +119,8 @@ TELEMETRY_ANSWER_BYTES_MAX = 64 * 1024
 TELEMETRY_FLUSH_S = 0.2
 """How long the end of an environment waits for telemetry to be taken, before extensions are told of it."""
 
-EARLY_EVENTS_MAX = 1_000
-"""Events of an initialisation that are kept for extensions which subscribe before it ends."""
+EARLY_EVENTS_MAX, EARLY_BYTES_MAX = 1_000, 1024 * 1024
+"""Events of an initialisation that are kept for extensions which subscribe before it ends: how many, how much text."""
 
 STOP_GRACE_S = 10.0
 """How long running invocations may take to end when the server stops."""

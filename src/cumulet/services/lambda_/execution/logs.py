@@ -10,12 +10,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Principal
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.limits import LOG_TAIL_BYTES_MAX
+from cumulet.store.api import StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ No byte of valid UTF-8 text begins like it, so that text lines and frames can sh
 FRAME_HEADER_BYTES = 16
 READ_BYTES = 65_536
 SEND_AFTER_S = 0.05
+PASSING = frozenset({"OperationAbortedException", "ServiceUnavailableException", "ThrottlingException"})
 
 
 class Tail:
@@ -126,6 +129,8 @@ class LogStream:
     """The role's session; known when the environment starts."""
     pending: deque[tuple[int, str]] = field(default_factory=deque)
     pending_bytes: int = 0
+    failures: int = 0
+    """How often the first of them could not be sent."""
     refused: bool = False
     """The role may not write logs: nothing is kept."""
     readers: list["Output"] = field(default_factory=list)
@@ -235,9 +240,17 @@ class LogShipper:
     async def _send(self, stream: LogStream) -> None:
         if not stream.pending:
             return  # refused after all
-        put = {"logGroupName": stream.group, "logStreamName": stream.name, "logEvents": _take_batch(stream)}
+        batch = _take_batch(stream)
         try:
-            await self._put(stream, put)
+            await self._put(stream, {"logGroupName": stream.group, "logStreamName": stream.name, "logEvents": batch})
+            stream.failures = 0
+        except (ServiceError, StoreError) as failure:
+            stream.failures += 1
+            if _may_pass(failure) and stream.failures < limits.LOG_TRIES_MAX:
+                _put_back(stream, batch)
+            else:
+                stream.failures = 0
+                _log.error("log events are lost: group=%s stream=%s: %s", stream.group, stream.name, failure)
         except Exception:  # noqa: BLE001  a worker loop: one stream's failure is not another's
             _log.exception("log events are lost: group=%s stream=%s", stream.group, stream.name)
         if stream.pending:
@@ -253,6 +266,8 @@ class LogShipper:
                 await self._call(stream, "PutLogEvents", put)
             elif refused.code == "AccessDeniedException":
                 self._refuse(stream)
+            elif refused.code != "ResourceNotFoundException":
+                raise
 
     async def _create(self, stream: LogStream) -> bool:
         names = {"logGroupName": stream.group, "logStreamName": stream.name}
@@ -282,9 +297,9 @@ class LogShipper:
         await self._ground.operations.call(stream.principal, stream.scope, "logs", operation, params)
 
 
-def _take_batch(stream: LogStream) -> list[dict[str, object]]:
+def _take_batch(stream: LogStream) -> list[dict[str, Any]]:
     """Take the events from a stream that one PutLogEvents may have."""
-    batch: list[dict[str, object]] = []
+    batch: list[dict[str, Any]] = []
     size = 0
     while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
         timestamp, text = stream.pending[0]
@@ -296,3 +311,15 @@ def _take_batch(stream: LogStream) -> list[dict[str, object]]:
         stream.pending.popleft()
         stream.pending_bytes -= len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
     return batch
+
+
+def _put_back(stream: LogStream, batch: list[dict[str, Any]]) -> None:
+    """Undo `_take_batch`."""
+    for event in reversed(batch):
+        stream.pending.appendleft((event["timestamp"], event["message"]))
+        stream.pending_bytes += len(event["message"]) + limits.LOG_EVENT_OVERHEAD_BYTES
+
+
+def _may_pass(failure: ServiceError | StoreError) -> bool:
+    """Tell whether the same call may succeed later."""
+    return isinstance(failure, StoreError) or failure.code in PASSING or (failure.status or 0) >= 500

@@ -19,6 +19,7 @@ from cumulet.services.lambda_.execution.admission import Admission, Pool
 from cumulet.services.lambda_.execution.standing import Standing
 from cumulet.services.lambda_.records import RESERVED, SHARES, SHARES_WANTED, Reserved, Shares
 from cumulet.settings import Settings
+from cumulet.store.api import StoreError
 from cumulet.store.leases import LeaseLost
 from cumulet.store.memory import MemoryStore
 from cumulet.store.nodes import NODES
@@ -208,3 +209,23 @@ async def test_the_account_has_what_reservations_leave(two: tuple[Process, Proce
     assert await one.enter(ACCOUNT, None)
     assert await other.enter(ACCOUNT, None)
     assert not await one.admission.try_enter(ACCOUNT, None)
+
+
+async def test_what_could_not_be_given_back_is_given_back_later(two: tuple[Process, Process], monkeypatch: Any) -> None:
+    one, other = two
+    assert await one.enter(limit=16)
+    one.leave()
+    [count] = one.admission._counts.values()
+    lease = count.under
+    assert lease is not None
+
+    async def fail(body: Any) -> Any:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lease, "write", fail)
+        with pytest.raises(StoreError):
+            await one.admission._give_back(count)
+    assert count.held == 2
+    await one.admission._give_back(count)
+    assert (await shares(other)).holdings == {}

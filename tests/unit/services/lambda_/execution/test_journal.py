@@ -9,7 +9,7 @@ import pytest
 from cumulet.clock import SystemClock
 from cumulet.scope import Scope
 from cumulet.services.lambda_.execution.journal import Journal
-from cumulet.services.lambda_.execution.limits import EARLY_EVENTS_MAX
+from cumulet.services.lambda_.execution.limits import EARLY_BYTES_MAX, EARLY_EVENTS_MAX
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.platform_events import Event, Span
 from cumulet.services.lambda_.records import VersionRecord
@@ -179,6 +179,13 @@ def test_nothing_is_kept_for_those_who_cannot_come() -> None:
     assert len(journal._early or ()) == EARLY_EVENTS_MAX
     journal.close_subscriptions()
     assert journal.subscribe(Listener()) == ()
+
+
+def test_no_more_text_is_kept_than_there_is_room_for() -> None:
+    journal = make()
+    for _ in range(10):
+        journal.output("x" * (EARLY_BYTES_MAX // 4))
+    assert len(journal.subscribe(Listener())) == 4
 
 
 def test_lines_of_json_are_told_as_objects_where_that_is_the_format() -> None:

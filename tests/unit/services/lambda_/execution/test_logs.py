@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Principal
-from cumulet.services.lambda_.execution.limits import LOG_EVENT_BYTES_MAX, OUTPUT_BACKLOG_BYTES_MAX
+from cumulet.services.lambda_.execution.limits import (
+    LOG_EVENT_BYTES_MAX,
+    LOG_TRIES_MAX,
+    OUTPUT_BACKLOG_BYTES_MAX,
+)
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Splitter, Tail
 
 SCOPE: Any = ("1", "r")
@@ -125,3 +129,43 @@ async def test_a_large_backlog_leaves_in_batches_that_cloudwatch_takes(neighbour
     assert len(neighbours.events["s"]) == 25_000
     assert max(len(batch) for batch in batches) <= 10_000
     assert max(sum(len(event["message"]) + 26 for event in batch) for batch in batches) <= 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "failure", [ServiceError("ThrottlingException", "slow"), ServiceError("Any", "broken", status=500)], ids=str
+)
+async def test_what_cannot_be_taken_now_is_sent_again_in_order(
+    neighbours: Any, shipper: LogShipper, failure: ServiceError
+) -> None:
+    stream = a_stream()
+    shipper.add(stream, 1, "one\n")
+    await shipper.flush()
+    neighbours.refuse["PutLogEvents"] = failure
+    shipper.add(stream, 2, "two\n", "three\n")
+    await shipper._send_round()
+    assert stream.pending_bytes > 0
+    shipper.add(stream, 3, "four\n")
+    neighbours.refuse.clear()
+    await shipper.flush()
+    assert neighbours.events["s"] == ["one\n", "two\n", "three\n", "four\n"]
+    assert (stream.pending_bytes, stream.failures) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "tries"),
+    [
+        (ServiceError("ThrottlingException", "slow"), LOG_TRIES_MAX),
+        (ServiceError("InvalidParameterException", "no"), 1),
+    ],
+    ids=["for good", "never"],
+)
+async def test_what_is_never_taken_is_told_in_the_servers_log(
+    neighbours: Any, shipper: LogShipper, caplog: Any, failure: ServiceError, tries: int
+) -> None:
+    neighbours.refuse["PutLogEvents"] = failure
+    stream = a_stream()
+    shipper.add(stream, 1, "one\n")
+    await shipper.flush()
+    assert [call[2] for call in neighbours.calls] == ["PutLogEvents"] * tries
+    assert stream.pending_bytes == 0
+    assert caplog.messages == [f"log events are lost: group=/aws/lambda/f stream=s: {failure}"]

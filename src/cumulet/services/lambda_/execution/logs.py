@@ -299,8 +299,14 @@ class LogShipper:
 
 def _take_batch(stream: LogStream) -> list[dict[str, Any]]:
     """Take the events from a stream that one PutLogEvents may have."""
-    batch: list[dict[str, Any]] = []
-    size = 0
+    batch: list[dict[str, Any]]
+    # A character has four bytes at most: nearly always all of it fits, and nothing needs to be counted.
+    if 4 * stream.pending_bytes <= limits.LOG_BATCH_BYTES_MAX and len(stream.pending) <= limits.LOG_BATCH_EVENTS_MAX:
+        batch = [{"timestamp": timestamp, "message": text} for timestamp, text in stream.pending]
+        stream.pending.clear()
+        stream.pending_bytes = 0
+        return batch
+    batch, size = [], 0
     while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
         timestamp, text = stream.pending[0]
         cost = len(text.encode()) + limits.LOG_EVENT_OVERHEAD_BYTES

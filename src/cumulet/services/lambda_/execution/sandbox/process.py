@@ -152,7 +152,7 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 def _resident_kb(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_bytes().split(None, 2)[1]) * PAGE_KB
+        return int(_read(f"/proc/{pid}/statm").split(None, 2)[1]) * PAGE_KB
     except (OSError, IndexError):
         return 0
 
@@ -160,7 +160,7 @@ def _resident_kb(pid: int) -> int:
 def _share_kb(pid: int) -> int:
     """Return a process's memory in KB, of each shared page only its share."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
+        text = _read(f"/proc/{pid}/smaps_rollup")
     except OSError:
         return 0
     at = text.find(b"Pss:")
@@ -178,8 +178,17 @@ def _descendants(pid: int) -> list[int]:
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (thread / "children").read_bytes().split())
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  see `_read`
+            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     except OSError:
         pass  # it ended while we looked, or this is not Linux
     return found
+
+
+def _read(path: str) -> bytes:
+    """Return a file of the kernel's. Those of busy environments are read all the time: `Path` takes thrice as long."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 65_536)
+    finally:
+        os.close(descriptor)

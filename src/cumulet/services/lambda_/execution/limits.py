@@ -71,6 +71,9 @@ FREEZE_AFTER_S = 0.1
 SWEEP_S = 5.0
 """How often idle environments are looked at once all are frozen."""
 
+ROOM_POLL_S = 0.05
+"""How often is looked whether there is room for an environment that shows whether a version can be initialised."""
+
 SPARE_SLOTS = 100
 """Users for environments beyond ENVIRONMENTS_MAX: those that are being ended still have theirs."""
 

@@ -188,8 +188,6 @@ class Environment:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        if self.is_snapshot:
-            self._sandbox.on_snapshot = self._on_snapshot
         if paths or self.is_snapshot:
             self._sandbox.watch_parts(self._on_part_end)
         if len(named) > limits.EXTENSIONS_MAX and self.state is State.STARTING:
@@ -199,6 +197,8 @@ class Environment:
             self._sandbox.kill()
         elif self.state is State.STARTING:
             self._timer = self._loop.call_later(self._init_allowed_s(), self._init_took_too_long)
+        if self.is_snapshot:
+            self._sandbox.watch_snapshot(self._on_snapshot)
 
     async def start_from(self, snapshot: "Environment") -> None:
         """Start as a copy of a snapshot, instead of `start`; ready when its runtime polls. Raises ServiceError."""

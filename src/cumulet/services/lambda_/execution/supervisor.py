@@ -170,7 +170,7 @@ class Supervisor:
         if fleet.waiting and fleet.waiting[0].version.snap_start:
             self._restore(fleet)
 
-    def _idle_elsewhere(self, fleet: Fleet) -> list[Member]:
+    def _idle_elsewhere(self, fleet: Fleet | None) -> list[Member]:
         idle = [
             environment.as_member()
             for other in self._fleets.values()
@@ -207,6 +207,7 @@ class Supervisor:
 
         Raises ServiceError if that cannot even begin.
         """
+        await self._make_room()
         trial: asyncio.Future[InitFailure | None] = asyncio.get_running_loop().create_future()
         number = self._start_snapshot(self._fleet(fleet_key(version)), scope, version).number
         self._trials[number] = trial
@@ -214,6 +215,13 @@ class Supervisor:
             return await asyncio.shield(trial)  # the environment may end while whoever asked is being cancelled
         finally:
             self._trials.pop(number, None)
+
+    async def _make_room(self) -> None:
+        """Return once one more environment may be alive; the one that was idle longest gives way."""
+        while self._alive >= self.environments_max:
+            if idle := self._idle_elsewhere(None):
+                self._fleet_of[idle[0].id].members[idle[0].id].stop()
+            await asyncio.sleep(limits.ROOM_POLL_S)
 
     def _start_snapshot(self, fleet: Fleet, scope: Scope, version: VersionRecord) -> Environment:
         number = self._start(fleet, scope, version, is_snapshot=True)
@@ -230,6 +238,8 @@ class Supervisor:
             or snapshot.state is not State.STARTING
             or snapshot.version.revision_id != version.revision_id
         ):
+            if self._alive >= self.environments_max:
+                return None
             snapshot = self._start_snapshot(fleet, scope, version)
         if await asyncio.shield(snapshot.can_be_copied):
             return snapshot
@@ -479,8 +489,12 @@ class Supervisor:
     # Time
 
     def _sweep_later(self, delay_s: float) -> None:
-        if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(delay_s, self._sweep)
+        loop = asyncio.get_running_loop()
+        if self._sweeping is not None:
+            if self._sweeping.when() <= loop.time() + delay_s:
+                return
+            self._sweeping.cancel()
+        self._sweeping = loop.call_later(delay_s, self._sweep)
 
     def _sweep(self) -> None:
         """Freeze what is idle, end what has been idle for long, and come again while anything lives."""

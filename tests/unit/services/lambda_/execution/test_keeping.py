@@ -107,3 +107,23 @@ async def test_what_cannot_start_is_given_up_and_told(rig: Any, code: str, more:
     assert len(reasons) == 1
     assert reasons[0].startswith(expected)
     assert supervisor.ready(fleet_key(version)) == 0
+
+
+async def test_whoever_asks_how_many_are_ready_is_told_of_what_differs_from_the_answer(rig: Any) -> None:
+    version = await rig.function(CODE, version="1")
+    supervisor, key = rig.plane._supervisor, fleet_key(version)
+    told: list[int] = []
+    before, supervisor.on_kept = supervisor.on_kept, lambda fleet, reason: told.append(supervisor.ready(fleet))
+    try:
+        assert supervisor.ready(key) == 0
+        supervisor.keep(rig.scope, version, 1)
+        await until(lambda: told == [1])
+        supervisor.keep(rig.scope, version, 0)
+        assert supervisor.ready(key) == 0, "what has been told to end is not ready"
+        supervisor.keep(rig.scope, version, 1)
+        await until(lambda: told == [1, 1])
+        supervisor.keep(rig.scope, version, 0)
+        await until(lambda: key not in supervisor._fleets)
+        assert supervisor.ready(key) == 0
+    finally:
+        supervisor.on_kept = before

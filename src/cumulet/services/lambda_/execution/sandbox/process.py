@@ -18,8 +18,8 @@ class Sandbox:
     def __init__(self, *, isolated: bool, snapshot: str = "") -> None:
         """`snapshot`: what it is restored from."""
         self.snapshot = snapshot
-        self.on_snapshot: Callable[[str], None] = lambda obstacle: None
-        """Told when it can be restored from, or why it cannot."""
+        self._on_snapshot: Callable[[str], None] | None = None
+        self._obstacle: str | None = None
         self.pid = 0
         """The guard's; 0 until it runs."""
         self.status: int | None = None
@@ -44,6 +44,18 @@ class Sandbox:
         self._on_part_end = on_part_end
         for part in self._ended_parts:
             on_part_end(*part)
+
+    def watch_snapshot(self, on_snapshot: Callable[[str], None]) -> None:
+        """Have `on_snapshot` called when others can be restored from this, or with why they cannot."""
+        self._on_snapshot = on_snapshot
+        if self._obstacle is not None:
+            on_snapshot(self._obstacle)
+
+    def snapshot_told(self, obstacle: str) -> None:
+        """Others can be restored from this, unless there is an obstacle."""
+        self._obstacle = obstacle
+        if self._on_snapshot is not None:
+            self._on_snapshot(obstacle)
 
     def runtime_ended(self, status: int, peak_kb: int) -> None:
         """The runtime has ended by itself."""

@@ -255,14 +255,7 @@ class Snapshot:
         others = [name for name in os.listdir("/proc") if name.isdigit() and name not in ("1", str(os.getpid()))]
         if others:
             return "the initialisation code has started processes"
-        # Libraries that know how to be forked, as BLAS, end their threads when it happens, and begin them when needed.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial = os.fork()
-        if trial == 0:
-            os._exit(0)
-        os.waitpid(trial, 0)
-        if len(os.listdir("/proc/self/task")) > 1:
+        if not _ends_its_threads():
             return "the initialisation code has started threads"
         timers = signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF
         if any(signal.getitimer(timer)[0] for timer in timers):
@@ -301,6 +294,22 @@ class Snapshot:
             elif path not in SHAREABLE_DEVICES:
                 return f"the initialisation code has opened {path.partition(':')[0]}"
         return ""
+
+
+def _ends_its_threads() -> bool:
+    """Return whether this process has one thread, at least once it has been forked.
+
+    Libraries that know how to be forked, as BLAS, end their threads when it happens, and begin them when needed.
+    """
+    if len(os.listdir("/proc/self/task")) == 1:
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trial = os.fork()
+    if trial == 0:
+        os._exit(0)
+    os.waitpid(trial, 0)
+    return len(os.listdir("/proc/self/task")) == 1
 
 
 def _fork_plainly() -> int:

@@ -213,7 +213,7 @@ class Zygote:
             if not (waiting := self._starting.pop(key)).done():
                 waiting.set_result(pid)
         elif (key := packet.get("snapshot")) is not None:
-            self._sandboxes[key].on_snapshot(packet["obstacle"])
+            self._sandboxes[key].snapshot_told(packet["obstacle"])
         elif "ready" in packet:
             self._ready.set_result(packet)
         elif (key := packet.get("start")) is not None:

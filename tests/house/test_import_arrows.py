@@ -18,7 +18,7 @@ MAY_IMPORT: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("wire",), ("wire", *GROUND)),
     (("policy",), ("policy", *GROUND)),
     (KIT, ("store", *GROUND)),
-    (("services.dispatch",), (*KIT, "store", *GROUND)),
+    (("services.dispatch",), (*KIT, "services.request_tags", "store", *GROUND)),
     # It documents the program that is put together, so it asks the composition root for it.
     (("services.matrix",), ("app", "services", "wire", "store", *GROUND)),
     (("edge",), ("edge", "services", "wire", "policy", "store", *GROUND)),

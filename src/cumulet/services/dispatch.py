@@ -27,6 +27,7 @@ from cumulet.services.kit import (
     Service,
     unsupported,
 )
+from cumulet.services.request_tags import tag_keys
 from cumulet.store.api import ReadTx, Store
 from cumulet.store.leases import Lease
 
@@ -37,6 +38,10 @@ CheckParams = Callable[[str, str, Params], None]
 def new_request_id(service: str, ids: Ids) -> str:
     """Return a request id in the form that the service uses: DynamoDB has 52 capitals and digits, others a UUID."""
     return ids.token(52, REQUEST_ID_ALPHABET) if service.startswith("dynamodb") else ids.uuid()
+
+
+def _request_keys(operation: Operation, tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+    return {**tag_keys(params), **operation.condition_values(tx, call, params)}
 
 
 class Dispatcher:
@@ -146,7 +151,7 @@ class Dispatcher:
                 demands = operation.demands(tx, call, params)
             else:
                 resources = operation.resources(tx, call, params)
-                keys: RequestKeys = partial(operation.condition_values, tx, call, params)
+                keys: RequestKeys = partial(_request_keys, operation, tx, call, params)
                 if len(resources) > 1:
                     keys = cache(keys)  # those of a batch are the same for each of its tables
                 demands = [Demand(action, arn, keys) for arn in resources]

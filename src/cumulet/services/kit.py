@@ -119,7 +119,7 @@ ResourceTags: TypeAlias = Callable[[], Mapping[str, str]]
 
 
 RequestKeys: TypeAlias = Callable[[], ConditionValues]
-"""Looks up the service's own condition keys of a call, if a policy asks for any."""
+"""Looks up the condition keys that a request itself tells, if a policy asks for any."""
 
 
 class Demand(NamedTuple):

@@ -32,6 +32,8 @@ def item_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     _add_attributes(found, attributes, leading)
     if (returned := params.get("ReturnValues")) is not None:
         found["dynamodb:ReturnValues"] = returned
+    if (told := params.get("ReturnConsumedCapacity")) is not None:
+        found["dynamodb:ReturnConsumedCapacity"] = told
     if not params.keys() & {"Item", "UpdateExpression", "AttributeUpdates"}:
         projected = params.get("ProjectionExpression") is not None or params.get("AttributesToGet") is not None
         found["dynamodb:Select"] = params.get("Select") or ("SPECIFIC_ATTRIBUTES" if projected else "ALL_ATTRIBUTES")
@@ -53,6 +55,8 @@ def batch_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     except ServiceError:
         return {}
     _add_attributes(found, attributes, leading)
+    if (told := params.get("ReturnConsumedCapacity")) is not None:
+        found["dynamodb:ReturnConsumedCapacity"] = told
     return found
 
 

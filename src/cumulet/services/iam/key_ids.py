@@ -5,6 +5,7 @@ After the four letters of the prefix come sixteen base32 characters: a bit that 
 """
 
 import base64
+from functools import lru_cache
 from typing import Final
 
 TAIL_BITS: Final = 39
@@ -21,8 +22,11 @@ def access_key_id(prefix: str, account: str, tail: int) -> str:
 
 def split_access_key_id(key_id: str) -> tuple[str, int] | None:
     """Return the account and the tail of an access key id, or None for what cannot be one of ours."""
-    if len(key_id) != KEY_ID_CHARACTERS:
-        return None
+    return _split(key_id) if len(key_id) == KEY_ID_CHARACTERS else None
+
+
+@lru_cache(maxsize=1024)
+def _split(key_id: str) -> tuple[str, int] | None:
     try:
         bits = int.from_bytes(base64.b32decode(key_id[PREFIX_CHARACTERS:]), "big")
     except ValueError:

@@ -46,6 +46,16 @@ class Recorder:
             {"Attributes": ["n", "pk", "sk"], "LeadingKeys": ["alice"], "ReturnValues": "ALL_OLD"},
         ),
         (
+            "DeleteItem",
+            {"Key": KEY, "ReturnConsumedCapacity": "TOTAL"},
+            {
+                "Attributes": ["pk", "sk"],
+                "LeadingKeys": ["alice"],
+                "ReturnConsumedCapacity": "TOTAL",
+                "Select": "ALL_ATTRIBUTES",
+            },
+        ),
+        (
             "UpdateItem",
             {"Key": KEY, "UpdateExpression": "SET a = b REMOVE c[0]", "ConditionExpression": "attribute_exists(d)"},
             {"Attributes": ["a", "b", "c", "d", "pk", "sk"], "LeadingKeys": ["alice"]},

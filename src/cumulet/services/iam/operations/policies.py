@@ -7,7 +7,6 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.policy.documents import CURRENT_VERSION, parse_document
 from cumulet.scope import Scope
 from cumulet.services.iam.aws_managed import OWNER, aws_managed_policies, is_aws_managed
-from cumulet.services.iam.condition_keys import tagging_keys, untagging_keys
 from cumulet.services.iam.held_policies import characters
 from cumulet.services.iam.limits import MANAGED_POLICY_CHARACTERS_MAX, POLICIES_MAX
 from cumulet.services.iam.lookup import check_quota, get_policy, new_unique_id, policy_resource
@@ -28,7 +27,6 @@ def new_policy_resource(call: Call, params: Params) -> str:
     "CreatePolicy",
     resource=new_policy_resource,
     params="PolicyName Path PolicyDocument Description Tags",
-    conditions=tagging_keys,
 )
 def create_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Create a customer-managed policy with its first version."""
@@ -137,7 +135,7 @@ def delete_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("TagPolicy", resource=policy_resource, params="PolicyArn Tags", conditions=tagging_keys)
+@operation("TagPolicy", resource=policy_resource, params="PolicyArn Tags")
 def tag_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add tags to a customer-managed policy, or give them new values."""
     policy = get_own_policy(call, tx, params["PolicyArn"], "iam:TagPolicy")
@@ -146,7 +144,7 @@ def tag_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("UntagPolicy", resource=policy_resource, params="PolicyArn TagKeys", conditions=untagging_keys)
+@operation("UntagPolicy", resource=policy_resource, params="PolicyArn TagKeys")
 def untag_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take tags from a customer-managed policy."""
     policy = get_own_policy(call, tx, params["PolicyArn"], "iam:UntagPolicy")

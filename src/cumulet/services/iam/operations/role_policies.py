@@ -1,7 +1,7 @@
 """The policies and tags of roles."""
 
 from cumulet.services.iam import held_policies as held
-from cumulet.services.iam.condition_keys import policy_keys, tagging_keys, untagging_keys
+from cumulet.services.iam.condition_keys import policy_keys
 from cumulet.services.iam.lookup import get_role, role_resource
 from cumulet.services.iam.operations.roles import save_role
 from cumulet.services.iam.paging import PAGED, page
@@ -65,7 +65,7 @@ def list_attached_role_policies(call: Call, tx: ReadTx, params: Params) -> Outpu
     return held.list_attached_policies(get_role(tx, call.scope, params["RoleName"]), params)
 
 
-@operation("TagRole", resource=role_resource, params="RoleName Tags", conditions=tagging_keys)
+@operation("TagRole", resource=role_resource, params="RoleName Tags")
 def tag_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add tags to a role, or give them new values."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -74,7 +74,7 @@ def tag_role(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("UntagRole", resource=role_resource, params="RoleName TagKeys", conditions=untagging_keys)
+@operation("UntagRole", resource=role_resource, params="RoleName TagKeys")
 def untag_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take tags from a role."""
     role = get_role(tx, call.scope, params["RoleName"])

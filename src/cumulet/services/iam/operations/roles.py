@@ -6,7 +6,7 @@ from typing import Any
 from cumulet.errors import ServiceError
 from cumulet.policy.documents import parse_document
 from cumulet.scope import Scope
-from cumulet.services.iam.condition_keys import boundary_keys, creation_keys
+from cumulet.services.iam.condition_keys import boundary_keys
 from cumulet.services.iam.held_policies import characters, render_boundary, render_document
 from cumulet.services.iam.limits import ROLES_MAX, SESSION_S_DEFAULT, TRUST_POLICY_CHARACTERS_MAX
 from cumulet.services.iam.lookup import (
@@ -38,7 +38,7 @@ def roles_resource(call: Call, params: Params) -> str:
     "CreateRole",
     resource=new_role_resource,
     params="Path RoleName AssumeRolePolicyDocument Description MaxSessionDuration PermissionsBoundary Tags",
-    conditions=creation_keys,
+    conditions=boundary_keys,
 )
 def create_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Create a role."""

@@ -1,7 +1,7 @@
 """The policies and tags of users."""
 
 from cumulet.services.iam import held_policies as held
-from cumulet.services.iam.condition_keys import policy_keys, tagging_keys, untagging_keys
+from cumulet.services.iam.condition_keys import policy_keys
 from cumulet.services.iam.lookup import get_user, user_resource
 from cumulet.services.iam.operations.users import save_user
 from cumulet.services.iam.paging import PAGED, page
@@ -65,7 +65,7 @@ def list_attached_user_policies(call: Call, tx: ReadTx, params: Params) -> Outpu
     return held.list_attached_policies(get_user(tx, call.scope, params["UserName"]), params)
 
 
-@operation("TagUser", resource=user_resource, params="UserName Tags", conditions=tagging_keys)
+@operation("TagUser", resource=user_resource, params="UserName Tags")
 def tag_user(call: Call, tx: WriteTx, params: Params) -> Output:
     """Add tags to a user, or give them new values."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -74,7 +74,7 @@ def tag_user(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("UntagUser", resource=user_resource, params="UserName TagKeys", conditions=untagging_keys)
+@operation("UntagUser", resource=user_resource, params="UserName TagKeys")
 def untag_user(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take tags from a user."""
     user = get_user(tx, call.scope, params["UserName"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
-from cumulet.services.iam.condition_keys import boundary_keys, creation_keys
+from cumulet.services.iam.condition_keys import boundary_keys
 from cumulet.services.iam.held_policies import render_boundary
 from cumulet.services.iam.limits import USERS_MAX
 from cumulet.services.iam.lookup import (
@@ -34,7 +34,7 @@ def users_resource(call: Call, params: Params) -> str:
 
 
 @operation(
-    "CreateUser", resource=new_user_resource, params="Path UserName PermissionsBoundary Tags", conditions=creation_keys
+    "CreateUser", resource=new_user_resource, params="Path UserName PermissionsBoundary Tags", conditions=boundary_keys
 )
 def create_user(call: Call, tx: WriteTx, params: Params) -> Output:
     """Create a user."""

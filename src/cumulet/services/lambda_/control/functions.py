@@ -12,6 +12,7 @@ from cumulet.services.lambda_.control.archives import Archive
 from cumulet.services.lambda_.control.code_signing import check_code_signing
 from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.concurrency import give_back, render_concurrency
+from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.configuration import (
     EMPTY_ONLY,
     check_snap_start,
@@ -68,6 +69,7 @@ _DEFAULT_ONLY = (
     "CreateFunction",
     resource=unqualified_resource,
     resource_policy=function_policy,
+    conditions=member_keys,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
     f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn SnapStart "
     f"{EMPTY_ONLY}",
@@ -227,6 +229,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     "UpdateFunctionConfiguration",
     resource=unqualified_resource,
     resource_policy=function_policy,
+    conditions=member_keys,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
     f"EphemeralStorage LoggingConfig Layers SnapStart {EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js, Java and provided",

@@ -9,6 +9,7 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
+from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource
@@ -26,6 +27,7 @@ _EMPTY_POLICY: dict[str, Any] = {"Version": "2012-10-17", "Id": "default", "Stat
     "AddPermission",
     resource=resource,
     resource_policy=function_policy,
+    conditions=member_keys,
     params="FunctionName StatementId Action Principal SourceArn SourceAccount EventSourceToken Qualifier RevisionId "
     "PrincipalOrgID FunctionUrlAuthType InvokedViaFunctionUrl",
 )

@@ -7,6 +7,7 @@ import msgspec
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import SYSTEM
 from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_last_modified
@@ -23,6 +24,7 @@ _URL_ID_CHARS = 32
     "CreateFunctionUrlConfig",
     resource=resource,
     resource_policy=function_policy,
+    conditions=member_keys,
     params="FunctionName Qualifier AuthType Cors InvokeMode",
 )
 async def create_function_url_config(call: Call, plane: LambdaPlane, params: Params) -> Output:
@@ -72,6 +74,7 @@ async def get_function_url_config(call: Call, plane: LambdaPlane, params: Params
     "UpdateFunctionUrlConfig",
     resource=resource,
     resource_policy=function_policy,
+    conditions=member_keys,
     params="FunctionName Qualifier AuthType Cors InvokeMode",
 )
 async def update_function_url_config(call: Call, plane: LambdaPlane, params: Params) -> Output:

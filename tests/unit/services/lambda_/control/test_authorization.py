@@ -100,3 +100,42 @@ async def test_a_role_without_permission_gets_awss_words(guarded: GuardedHouse) 
         "User: arn:aws:sts::000000000000:assumed-role/runs/x is not authorized to perform: lambda:InvokeFunction on "
         f"resource: {ARN} because no identity-based policy allows the lambda:InvokeFunction action"
     )
+
+
+async def user_who_may(house: GuardedHouse, *statements: dict[str, Any]) -> Principal:
+    user = (await house.call("iam", "CreateUser", {"UserName": "ada"}))["User"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    await house.call("iam", "PutUserPolicy", {"UserName": "ada", "PolicyName": "p", "PolicyDocument": document})
+    return Principal("user", SCOPE.account, user["Arn"], unique_id=user["UserId"], name="ada")
+
+
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+LAYER = "arn:aws:lambda:us-east-1:999999999999:layer:theirs:1"
+FORBIDDEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "AddPermission",
+        {"lambda:Principal": "*"},
+        {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"},
+    ),
+    (
+        "AddPermission",
+        {"lambda:FunctionUrlAuthType": "NONE"},
+        {"StatementId": "s", "Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE"},
+    ),
+    ("CreateFunctionUrlConfig", {"lambda:FunctionUrlAuthType": "NONE"}, {"AuthType": "NONE"}),
+    ("UpdateFunctionUrlConfig", {"lambda:FunctionUrlAuthType": "NONE"}, {"AuthType": "NONE"}),
+    ("UpdateFunctionConfiguration", {"lambda:Layer": LAYER}, {"Layers": [LAYER]}),
+]
+
+
+@pytest.mark.parametrize(
+    ("operation", "keys", "params"), FORBIDDEN, ids=[f"{row[0]}, {next(iter(row[1]))}" for row in FORBIDDEN]
+)
+async def test_policies_say_what_a_function_may_be_given(
+    guarded: GuardedHouse, operation: str, keys: dict[str, str], params: dict[str, Any]
+) -> None:
+    deny = {**EVERYTHING, "Effect": "Deny", "Condition": {"ForAnyValue:StringEquals": keys}}
+    ada = await user_who_may(guarded, EVERYTHING, deny)
+    refusal = await guarded.denied(operation, {"FunctionName": "notes", **params}, ada)
+    assert refusal.endswith("with an explicit deny in an identity-based policy")
+    await guarded.call("lambda", "GetFunction", {"FunctionName": "notes"}, principal=ada)

@@ -95,7 +95,7 @@ def test_a_rest_api_from_create_to_delete(
 
     assert (status, headers["x-note"], headers["content-type"]) == (201, "1", "application/json")
     event = json.loads(body)
-    assert (event["httpMethod"], event["path"], event["pathParameters"]) == ("PUT", "/notes/a%20b", {"id": "a b"})
+    assert (event["httpMethod"], event["path"], event["pathParameters"]) == ("PUT", "/notes/a%20b", {"id": "a%20b"})
     assert (event["body"], event["stageVariables"]) == ("hello", {"color": "blue"})
     assert (event["headers"]["Content-Type"], event["headers"]["X-My-Header"]) == ("text/plain", "v")
     assert event["requestContext"]["requestId"] == headers["x-amzn-requestid"]

@@ -257,3 +257,25 @@ def test_a_template_has_it_so(server: Server) -> None:
     with asked(server, output["OutputValue"]) as answer:
         assert (answer.status, answer.read()) == (202, b"ab")
     stacks.delete_stack(StackName="streams")
+
+
+TELLING = """
+import json, os
+def handler(event, context):
+    trace = [event["headers"]["x-amzn-trace-id"], os.environ["_X_AMZN_TRACE_ID"]]
+    return {"path": [event["rawPath"], event["requestContext"]["http"]["path"]], "trace": trace}
+"""
+
+
+def test_a_url_s_function_sees_the_path_as_it_came_and_its_own_trace(server: Server, functions: Functions) -> None:
+    telling = functions.open_url(functions.make({"app.py": TELLING}))
+    with asked(server, telling, "a%2Fb%20c") as answer:
+        told = json.loads(answer.read())
+    assert told["path"] == ["/a%2Fb%20c", "/a/b c"]
+    root, own = told["trace"]
+    assert root.startswith("Root=1-")
+    assert own.startswith(f"{root};Parent=")
+    given = "Root=1-68e77a60-0123456789abcdef01234567"
+    with asked(server, telling, **{"X-Amzn-Trace-Id": given}) as answer:
+        root, own = json.loads(answer.read())["trace"]
+    assert (root, own.startswith(f"{given};Parent=")) == (given, True)

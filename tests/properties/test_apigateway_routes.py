@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline.paths import encoded_parameters
 from cumulet.services.apigateway.pipeline.routes import RouteTable, is_greedy, is_variable, split_path
 
 LITERALS = st.sampled_from(["a", "b", "c"])
@@ -102,3 +103,30 @@ def test_neither_deep_routes_nor_long_paths_need_recursion() -> None:
     table = RouteTable([("GET", deep, 1)], full_match_first=True)
     assert table.find("GET", ["x"] * 5_000) is not None
     assert table.find("GET", ["x"] * 100_000) is None
+
+
+SENT = st.text("ab/%+. é", min_size=1, max_size=6)
+
+
+@given(
+    st.lists(st.sampled_from(["lit", "{v}"]), min_size=1, max_size=4),
+    st.booleans(),
+    st.lists(SENT, min_size=8, max_size=8),
+)
+@settings(deadline=None, max_examples=200)
+def test_what_events_show_of_a_rest_path_is_what_routes_found_but_encoded(
+    parts: list[str], greedy: bool, values: list[str]
+) -> None:
+    """Parameters as they came, once decoded, are those that the route table gives."""
+    named = [part if part == "lit" else f"{{v{at}}}" for at, part in enumerate(parts)]
+    template = "/" + "/".join([*named, *(["{rest+}"] if greedy else [])])
+    encoded = [quote(value, safe="") for value in values]
+    sent = [part if part == "lit" else encoded[at] for at, part in enumerate(parts)] + (encoded[4:7] if greedy else [])
+    path = "/" + "/".join(sent)
+
+    table = RouteTable([("GET", template, template)], full_match_first=False)
+    found = table.find("GET", [unquote(segment) for segment in split_path(path)])
+    assert found is not None
+    for given_path in (path, f"{path}/"):
+        shown = encoded_parameters(template, given_path)
+        assert {name: unquote(value) for name, value in shown.items()} == found.path_parameters

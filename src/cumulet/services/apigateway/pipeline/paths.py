@@ -8,6 +8,8 @@ on AWS: https://github.com/hotsock/voker/blob/main/vokerhttp/testdata/ingress-pa
 import re
 from urllib.parse import unquote
 
+from cumulet.services.apigateway.pipeline.routes import is_greedy, is_variable
+
 _broken_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _climbing = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|\Z)").search
 
@@ -43,8 +45,8 @@ def encoded_parameters(template: str, path: str) -> dict[str, str]:
     names, values = template.split("/"), path.split("/")
     found: dict[str, str] = {}
     for place, name in enumerate(names):
-        if name.endswith("+}"):
+        if is_greedy(name):
             found[name[1:-2]] = "/".join(values[place:]).removesuffix("/")
-        elif name.startswith("{"):
+        elif is_variable(name):
             found[name[1:-1]] = values[place]
     return found

@@ -67,6 +67,8 @@ class InHand:
         self._answered_ms = 0.0
         self._produced_bytes = 0
         self._is_runtime_done = False
+        self._rested_ms: float | None = None
+        """When the runtime rested, while extensions were still at work."""
         self._gathered: Gathered | None = None
 
     def lasted_ms(self) -> float:
@@ -124,6 +126,8 @@ class InHand:
         if self._is_runtime_done or not self._journal.is_noted:
             return
         self._is_runtime_done = True
+        if rests:
+            self._rested_ms = duration_ms
         self._journal.runtime_done(
             self.request_id,
             duration_ms,
@@ -159,6 +163,13 @@ class InHand:
             peak_kb=peak_kb,
             init_ms=init_ms,
             trace_header=self.job.trace_header,
+            spans=self._overhead(duration_ms),
             status=status,
             error_type=error_type,
         )
+
+    def _overhead(self, duration_ms: float) -> list[Span]:
+        if self._rested_ms is None:
+            return []
+        rested_at_ms = self._clock.now_ms() - duration_ms + self._rested_ms
+        return [Span("extensionOverhead", rested_at_ms, duration_ms - self._rested_ms)]

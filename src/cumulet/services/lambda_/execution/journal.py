@@ -177,6 +177,7 @@ class Journal:
         peak_kb: int,
         init_ms: float | None,
         trace_header: str,
+        spans: Sequence[Span] = (),
         status: str = "",
         error_type: str = "",
     ) -> None:
@@ -206,6 +207,7 @@ class Journal:
                 init_ms=init_ms,
                 is_restore=self._is_restore,
                 trace_header=trace_header,
+                spans=spans,
             )
             self._note("platform.report", record, failed=bool(status))
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
+from cumulet.services.lambda_.tracing import told_segment
+
 Record = dict[str, Any]
 
 DEBUG_KINDS = frozenset(
@@ -125,7 +127,7 @@ def runtime_done(
         "requestId": request_id,
         "status": status,
         **_error(error_type),
-        **({"spans": [_render_span(span) for span in spans]} if spans else {}),
+        **_told_spans(spans),
         "metrics": {"durationMs": round(duration_ms, 3), "producedBytes": produced_bytes},
         **_tracing(trace_header),
     }
@@ -142,6 +144,7 @@ def report(
     init_ms: float | None,
     is_restore: bool,
     trace_header: str,
+    spans: Sequence[Span] = (),
 ) -> Record:
     """Return the record of platform.report."""
     metrics: Record = {
@@ -160,6 +163,7 @@ def report(
         "status": status,
         **_error(error_type),
         "metrics": metrics,
+        **_told_spans(spans),
         **_tracing(trace_header),
     }
 
@@ -193,6 +197,10 @@ def _render_span(span: Span) -> Record:
     return {"name": span.name, "start": render_time(int(span.start_ms)), "durationMs": round(span.duration_ms, 3)}
 
 
+def _told_spans(spans: Sequence[Span]) -> Record:
+    return {"spans": [_render_span(span) for span in spans]} if spans else {}
+
+
 def _error(error_type: str) -> Record:
     return {"errorType": error_type} if error_type else {}
 
@@ -200,4 +208,6 @@ def _error(error_type: str) -> Record:
 def _tracing(trace_header: str) -> Record:
     if not trace_header:
         return {}
-    return {"tracing": {"type": "X-Amzn-Trace-Id", "value": trace_header}}
+    segment = told_segment(trace_header)
+    span = {} if segment is None else {"spanId": segment[1]}
+    return {"tracing": {**span, "type": "X-Amzn-Trace-Id", "value": trace_header}}

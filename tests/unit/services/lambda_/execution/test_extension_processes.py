@@ -117,20 +117,40 @@ async def test_an_extension_lives_beside_the_function(rig: Any) -> None:
     assert (await log_of(rig, environment))[-2:] == ["terminated\n", "SHUTDOWN spindown\n"]
 
 
-async def test_an_invocation_lasts_until_extensions_are_done_but_its_answer_does_not_wait(rig: Any) -> None:
-    slow = """
+SLOW = """
 me, _ = register(["INVOKE"])
 while True:
     ask("GET", "event/next", Identifier=me)
     time.sleep(0.3)
 """
-    version = await with_extensions(rig, {"slow": script(slow)})
+
+
+async def test_an_invocation_lasts_until_extensions_are_done_but_its_answer_does_not_wait(rig: Any) -> None:
+    version = await with_extensions(rig, {"slow": script(SLOW)})
     result = await rig.invoke(version, b"1")
     environment = environment_of(rig, version)
     assert environment.state is State.BUSY
     assert "REPORT" not in result.log_tail.decode()
     (report,) = [line for line in await until(rig, environment, "REPORT") if line.startswith("REPORT")]
     assert float(re.findall(r"\tDuration: ([\d.]+) ms", report)[0]) >= 300
+    environment.stop()
+    await gone(rig, version)
+
+
+async def test_a_report_tells_how_long_extensions_went_on_and_in_which_span(rig: Any) -> None:
+    levels = {"system_log_level": "INFO", "application_log_level": "INFO"}
+    version = await with_extensions(rig, {"slow": script(SLOW)}, log_format="JSON", **levels)
+    await rig.invoke(version, b"1", trace_header="Root=1-2-3;Parent=4;Sampled=1")
+    environment = environment_of(rig, version)
+    reports: list[dict[str, Any]] = []
+    while not reports:
+        events = [json.loads(line) for line in await log_of(rig, environment) if line.startswith("{")]
+        reports = [event["record"] for event in events if event["type"] == "platform.report"]
+        await asyncio.sleep(0.01)
+    ((span,), metrics) = reports[0]["spans"], reports[0]["metrics"]
+    assert span["name"] == "extensionOverhead"
+    assert 0 < span["durationMs"] < metrics["durationMs"]
+    assert reports[0]["tracing"]["spanId"] == "4"
     environment.stop()
     await gone(rig, version)
 

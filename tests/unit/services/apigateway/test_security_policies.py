@@ -79,3 +79,17 @@ async def test_a_domain_name_s_policy_is_changed() -> None:
     assert changed == {**made, **wanted}
     back = replacing(securityPolicy="TLS_1_2", endpointAccessMode="")
     assert await house.v1("UpdateDomainName", domainName="a.example.com", patchOperations=back) == made
+
+
+async def test_the_other_dialect_leaves_an_access_mode_to_its_policy() -> None:
+    house = ApiHouse()
+    names = {"domainName": "a.example.com", "regionalCertificateArn": CERTIFICATE}
+    await house.v1("CreateDomainName", **names, **REGIONAL, securityPolicy=ENHANCED, endpointAccessMode="STRICT")
+
+    async def changed(**configuration: str) -> tuple[str, str | None]:
+        await house.v2("UpdateDomainName", DomainName="a.example.com", DomainNameConfigurations=[configuration])
+        shown = await house.v1("GetDomainName", domainName="a.example.com")
+        return shown["securityPolicy"], shown.get("endpointAccessMode")
+
+    assert await changed(CertificateArn=CERTIFICATE.replace("123456789012", "999999999999")) == (ENHANCED, "STRICT")
+    assert await changed(SecurityPolicy="TLS_1_2") == ("TLS_1_2", None)

@@ -74,6 +74,8 @@ def _configuration(call: Call, given: Sequence[Mapping[str, Any]], before: Confi
         security_policy=merged.get("SecurityPolicy"),
         ip_address_type=merged.get("IpAddressType"),
         ownership_certificate_arn=merged.get("OwnershipVerificationCertificateArn"),
+        # This dialect has no word for it: it belongs to the policy that the other one gave.
+        access_mode=before.access_mode if before and merged.get("SecurityPolicy") == before.security_policy else None,
     )
 
 

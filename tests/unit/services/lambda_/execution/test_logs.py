@@ -169,3 +169,24 @@ async def test_what_is_never_taken_is_told_in_the_servers_log(
     assert [call[2] for call in neighbours.calls] == ["PutLogEvents"] * tries
     assert stream.pending_bytes == 0
     assert caplog.messages == [f"log events are lost: group=/aws/lambda/f stream=s: {failure}"]
+
+
+async def test_a_flood_keeps_no_other_stream_waiting(neighbours: Any, shipper: LogShipper) -> None:
+    quiet, flood = LogStream(SCOPE, "/aws/lambda/g", "quiet", a_stream().principal), a_stream()
+    shipper.add(quiet, 1, "one\n")
+    for n in range(25_000):
+        shipper.add(flood, n, "x" * 100)
+    await shipper.flush()
+    sent = [call[3]["logStreamName"] for call in neighbours.calls if call[2] == "PutLogEvents"]
+    assert len(neighbours.events["s"]) == 25_000
+    assert sent.count("s") > 3
+    # Each tries once and makes its group and stream; what the flood has left comes after.
+    assert sorted(sent[:4]) == ["quiet", "quiet", "s", "s"]
+
+
+async def test_lines_of_one_moment_come_in_order(neighbours: Any, shipper: LogShipper) -> None:
+    stream = a_stream()
+    shipper.add(stream, 1, "end\n", "report\n")
+    await shipper.flush()
+    assert neighbours.events["s"] == ["end\n", "report\n"]
+    assert stream.pending_bytes == 0

@@ -46,6 +46,8 @@ async def test_an_event_goes_in_and_a_result_comes_out(rig: Any) -> None:
         "END RequestId: ID",
         REPORT + "Init Duration: # ms\t",
     ]
+    unread = await rig.invoke(version, b"0", wants_tail=False)
+    assert (unread.payload, unread.log_tail) == (b'{"echo": 0}', b"")
     second = await rig.invoke(version, b"[]")
     assert lines_of(second) == ["START RequestId: ID Version: $LATEST", "got []", "END RequestId: ID", REPORT]
 

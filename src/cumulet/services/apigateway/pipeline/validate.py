@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -11,6 +12,9 @@ from cumulet.services.apigateway.model import RestValidation
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
+
+_aside = ThreadPoolExecutor(1, "models")
+"""One thread, since several would share one interpreter; and not the loop's own, which looks up names of hosts."""
 
 
 def validate(matched: Matched) -> Awaitable[None] | None:
@@ -29,7 +33,7 @@ def validate(matched: Matched) -> Awaitable[None] | None:
     if schema is None:
         return None
     if len(request.body) > limits.SCHEMA_BYTES_AT_ONCE_MAX:
-        return asyncio.to_thread(_check_body, request.body, schema)
+        return asyncio.get_running_loop().run_in_executor(_aside, _check_body, request.body, schema)
     _check_body(request.body, schema)
     return None
 

@@ -11,7 +11,10 @@ a fork that reads anything else reads it as botocore always does.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any
+
+PARTS_REMEMBERED = 1024
 
 
 def warm_up() -> None:
@@ -21,6 +24,7 @@ def warm_up() -> None:
         from botocore.loaders import JSONFileLoader, Loader
     except ImportError:
         return  # functions without an SDK run all the same
+    remember_user_agents()
     files: dict[str, Any] = {}
     listings: dict[Any, Any] = {}
     load_file, list_services = JSONFileLoader.load_file, Loader.list_available_services
@@ -56,3 +60,16 @@ def warm_up() -> None:
         return listings[key] if key in listings else list_services(self, type_name)
 
     file_loader.load_file, loader_class.list_available_services = load_kept, list_kept
+
+
+def remember_user_agents() -> None:
+    """Have botocore look at each part of its User-Agent once.
+
+    Every call makes that header twice, from 36 parts, letter by letter, and nearly always the same: an eighth of what
+    a GetItem costs inside a function.
+    """
+    from botocore import useragent
+
+    parts: Any = useragent
+    if clean := getattr(parts, "sanitize_user_agent_string_component", None):
+        parts.sanitize_user_agent_string_component = lru_cache(maxsize=PARTS_REMEMBERED)(clean)

@@ -127,3 +127,31 @@ async def test_whoever_asks_how_many_are_ready_is_told_of_what_differs_from_the_
         assert supervisor.ready(key) == 0
     finally:
         supervisor.on_kept = before
+
+
+async def test_what_is_to_be_frozen_soon_does_not_wait_for_a_later_look(rig: Any) -> None:
+    supervisor = rig.plane._supervisor
+    if supervisor._sweeping is not None:
+        supervisor._sweeping.cancel()
+        supervisor._sweeping = None
+    supervisor._sweep_later(100)
+    later = supervisor._sweeping
+    supervisor._sweep_later(50)
+    sooner = supervisor._sweeping
+    assert later.cancelled()
+    supervisor._sweep_later(70)
+    assert supervisor._sweeping is sooner
+    assert not sooner.cancelled()
+    supervisor._sweep_later(0)
+
+
+async def test_a_version_that_is_tried_out_waits_for_room(rig: Any) -> None:
+    supervisor = rig.plane._supervisor
+    version = await rig.function(CODE, version="1", snap_start=True)
+    most, supervisor.environments_max = supervisor.environments_max, 0
+    trial = asyncio.ensure_future(supervisor.try_out(rig.scope, version))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert fleet_key(version) not in supervisor._fleets
+    supervisor.environments_max = most
+    assert await trial is None

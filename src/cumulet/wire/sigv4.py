@@ -426,14 +426,12 @@ class _Head(NamedTuple):
 
 def _signed_head(request: Request, claim: Claim) -> _Head:
     headers, names = request.headers, claim.signed_headers
-    values = tuple([_signed_value(headers, name) for name in names])
-    return _Head(request.method, request.path, request.query, claim.service, names, values)
+    values = [_joined(headers, name) if headers.has_several(name) else headers.get(name) or "" for name in names]
+    return _Head(request.method, request.path, request.query, claim.service, names, tuple(values))
 
 
-def _signed_value(headers: Headers, name: str) -> str:
-    if headers.has_several(name):
-        return ",".join([_trimmed(value) for value in headers.get_all(name)])
-    return headers.get(name) or ""
+def _joined(headers: Headers, name: str) -> str:
+    return ",".join([_trimmed(value) for value in headers.get_all(name)])
 
 
 @lru_cache(maxsize=512)  # what a client asks of one thing within a second has one head

@@ -159,6 +159,22 @@ async def test_a_snapshot_that_ends_leaves_its_copies_and_is_replaced_when_anoth
     assert second.is_copied
 
 
+async def test_one_that_ends_over_an_order_takes_no_copy_along(rig: Any) -> None:
+    version = await publish(rig, ENDING)
+    await rig.invoke(version)
+    snapshot = fleet_of(rig, version).snapshot
+    assert snapshot is not None
+    assert snapshot._sandbox is not None
+    busy = asyncio.ensure_future(rig.invoke(version, b'{"end": 1}'))
+    snapshot._sandbox.signal_runtime(signal.SIGSTOP)
+    waiting = [asyncio.ensure_future(rig.invoke(version)) for _ in range(2)]
+    await until(lambda: any(one.state is State.STARTING and one._sandbox for one in serving(rig, version)))
+    snapshot._sandbox.signal_runtime(signal.SIGKILL)
+    await busy
+    assert [(await one).function_error for one in waiting] == [None, None]
+    assert snapshot.state is not State.STARTING
+
+
 async def test_with_the_guard_of_a_snapshot_all_that_was_restored_from_it_ends(rig: Any) -> None:
     version = await publish(rig, ENDING)
     await rig.invoke(version)

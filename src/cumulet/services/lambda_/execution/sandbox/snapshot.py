@@ -92,7 +92,10 @@ class SnapshotGuard:
                 if descriptor == wake_read:
                     os.read(wake_read, 4096)
                 elif descriptor == to_snapshot.fileno():
-                    said = to_snapshot.recv(PACKET_BYTES_MAX)
+                    try:
+                        said = to_snapshot.recv(PACKET_BYTES_MAX)
+                    except ConnectionResetError:
+                        said = b""  # it has ended, with orders that it has not read
                     if not said:
                         poll.unregister(descriptor)
                         continue

@@ -5,7 +5,7 @@ import os
 import resource
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import get_args
 
@@ -22,23 +22,36 @@ from cumulet.store.api import (
     Store,
     StoreClosed,
     StoreInUse,
+    StoreOutcomeUnknown,
     StoreOverloaded,
     StoreTooNew,
     StoreUnreadable,
     StoreWriteFailed,
     WriteTx,
 )
+from cumulet.store.disk_sync import DiskSync
 from cumulet.store.keyspace import STORE_META, STORE_VERSION
 from cumulet.store.memory import MemoryStore
 from cumulet.store.sqlite import SqliteStore, open_sqlite
 from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+@pytest.fixture(params=["synced by the kernel", "synced in a thread"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SqliteStore]:
+    if request.param == "synced in a thread":
+        monkeypatch.setattr(engine, "DiskSync", refuse)
     store = open_sqlite(tmp_path, "fsync")
+    assert (store._sync is None) == (request.param == "synced in a thread")
     yield store
     await store.close()
+
+
+def refuse(descriptor: int) -> DiskSync:
+    """Stand for a kernel that cannot sync beside the loop."""
+    os.close(descriptor)
+    raise OSError
 
 
 @pytest.fixture(params=["memory engine", *get_args(Durability)])
@@ -67,11 +80,22 @@ def put_and_raise(tx: WriteTx) -> None:
     raise LookupError("no")
 
 
-def hold_disk(store: SqliteStore) -> threading.Event:
-    """Have commits wait, until the event is set."""
-    held = threading.Event()
-    store._on_disk_thread(held.wait, lambda _: None)
-    return held
+def hold_disk(store: SqliteStore) -> Callable[[], None]:
+    """Have commits wait; return how to let them go on."""
+    if (sync := store._sync) is None:
+        held = threading.Event()
+        store._on_disk_thread(held.wait, lambda _: None)
+        return held.set
+    waiting: list[Callable[[OSError | None], None]] = []
+    begin = sync.begin
+    sync.begin = waiting.append  # type: ignore[method-assign]
+
+    def let_go() -> None:
+        sync.begin = begin  # type: ignore[method-assign]
+        for done in waiting:
+            begin(done)
+
+    return let_go
 
 
 async def test_every_writer_sees_the_one_before(any_store: Store) -> None:
@@ -169,7 +193,7 @@ async def test_reads_during_a_commit_see_the_state_before_it(store: SqliteStore)
 async def test_writes_go_on_over_the_batch_that_settles(store: SqliteStore) -> None:
     await put(store, b"hot", b"1")
     assert await get(store, b"hot") == b"1"
-    held = hold_disk(store)
+    let_go = hold_disk(store)
     first = asyncio.ensure_future(store.write(increment))
     while store._settling is None:
         await asyncio.sleep(0)
@@ -185,7 +209,7 @@ async def test_writes_go_on_over_the_batch_that_settles(store: SqliteStore) -> N
     await asyncio.sleep(0)
     meanwhile = await get(store, b"count"), await get(store, b"hot")
     answered = first.done() or second.done() or third.done()
-    held.set()
+    let_go()
     await asyncio.gather(first, second, third)
 
     assert seen == [b"1", [(b"count", b"1")], b"1", None, b"2"]
@@ -194,12 +218,16 @@ async def test_writes_go_on_over_the_batch_that_settles(store: SqliteStore) -> N
     assert [await get(store, b"count"), await get(store, b"hot")] == [None, b"2"]
 
 
-async def test_what_gathered_over_a_batch_that_fails_fails_too(store: SqliteStore) -> None:
+async def test_what_gathered_over_a_batch_that_fails_fails_too(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOOP_COMMIT_BYTES_MAX", 0)
     await put(store, b"hot", b"1")
     assert await get(store, b"hot") == b"1"
     [pages] = store._writer.execute("PRAGMA page_count").fetchone()
     store._writer.execute(f"PRAGMA max_page_count = {pages}")
-    held = hold_disk(store)
+    held = threading.Event()
+    store._on_disk_thread(held.wait, lambda _: None)
     writes = [asyncio.ensure_future(put(store, key, b"v" * 300_000)) for key in (b"hot", b"large")]
     while store._settling is None:
         await asyncio.sleep(0)
@@ -211,6 +239,46 @@ async def test_what_gathered_over_a_batch_that_fails_fails_too(store: SqliteStor
     assert [type(outcome) for outcome in outcomes] == [StoreWriteFailed] * 5
     assert await get(store, b"hot") == b"1"
     assert await store.write(increment) == 1
+
+
+async def test_a_disk_that_fails_is_not_written_to_again(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    await put(store, b"kept", b"v")
+    assert await get(store, b"kept") == b"v"
+    assert store._sync is not None
+    let_go = hold_disk(store)
+    first = asyncio.ensure_future(put(store, b"kept", b"w"))
+    while store._settling is None:
+        await asyncio.sleep(0)
+    second = asyncio.ensure_future(store.write(increment))
+    await asyncio.sleep(0)
+    ours, theirs = os.pipe()
+    os.dup2(ours, store._sync._descriptor)  # a pipe cannot be synced
+    let_go()
+    outcomes = await asyncio.gather(first, second, return_exceptions=True)
+    with pytest.raises(StoreWriteFailed, match="until the server is started anew"):
+        await store.write(increment)
+
+    assert [type(outcome) for outcome in outcomes] == [StoreOutcomeUnknown, StoreWriteFailed]
+    assert await get(store, b"kept") == b"w"
+    await store.close()
+    os.close(ours)
+    os.close(theirs)
+    store = open_sqlite(tmp_path)
+    assert await get(store, b"kept") == b"w"
+    assert await store.write(increment) == 1
+    await store.close()
+
+
+async def test_a_large_batch_is_committed_beside_the_loop(store: SqliteStore) -> None:
+    threads: set[int] = set()
+    store._writer.set_trace_callback(lambda sql: threads.add(threading.get_ident()))
+
+    await asyncio.gather(*[put(store, b"k%d" % index, b"v" * 600_000) for index in range(4)])
+    await store.write(lambda tx: tx.delete_range(b"k", b"k3"))
+
+    assert threading.get_ident() not in threads
+    assert await store.read(lambda tx: [key for key, _ in tx.scan(b"k", b"l")]) == [b"k3"]
 
 
 async def test_a_write_that_changes_nothing_commits_nothing(store: SqliteStore) -> None:
@@ -274,7 +342,7 @@ async def test_a_scan_left_open_pins_nothing(store: SqliteStore) -> None:
 
 async def test_a_cancelled_caller_harms_nobody(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BATCH_TRANSACTIONS_MAX", 2)
-    held = hold_disk(store)
+    let_go = hold_disk(store)
     cancelled = asyncio.ensure_future(store.write(increment))
     others = [asyncio.ensure_future(store.write(increment)) for _ in range(3)]
     while len(store._gathering.waiting) < 2 or store._settling is None:  # one batch settles, the next one is full
@@ -283,7 +351,7 @@ async def test_a_cancelled_caller_harms_nobody(store: SqliteStore, monkeypatch: 
     await asyncio.sleep(0)
     cancelled.cancel()
     waiting.cancel()
-    held.set()
+    let_go()
 
     await asyncio.gather(*others)
 

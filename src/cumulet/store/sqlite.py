@@ -2,12 +2,13 @@
 
 All Python work of transactions runs on the event loop's thread: a point read costs microseconds, a thread hop would
 cost more. A read runs at once on the reading connection. A write runs at once too, over a buffer; its changes go into
-the *batch* that gathers, where the next write sees them. With durability `fsync` a thread of its own tells SQLite and
-waits for the disk, so that the loop goes on serving reads, and the next batch gathers over the one that settles. Nobody
-is answered before the commit, not even a write that raised, since what it saw may be a batch mate's change. If a commit
-fails, what has gathered over it fails too.
+the *batch* that gathers, where the next write sees them. At the end of the loop's turn it is committed. With durability
+`fsync` the disk then works beside the loop (`disk_sync`), which goes on serving reads, and the next batch gathers over
+the one that settles. Nobody is answered before the disk has confirmed it, not even a write that raised, since what it
+saw may be a batch mate's change. If a batch fails, what has gathered over it fails too. A large batch is committed in a
+thread, and where the kernel cannot sync beside the loop every batch is, by SQLite and with its sync.
 
-    gathering --(end of the loop's turn, or the batch before it is committed)--> settling --(committed)--> gone
+    gathering --(end of the loop's turn, or the batch before it is safe)--> settling --(safe)--> gone
 
 Reads never wait. While a batch settles they stand on a snapshot of before it. With durability `os` the commit leaves
 the data with the operating system (a crash of Cumulet loses nothing, a crash of the machine may lose the last moments);
@@ -36,10 +37,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from cumulet.settings import Durability
-from cumulet.store.api import ReadTx, StoreClosed, StoreOverloaded, WriteTx
+from cumulet.store.api import ReadTx, StoreClosed, StoreOverloaded, StoreWriteFailed, WriteTx
+from cumulet.store.disk_sync import DiskSync
 from cumulet.store.overlay import OverlayTx
 from cumulet.store.sqlite_batch import Batch
-from cumulet.store.sqlite_file import BUSY_MS, PAGE_BYTES, connect, take_lock
+from cumulet.store.sqlite_file import BUSY_MS, LOG_NAME, PAGE_BYTES, connect, take_lock
 from cumulet.store.sqlite_hints import Hints
 from cumulet.store.sqlite_turns import Turns
 from cumulet.store.sqlite_views import CommittedReads, HotValues, Overtaken, SnapshotReads, View
@@ -51,6 +53,9 @@ BATCH_TRANSACTIONS_MAX = 512
 
 BATCH_BYTES_MAX = 32 * 1024 * 1024
 """Bounds what one commit writes. A single transaction may be larger."""
+
+LOOP_COMMIT_BYTES_MAX = 1024 * 1024
+"""A larger batch is committed in a thread: the loop has better things to do for milliseconds."""
 
 WAITING_MAX = 16_384
 """More writes than this in line are refused: they would time out at their clients anyway."""
@@ -99,7 +104,10 @@ class SqliteStore:
         *,
         shared: bool,
     ) -> None:
-        self._commits_in_thread = durability == "fsync"
+        self._syncs = durability == "fsync"
+        self._sync = _sync_beside(data_dir, writer, reader) if self._syncs and not shared else None
+        self._broken: OSError | None = None
+        """Why nobody knows what the disk has. Only a restart, which reads it, finds out."""
         self._lock = lock
         self._writer = writer
         self._reader = reader
@@ -149,6 +157,11 @@ class SqliteStore:
             raise StoreClosed("The store is closed.")
         while _is_full(self._gathering) or (self._turns is not None and not self._may_gather(self._turns)):
             await self._wait_in_line()
+        if self._broken is not None:
+            raise StoreWriteFailed(
+                f"The disk failed to keep what was written before ({self._broken}). Nothing is written until the "
+                "server is started anew."
+            )
         batch = self._gathering
         tx = OverlayTx(batch.buffer)
         try:
@@ -189,6 +202,8 @@ class SqliteStore:
         await self._idle.wait()
         if self._disk is not None:
             self._disk.stop()
+        if self._sync is not None:
+            self._sync.close()
         self._reader.close()
         if self._turns is None:
             with contextlib.suppress(sqlite3.Error):  # what is not written back now is read from the log next time
@@ -341,18 +356,36 @@ class SqliteStore:
         self._settling = batch
         self._gathering = Batch(batch.buffer)
         self._generation_to_be = self._hot.generation + 1
-        if not self._commits_in_thread:
+        if not self._syncs:
             self._settled(self._commit(batch))
             return
-        if self._turns is None:
-            try:
-                self._committed.stand_still()
-            except sqlite3.Error as failure:
-                self._settled(failure)
-                return
-        self._on_disk_thread(lambda: self._commit(batch), self._settled)
-        if self._waiting and self._turns is None:
+        if self._turns is not None:
+            self._on_disk_thread(lambda: self._commit(batch), self._settled)
+            return
+        try:
+            self._committed.stand_still()
+        except sqlite3.Error as failure:
+            self._settled(failure)
+            return
+        if self._sync is None:
+            self._on_disk_thread(lambda: self._commit(batch), self._settled)
+        elif batch.bytes <= LOOP_COMMIT_BYTES_MAX and not batch.buffer.deleted_ranges:
+            self._have_synced(self._commit(batch))
+        else:
+            self._on_disk_thread(lambda: self._commit(batch), self._have_synced)
+        if self._waiting:
             self._call_up()
+
+    def _have_synced(self, failure: sqlite3.Error | None) -> None:
+        if failure is not None or self._sync is None:
+            self._settled(failure)
+        else:
+            self._sync.begin(self._synced)
+
+    def _synced(self, failure: OSError | None) -> None:
+        # Who asks the kernel again is told that all is well, though what could not be written is gone.
+        self._broken = failure
+        self._settled(failure)
 
     def _commit(self, batch: Batch) -> sqlite3.Error | None:
         turns = self._turns
@@ -378,15 +411,14 @@ class SqliteStore:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
 
-    def _settled(self, failure: sqlite3.Error | None) -> None:
+    def _settled(self, failure: sqlite3.Error | OSError | None) -> None:
         batch, self._settling = self._settling, None
         assert batch is not None
-        if self._turns is not None:
-            self._hot.forget(batch.buffer)
+        self._committed.move_on()
+        if self._turns is None and failure is None:
+            self._hot.renew(batch.buffer)
         else:
-            self._committed.move_on()
-            if failure is None:
-                self._hot.renew(batch.buffer)
+            self._hot.forget(batch.buffer)
         if self._hot.generation + 1 == self._generation_to_be:
             self._hot.generation += 1
         self._log_bytes += batch.bytes
@@ -395,7 +427,8 @@ class SqliteStore:
             self._gathering.buffer.base = self._base_reads
             self._hint(batch.hints)
         else:
-            self._gathering.answer(failure)  # it has gathered over what never was
+            # It has gathered over what never was, or may be gone.
+            self._gathering.answer(sqlite3.OperationalError(str(failure)))
             self._gathering = Batch(self._base_reads)
         if self._has_turn or (self._turns is None and self._log_bytes >= CHECKPOINT_BYTES):
             self._log_bytes = 0
@@ -446,6 +479,22 @@ class SqliteStore:
     def _wake_listeners(self, topic: str) -> None:
         for wake in self._listeners.get(topic, ()):
             asyncio.get_running_loop().call_soon(wake)
+
+
+def _sync_beside(data_dir: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> DiskSync | None:
+    """Return what syncs the log beside the loop, and have SQLite leave that to it; None where the kernel cannot."""
+    try:
+        View(reader).get(b"")  # from the first look on the log is there
+        folder = os.open(data_dir, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # and outlives a crash; what is in it SQLite begins with a sync of its own
+        finally:
+            os.close(folder)
+        sync = DiskSync(os.open(data_dir / LOG_NAME, os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return None
+    writer.execute("PRAGMA synchronous = NORMAL")  # checkpoints are synced all the same
+    return sync
 
 
 def _is_full(batch: Batch) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 from functools import lru_cache
 
-from cumulet.store.api import ReadTx, StoreWriteFailed
+from cumulet.store.api import ReadTx, StoreOutcomeUnknown, StoreWriteFailed
 from cumulet.store.overlay import OverlayTx
 from cumulet.store.sqlite_file import DELETE, DELETE_RANGE, PAGE_BYTES, PUT
 
@@ -62,13 +62,17 @@ class Batch:
             execute(_put_rows(len(pairs) // 2), pairs)
         execute("COMMIT")
 
-    def answer(self, failure: sqlite3.Error | None) -> None:
-        """Tell those who wait what became of their transactions."""
+    def answer(self, failure: sqlite3.Error | OSError | None) -> None:
+        """Tell those who wait what became of their transactions. An OSError is the disk's, after SQLite's commit."""
         for committed in self.waiting:
             if committed.done():
                 continue  # the caller was cancelled; what it wrote is committed all the same
             if failure is None:
                 committed.set_result(None)
+            elif isinstance(failure, OSError):
+                committed.set_exception(
+                    StoreOutcomeUnknown(f"The disk did not say that this transaction is safe: {failure}.")
+                )
             else:
                 committed.set_exception(
                     StoreWriteFailed(

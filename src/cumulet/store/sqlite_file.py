@@ -15,6 +15,7 @@ from cumulet.store.api import StoreInUse, StoreTooNew, StoreUnreadable
 from cumulet.store.keyspace import STORE_META, STORE_VERSION
 
 FILE_NAME = "cumulet.db"
+LOG_NAME = f"{FILE_NAME}-wal"
 LOCK_NAME = "cumulet.lock"
 
 BUSY_MS = 5000

@@ -91,7 +91,8 @@ def _without_dialect(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        name: value if name in ("enum", "default") else _without_dialect(value)
+        # What is enumerated is no schema, but a property may have that name.
+        name: value if name == "enum" and isinstance(value, list) else _without_dialect(value)
         for name, value in node.items()
         if name != "$schema" or not isinstance(value, str)
     }
@@ -215,7 +216,14 @@ def _identity(value: Any) -> Any:
         return ("[", *[_identity(member) for member in value])
     if isinstance(value, dict):
         return frozenset([(name, _identity(member)) for name, member in value.items()])
-    return (value,) if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return (value,)
+    # As bytes, whose hashes nobody can foresee: numbers are easily chosen so that all of them have one.
+    if isinstance(value, int):
+        return b"%x" % value
+    if isinstance(value, float):
+        return b"%x" % int(value) if value.is_integer() else value.hex().encode()
+    return value
 
 
 def _reference(whole: dict[str, Any], validator: Any, reference: str, instance: Any, schema: Any) -> Iterator[Any]:

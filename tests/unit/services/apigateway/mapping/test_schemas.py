@@ -54,6 +54,15 @@ def test_many_items_are_not_compared_with_each_other() -> None:
     assert not allows(UNIQUE, [*items, items[0]])
 
 
+def test_numbers_that_were_chosen_to_have_one_hash_take_no_longer() -> None:
+    items = [number * (2**61 - 1) for number in range(10, 20_000)]  # Python has 0 for all of them: 20 seconds
+    assert allows(UNIQUE, items)
+    assert not allows(UNIQUE, [*items, items[0]])
+    assert not allows(UNIQUE, [2**70, 2.0**70])
+    assert allows(UNIQUE, [0.5, 1.5, -0.5, 0])
+    assert not allows(UNIQUE, [0, -0.0])
+
+
 def test_a_model_that_leads_to_itself_is_followed_so_often_and_no_more() -> None:
     assert allows(DEFINED, {"a": {"a": {"n": 1}}})
     assert not allows(DEFINED, {"a": {"a": {"n": "1"}}})
@@ -74,6 +83,14 @@ def test_a_part_that_names_its_dialect_is_held_against_bodies_like_any_other() -
     named = json.dumps({"properties": {"$schema": {"enum": [{"$schema": "x"}]}}})
     assert allows(named, {"$schema": {"$schema": "x"}})
     assert not allows(named, {"$schema": "x"})
+
+
+@pytest.mark.parametrize("name", ["enum", "default"])
+def test_a_property_with_the_name_of_a_keyword_is_no_way_to_another_dialect(name: str) -> None:
+    part = {"$schema": "http://json-schema.org/draft-07/schema#", "pattern": "^(a+)+$"}
+    schema = json.dumps({"properties": {name: part}})
+    assert allows(schema, {name: "a" * 5_000})
+    assert not allows(schema, {name: "a" * 5_000 + "b"})
 
 
 @pytest.mark.parametrize("depth", [50, 150, 400, 900])

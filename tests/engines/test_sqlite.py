@@ -33,7 +33,7 @@ from cumulet.store.disk_sync import DiskSync
 from cumulet.store.keyspace import STORE_META, STORE_VERSION
 from cumulet.store.memory import MemoryStore
 from cumulet.store.sqlite import SqliteStore, open_sqlite
-from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME
+from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME, LOG_NAME, PAGE_BYTES
 
 
 @pytest.fixture(params=["synced by the kernel", "synced in a thread"])
@@ -267,6 +267,98 @@ async def test_a_disk_that_fails_is_not_written_to_again(tmp_path: Path) -> None
     store = open_sqlite(tmp_path)
     assert await get(store, b"kept") == b"w"
     assert await store.write(increment) == 1
+    await store.close()
+
+
+async def test_a_log_that_the_disk_may_not_have_is_not_written_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "CHECKPOINT_BYTES", 1)
+    store = open_sqlite(tmp_path)
+    assert store._sync is not None
+    ours, theirs = os.pipe()
+    os.dup2(ours, store._sync._descriptor)  # a pipe cannot be synced
+    statements: list[str] = []
+    store._writer.set_trace_callback(statements.append)
+
+    with pytest.raises(StoreOutcomeUnknown):
+        await put(store, b"k", b"v")
+    await store.close()
+    os.close(ours)
+    os.close(theirs)
+
+    assert [sql.split()[0] for sql in statements] == ["INSERT"]
+    assert (tmp_path / LOG_NAME).stat().st_size
+    store = open_sqlite(tmp_path)  # what could be read of it is in the file before anything else is written
+    assert in_the_file_alone(tmp_path, b"k") == b"v"
+    await store.close()
+
+
+def in_the_file_alone(folder: Path, key: bytes) -> bytes | None:
+    (alone := folder / "alone").mkdir()
+    (alone / FILE_NAME).write_bytes((folder / FILE_NAME).read_bytes())
+    connection = sqlite3.connect(alone / FILE_NAME)
+    row = connection.execute("SELECT v FROM kv WHERE k = ?", (key,)).fetchone()
+    connection.close()
+    return None if row is None else row[0]
+
+
+async def test_a_kernel_that_takes_no_order_says_nothing_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_sqlite(tmp_path)
+    assert store._sync is not None
+    ask, submit, refused = store._sync._ask, store._sync._submit, 0
+
+    def short(number: int, *arguments: object) -> None:
+        nonlocal refused
+        if number == submit:
+            refused += 1
+            raise BlockingIOError
+        ask(number, *arguments)
+
+    with monkeypatch.context() as now:
+        now.setattr(store._sync, "_ask", short)
+        await put(store, b"k", b"1")
+    await put(store, b"k", b"2")
+
+    assert refused == 1
+    await store.close()
+
+
+async def test_where_there_is_no_thread_to_spare_the_loop_waits_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(engine, "CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(engine, "LOOP_COMMIT_BYTES_MAX", 0)
+    store = open_sqlite(tmp_path)
+    with monkeypatch.context() as now:
+        now.setattr(threading.Thread, "start", no_thread)
+        results = await asyncio.wait_for(asyncio.gather(*[store.write(increment) for _ in range(3)]), 5)
+
+    assert results == [1, 2, 3]
+    assert await asyncio.wait_for(store.write(increment), 5) == 4
+    await store.close()
+
+
+async def test_a_store_of_which_a_page_is_damaged_opens_for_the_rest(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    for number in range(20):
+        await put(store, b"\0%02d" % number, b"v" * 4000)
+    await store.close()
+    data = bytearray((tmp_path / FILE_NAME).read_bytes())
+    page = data.index(b"\x0000") // PAGE_BYTES * PAGE_BYTES
+    data[page : page + 100] = b"\xff" * 100
+    (tmp_path / FILE_NAME).write_bytes(data)
+
+    store = open_sqlite(tmp_path)
+
+    assert await get(store, b"\x0019") == b"v" * 4000
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        await get(store, b"\x0000")
     await store.close()
 
 

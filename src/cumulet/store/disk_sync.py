@@ -61,8 +61,8 @@ class DiskSync:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done: Callable[[OSError | None], None] | None = None
         try:
-            if not sys.platform.startswith("linux") or platform.machine() not in _NUMBERS:
-                raise OSError("asynchronous syncs are Linux's")
+            if not sys.platform.startswith("linux") or platform.machine() not in _NUMBERS or sys.maxsize < 2**32:
+                raise OSError("asynchronous syncs are Linux's")  # and a program of 32 bits has other numbers
             self._setup, self._destroy, self._get_events, self._submit = _NUMBERS[platform.machine()]
             self._call: Any = ctypes.CDLL(None, use_errno=True).syscall
             self._told = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -71,7 +71,7 @@ class DiskSync:
             self._event = _Event()
             self._ask(self._setup, 1, ctypes.byref(self._context))
             self._ask(self._submit, self._context, 1, self._requests)
-            self._finish(at_least=1)  # a first time, waiting, to see that it can be done
+            self._finish()  # a first time, waiting, to see that it can be done
         except BaseException:
             self.close()
             raise
@@ -84,8 +84,8 @@ class DiskSync:
         self._done = done
         try:
             self._ask(self._submit, self._context, 1, self._requests)
-        except OSError as failure:
-            self._loop.call_soon(self._tell, failure)
+        except OSError:  # the kernel is short of something. That says nothing of the disk, which is waited for here
+            self._loop.call_soon(self._tell, self._sync_at_once())
 
     def close(self) -> None:
         """Let go of the file. Not while a sync is under way."""
@@ -99,7 +99,7 @@ class DiskSync:
 
     def _on_told(self) -> None:
         try:
-            self._finish(at_least=0)
+            self._finish()
         except OSError as failure:
             self._tell(failure)
         else:
@@ -110,9 +110,16 @@ class DiskSync:
         assert done is not None
         done(failure)
 
-    def _finish(self, at_least: int) -> None:
-        """Take the result of the sync. Raises the OSError that it came to."""
-        self._ask(self._get_events, self._context, at_least, 1, ctypes.byref(self._event), None)
+    def _sync_at_once(self) -> OSError | None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as failure:
+            return failure
+        return None
+
+    def _finish(self) -> None:
+        """Take the result of the sync, for which it waits. Raises the OSError that it came to."""
+        self._ask(self._get_events, self._context, 1, 1, ctypes.byref(self._event), None)
         os.eventfd_read(self._told)
         if (result := self._event.result) < 0:
             raise OSError(-result, os.strerror(-result))

@@ -105,7 +105,7 @@ class SqliteStore:
         shared: bool,
     ) -> None:
         self._syncs = durability == "fsync"
-        self._sync = _sync_beside(data_dir, writer, reader) if self._syncs and not shared else None
+        self._sync = _sync_beside(data_dir, writer) if self._syncs and not shared else None
         self._broken: OSError | None = None
         """Why nobody knows what the disk has. Only a restart, which reads it, finds out."""
         self._lock = lock
@@ -205,7 +205,9 @@ class SqliteStore:
         if self._sync is not None:
             self._sync.close()
         self._reader.close()
-        if self._turns is None:
+        if self._broken is not None:
+            self._writer.interrupt()  # the last connection must not write the log back, see `_settled`
+        elif self._turns is None:
             with contextlib.suppress(sqlite3.Error):  # what is not written back now is read from the log next time
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
@@ -430,7 +432,10 @@ class SqliteStore:
             # It has gathered over what never was, or may be gone.
             self._gathering.answer(sqlite3.OperationalError(str(failure)))
             self._gathering = Batch(self._base_reads)
-        if self._has_turn or (self._turns is None and self._log_bytes >= CHECKPOINT_BYTES):
+        if self._broken is not None:
+            # Written back, a log that the disk may not have would spoil the file; SQLite checks it when it opens it.
+            self._go_on(None)
+        elif self._has_turn or (self._turns is None and self._log_bytes >= CHECKPOINT_BYTES):
             self._log_bytes = 0
             self._on_disk_thread(self._checkpoint, self._go_on)
         else:
@@ -467,7 +472,14 @@ class SqliteStore:
 
     def _on_disk_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         if self._disk is None:
-            self._disk = _DiskThread(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            try:
+                self._disk = _DiskThread(loop)
+            except (
+                RuntimeError
+            ):  # the machine has no thread to spare: then the loop waits, rather than writers for ever
+                loop.call_soon(done, work())
+                return
         self._disk.submit(work, done)
 
     def _hint(self, topics: Set[str]) -> None:
@@ -481,10 +493,13 @@ class SqliteStore:
             asyncio.get_running_loop().call_soon(wake)
 
 
-def _sync_beside(data_dir: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> DiskSync | None:
+def _sync_beside(data_dir: Path, writer: sqlite3.Connection) -> DiskSync | None:
     """Return what syncs the log beside the loop, and have SQLite leave that to it; None where the kernel cannot."""
+    with contextlib.suppress(sqlite3.Error):
+        # What a server has left that did not end well may only be in the kernel's memory, and never come to the disk
+        # from there if that has failed before. Copied into the file it does, or it is told that it does not.
+        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
     try:
-        View(reader).get(b"")  # from the first look on the log is there
         folder = os.open(data_dir, os.O_RDONLY)
         try:
             os.fsync(folder)  # and outlives a crash; what is in it SQLite begins with a sync of its own

@@ -4,7 +4,7 @@ import json
 from itertools import count
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cumulet.services.lambda_.execution.extension import State
@@ -90,6 +90,7 @@ class Life:
 
 @settings(deadline=None, max_examples=150)
 @given(STEPS)
+@example([("register", 1), ("next", 1), ("die", 1)])
 def test_extensions(steps: list[tuple[str, int]]) -> None:
     life = Life()
     for step, who in steps:

@@ -120,6 +120,7 @@ class Extensions:
     def ended(self, name: str, refused: str) -> Extension:
         """Note that the process of an external one is gone, or was `refused` its start, and return it."""
         one = next(one for one in self.known if one.is_external and one.name == name)
+        one.waiting = None  # its connection may be heard of later
         if refused:
             one.step(Event.NOT_LAUNCHED)
             one.error_type = "PermissionDenied" if refused.endswith("permission denied") else "UnknownError"

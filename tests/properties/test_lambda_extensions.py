@@ -34,7 +34,7 @@ class Life:
     """Three extensions, two of them external, that do as they like."""
 
     def __init__(self) -> None:
-        numbers = count()
+        numbers = count(1)  # nobody is the stranger whose number is 0
         self.extensions = Extensions(
             self, Function("f", "1", "h", "123456789012"), lambda: f"{next(numbers):036}", NAMES
         )

@@ -10,6 +10,7 @@ references that lead to each other are followed so often and no more.
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Any
 
@@ -80,7 +81,12 @@ def _compile(text: str) -> Any:
     except RecursionError:
         raise BadSchema("The schema is nested too deeply") from None
     schema = _without_dialect(schema)
-    own = {"pattern": _pattern, "uniqueItems": _unique_items, "$ref": partial(_reference, schema)}
+    own = {
+        "multipleOf": partial(_multiple_of, Draft4Validator.VALIDATORS["multipleOf"]),
+        "pattern": _pattern,
+        "uniqueItems": _unique_items,
+        "$ref": partial(_reference, schema),
+    }
     return extend(Draft4Validator, own)(schema)
 
 
@@ -201,6 +207,16 @@ def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterat
 
     if isinstance(instance, str) and not patterns.finds(instance, pattern):
         yield ValidationError("the pattern is not found")
+
+
+def _multiple_of(usual: Any, validator: Any, divisor: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    try:
+        yield from usual(validator, divisor, instance, schema)
+    except OverflowError:  # an integer that no float can hold
+        from jsonschema import ValidationError
+
+        if Fraction(instance) % Fraction(divisor):
+            yield ValidationError("it is no multiple")
 
 
 def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Any]:

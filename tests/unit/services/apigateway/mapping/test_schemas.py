@@ -63,6 +63,13 @@ def test_numbers_that_were_chosen_to_have_one_hash_take_no_longer() -> None:
     assert not allows(UNIQUE, [0, -0.0])
 
 
+@pytest.mark.parametrize(("divisor", "allowed"), [(0.5, True), (1.5, False), (3, False)])
+def test_an_integer_that_no_float_can_hold_is_a_multiple_or_not(divisor: float, allowed: bool) -> None:
+    schema, number = json.dumps({"multipleOf": divisor}), 10**400
+    assert allows(schema, number) is allowed
+    assert (schemas.errors(schema, number, 400) == "[]") is allowed
+
+
 def test_a_model_that_leads_to_itself_is_followed_so_often_and_no_more() -> None:
     assert allows(DEFINED, {"a": {"a": {"n": 1}}})
     assert not allows(DEFINED, {"a": {"a": {"n": "1"}}})

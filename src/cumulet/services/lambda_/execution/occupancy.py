@@ -236,7 +236,7 @@ class Environment:
             )
             self._serve_itself()
             return
-        if self.state is not State.STARTING:
+        if self.state is not State.STARTING or not self.is_snapshot:
             return
         if self._has_extensions():
             self.can_be_copied.set_result(False)
@@ -507,6 +507,7 @@ class Environment:
     def _rest(self) -> None:
         """All wait for the next event: take it as ready."""
         if self.state is State.STARTING:
+            self._serve_itself()  # also where the code of a snapshot asks for events
             init_s = self._clock.monotonic_s() - self._began_s
             if self.inside_invoke:
                 self._delay_s = init_s

@@ -237,11 +237,12 @@ class Supervisor:
             snapshot is None
             or snapshot.state is not State.STARTING
             or snapshot.version.revision_id != version.revision_id
+            or snapshot.expires_s <= self._ground.clock.monotonic_s()
         ):
             if self._alive >= self.environments_max:
                 return None
             snapshot = self._start_snapshot(fleet, scope, version)
-        if await asyncio.shield(snapshot.can_be_copied):
+        if await asyncio.shield(snapshot.can_be_copied) and snapshot.is_snapshot:
             return snapshot
         fleet.uncopied_revision_id = version.revision_id
         return None

@@ -13,6 +13,9 @@ import pytest
 
 from cumulet.services.lambda_.execution.environment import State
 from cumulet.services.lambda_.execution.occupancy import Environment
+from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter
+from cumulet.services.lambda_.execution.sandbox.process import Sandbox
+from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.supervisor import Fleet, fleet_key
 
 pytestmark = [
@@ -63,6 +66,30 @@ LARGE = """
 kept = [bytearray(4096) for _ in range(15_000)]
 def lambda_handler(event, context):
     return len([bytearray(4096) for _ in range(event["pages"])])
+"""
+TWO_WORDS = """
+import os, socket
+for descriptor in range(3, 64):
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as line:
+            if line.family == socket.AF_UNIX:
+                line.send(b"-")
+                line.send(b"I cannot be copied")
+    except OSError:
+        pass
+def lambda_handler(event, context):
+    return os.getppid()
+"""
+OWN_LOOP = """
+import http.client, os
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+path = "/2018-06-01/runtime/invocation/"
+while True:
+    api.request("GET", path + "next")
+    event = api.getresponse()
+    event.read()
+    api.request("POST", path + event.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", b"own")
+    api.getresponse().read()
 """
 OBSTACLES = {
     "threads": "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
@@ -215,3 +242,52 @@ async def test_what_cannot_be_copied_is_initialised_for_each(rig: Any, obstacle:
 
     await until(is_told)
     assert (await rig.invoke(version)).payload == b"1"
+
+
+async def test_a_snapshot_says_one_word_to_its_guard(rig: Any) -> None:
+    version = await publish(rig, TWO_WORDS)
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(*(rig.invoke(version, b"{}") for _ in range(3)))
+    assert [answer.payload for answer in answers] == [b"1"] * 3
+    assert fleet_of(rig, version).snapshot is not None
+
+
+async def test_code_that_asks_for_events_while_it_is_initialised_keeps_nobody_waiting(rig: Any) -> None:
+    version = await publish(rig, OWN_LOOP)
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(*(rig.invoke(version, b"{}") for _ in range(3)))
+    assert [answer.payload for answer in answers] == [b"own"] * 3
+
+
+async def test_a_copy_that_is_refused_after_its_snapshot_is_gone_has_ended_with_it(tmp_path: Path) -> None:
+    zygote = Zygote(Interpreter("python3", "/usr"), tmp_path, tmp_path)
+    zygote._sandboxes |= {"1": Sandbox(isolated=True), "2": (copy := Sandbox(isolated=True, snapshot="1"))}
+    started = zygote._starting["2"] = asyncio.get_running_loop().create_future()
+    zygote._told({"gone": "1"})
+    zygote._told({"failed": "the snapshot has ended", "start": "2"})
+    assert copy.has_ended
+    assert isinstance(started.exception(), OSError)
+
+
+async def test_nothing_is_copied_from_a_snapshot_whose_credentials_run_out(rig: Any) -> None:
+    version = await publish(rig, ENDING)
+    first = fleet_of(rig, version).snapshot
+    assert first is not None
+    first._expires_s = 0.0
+    started = next(rig.plane._supervisor._numbers)
+    assert (await rig.invoke(version)).function_error is None
+    second = fleet_of(rig, version).snapshot
+    assert second is not first
+    assert next(rig.plane._supervisor._numbers) - started < 5
+    rig.plane._supervisor._sweep()
+    await until(lambda: first.state is State.DEAD)
+    assert fleet_of(rig, version).snapshot is second
+
+
+async def test_the_guard_of_a_copy_cannot_be_traced(rig: Any) -> None:
+    version = await publish(rig, ENDING)
+    await rig.invoke(version, b"{}")
+    (copy,) = [one for one in serving(rig, version) if one.state is not State.STARTING]
+    # It has the user of its snapshot, for the kernel's sake; what can be traced, or read, has files of its user's.
+    assert copy._sandbox is not None
+    assert Path(f"/proc/{copy._sandbox.pid}/fd").stat().st_uid == 0

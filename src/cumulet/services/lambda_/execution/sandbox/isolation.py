@@ -23,7 +23,7 @@ CLONE_NEWPID = 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 0x1000, 0x4000, 0x40000, 0x200000
 MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 28, 36, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 28, 36, 38
 SECBIT_NO_SETUID_FIXUP = 4
 CAPABILITY_VERSION_3, CAPABILITY_WORDS = 0x20080522, 6
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
@@ -210,6 +210,9 @@ class Isolation:
         _libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)  # another user, and the rights remain
         os.seteuid(FIRST_UID + snapshot)
         _libc.setfsuid(0)
+        # That user may trace what is in namespaces of its own, but nothing like this. The kernel has just set the same,
+        # if /proc/sys/fs/suid_dumpable is as it should be.
+        _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         ctypes.pythonapi.PyOS_BeforeFork()
         kinds = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS
         pid: int = _libc.syscall(SYS_CLONE[os.uname().machine], ctypes.c_ulong(kinds | signal.SIGCHLD), 0, 0, 0, 0)

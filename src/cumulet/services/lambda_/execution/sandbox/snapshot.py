@@ -37,6 +37,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 PACKET_BYTES_MAX = 256 * 1024
+OBSTACLE_BYTES_MAX = 4096
 DESCRIPTORS_MAX = 5
 ADOPTION_POLL_S = 0.0001
 NO_OBSTACLE = b"-"
@@ -92,15 +93,16 @@ class SnapshotGuard:
                 if descriptor == wake_read:
                     os.read(wake_read, 4096)
                 elif descriptor == to_snapshot.fileno():
+                    poll.unregister(descriptor)  # one word: what it says besides is its code's
                     try:
-                        said = to_snapshot.recv(PACKET_BYTES_MAX)
+                        said = to_snapshot.recv(OBSTACLE_BYTES_MAX)
                     except ConnectionResetError:
-                        said = b""  # it has ended, with orders that it has not read
+                        said = b""  # it has ended, with a packet that it has not read
                     if not said:
-                        poll.unregister(descriptor)
                         continue
-                    self._say(snapshot=self._key, obstacle=said.decode().strip("-"))
-                    if said != NO_OBSTACLE:  # it goes on by itself
+                    obstacle = "" if said == NO_OBSTACLE else said.decode("utf-8", "replace")
+                    self._say(snapshot=self._key, obstacle=obstacle)
+                    if obstacle:  # it goes on by itself
                         poll.unregister(line)
                         is_wanted = False
                 elif not self._serve(line, to_snapshot, lives):

@@ -217,8 +217,9 @@ class Zygote:
         elif "ready" in packet:
             self._ready.set_result(packet)
         elif (key := packet.get("start")) is not None:
-            self._sandboxes.pop(key)
-            self._starting.pop(key).set_exception(OSError(packet["failed"]))
+            self._sandboxes.pop(key, None)
+            if key in self._starting:  # else it was a copy, and has ended with its snapshot
+                self._starting.pop(key).set_exception(OSError(packet["failed"]))
         elif not self._ready.done():
             refused = packet.get("no_walls")
             self._ready.set_exception(OSError(packet["failed"]) if refused is None else NoWalls(refused))

@@ -1,6 +1,8 @@
 """The only source of chance: identifiers, tokens and secrets, with a twin that counts."""
 
+import os
 import secrets
+import sys
 import threading
 import uuid
 from functools import lru_cache
@@ -37,16 +39,21 @@ class _Drawn(threading.local):
     """What this thread has drawn ahead: two threads that shared it could be given the same bytes."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.rest = b""
         self.letters: dict[str, str] = {}
         """By alphabet; there are few."""
 
 
-class RandomIds:
-    """Identifiers from the machine's entropy. Used by several threads."""
+_drawn = _Drawn()
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_drawn.forget)  # or both processes would give away the same secrets
 
-    def __init__(self) -> None:
-        self._drawn = _Drawn()
+
+class RandomIds:
+    """Identifiers from the machine's entropy. Used by several threads, and by processes that were forked."""
 
     def uuid(self) -> str:
         # Version 4 by hand: uuid.UUID takes six times as long, and every request has several.
@@ -57,7 +64,7 @@ class RandomIds:
 
     def token(self, length: int, alphabet: str = LOWER_ALPHANUMERIC) -> str:
         # Where the alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.
-        letters = self._drawn.letters
+        letters = _drawn.letters
         rest = letters.get(alphabet, "")
         if len(rest) < length:
             rest = secrets.token_bytes(max(DRAW_BYTES, length)).translate(_byte_to_letter(alphabet)).decode("ascii")
@@ -66,11 +73,10 @@ class RandomIds:
 
     def secret(self, length: int) -> bytes:
         # Every request needs some bytes, and asking the kernel for them each time cost it 5 to 20 us.
-        own = self._drawn
-        rest = own.rest
+        rest = _drawn.rest
         if len(rest) < length:
             rest = secrets.token_bytes(max(DRAW_BYTES, length))
-        own.rest = rest[length:]
+        _drawn.rest = rest[length:]
         return rest[:length]
 
 

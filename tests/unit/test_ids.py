@@ -1,5 +1,6 @@
 """Identifiers: their form, and that none comes twice."""
 
+import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,27 @@ def test_no_identifier_comes_twice_though_threads_draw_at_once() -> None:
 
     assert len({token for tokens in drawn for token in tokens}) == 16_000
     assert {len(token) for tokens in drawn for token in tokens} == {52}
+
+
+FORKED = """
+import os
+from cumulet.ids import RandomIds
+
+ids = RandomIds()
+ids.secret(16), ids.token(20)
+reads, writes = os.pipe()
+if os.fork() == 0:
+    os.write(writes, ids.secret(16) + ids.token(20).encode())
+    os._exit(0)
+os.wait()
+theirs, ours = os.read(reads, 36), ids.secret(16) + ids.token(20).encode()
+assert len(theirs) == 36 and theirs[:16] != ours[:16] and theirs[16:] != ours[16:]
+"""
+
+
+def test_no_identifier_comes_twice_though_a_process_forks() -> None:
+    # In a process of its own: this one may have threads, which Python warns of.
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("ids", [RandomIds(), CountingIds()])

@@ -174,14 +174,20 @@ def scan_events(
 ) -> Iterator[LogEvent]:
     """Yield the events of a stream with `start` <= (timestamp, sequence) < `end`, oldest first or newest first."""
     first = LOG_EVENT.key(scope, group.id, stream.id, max(start[0] - RUN_SPAN_MS_MAX, 0))
-    held: list[LogEvent] = []  # the next one is the last
+    held: list[LogEvent] = []
+    newest_ms = -1  # of those held, or later
     for _, value in tx.scan(first, LOG_EVENT.key(scope, group.id, stream.id, *end), reverse=reverse):
         run = RUNS.decode(value)
         # No run to come has events before this one's first; or going back, none later than its first and a whole span.
         settled = (run.timestamp_ms + RUN_SPAN_MS_MAX + 1,) if reverse else (run.timestamp_ms, run.sequence)
-        while held and (held[-1] >= settled if reverse else held[-1] < settled):
-            yield held.pop()
+        # Going back a whole span is held, which may be many runs of one event: they are not sorted for each other.
+        if not reverse or newest_ms >= settled[0]:
+            held.sort(reverse=not reverse)  # the next one is the last
+            while held and (held[-1] >= settled if reverse else held[-1] < settled):
+                yield held.pop()
+            newest_ms = held[-1].timestamp_ms if held else -1
         held += [event for event in run.events() if start <= event[:2] < end]
-        held.sort(reverse=not reverse)
+        newest_ms = max(newest_ms, run.last_ms)
+    held.sort(reverse=not reverse)
     while held:
         yield held.pop()

@@ -47,6 +47,8 @@ LOG_BATCH_EVENTS_MAX = 10_000
 LOG_TRIES_MAX = 100
 """How often events are sent that the store or CloudWatch Logs could not take; then they are lost, and the server's log
 says so."""
+LOG_FLUSH_S = 10.0
+"""How long a server that stops goes on sending log events."""
 
 ROLE_SESSION_S = 12 * 3600
 """AWS gives an environment the longest session that STS knows."""

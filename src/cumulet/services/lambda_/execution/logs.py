@@ -226,10 +226,18 @@ class LogShipper:
             await self._send_round()
         self._sender = None
 
-    async def flush(self) -> None:
-        """Return when every event that was added before is sent, or cannot be."""
+    async def flush(self, within_s: float = limits.LOG_FLUSH_S) -> None:
+        """Return when every event that was added before is sent, or cannot be, or cannot be so soon: then it is lost."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
         while self._waiting or self._lock.locked():
             await self._send_round()
+            if loop.time() >= until_s:
+                break
+        for stream in self._waiting.values():
+            _log.error("log events are lost: group=%s stream=%s: no time is left", stream.group, stream.name)
+            _drop(stream)
+        self._waiting.clear()
 
     async def _send_round(self) -> None:
         """Send of every stream what fits a batch: at once, so that they share a commit, and a flood delays no other."""
@@ -289,8 +297,7 @@ class LogShipper:
     def _refuse(self, stream: LogStream) -> None:
         _log.info("a role may not write logs: group=%s", stream.group)
         stream.refused = True
-        stream.pending.clear()
-        stream.pending_bytes = 0
+        _drop(stream)
 
     async def _call(self, stream: LogStream, operation: str, params: Mapping[str, object]) -> None:
         assert stream.principal is not None
@@ -303,8 +310,7 @@ def _take_batch(stream: LogStream) -> list[dict[str, Any]]:
     # A character has four bytes at most: nearly always all of it fits, and nothing needs to be counted.
     if 4 * stream.pending_bytes <= limits.LOG_BATCH_BYTES_MAX and len(stream.pending) <= limits.LOG_BATCH_EVENTS_MAX:
         batch = [{"timestamp": timestamp, "message": text} for timestamp, text in stream.pending]
-        stream.pending.clear()
-        stream.pending_bytes = 0
+        _drop(stream)
         return batch
     batch, size = [], 0
     while stream.pending and len(batch) < limits.LOG_BATCH_EVENTS_MAX:
@@ -317,6 +323,11 @@ def _take_batch(stream: LogStream) -> list[dict[str, Any]]:
         stream.pending.popleft()
         stream.pending_bytes -= len(text) + limits.LOG_EVENT_OVERHEAD_BYTES
     return batch
+
+
+def _drop(stream: LogStream) -> None:
+    stream.pending.clear()
+    stream.pending_bytes = 0
 
 
 def _put_back(stream: LogStream, batch: list[dict[str, Any]]) -> None:

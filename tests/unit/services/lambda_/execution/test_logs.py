@@ -171,6 +171,16 @@ async def test_what_is_never_taken_is_told_in_the_servers_log(
     assert caplog.messages == [f"log events are lost: group=/aws/lambda/f stream=s: {failure}"]
 
 
+async def test_a_server_that_stops_does_not_try_for_ever(neighbours: Any, shipper: LogShipper, caplog: Any) -> None:
+    neighbours.refuse["PutLogEvents"] = ServiceError("ThrottlingException", "slow")
+    stream = a_stream()
+    shipper.add(stream, 1, "one\n")
+    await shipper.flush(within_s=0.0)
+    assert [call[2] for call in neighbours.calls] == ["PutLogEvents"]
+    assert stream.pending_bytes == 0
+    assert caplog.messages == ["log events are lost: group=/aws/lambda/f stream=s: no time is left"]
+
+
 async def test_a_flood_keeps_no_other_stream_waiting(neighbours: Any, shipper: LogShipper) -> None:
     quiet, flood = LogStream(SCOPE, "/aws/lambda/g", "quiet", a_stream().principal), a_stream()
     shipper.add(quiet, 1, "one\n")

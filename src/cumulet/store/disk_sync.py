@@ -71,7 +71,8 @@ class DiskSync:
             self._event = _Event()
             self._ask(self._setup, 1, ctypes.byref(self._context))
             self._ask(self._submit, self._context, 1, self._requests)
-            self._finish()  # a first time, waiting, to see that it can be done
+            self._finish()  # a first time, to see that it can be done
+            os.eventfd_read(self._told)
         except BaseException:
             self.close()
             raise
@@ -98,6 +99,7 @@ class DiskSync:
                 os.close(descriptor)
 
     def _on_told(self) -> None:
+        os.eventfd_read(self._told)
         try:
             self._finish()
         except OSError as failure:
@@ -120,7 +122,6 @@ class DiskSync:
     def _finish(self) -> None:
         """Take the result of the sync, for which it waits. Raises the OSError that it came to."""
         self._ask(self._get_events, self._context, 1, 1, ctypes.byref(self._event), None)
-        os.eventfd_read(self._told)
         if (result := self._event.result) < 0:
             raise OSError(-result, os.strerror(-result))
 

@@ -227,7 +227,7 @@ class LogShipper:
         self._sender = None
 
     async def flush(self, within_s: float = limits.LOG_FLUSH_S) -> None:
-        """Return when every event that was added before is sent, or cannot be, or cannot be so soon: then it is lost."""
+        """Return when every event that was added before is sent, or cannot be; or not in time, then it is lost."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s
         while self._waiting or self._lock.locked():

@@ -127,7 +127,7 @@ class SystemClock:
         _check_forward(ahead_ms - self._ahead_ms)
         self._ahead_ms = ahead_ms
         now_s = self.monotonic_s()
-        for alarm in self._alarms:
+        for alarm in sorted(self._alarms, key=_due):  # those that are due now ring in order, too
             if alarm.timer is not None:
                 alarm.timer.cancel()
             alarm.timer = asyncio.get_running_loop().call_later(max(0.0, alarm.due_s - now_s), alarm.go_off)
@@ -204,9 +204,13 @@ async def _sleep(alarm: Callable[[float, Callable[[], None]], Alarm], seconds: f
         waking.cancel()
 
 
+def _due(alarm: _Alarm) -> float:
+    return alarm.due_s
+
+
 def _ring_due(alarms: _Alarms, now_s: float) -> None:
     """Ring those whose time has come, in order."""
-    for alarm in sorted([alarm for alarm in alarms if alarm.due_s <= now_s], key=lambda alarm: alarm.due_s):
+    for alarm in sorted([alarm for alarm in alarms if alarm.due_s <= now_s], key=_due):
         if alarm in alarms:  # one that rang before may have cancelled it
             alarm.go_off()
 

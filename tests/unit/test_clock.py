@@ -95,3 +95,13 @@ async def test_alarms_of_the_system_clock_ring_when_it_is_moved_past_them() -> N
     clock.alarm(7200, lambda: pytest.fail("this one is still to come"))
     clock.move_to(3_601_000)
     await asyncio.wait_for(rung.wait(), 1)
+
+
+async def test_alarms_that_are_due_when_the_system_clock_is_moved_ring_in_order() -> None:
+    clock, rung, last = SystemClock(), [], asyncio.Event()
+    clock.alarm(3000, last.set)
+    for seconds in (2000, 1000):
+        clock.alarm(seconds, lambda seconds=seconds: rung.append(seconds))  # type: ignore[misc]
+    clock.move_to(3_601_000)
+    await asyncio.wait_for(last.wait(), 1)
+    assert rung == [1000, 2000]

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import platform
 import resource
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,8 +37,13 @@ from cumulet.store.memory import MemoryStore
 from cumulet.store.sqlite import SqliteStore, open_sqlite
 from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME, LOG_NAME, PAGE_BYTES
 
+synced_by_the_kernel = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="only Linux syncs beside the loop",
+)
 
-@pytest.fixture(params=["synced by the kernel", "synced in a thread"])
+
+@pytest.fixture(params=[pytest.param("synced by the kernel", marks=synced_by_the_kernel), "synced in a thread"])
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SqliteStore]:
@@ -241,6 +248,7 @@ async def test_what_gathered_over_a_batch_that_fails_fails_too(
     assert await store.write(increment) == 1
 
 
+@synced_by_the_kernel
 async def test_a_disk_that_fails_is_not_written_to_again(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path)
     await put(store, b"kept", b"v")
@@ -270,6 +278,7 @@ async def test_a_disk_that_fails_is_not_written_to_again(tmp_path: Path) -> None
     await store.close()
 
 
+@synced_by_the_kernel
 async def test_a_log_that_the_disk_may_not_have_is_not_written_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +312,7 @@ def in_the_file_alone(folder: Path, key: bytes) -> bytes | None:
     return None if row is None else row[0]
 
 
+@synced_by_the_kernel
 async def test_a_kernel_that_takes_no_order_says_nothing_of_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreOutcomeUnknown(StoreError):
-    """The connection was lost during the commit: this transaction was kept as a whole, or not at all."""
+    """The commit was not confirmed by the database or the disk: this transaction was kept as a whole, or not at all."""
 
 
 class StoreClosed(StoreError):

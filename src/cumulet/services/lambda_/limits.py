@@ -64,7 +64,9 @@ EVENTS_AT_A_TIME = 100
 EVENTS_OF_ONE_FUNCTION = 50
 """Asynchronous invocations under way at once, of all functions and of one. Ours: AWS has a queue for each function."""
 EVENTS_LOOKED_THROUGH = 1000
-"""Events read at once: the oldest, and then those behind them, if one function has so many."""
+EVENTS_LOOKED_BYTES = 4 * 1024 * 1024
+"""Events read at once: the oldest, and then those behind them, if one function has so many. Their payloads come with
+them: some milliseconds of the event loop."""
 EVENTS_SEARCH_S = 0.05
 """How soon the next are read, when there were that many."""
 EVENTS_LOOK_S = 5.0

@@ -119,11 +119,18 @@ class EventQueue:
         """Run what is due of the first events behind one; return when the next is due, and the last if more may be."""
         now_ms = self._ground.clock.now_ms()
 
-        def look(tx: ReadTx) -> list[EventRecord]:
-            return list(EVENTS.scan(tx, SYSTEM, behind=behind, limit=limits.EVENTS_LOOKED_THROUGH))
+        def look(tx: ReadTx) -> tuple[list[EventRecord], bool]:
+            found: list[EventRecord] = []
+            room = limits.EVENTS_LOOKED_BYTES
+            for event in EVENTS.scan(tx, SYSTEM, behind=behind, limit=limits.EVENTS_LOOKED_THROUGH):
+                found.append(event)
+                room -= len(event.payload)
+                if room <= 0:
+                    return found, True
+            return found, len(found) == limits.EVENTS_LOOKED_THROUGH
 
         busy = Counter(owner for _, owner in self._under_way.values())
-        found = await self._ground.store.read(look)
+        found, may_be_more = await self._ground.store.read(look)
         for event in found:
             if event.due_ms > now_ms:
                 return min((event.due_ms - now_ms) / 1000, limits.EVENTS_LOOK_S), None
@@ -135,7 +142,7 @@ class EventQueue:
             busy[owner] += 1
             task = asyncio.get_running_loop().create_task(self._run(lease, event))
             self._under_way[event.request_id] = (task, owner)
-        if len(found) < limits.EVENTS_LOOKED_THROUGH:
+        if not may_be_more:
             return limits.EVENTS_LOOK_S, None
         return limits.EVENTS_LOOK_S, (found[-1].due_ms, found[-1].request_id)
 

@@ -106,9 +106,12 @@ async def test_a_throttled_event_runs_when_there_is_room(queue: Any) -> None:
     assert await waiting(queue) == 0
 
 
-async def test_no_function_waits_for_the_backlog_of_another(queue: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("bound", [("EVENTS_LOOKED_THROUGH", 3), ("EVENTS_LOOKED_BYTES", 20)], ids=["number", "bytes"])
+async def test_no_function_waits_for_the_backlog_of_another(
+    queue: Any, monkeypatch: Any, bound: tuple[str, int]
+) -> None:
     monkeypatch.setattr(limits, "EVENTS_OF_ONE_FUNCTION", 2)
-    monkeypatch.setattr(limits, "EVENTS_LOOKED_THROUGH", 3)
+    monkeypatch.setattr(limits, *bound)
     released = asyncio.Event()
     await queue.create("other")
 

@@ -102,7 +102,10 @@ OBSTACLES = {
     "listens": "import socket; door = socket.create_server(('127.0.0.1', 0))",
     "has no name": "import tempfile; kept = tempfile.TemporaryFile()",
     "locked": "import fcntl; kept = open('/tmp/lock', 'w'); fcntl.flock(kept, fcntl.LOCK_EX)",
-    "in /tmp": "import os; os.mkfifo('/tmp/pipe')",
+    "socket in /tmp": "import os; os.mkfifo('/tmp/pipe')",
+    "hard link": "import os; open('/tmp/one', 'w').close(); os.link('/tmp/one', '/tmp/two')",
+    "holes": "with open('/tmp/large', 'wb') as large: large.truncate(3 * 1024 ** 3)",
+    "opened again": "import os; kept = os.open('/tmp/x', os.O_CREAT | os.O_WRONLY, 0o400)",
 }
 
 

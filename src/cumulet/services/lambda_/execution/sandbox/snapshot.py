@@ -43,6 +43,7 @@ ADOPTION_POLL_S = 0.0001
 NO_OBSTACLE = b"-"
 SHAREABLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 OPENING_FLAGS = os.O_CREAT | os.O_EXCL | os.O_TRUNC
+ACCESS = {os.O_RDONLY: os.R_OK, os.O_WRONLY: os.W_OK, os.O_RDWR: os.R_OK | os.W_OK}
 
 
 class SnapshotGuard:
@@ -270,9 +271,13 @@ class Snapshot:
                 return "the initialisation code shares memory"
         for folder, _, names in os.walk("/tmp"):
             for name in names:
-                kind = os.lstat(os.path.join(folder, name)).st_mode
-                if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
+                found = os.lstat(os.path.join(folder, name))
+                if stat.S_ISLNK(found.st_mode):
+                    continue
+                if not stat.S_ISREG(found.st_mode):
                     return "the initialisation code has made a pipe or a socket in /tmp"
+                if found.st_nlink > 1 or found.st_blocks * 512 < found.st_size:  # their copies may not fit
+                    return "the initialisation code has made a hard link or a file with holes in /tmp"
         return self._find_open_obstacle(known)
 
     def _find_open_obstacle(self, known: set[int]) -> str:
@@ -295,6 +300,8 @@ class Snapshot:
                 if not os.path.exists(path) or path.startswith("/proc/"):
                     return "the initialisation code has opened a file that has no name"
                 flags = fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~OPENING_FLAGS
+                if not os.access(path, ACCESS[flags & os.O_ACCMODE]):
+                    return "the initialisation code has opened a file that could not be opened again"
                 self._files.append((descriptor, path, flags, os.lseek(descriptor, 0, os.SEEK_CUR)))
             elif path not in SHAREABLE_DEVICES:
                 return f"the initialisation code has opened {path.partition(':')[0]}"

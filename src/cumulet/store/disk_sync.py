@@ -64,7 +64,7 @@ class DiskSync:
             if not sys.platform.startswith("linux") or platform.machine() not in _NUMBERS or sys.maxsize < 2**32:
                 raise OSError("asynchronous syncs are Linux's")  # and a program of 32 bits has other numbers
             self._setup, self._destroy, self._get_events, self._submit = _NUMBERS[platform.machine()]
-            self._call: Any = ctypes.CDLL(None, use_errno=True).syscall
+            self._call: Any = ctypes.PyDLL(None, use_errno=True).syscall  # none waits, so the lock is kept
             self._told = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self._request = _Request(opcode=_FDSYNC, descriptor=descriptor, flags=_TELL_EVENTFD, eventfd=self._told)
             self._requests = (ctypes.POINTER(_Request) * 1)(ctypes.pointer(self._request))

@@ -40,12 +40,14 @@ class Batch:
         ranges = self.buffer.deleted_ranges
         deletions: list[bytes] = []
         puts: list[bytes] = []
-        # In the order of the keys neighbours find their pages at hand.
-        for key, value in sorted(self.buffer.changes.items()):
+        changes = sorted(self.buffer.changes.items())  # so neighbours find their pages at hand
+        self.bytes = PAGE_BYTES * len(changes)  # what several have changed is written once
+        for key, value in changes:
             if value is None:
                 deletions.append(key)
             else:
                 puts += (key, value)
+                self.bytes += len(value)
         execute = writer.execute
         if not (ranges or deletions or writer.in_transaction) and len(puts) <= 2 * ROWS_MAX:
             execute(_put_rows(len(puts) // 2), puts)  # a statement alone is a transaction

@@ -4,9 +4,8 @@ Through boto3, stacks and HTTP, against functions that run.
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
@@ -16,6 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, WaiterError
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from sites import serving
 
 Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
 
@@ -194,13 +195,8 @@ class _Issuer(BaseHTTPRequestHandler):
 @pytest.fixture
 def issuer() -> Iterator[str]:
     """The URL of an issuer."""
-    served = HTTPServer(("127.0.0.1", 0), _Issuer)
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{served.server_port}"
-    served.shutdown()
-    thread.join()
-    served.server_close()
+    with serving(_Issuer) as url:
+        yield url
 
 
 def test_an_issuers_tokens_and_scopes(gateway: Any, fetch: Fetch, issuer: str) -> None:

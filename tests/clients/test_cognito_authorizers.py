@@ -1,11 +1,10 @@
 """User pools in front of both kinds of APIs, against a JWKS server: a pool that the settings put in Cognito's place."""
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from running import Server, start_server
+from sites import serving
 
 pytestmark = pytest.mark.slow
 
@@ -50,13 +50,8 @@ class Pool(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def pool() -> Iterator[str]:
     """The pool's issuer."""
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Pool)
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{served.server_port}/{POOL}"
-    served.shutdown()
-    thread.join()
-    served.server_close()
+    with serving(Pool) as url:
+        yield f"{url}/{POOL}"
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,16 @@
 """HTTP APIs over HTTP and through boto3: URLs behind routes, authorizers, settings of stages."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 import pytest
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sites import serving
 
 Fetch = Callable[..., tuple[int, dict[str, str], bytes]]
 
@@ -45,13 +46,8 @@ class _Site(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     """The URL of another site."""
-    server = HTTPServer(("127.0.0.1", 0), _Site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(_Site) as url:
+        yield url
 
 
 def refusal(call: Any, **params: Any) -> tuple[int, str, str]:

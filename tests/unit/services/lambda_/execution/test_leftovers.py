@@ -166,9 +166,11 @@ def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
             host.kill()
     if end == "killed, its fork server late":
         # The guard of what ends by itself, as the extension does without its Runtime API, has nobody to tell it to.
-        for pid in descendants(guard):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)  # it was frozen, as nothing was asked of it
-        wait_until_ended({guard: below[guard]})
-        os.kill(fork_server, signal.SIGCONT)
+        try:
+            for pid in descendants(guard):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)  # it was frozen, as nothing was asked of it
+            wait_until_ended({guard: below[guard]})
+        finally:
+            os.kill(fork_server, signal.SIGCONT)
     wait_until_ended(below)

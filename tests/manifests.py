@@ -15,6 +15,7 @@ from cumulet.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 HEALTH = "/_cumulet/health"
+ALIVE = "/_cumulet/alive"
 PRE_STOP_S = 5
 """For how long a node of Kubernetes still serves after it was told to end."""
 

@@ -10,7 +10,7 @@ import pytest
 from cumulet.edge import limits
 from cumulet.settings import DEFAULT_PORT, make_settings
 from cumulet.store.postgres.engine import LANES_MAX
-from manifests import DEPLOY, HEALTH, PRE_STOP_S, ROOT, load, load_all, merged, parse_command, unknown_settings
+from manifests import ALIVE, DEPLOY, HEALTH, PRE_STOP_S, ROOT, load, load_all, merged, parse_command, unknown_settings
 
 VERSIONS = ("1.30", "1.37")
 """The oldest that knows all fields of isolated/, and the newest that the validator has."""
@@ -98,8 +98,8 @@ def test_a_node_is_started_as_the_settings_allow() -> None:
 
 
 def test_its_health_is_asked_for_where_it_answers() -> None:
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert NODE[probe]["httpGet"] == {"path": HEALTH, "port": NODE["ports"][0]["name"]}
+    for probe, path in (("startupProbe", HEALTH), ("readinessProbe", HEALTH), ("livenessProbe", ALIVE)):
+        assert NODE[probe]["httpGet"] == {"path": path, "port": NODE["ports"][0]["name"]}
     # Taken out of service before it is thought dead.
     ready, alive = NODE["readinessProbe"], NODE["livenessProbe"]
     assert ready["periodSeconds"] * ready["failureThreshold"] < alive["periodSeconds"] * alive["failureThreshold"]

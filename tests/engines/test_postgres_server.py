@@ -1,6 +1,7 @@
 """A server over PostgreSQL as clients see it: as over SQLite, and in AWS's words while its database is away."""
 
 import contextlib
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ from clients.test_dynamodb_boto3 import (  # noqa: F401
     test_query_scan_and_batches,
     test_the_control_plane,
 )
+from cumulet.cli.client import connect
+from cumulet.cli.console import CliError
+from cumulet.cli.status import show_status
 from postgres import PASSWORD, Cluster
 from running import Server, start_server
 
@@ -77,11 +81,19 @@ def test_while_the_database_is_away_each_service_says_try_again(tmp_path: Path) 
                 503,
                 b'{"message":"Service Unavailable"}',
             )
-            assert get(f"{running.endpoint}/_cumulet/status")[0] == 503
-            assert get(f"{running.endpoint}/_cumulet/health")[0] == 200
+            for path in ("health", "status"):
+                status, body = get(f"{running.endpoint}/_cumulet/{path}")
+                health = json.loads(body)
+                assert (status, health["status"], health["store"]) == (503, "failing", "postgres")
+                assert "has been out of reach for" in health["message"]
+                assert PASSWORD not in health["message"]
+            with pytest.raises(CliError, match="cannot serve: The store's database"):
+                show_status(connect(running.endpoint, None))
+            assert get(f"{running.endpoint}/_cumulet/alive") == (200, b'{"status":"alive"}\n')
             own.start()
             for call in calls.values():
                 call()
+            assert get(f"{running.endpoint}/_cumulet/health")[0] == 200
         finally:
             assert running.stop() == 0
     log = (tmp_path / "data.log").read_text()

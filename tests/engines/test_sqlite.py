@@ -264,15 +264,17 @@ async def test_a_disk_that_fails_is_not_written_to_again(tmp_path: Path) -> None
     os.dup2(ours, store._sync._descriptor)  # a pipe cannot be synced
     let_go()
     outcomes = await asyncio.gather(first, second, return_exceptions=True)
-    with pytest.raises(StoreWriteFailed, match="until the server is started anew"):
+    with pytest.raises(StoreWriteFailed, match="until the server is started anew") as refused:
         await store.write(increment)
 
+    assert store.trouble == str(refused.value)
     assert [type(outcome) for outcome in outcomes] == [StoreOutcomeUnknown, StoreWriteFailed]
     assert await get(store, b"kept") == b"w"
     await store.close()
     os.close(ours)
     os.close(theirs)
     store = open_sqlite(tmp_path)
+    assert store.trouble is None
     assert await get(store, b"kept") == b"w"
     assert await store.write(increment) == 1
     await store.close()

@@ -13,6 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cumulet.cli.console import CliError
 from cumulet.settings import ClientSettings, make_client_settings
 
+ANSWER_SECONDS_MAX = 10
+"""A server waits for a database that is away for half of that."""
+
 
 class Connection:
     """A server that can be called. Clients are made on first use."""
@@ -33,7 +36,7 @@ class Connection:
         return self._session.client(service, endpoint_url=self.settings.endpoint, config=config)  # type: ignore[call-overload]
 
     def health(self) -> dict[str, Any]:
-        """Return what /_cumulet/health says. Raises CliError if no Cumulet answers."""
+        """Return what /_cumulet/health says, with a message if it cannot serve. Raises CliError if none answers."""
         return self._ask("health")
 
     def status(self) -> dict[str, Any]:
@@ -43,7 +46,13 @@ class Connection:
     def _ask(self, what: str) -> dict[str, Any]:
         url = f"{self.settings.endpoint}/_cumulet/{what}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
+            try:
+                response = urllib.request.urlopen(url, timeout=ANSWER_SECONDS_MAX)
+            except urllib.error.HTTPError as failing:
+                if failing.code != 503:
+                    raise
+                response = failing
+            with response:
                 answer: dict[str, Any] = json.load(response)
         except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
             raise CliError(

@@ -15,8 +15,10 @@ STOP_SECONDS_MAX = 40
 
 
 def show_status(connection: Connection) -> None:
-    """Print the server and what it holds in the client's account and region."""
+    """Print the server and what it holds in the client's account and region. Raises CliError if it cannot serve."""
     status = connection.status()
+    if "message" in status:
+        raise CliError(f"the server at {connection.settings.endpoint} cannot serve: {status['message']}")
     out.print(f"[bold]Cumulet {status['version']}[/bold] at {connection.settings.endpoint}")
     process = f" (process {status['server_pid']})" if "server_pid" in status else ""
     out.print(f"  up          {status['uptime_seconds']:.0f} s{process}")

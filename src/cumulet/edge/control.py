@@ -1,6 +1,7 @@
 """/_cumulet: what an operator asks of the server itself. Everything about AWS goes through AWS's own APIs.
 
-GET  /_cumulet/health                       alive, what it is, where its data lies
+GET  /_cumulet/health                       what it is, where its data lies; 503 and why while it cannot serve
+GET  /_cumulet/alive                        200 while the process answers, whatever has become of its store
 GET  /_cumulet/status                       the same, and the nodes over its store with the work that each has
 GET  /_cumulet/clock                        the time of all nodes
 POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow), from this machine
@@ -48,19 +49,23 @@ class Control:
         """Return the answer to a request whose path after the prefix is `path`."""
         match request.method, path:
             case ("GET" | "HEAD", "health"):
-                return _json(200, self._health(is_loopback(request.client_ip)))
+                return _json(*self._health(is_loopback(request.client_ip)))
+            case ("GET" | "HEAD", "alive"):
+                return _json(200, {"status": "alive"})
             case ("GET", "status"):
-                return _json(200, await self._status(is_loopback(request.client_ip)))
+                return _json(*await self._status(is_loopback(request.client_ip)))
             case ("GET", "clock"):
                 return _json(200, self._clock())
             case ("POST", "clock"):
                 return await self._advance(request)
             case ("GET", _) if path.startswith(CODE_PATH):
                 return await self._code(path.removeprefix(CODE_PATH))
-            case (_, "health" | "status" | "clock"):
+            case (_, "health" | "alive" | "status" | "clock"):
                 return _json(405, {"message": f"/_cumulet/{path} does not take {request.method}"})
             case _:
-                return _json(404, {"message": f"there is no /_cumulet/{path}; there are health, status and clock"})
+                return _json(
+                    404, {"message": f"there is no /_cumulet/{path}; there are health, alive, status and clock"}
+                )
 
     async def _code(self, path: str) -> Response:
         from cumulet.services.lambda_.control.code_urls import load_code
@@ -70,15 +75,18 @@ class Control:
             return _json(403, {"message": "this URL is not valid, or no longer: GetFunction gives out another"})
         return Response(200, (("content-type", "application/zip"),), code)
 
-    def _health(self, on_this_machine: bool) -> dict[str, Any]:
-        settings = self._ground.settings
+    def _health(self, on_this_machine: bool) -> tuple[int, dict[str, Any]]:
+        settings, trouble = self._ground.settings, self._ground.store.trouble
+        standing = {"status": "ok"}
+        if trouble is not None:
+            standing = {"status": "failing", "message": trouble if on_this_machine else "the store is not available"}
         # Of no use elsewhere, and nobody's business.
         local = {}
         if on_this_machine:
             server_pid = os.getppid() if settings.worker else os.getpid()
             local = {"pid": os.getpid(), "server_pid": server_pid, "data_dir": str(settings.data_dir.resolve())}
-        return {
-            "status": "ok",
+        health = {
+            **standing,
             "version": __version__,
             "endpoint": settings.endpoint,
             **local,
@@ -90,15 +98,19 @@ class Control:
             "workers": settings.workers,
             "uptime_seconds": round(self._ground.clock.outside_s() - self._started_s, 3),
         }
+        return 200 if trouble is None else 503, health
 
-    async def _status(self, on_this_machine: bool) -> dict[str, Any]:
+    async def _status(self, on_this_machine: bool) -> tuple[int, dict[str, Any]]:
         def load(tx: ReadTx) -> tuple[list[NodeRecord], list[LeaseRecord]]:
             return list(NODES.scan(tx, SYSTEM)), list(LEASES.scan(tx, SYSTEM))
 
+        status, health = self._health(on_this_machine)
+        if status != 200:
+            return status, health
         nodes, leases = await self._ground.store.read(load)
         now_ms = self._ground.clock.outside_ms()
-        return {
-            **self._health(on_this_machine),
+        return status, {
+            **health,
             "clock": self._clock(),
             "nodes": [
                 {

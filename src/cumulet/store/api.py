@@ -103,6 +103,11 @@ class Store(Protocol):
         """Whether other processes may have the same store open. If not, nobody need be told that this one lives."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why it refuses transactions, or writes, at present, in words for people; None if it does not."""
+        ...
+
     async def read(self, fn: Callable[[ReadTx], T]) -> T:
         """Return `fn(tx)` over a consistent view. May run `fn` more than once."""
         ...

@@ -35,6 +35,7 @@ class MemoryStore:
     """A store that is gone with the process. One transaction at a time, since the event loop has one thread."""
 
     engine = "memory"
+    trouble: str | None = None
 
     def __init__(self, *, is_shared: bool = False) -> None:
         """`is_shared` is for tests in which several nodes of one process use it."""

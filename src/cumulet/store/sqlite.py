@@ -141,6 +141,10 @@ class SqliteStore:
     def is_shared(self) -> bool:
         return self._turns is not None
 
+    @property
+    def trouble(self) -> str | None:
+        return None if self._broken is None else _tell_broken(self._broken)
+
     async def read(self, fn: Callable[[ReadTx], T]) -> T:
         if self._closing:
             raise StoreClosed("The store is closed.")
@@ -158,10 +162,7 @@ class SqliteStore:
         while _is_full(self._gathering) or (self._turns is not None and not self._may_gather(self._turns)):
             await self._wait_in_line()
         if self._broken is not None:
-            raise StoreWriteFailed(
-                f"The disk failed to keep what was written before ({self._broken}). Nothing is written until the "
-                "server is started anew."
-            )
+            raise StoreWriteFailed(_tell_broken(self._broken))
         batch = self._gathering
         tx = OverlayTx(batch.buffer)
         try:
@@ -510,6 +511,13 @@ def _sync_beside(data_dir: Path, writer: sqlite3.Connection) -> DiskSync | None:
         return None
     writer.execute("PRAGMA synchronous = NORMAL")  # checkpoints are synced all the same
     return sync
+
+
+def _tell_broken(failure: OSError) -> str:
+    return (
+        f"The disk failed to keep what was written before ({failure}). Nothing is written until the server is started "
+        "anew."
+    )
 
 
 def _is_full(batch: Batch) -> bool:

@@ -62,6 +62,11 @@ def test_the_status_seen_from_elsewhere(capsys: pytest.CaptureFixture[str]) -> N
     assert not [line for line in lines if line.startswith(("  work", "  clock"))]
 
 
+def test_a_server_that_cannot_serve_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CliError, match=r"http://x:4566 cannot serve: The disk failed\.$"):
+        status_of(capsys, message="The disk failed.")
+
+
 def test_the_status_seen_from_the_servers_machine(capsys: pytest.CaptureFixture[str]) -> None:
     node = {"node_id": "n1", "version": "0", "up_seconds": 9, "answers_this": True, "host": "h", "pid": 7}
     lines = status_of(

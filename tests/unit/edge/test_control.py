@@ -43,6 +43,29 @@ async def test_others_see_only_that_it_is_alive(client_ip: str) -> None:
     assert not body_of(health).keys() & {"pid", "data_dir"}
 
 
+@pytest.mark.parametrize("path", ["health", "status"])
+async def test_a_store_that_refuses_work_is_no_health_and_why_is_for_this_machine(path: str) -> None:
+    house = House()
+    await house.node.start()
+    control = Control(house.ground, house.node)
+    house.store.trouble = "The disk failed."
+    told = {}
+    for client_ip in ("127.0.0.1", "192.0.2.7"):
+        request = Request("GET", f"/_cumulet/{path}", "", JSON, client_ip=client_ip)
+        answer = await control.answer(request, path)
+        told[client_ip] = (answer.status, body_of(answer)["status"], body_of(answer)["message"])
+    alive = await control.answer(Request("GET", "/_cumulet/alive", "", JSON), "alive")
+    house.store.trouble = None
+    again = await control.answer(Request("GET", f"/_cumulet/{path}", "", JSON), path)
+    assert list(told.values()) == [
+        (503, "failing", "The disk failed."),
+        (503, "failing", "the store is not available"),
+    ]
+    assert alive.status == 200
+    assert (again.status, body_of(again)["status"]) == (200, "ok")
+    assert "message" not in body_of(again)
+
+
 async def test_the_clock_stays_where_dates_can_be_written() -> None:
     house = House()
     control = Control(house.ground, house.node)

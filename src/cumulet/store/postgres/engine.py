@@ -121,6 +121,14 @@ class PostgresStore:
         self._idle: asyncio.Event | None = None
         self._away_since_s: float | None = None
 
+    @property
+    def trouble(self) -> str | None:
+        # Before that, transactions wait for the database. It is noticed without any, since nodes beat.
+        since_s = self._away_since_s
+        if since_s is None or (away_s := self._clock.monotonic_s() - since_s) < TRY_SECONDS:
+            return None
+        return f"The store's database {self.where} has been out of reach for {away_s:.0f} seconds."
+
     async def read(self, fn: Callable[[ReadTx], T]) -> T:
         def attempt(session: Session) -> T:
             view = View(session, self._settled, writes=False)

@@ -46,6 +46,8 @@ class Dialect:
     """By (operation or "", member): a check of the service's own that comes before all others."""
     in_elements: str = ""
     """What the service adds to the constraints of a list's elements."""
+    ahead: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By (structure, member): the member before which it is reported, against the model's order."""
 
     def error(self, errors: list[str]) -> ServiceError:
         """Return the error that lists what is wrong."""
@@ -69,6 +71,8 @@ _DYNAMODB = Dialect(
         # The model has TableArn (1 to 1024 characters, no pattern) wherever a name or an ARN may stand.
         ("", "TableArn"): Bounds(1, 255, NAME_PATTERN, or_arn=True),
         ("CreateTable", "TableArn"): Bounds(3, 255, NAME_PATTERN, or_arn=True),
+        ("BatchGetItem", "TableArn"): Bounds(3, 255, NAME_PATTERN, or_arn=True),
+        ("BatchWriteItem", "TableArn"): Bounds(3, 255, NAME_PATTERN, or_arn=True),
         # Two by AWS's error; only a global index may have more.
         ("CreateTableInput", "KeySchema"): Bounds(1, 2),
         ("LocalSecondaryIndex", "KeySchema"): Bounds(1, 2),
@@ -104,6 +108,13 @@ _DYNAMODB = Dialect(
     first={
         ("BatchGetItem", "RequestItems"): _empty_batch("BatchGetItem"),
         ("BatchWriteItem", "RequestItems"): _empty_batch("BatchWriteItem"),
+    },
+    # Recorded on AWS by users of its API.
+    ahead={
+        ("CreateTableInput", "GlobalSecondaryIndexes"): "LocalSecondaryIndexes",
+        ("ExecuteTransactionInput", "ClientRequestToken"): "TransactStatements",
+        ("ProvisionedThroughput", "WriteCapacityUnits"): "ReadCapacityUnits",
+        ("TransactWriteItemsInput", "ClientRequestToken"): "TransactItems",
     },
 )
 

@@ -101,14 +101,23 @@ class _Compiler:
         recursive = _Recursive()
         self._structures[shape.name] = recursive
         table = []
-        for name, member in shape.members.items():
-            one = self._member(shape, member, required=name in shape.required, top=top)
+        for name in self._reported(shape):
+            one = self._member(shape, shape.members[name], required=name in shape.required, top=top)
             if one.required or one.first is not None or one.check is not None:
                 table.append(one)
         made = _check_members(table) if table else None
         recursive.check = made
         self._structures[shape.name] = made
         return made
+
+    def _reported(self, shape: Shape) -> list[str]:
+        """Return the members of a structure in the order in which they are reported."""
+        names = list(shape.members)
+        for (structure, name), other in self._dialect.ahead.items():
+            if structure == shape.name:
+                names.remove(name)
+                names.insert(names.index(other), name)
+        return names
 
     def _member(self, holder: Shape, member: Member, *, required: bool, top: bool) -> _Member:
         place = (self._operation, member.name)
@@ -267,7 +276,7 @@ def _check_members(table: list[_Member]) -> Check:
         report(value, prefix, wrong, errors)
 
     def report(value: Any, prefix: str, wrong: Mapping[str, list[str] | ServiceError], errors: list[str]) -> None:
-        # In the model's order, whatever the order in which the members were given.
+        # In AWS's order, whatever the order in which the members were given.
         for member in table:
             if value.get(member.name) is None:
                 if member.missing is not None:

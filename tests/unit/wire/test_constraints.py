@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -51,6 +52,15 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
         "ValidationException",
         "Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3",
     ),
+    "the names in a batch are as long as a new table's": (
+        "dynamodb",
+        "BatchWriteItem",
+        {"RequestItems": {"ab": [{}]}},
+        "ValidationException",
+        "Value '{ab=[WriteRequest()]}' at 'requestItems' failed to satisfy constraint: Map keys must satisfy "
+        "constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal "
+        "to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]",
+    ),
     "a list that is too long": (
         "dynamodb",
         "CreateTable",
@@ -93,9 +103,9 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
     "so are BatchGetItem's Keys": (
         "dynamodb",
         "BatchGetItem",
-        {"RequestItems": {"t": {"Keys": [{}] * 101}}},
+        {"RequestItems": {"tab": {"Keys": [{}] * 101}}},
         "ValidationException",
-        "Value at 'RequestItems.t.member.Keys' failed to satisfy constraint: "
+        "Value at 'RequestItems.tab.member.Keys' failed to satisfy constraint: "
         "Member must have length less than or equal to 100",
     ),
     "null in a list": (
@@ -167,6 +177,47 @@ def test_all_errors_are_told_at_once() -> None:
     )
 
 
+ENDS = {"AttributeName": "k", "KeyType": "NONE"}
+BROKEN_INDEX = {"IndexName": "idx", "KeySchema": [ENDS], "Projection": {}}
+LONG_TOKEN = "t" * 37
+# Which of several members AWS reports first, where it is not the one that its model has first.
+ORDERS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "write units before read units": (
+        "UpdateTable",
+        {"TableName": "abc", "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}},
+        ["provisionedThroughput.writeCapacityUnits", "provisionedThroughput.readCapacityUnits"],
+    ),
+    "units that are both missing": (
+        "UpdateTable",
+        {"TableName": "abc", "ProvisionedThroughput": {}},
+        ["provisionedThroughput.writeCapacityUnits", "provisionedThroughput.readCapacityUnits"],
+    ),
+    "global indexes before local ones": (
+        "CreateTable",
+        {"TableName": "abc", "LocalSecondaryIndexes": [BROKEN_INDEX], "GlobalSecondaryIndexes": [BROKEN_INDEX]},
+        [f"{kind}SecondaryIndexes.1.member.keySchema.1.member.keyType" for kind in ("global", "local")],
+    ),
+    "the token of a transaction before all": (
+        "TransactWriteItems",
+        {"TransactItems": [], "ReturnConsumedCapacity": "ALL", "ClientRequestToken": LONG_TOKEN},
+        ["clientRequestToken", "transactItems", "returnConsumedCapacity"],
+    ),
+    "the token of statements before all": (
+        "ExecuteTransaction",
+        {"TransactStatements": [], "ReturnConsumedCapacity": "ALL", "ClientRequestToken": LONG_TOKEN},
+        ["clientRequestToken", "transactStatements", "returnConsumedCapacity"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS)
+def test_errors_are_told_in_awss_order(case: str) -> None:
+    name, params, paths = ORDERS[case]
+    with pytest.raises(ServiceError) as refused:
+        check(operation("dynamodb", name), params)
+    assert re.findall(r" at '([^']+)' failed", refused.value.message) == paths
+
+
 def test_no_more_than_ten_errors_are_told() -> None:
     params = {"TableName": "abc", "KeySchema": [KEY], "AttributeDefinitions": [{}] * 20}
     with pytest.raises(ServiceError, match="10 validation errors detected: ") as refused:
@@ -226,8 +277,8 @@ def test_some_errors_have_words_of_their_own(case: str) -> None:
 def test_the_batch_that_is_too_large_is_told_of_the_map() -> None:
     writes = [{"PutRequest": {"Item": {"p": {"S": "x"}}}}] * 26
     with pytest.raises(ServiceError) as refused:
-        check(operation("dynamodb", "BatchWriteItem"), {"RequestItems": {"t": writes}})
-    assert refused.value.message.startswith("1 validation error detected: Value '{t=[WriteRequest(putRequest=")
+        check(operation("dynamodb", "BatchWriteItem"), {"RequestItems": {"tab": writes}})
+    assert refused.value.message.startswith("1 validation error detected: Value '{tab=[WriteRequest(putRequest=")
     assert refused.value.message.endswith(
         "]}' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: "
         "[Member must have length less than or equal to 25, Member must have length greater than or equal to 1]"

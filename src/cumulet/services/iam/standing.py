@@ -18,6 +18,10 @@ from cumulet.store.api import ReadTx
 
 HolderKind = Literal["role", "user"]
 
+_NOTHING: Final = Document(())
+"""What a policy allows that is gone. One document for all: each is only equal to itself, and rulings are remembered by
+them."""
+
 _FAMILIES: Final = {"role": ROLES.family, "user": USERS.family, "policy": POLICIES.family}
 
 
@@ -98,4 +102,4 @@ def _compile_policy(arn: str, account: str, value: bytes) -> Policy:
 
 
 def _policy(arn: str, found: ManagedPolicy | None) -> Policy:
-    return Policy(arn, parse_document(found.default().document) if found else Document(()))
+    return Policy(arn, parse_document(found.default().document) if found else _NOTHING)

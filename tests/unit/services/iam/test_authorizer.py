@@ -6,9 +6,10 @@ import pytest
 
 from cumulet.scope import Scope
 from cumulet.services.iam.authorizer import IamAuthorizer, _foresee
+from cumulet.services.iam.records import POLICIES
 from cumulet.services.kit import Call, Demand, Principal
 from harness import SCOPE
-from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
+from iam_house import ACCOUNT, GLOBAL, LAMBDA, Iam, allow, deny, document
 
 TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/notes"
 REFUSED = f"is not authorized to perform: dynamodb:GetItem on resource: {TABLE}"
@@ -64,6 +65,28 @@ async def test_only_decisions_about_resources_of_a_usual_length_are_remembered()
     for resource, remembered in ((TABLE, 1), (TABLE + "x" * 4096, 1), (f"{TABLE}2", 2)):
         assert await denial(house, session, resource=resource) is None
         assert _foresee.cache_info().currsize == remembered
+
+
+@pytest.mark.parametrize("kind", ["boundary", "session", "attached"])
+async def test_a_policy_that_is_gone_allows_nothing_which_is_remembered(kind: str) -> None:
+    house = Iam()
+    text = document(allow("dynamodb:*"))
+    arn = (await house.iam("CreatePolicy", PolicyName="gone", PolicyDocument=text))["Policy"]["Arn"]
+    role = await house.role(
+        "notes",
+        LAMBDA,
+        *([] if kind == "attached" else [allow("dynamodb:GetItem")]),
+        **({"PermissionsBoundary": arn} if kind == "boundary" else {}),
+    )
+    if kind == "attached":
+        await house.iam("AttachRolePolicy", RoleName="notes", PolicyArn=arn)
+    session = await house.session(role, **({"PolicyArns": [{"arn": arn}]} if kind == "session" else {}))
+    assert await denial(house, session) is None
+    await house.store.write(lambda tx: POLICIES.delete(tx, GLOBAL, "gone"))
+    _foresee.cache_clear()
+
+    assert [await denial(house, session) is None for _ in range(3)] == [False] * 3
+    assert (_foresee.cache_info().misses, _foresee.cache_info().hits) == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.configuration import check_tags
-from cumulet.services.lambda_.control.lookup import function_policy, load_function
+from cumulet.services.lambda_.control.lookup import function_policy, load_function, no_policy
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_last_modified
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
@@ -60,7 +60,7 @@ def create_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Outpu
     return {"CodeSigningConfig": _render(config)}
 
 
-@operation("GetCodeSigningConfig", resource=_config_resource, params="CodeSigningConfigArn")
+@operation("GetCodeSigningConfig", resource=_config_resource, resource_policy=no_policy, params="CodeSigningConfigArn")
 def get_code_signing_config(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a configuration."""
     return {"CodeSigningConfig": _render(load_code_signing(tx, params["CodeSigningConfigArn"]))}
@@ -69,6 +69,7 @@ def get_code_signing_config(call: Call, tx: ReadTx, params: Params) -> Output:
 @operation(
     "UpdateCodeSigningConfig",
     resource=_config_resource,
+    resource_policy=no_policy,
     params="CodeSigningConfigArn Description AllowedPublishers CodeSigningPolicies",
     missing=_MISSING,
 )
@@ -86,7 +87,9 @@ def update_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Outpu
     return {"CodeSigningConfig": _render(config)}
 
 
-@operation("DeleteCodeSigningConfig", resource=_config_resource, params="CodeSigningConfigArn")
+@operation(
+    "DeleteCodeSigningConfig", resource=_config_resource, resource_policy=no_policy, params="CodeSigningConfigArn"
+)
 def delete_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove a configuration that no function has."""
     config = load_code_signing(tx, params["CodeSigningConfigArn"])
@@ -112,7 +115,12 @@ def list_code_signing_configs(call: Call, tx: ReadTx, params: Params) -> Output:
     return with_marker({"CodeSigningConfigs": page}, next_marker)
 
 
-@operation("ListFunctionsByCodeSigningConfig", resource=_config_resource, params="CodeSigningConfigArn Marker MaxItems")
+@operation(
+    "ListFunctionsByCodeSigningConfig",
+    resource=_config_resource,
+    resource_policy=no_policy,
+    params="CodeSigningConfigArn Marker MaxItems",
+)
 def list_functions_by_code_signing_config(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of the functions that have a configuration, by name."""
     config = load_code_signing(tx, params["CodeSigningConfigArn"])

@@ -16,6 +16,8 @@ from cumulet.store.api import ReadTx, WriteTx
 
 _SETTINGS = "FunctionName Qualifier MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig"
 _MISSING = "destinations other than Lambda functions"
+_NOT_HERE = ("sqs", "sns", "events", "s3")
+"""https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html; AWS takes no other services."""
 
 
 @operation(
@@ -143,9 +145,11 @@ def _save(call: Call, tx: WriteTx, params: Params, before: EventConfig) -> Outpu
 def _check_destination(call: Call, tx: ReadTx, ref: FunctionRef, arn: str) -> None:
     if not arn:
         return
-    service = arn.split(":")[2] if arn.startswith("arn:") else arn.partition(":")[0]
-    if service != "lambda":
-        raise NotImplementedHere(f"A destination of the service {service}")
+    parts = arn.split(":")
+    if parts[0] == "arn" and parts[2] in _NOT_HERE:
+        raise NotImplementedHere(f"A destination of the service {parts[2]}")
+    if parts[2:4] != ["lambda", ref.scope.region] or parts[5] != "function":
+        raise invalid(f"The destination ARN {arn} is invalid.")
     named = parse_function(call.scope, arn)
     if named.scope == ref.scope and named.name == ref.name:
         raise invalid("You can't specify the function as a destination for itself.")

@@ -81,6 +81,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
     It can be invoked at once, though the answer says Pending as AWS's does.
     """
     ref = function_of(call, params)
+    check_latest_only(ref)
     fields = parse_configuration(params) | parse_logging(params.get("LoggingConfig"), None)
     if not params.get("Runtime") or not params.get("Handler"):
         raise invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
@@ -104,7 +105,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             code_size=len(archive.body),
             unzipped_size=archive.unzipped_size,
             code_blob=blobs.save(tx, archive.body),
-            layers=find_uses(tx, layers),
+            layers=find_uses(tx, ref.scope, layers),
             last_modified_ms=call.now_ms,
             **fields,
         )
@@ -249,7 +250,7 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
         function = _load_for_update(tx, ref, params)
         changed = fields | parse_logging(params.get("LoggingConfig"), function.latest)
         if layers is not None:
-            changed["layers"] = find_uses(tx, layers)
+            changed["layers"] = find_uses(tx, ref.scope, layers)
             keep_layers(tx, changed["layers"])
             release_layers(tx, function.latest.layers)
         return _save_changed(tx, call, ref, function, revision_id, **changed)

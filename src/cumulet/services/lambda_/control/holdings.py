@@ -6,6 +6,7 @@ A layer that is deleted stays with the functions that name it, so each version h
 from collections.abc import Sequence
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.scope import Scope
 from cumulet.services.kit import Call, Ground
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.configuration import invalid
@@ -34,17 +35,17 @@ async def check_layers(ground: Ground, call: Call, arns: Sequence[str]) -> None:
             raise
         except ServiceError as refused:
             if refused.code == "ResourceNotFoundException":
-                raise _absent(arn) from None
+                raise _absent(call.scope, arn) from None
             raise
 
 
-def find_uses(tx: ReadTx, arns: Sequence[str]) -> tuple[LayerUse, ...]:
+def find_uses(tx: ReadTx, scope: Scope, arns: Sequence[str]) -> tuple[LayerUse, ...]:
     """Return what a version records of its layers."""
     uses = []
     for arn in arns:
         layer = find_layer(tx, arn)
         if layer is None:
-            raise _absent(arn)
+            raise _absent(scope, arn)
         uses.append(LayerUse(layer.arn, layer.code_size, layer.unzipped_size, layer.code_blob))
     return tuple(uses)
 
@@ -83,5 +84,9 @@ def release_all(tx: WriteTx, version: VersionRecord) -> None:
     release_layers(tx, version.layers)
 
 
-def _absent(arn: str) -> ServiceError:
+def _absent(scope: Scope, arn: str) -> ServiceError:
+    if arn.split(":")[3] not in ("", scope.region):  # AWS's own layers have no region
+        return invalid(
+            f"Layers are not in the same region as the function. Layers are expected to be in region {scope.region}."
+        )
     return invalid(f"Layer version {arn} does not exist.")

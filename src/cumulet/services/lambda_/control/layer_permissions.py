@@ -8,7 +8,13 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.control.layers import find_layer, named_layer, version_arn
+from cumulet.services.lambda_.control.layers import (
+    check_number,
+    find_layer,
+    layer_policy,
+    named_layer,
+    version_arn,
+)
 from cumulet.services.lambda_.control.permissions import render_principal
 from cumulet.services.lambda_.records import LAYERS, LayerRecord
 from cumulet.store.api import ReadTx, WriteTx
@@ -17,6 +23,7 @@ from cumulet.store.api import ReadTx, WriteTx
 @operation(
     "AddLayerVersionPermission",
     resource=version_arn,
+    resource_policy=layer_policy,
     params="LayerName VersionNumber StatementId Action Principal OrganizationId RevisionId",
 )
 def add_layer_version_permission(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -47,7 +54,9 @@ def add_layer_version_permission(call: Call, tx: WriteTx, params: Params) -> Out
     return {"Statement": _to_json(statement), "RevisionId": revision_id}
 
 
-@operation("GetLayerVersionPolicy", resource=version_arn, params="LayerName VersionNumber")
+@operation(
+    "GetLayerVersionPolicy", resource=version_arn, resource_policy=layer_policy, params="LayerName VersionNumber"
+)
 def get_layer_version_policy(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a layer version's policy as JSON text."""
     layer = _load(call, tx, params)
@@ -57,7 +66,10 @@ def get_layer_version_policy(call: Call, tx: ReadTx, params: Params) -> Output:
 
 
 @operation(
-    "RemoveLayerVersionPermission", resource=version_arn, params="LayerName VersionNumber StatementId RevisionId"
+    "RemoveLayerVersionPermission",
+    resource=version_arn,
+    resource_policy=layer_policy,
+    params="LayerName VersionNumber StatementId RevisionId",
 )
 def remove_layer_version_permission(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove one statement; with the last one the policy is gone."""
@@ -78,6 +90,7 @@ def remove_layer_version_permission(call: Call, tx: WriteTx, params: Params) -> 
 
 
 def _load(call: Call, tx: ReadTx, params: Params) -> LayerRecord:
+    check_number(params)
     arn = version_arn(call, params)
     layer = find_layer(tx, arn)
     if layer is None:

@@ -13,8 +13,10 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.code_urls import render_blob_url
 from cumulet.services.lambda_.control.configuration import invalid
+from cumulet.services.lambda_.control.lookup import no_policy
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_last_modified
+from cumulet.services.lambda_.control.runtimes import check_compatible
 from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.records import LAYER_NUMBERS, LAYERS, LayerRecord, VersionNumber
@@ -40,9 +42,11 @@ def version_arn(call: Call, params: Params) -> str:
 
 
 def named_layer(call: Call, text: str) -> tuple[Scope, str]:
-    """Return where a layer is, and its name."""
+    """Return where a layer is, and its name. Raises AWS's error for a layer of another region."""
     if (match := _LAYER_ARN.fullmatch(text)) is None:
         return call.scope, text
+    if match[1] != call.scope.region:
+        raise invalid(f"Invalid Layer name: {text}")
     return Scope(match[2], match[1]), match[3]
 
 
@@ -63,12 +67,15 @@ def find_layer(tx: ReadTx, arn: str) -> LayerRecord | None:
 @operation(
     "PublishLayerVersion",
     resource=layer_arn,
+    resource_policy=no_policy,
     params="LayerName Description Content CompatibleRuntimes CompatibleArchitectures LicenseInfo",
     missing="S3ObjectStorageMode REFERENCE is refused",
 )
 async def publish_layer_version(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Make a version of a layer out of an archive."""
     scope, name = named_layer(call, params["LayerName"])
+    runtimes = params.get("CompatibleRuntimes") or ()
+    check_compatible("compatibleRuntimes", runtimes, f"[{', '.join(runtimes)}]")
     archive = await fetch_code(plane.ground, call, params["Content"], "PublishLayerVersion")
     secret = call.ids.secret(32)
 
@@ -82,7 +89,7 @@ async def publish_layer_version(call: Call, plane: LambdaPlane, params: Params) 
             arn=f"{layer_arn(call, params)}:{number}",
             description=params.get("Description") or "",
             license_info=params.get("LicenseInfo"),
-            runtimes=tuple(params.get("CompatibleRuntimes") or ()),
+            runtimes=tuple(runtimes),
             architectures=tuple(params.get("CompatibleArchitectures") or ()),
             code_blob=blobs.save(tx, archive.body),
             code_sha256=archive.sha256,
@@ -101,8 +108,7 @@ async def publish_layer_version(call: Call, plane: LambdaPlane, params: Params) 
 @operation("GetLayerVersion", resource=version_arn, resource_policy=layer_policy, params="LayerName VersionNumber")
 async def get_layer_version(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Return what is known of a layer version, and a URL that serves it."""
-    if params["VersionNumber"] < 1:
-        raise invalid("Layer Version Cannot be less than 1")
+    check_number(params)
     return await _get(call, plane, version_arn(call, params))
 
 
@@ -121,6 +127,7 @@ async def get_layer_version_by_arn(call: Call, plane: LambdaPlane, params: Param
 @operation("ListLayers", resource="*", params="CompatibleRuntime CompatibleArchitecture Marker MaxItems")
 def list_layers(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of the layers by name, each with its newest version that matches."""
+    _check_filter(params)
     limit, behind = page_size(params), marker(params, str)
     newest: dict[str, LayerRecord] = {}
     for layer in LAYERS.scan(tx, call.scope, behind=None if behind is None else (behind, 1 << 60)):
@@ -143,10 +150,12 @@ def list_layers(call: Call, tx: ReadTx, params: Params) -> Output:
 @operation(
     "ListLayerVersions",
     resource=layer_arn,
+    resource_policy=no_policy,
     params="LayerName CompatibleRuntime CompatibleArchitecture Marker MaxItems",
 )
 def list_layer_versions(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of a layer's versions, the newest first."""
+    _check_filter(params)
     scope, name = named_layer(call, params["LayerName"])
     limit, behind = page_size(params), marker(params, int)
     found: list[LayerRecord] = []
@@ -159,11 +168,10 @@ def list_layer_versions(call: Call, tx: ReadTx, params: Params) -> Output:
     return with_marker({"LayerVersions": [_render(layer) for layer in found[:limit]]}, next_marker)
 
 
-@operation("DeleteLayerVersion", resource=version_arn, params="LayerName VersionNumber")
+@operation("DeleteLayerVersion", resource=version_arn, resource_policy=layer_policy, params="LayerName VersionNumber")
 def delete_layer_version(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take a version away from those who would use it from now on; nothing happens if it is not there."""
-    if params["VersionNumber"] < 1:
-        raise invalid("Layer Version Cannot be less than 1")
+    check_number(params)
     scope, name = named_layer(call, params["LayerName"])
     layer = LAYERS.find(tx, scope, name, params["VersionNumber"])
     if layer is not None:
@@ -172,11 +180,22 @@ def delete_layer_version(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
+def check_number(params: Params) -> None:
+    """Raise AWS's error for a number that no version of a layer has."""
+    if params["VersionNumber"] < 1:
+        raise invalid("Layer Version Cannot be less than 1")
+
+
 async def _get(call: Call, plane: LambdaPlane, arn: str) -> Output:
     layer = await plane.ground.store.read(lambda tx: find_layer(tx, arn))
-    if layer is None:
+    if layer is None or arn.split(":")[3] != call.scope.region:
         raise ServiceError("ResourceNotFoundException", "The resource you requested does not exist.", Type="User")
     return _render_whole(plane, call, named_layer(call, layer.arn.rpartition(":")[0])[0], layer)
+
+
+def _check_filter(params: Params) -> None:
+    if (runtime := params.get("CompatibleRuntime")) is not None:
+        check_compatible("compatibleRuntime", (runtime,), runtime)
 
 
 def _matches(layer: LayerRecord, params: Params) -> bool:

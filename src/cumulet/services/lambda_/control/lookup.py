@@ -110,6 +110,10 @@ def function_policy(tx: ReadTx, call: Call, params: Params) -> str | None:
     return None if own is None else own.policy
 
 
+def no_policy(tx: ReadTx, call: Call, params: Params) -> None:
+    """Return None: what has no resource policy is for its own account alone, whose root is looked at for this."""
+
+
 def _version_of(tx: ReadTx, ref: FunctionRef) -> str:
     assert ref.qualifier is not None
     if ref.qualifier.isdigit():

@@ -1,5 +1,7 @@
 """Which runtimes there are: those that run here, those that AWS has beside them, and those that AWS gave up."""
 
+from collections.abc import Sequence
+
 from cumulet.errors import NotImplementedHere, ServiceError
 
 RUNNABLE = (
@@ -63,6 +65,10 @@ DEPRECATED = frozenset(
 )
 
 
+_OFFERED = NOT_HERE + RUNNABLE
+"""What AWS takes for new functions and layers."""
+
+
 def check_runtime(runtime: str) -> None:
     """Raise AWS's error for a runtime that it does not have or no longer has, ours for one that does not run here."""
     if runtime in RUNNABLE:
@@ -79,6 +85,17 @@ def check_runtime(runtime: str) -> None:
     raise ServiceError(
         "InvalidParameterValueException",
         f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
-        f"[{', '.join(NOT_HERE + RUNNABLE)}] or be a valid ARN",
+        f"[{', '.join(_OFFERED)}] or be a valid ARN",
         Type="User",
     )
+
+
+def check_compatible(name: str, runtimes: Sequence[str], shown: str) -> None:
+    """Raise AWS's error, which shows `shown`, if a layer is said to go with a runtime that AWS does not have."""
+    if any(runtime not in _OFFERED for runtime in runtimes):
+        raise ServiceError(
+            "ValidationException",
+            f"1 validation error detected: Value '{shown}' at '{name}' failed to satisfy constraint: Member must "
+            f"satisfy enum value set: [{', '.join(_OFFERED)}]",
+            status=400,
+        )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -72,6 +73,42 @@ async def test_a_service_needs_a_statement_in_the_functions_policy(guarded: Guar
     assert (await guarded.call("lambda", "Invoke", {"FunctionName": ARN}, principal=gateway))["StatusCode"] == 200
     elsewhere = Principal.service("apigateway.amazonaws.com", source_arn=API.replace("GET", "POST"))
     await guarded.denied("Invoke", {"FunctionName": ARN}, elsewhere)
+
+
+async def test_layers_and_code_signing_are_for_their_own_account(guarded: GuardedHouse, make_zip: Any) -> None:
+    published = await guarded.call(
+        "lambda", "PublishLayerVersion", {"LayerName": "shared", "Content": {"ZipFile": make_zip()}}
+    )
+    profiles = {"SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/one/1"]}
+    made = await guarded.call("lambda", "CreateCodeSigningConfig", {"AllowedPublishers": profiles})
+    config = {"CodeSigningConfigArn": made["CodeSigningConfig"]["CodeSigningConfigArn"]}
+    layer = {"LayerName": published["LayerArn"]}
+    version = {**layer, "VersionNumber": 1}
+    statement = {"StatementId": "all", "Action": "lambda:GetLayerVersion", "Principal": "*"}
+    await guarded.call("lambda", "AddLayerVersionPermission", {**version, **statement})
+    stranger = Principal.root(STRANGERS.account)
+    call = partial(guarded.call, "lambda", principal=stranger, scope=STRANGERS)
+    assert (await call("GetLayerVersion", version))["Version"] == 1
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("PublishLayerVersion", {**layer, "Content": {"ZipFile": make_zip()}}),
+        ("ListLayerVersions", layer),
+        ("DeleteLayerVersion", version),
+        ("AddLayerVersionPermission", {**version, **statement}),
+        ("GetLayerVersionPolicy", version),
+        ("RemoveLayerVersionPermission", {**version, "StatementId": "all"}),
+        ("GetCodeSigningConfig", config),
+        ("UpdateCodeSigningConfig", config),
+        ("ListFunctionsByCodeSigningConfig", config),
+        ("DeleteCodeSigningConfig", config),
+    ]
+    for operation, params in refused:
+        arn = params.get("CodeSigningConfigArn") or published["LayerVersionArn"]
+        if operation in ("PublishLayerVersion", "ListLayerVersions"):
+            arn = published["LayerArn"]
+        assert await guarded.denied(operation, params, stranger, STRANGERS) == (
+            f"User: arn:aws:iam::111111111111:root is not authorized to perform: lambda:{operation} on resource: {arn} "
+            f"because no resource-based policy allows the lambda:{operation} action"
+        )
 
 
 async def test_another_account_needs_a_statement_too(guarded: GuardedHouse) -> None:

@@ -305,6 +305,19 @@ async def test_a_configuration_is_kept_changed_and_dropped(queue: Any) -> None:
             "InvalidParameterValueException",
             f"The destination ARN {ARN}-absent is invalid.",
         ),
+        *(
+            (
+                {"DestinationConfig": {"OnFailure": {"Destination": arn}}},
+                "InvalidParameterValueException",
+                f"The destination ARN {arn} is invalid.",
+            )
+            for arn in (
+                "arn:aws:dynamodb:us-east-1:000000000000:table/notes",
+                "arn:aws:lambda:us-east-1:000000000000:layer:shared:1",
+                "arn:aws:lambda:eu-west-1:000000000000:function:other",
+                "kafka://topic",
+            )
+        ),
         (
             {"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:failed"}}},
             "NotImplementedException",

@@ -113,6 +113,11 @@ async def test_a_second_function_of_that_name_is_refused(house: Any, creation: A
             "Number of tags exceeds resource tag limit.",
         ),
         (
+            {"FunctionName": "notes:1"},
+            "InvalidParameterValueException",
+            "Current operation does not support versions other than $LATEST",
+        ),
+        (
             {"FunctionName": "n" * 65},
             "ValidationException",
             f"1 validation error detected: Value '{'n' * 65}' at 'functionName' failed to satisfy constraint: "

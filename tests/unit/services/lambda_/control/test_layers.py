@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from cumulet.scope import SYSTEM
+from cumulet.scope import SYSTEM, Scope
 from cumulet.services.lambda_.control.code_urls import CODE_PREFIX, load_code
 from cumulet.services.lambda_.records import LAYERS
 from cumulet.store.keyspace import BLOB_REFS
 from harness import SCOPE
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:layer:shared"
+ELSEWHERE = ARN.replace("us-east-1", "eu-west-1")
 SHARED = {"LayerName": "shared"}
 
 
@@ -126,6 +127,24 @@ async def test_permissions(house: Any, make_zip: Any) -> None:
             "InvalidParameterValueException",
             "Layer Version Cannot be less than 1",
         ),
+        (
+            "GetLayerVersionPolicy",
+            {**SHARED, "VersionNumber": 0},
+            "InvalidParameterValueException",
+            "Layer Version Cannot be less than 1",
+        ),
+        (
+            "GetLayerVersionByArn",
+            {"Arn": f"{ELSEWHERE}:1"},
+            "ResourceNotFoundException",
+            "The resource you requested does not exist.",
+        ),
+        (
+            "ListLayerVersions",
+            {"LayerName": ELSEWHERE},
+            "InvalidParameterValueException",
+            f"Invalid Layer name: {ELSEWHERE}",
+        ),
         ("AddLayerVersionPermission", GRANT, "ResourceNotFoundException", f"Layer version {ARN}:1 does not exist."),
         ("GetLayerVersionPolicy", VERSION, "ResourceNotFoundException", f"Layer version {ARN}:1 does not exist."),
         (
@@ -138,6 +157,29 @@ async def test_permissions(house: Any, make_zip: Any) -> None:
 )
 async def test_refusals(house: Any, operation: str, params: Any, code: str, words: str) -> None:
     assert await house.refusal(operation, params) == (code, words)
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "shown", "member"),
+    [
+        ("PublishLayerVersion", {"CompatibleRuntimes": ["python3.12", "perl5"]}, "[python3.12, perl5]", "Runtimes"),
+        ("PublishLayerVersion", {"CompatibleRuntimes": ["python2.7"]}, "[python2.7]", "Runtimes"),
+        ("ListLayers", {"CompatibleRuntime": "perl5"}, "perl5", "Runtime"),
+        ("ListLayerVersions", {"CompatibleRuntime": "perl5"}, "perl5", "Runtime"),
+    ],
+)
+async def test_runtimes_that_aws_does_not_have(
+    house: Any, make_zip: Any, operation: str, params: Any, shown: str, member: str
+) -> None:
+    needed = {} if operation == "ListLayers" else SHARED
+    content = {"Content": {"ZipFile": make_zip()}} if operation == "PublishLayerVersion" else {}
+    assert await house.refusal(operation, {**needed, **content, **params}) == (
+        "ValidationException",
+        f"1 validation error detected: Value '{shown}' at 'compatible{member}' failed to satisfy constraint: Member "
+        "must satisfy enum value set: [dotnet6, dotnet8, dotnet10, ruby3.2, ruby3.3, ruby3.4, python3.8, python3.9, "
+        "python3.10, python3.11, python3.12, python3.13, python3.14, nodejs16.x, nodejs18.x, nodejs20.x, nodejs22.x, "
+        "nodejs24.x, provided.al2, provided.al2023, java8.al2, java11, java17, java21, java25]",
+    )
 
 
 async def test_functions_name_layers(house: Any, make_zip: Any) -> None:
@@ -165,6 +207,10 @@ async def test_functions_name_layers(house: Any, make_zip: Any) -> None:
         ([f"{ARN}:{n}" for n in range(6)], "Cannot reference more than 5 layers."),
         ([f"{ARN}:7"], f"Layer version {ARN}:7 does not exist."),
         (
+            [f"{ELSEWHERE}:1"],
+            "Layers are not in the same region as the function. Layers are expected to be in region us-east-1.",
+        ),
+        (
             [f"{ARN}:1", f"{ARN}:2"],
             "Two different versions of the same layer are not allowed to be referenced in the same function. "
             f"{ARN}:1 and {ARN}:2.",
@@ -173,6 +219,12 @@ async def test_functions_name_layers(house: Any, make_zip: Any) -> None:
 )
 async def test_layers_that_functions_cannot_have(house: Any, make_zip: Any, arns: list[str], words: str) -> None:
     await publish(house, make_zip())
+    await house.call(
+        "lambda",
+        "PublishLayerVersion",
+        {**SHARED, "Content": {"ZipFile": make_zip()}},
+        scope=Scope("0" * 12, "eu-west-1"),
+    )
     await house.create()
     params = {"FunctionName": "notes", "Layers": arns}
     assert await house.refusal("UpdateFunctionConfiguration", params) == ("InvalidParameterValueException", words)

@@ -84,6 +84,64 @@ def test_a_domain_name_by_both_dialects(client: Callable[..., Any], fetch: Fetch
     v1.delete_rest_api(restApiId=api_id)
 
 
+def test_routing_rules(client: Callable[..., Any], fetch: Fetch) -> None:
+    v1, v2 = client("apigateway"), client("apigatewayv2")
+    first, second = mock_api(v1, "first"), mock_api(v1, "second")
+    name = "rules.client-tests.example"
+    at = {"DomainName": name}
+    made = v2.create_domain_name(**at, DomainNameConfigurations=[REGIONAL], RoutingMode="ROUTING_RULE_ONLY")
+    assert made["RoutingMode"] == "ROUTING_RULE_ONLY"
+    beta = {"MatchHeaders": {"AnyOf": [{"Header": "x-version", "ValueGlob": "beta*"}]}}
+    pets = {"MatchBasePaths": {"AnyOf": ["pets"]}}
+
+    def to(api_id: str, **more: Any) -> list[Any]:
+        return [{"InvokeApi": {"ApiId": api_id, "Stage": "dev", **more}}]
+
+    created = v2.create_routing_rule(**at, Priority=10, Conditions=[beta, pets], Actions=to(second, StripBasePath=True))
+    assert created.pop("ResponseMetadata")["HTTPStatusCode"] == 201
+    rule = {**at, "RoutingRuleId": created["RoutingRuleId"]}
+    got = v2.get_routing_rule(**rule)
+    del got["ResponseMetadata"]
+    assert got == created
+    catch_all = {"Priority": 1_000_000, "Conditions": [], "Actions": to(first)}
+    assert v2.create_routing_rule(**at, **catch_all)["Conditions"] == []
+    assert [one["Priority"] for one in v2.list_routing_rules(**at)["RoutingRules"]] == [10, 1_000_000]
+    for params, told in (
+        (
+            catch_all,
+            (409, "ConflictException", "A routing rule with priority 1000000 already exists for this domain name"),
+        ),
+        ({**catch_all, "Priority": 1_000_001}, (400, "BadRequestException", None)),
+        ({**catch_all, "Priority": 0}, (400, "BadRequestException", None)),
+    ):
+        status, code, words = refusal(v2.create_routing_rule, **at, **params)
+        assert (status, code, told[2] and words) == told
+
+    def answer(path: str, **headers: str) -> Any:
+        status, _, body = fetch("GET", path, None, {"Host": f"{name}:4566", **headers})
+        return json.loads(body)["words"] if status == 200 else (status, body)
+
+    version = {"X-Version": "beta-2"}
+    assert answer("/pets/words", **version) == "second"
+    assert answer("/words", **version) == "first"
+    assert answer("/words") == "first"
+    changed = v2.put_routing_rule(**rule, Priority=20, Conditions=[beta], Actions=to(second))
+    assert (changed["Priority"], changed["RoutingRuleId"]) == (20, rule["RoutingRuleId"])
+    assert answer("/words", **version) == "second"
+    for one in v2.list_routing_rules(**at)["RoutingRules"]:
+        gone = v2.delete_routing_rule(**at, RoutingRuleId=one["RoutingRuleId"])
+        assert gone["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert answer("/words", **version) == (403, b'{"message":"Forbidden"}')
+    assert refusal(v2.get_routing_rule, **rule) == (
+        404,
+        "NotFoundException",
+        "Invalid routing rule identifier specified",
+    )
+    v2.delete_domain_name(**at)
+    for api_id in (first, second):
+        v1.delete_rest_api(restApiId=api_id)
+
+
 def test_who_signs_for_a_custom_domain_name_is_known(client: Callable[..., Any], fetch: Fetch, server: Any) -> None:
     v2 = client("apigatewayv2")
     api_id = v2.create_api(Name="signed", ProtocolType="HTTP")["ApiId"]
@@ -106,6 +164,57 @@ def test_who_signs_for_a_custom_domain_name_is_known(client: Callable[..., Any],
     assert fetch("GET", "/v1/health", None, {"Host": "signed.example"})[::2] == (403, b'{"message":"Forbidden"}')
     v2.delete_domain_name(DomainName="signed.example")
     v2.delete_api(ApiId=api_id)
+
+
+@pytest.mark.slow
+def test_a_stack_with_a_routing_rule(client: Callable[..., Any], fetch: Fetch) -> None:
+    cfn, v1, v2 = client("cloudformation"), client("apigateway"), client("apigatewayv2")
+    api_id = mock_api(v1, "ruled")
+    name, stack = "stacked.client-tests.example", {"StackName": "routing-rules"}
+
+    def template(priority: int, path: str) -> str:
+        resources: dict[str, Any] = {
+            "Domain": {
+                "Type": "AWS::ApiGateway::DomainName",
+                "Properties": {
+                    "DomainName": name,
+                    "RegionalCertificateArn": CERTIFICATE,
+                    "EndpointConfiguration": {"Types": ["REGIONAL"]},
+                    "RoutingMode": "ROUTING_RULE_THEN_BASE_PATH_MAPPING",
+                },
+            },
+            "Rule": {
+                "Type": "AWS::ApiGatewayV2::RoutingRule",
+                "Properties": {
+                    "DomainNameArn": {
+                        "Fn::Sub": "arn:aws:apigateway:${AWS::Region}::/domainnames/${Domain}",
+                    },
+                    "Priority": priority,
+                    "Conditions": [{"MatchBasePaths": {"AnyOf": [path]}}],
+                    "Actions": [{"InvokeApi": {"ApiId": api_id, "Stage": "dev", "StripBasePath": True}}],
+                },
+            },
+        }
+        outputs = {"Arn": {"Value": {"Ref": "Rule"}}, "Id": {"Value": {"Fn::GetAtt": ["Rule", "RoutingRuleId"]}}}
+        return json.dumps({"Resources": resources, "Outputs": outputs})
+
+    cfn.create_stack(**stack, TemplateBody=template(10, "one"))
+    cfn.get_waiter("stack_create_complete").wait(**stack, WaiterConfig=FAST)
+    outputs = cfn.describe_stacks(**stack)["Stacks"][0]["Outputs"]
+    told = {one["OutputKey"]: one["OutputValue"] for one in outputs}
+    assert told["Arn"] == f"arn:aws:apigateway:us-east-1:000000000000:/domainnames/{name}/routingrules/{told['Id']}"
+    assert json.loads(fetch("GET", "/one/words", None, {"Host": name})[2])["words"] == "ruled"
+
+    cfn.update_stack(**stack, TemplateBody=template(20, "two"))
+    cfn.get_waiter("stack_update_complete").wait(**stack, WaiterConfig=FAST)
+    (rule,) = v2.list_routing_rules(DomainName=name)["RoutingRules"]
+    assert (rule["RoutingRuleId"], rule["Priority"]) == (told["Id"], 20)
+    assert [fetch("GET", f"/{path}/words", None, {"Host": name})[0] for path in ("one", "two")] == [403, 200]
+
+    cfn.delete_stack(**stack)
+    cfn.get_waiter("stack_delete_complete").wait(**stack, WaiterConfig=FAST)
+    assert refusal(v2.list_routing_rules, DomainName=name)[1] == "NotFoundException"
+    v1.delete_rest_api(restApiId=api_id)
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ class ApiDoors:
         from cumulet.services.apigateway.pipeline import faults
 
         try:
-            mapped = await self._ground.store.read(lambda tx: domains.find_mapped(tx, host, request.path))
+            mapped = await self._ground.store.read(lambda tx: domains.find_mapped(tx, host, request))
         except StoreError as error:
             log.error("the store refused a request", extra={"host": host, "said": error})
             return faults.unavailable()

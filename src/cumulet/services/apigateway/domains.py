@@ -5,15 +5,18 @@ record. A mapping's key is the base path of REST's dialect, which knows only key
 https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mappings.html
 """
 
+from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from cumulet.scope import SYSTEM, Scope
+from cumulet.services.apigateway.routing import ApiMapping, Routes, RoutingMode, RoutingRule
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.keyspace import API_DOMAIN
 from cumulet.store.records import Records
+from cumulet.wire.message import Request
 
 EndpointType = Literal["EDGE", "REGIONAL"]
 
@@ -33,18 +36,7 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True):
     access_mode: str | None = None
 
 
-class ApiMapping(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A path below a domain, and what answers there."""
-
-    mapping_id: str
-    api_id: str
-    key: str = ""
-    """Without slashes at its ends; empty for whatever no other mapping takes."""
-    stage: str | None = None
-    """None if callers name the stage behind the base path."""
-
-
-class Domain(msgspec.Struct, frozen=True, omit_defaults=True):
+class Domain(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A domain name in one region: AWS has a name once in each, and DNS chooses."""
 
     name: str
@@ -54,11 +46,18 @@ class Domain(msgspec.Struct, frozen=True, omit_defaults=True):
     configurations: tuple[Configuration, ...]
     mappings: tuple[ApiMapping, ...] = ()
     tags: dict[str, str] = {}
+    routing_mode: RoutingMode = "API_MAPPING_ONLY"
+    rules: tuple[RoutingRule, ...] = ()
 
     @property
     def scope(self) -> Scope:
         """Whose it is, and where its APIs are."""
         return Scope(self.account, self.region)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Where requests go: made of a record once, as records are decoded once."""
+        return Routes(self.routing_mode, self.rules, self.mappings)
 
 
 DOMAINS = Records(API_DOMAIN, Domain, cached=256)
@@ -70,7 +69,12 @@ class Mapped(msgspec.Struct, frozen=True):
     api_id: str
     stage: str | None
     path: str
-    """What follows the base path, percent-encoded."""
+    """What the API sees of the path, percent-encoded."""
+    variables: dict[str, str]
+    """What logs can tell of it: the key of the mapping, or the id of the rule.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-routing-rules-troubleshoot.html
+    """
 
 
 def find_in_region(tx: ReadTx, name: str, region: str) -> Domain | None:
@@ -94,15 +98,19 @@ def domains_of(tx: ReadTx, scope: Scope) -> list[Domain]:
 
 
 def domains_with(tx: ReadTx, scope: Scope, api_id: str, stage: str | None = None) -> list[str]:
-    """Return the names of the domains that have a mapping to an API, or to one of its stages."""
+    """Return the names of the domains that have a mapping or a rule for an API, or for one of its stages."""
+
+    def leads_there(target: ApiMapping | RoutingRule) -> bool:
+        return target.api_id == api_id and stage in (None, target.stage)
+
     return [
         domain.name
         for domain in domains_of(tx, scope)
-        if any(mapping.api_id == api_id and stage in (None, mapping.stage) for mapping in domain.mappings)
+        if any(map(leads_there, domain.mappings)) or any(map(leads_there, domain.rules))
     ]
 
 
-def find_mapped(tx: ReadTx, host: str, path: str) -> Mapped | Literal["unmapped"] | None:
+def find_mapped(tx: ReadTx, host: str, request: Request) -> Mapped | Literal["unmapped"] | None:
     """Return where a request goes, "unmapped" if nothing answers there, or None if the host is no domain of ours.
 
     The exact name wins over a wildcard of its parent. `host` is in lower case and has no port.
@@ -110,19 +118,17 @@ def find_mapped(tx: ReadTx, host: str, path: str) -> Mapped | Literal["unmapped"
     found = list(DOMAINS.scan(tx, SYSTEM, host)) or list(DOMAINS.scan(tx, SYSTEM, f"*.{host.partition('.')[2]}"))
     if not found:
         return None
-    segments = path[1:].split("/")
-    decoded = [unquote(segment) for segment in segments] if "%" in path else segments
-    # A host says nothing of regions, where AWS has DNS: whatever region has the longest key.
-    best: ApiMapping | None = None
-    for mapping in (mapping for domain in found for mapping in domain.mappings):
-        if (best is None or len(mapping.key) > len(best.key)) and _covers(mapping.key, decoded):
-            best = mapping
-    if best is None:
+    segments = request.path[1:].split("/")
+    decoded = [unquote(segment) for segment in segments] if "%" in request.path else segments
+    # A host says nothing of regions, where AWS has DNS: whatever region has a rule, then whichever has the longest key.
+    for domain in found:
+        if (ruled := domain.routes.find_rule(request, decoded)) is not None:
+            rule, stripped = ruled
+            variables = {"customDomain.routingRuleIdMatched": rule.rule_id}
+            return Mapped(rule.api_id, rule.stage, "/" + "/".join(segments[stripped:]), variables)
+    mapped = [one for domain in found if (one := domain.routes.find_mapping(decoded)) is not None]
+    if not mapped:
         return "unmapped"
-    levels = best.key.count("/") + 1 if best.key else 0
-    return Mapped(best.api_id, best.stage, "/" + "/".join(segments[levels:]))
-
-
-def _covers(key: str, segments: list[str]) -> bool:
-    parts = key.split("/") if key else []
-    return segments[: len(parts)] == parts
+    mapping, levels = max(mapped, key=lambda one: one[1])
+    variables = {"customDomain.basePathMatched": mapping.key or "(none)"}
+    return Mapped(mapping.api_id, mapping.stage, "/" + "/".join(segments[levels:]), variables)

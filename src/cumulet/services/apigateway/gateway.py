@@ -172,6 +172,7 @@ class Gateway:
             trace_id=trace_id,
             port=self._ground.settings.port,
             mapped_path=None if mapped is None else request.path,
+            custom_domain={} if mapped is None else mapped.variables,
             is_canary=found.is_canary,
             segment=new_segment(ids, now_ms, trace_id) if found.stage is not None and found.stage.tracing else "",
         )

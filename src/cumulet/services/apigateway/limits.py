@@ -30,7 +30,20 @@ TAGS_PER_RESOURCE_MAX = 50
 DOMAINS_MAX = 120
 MAPPINGS_PER_DOMAIN_MAX = 200
 MAPPING_KEY_CHARS_MAX = 300
-"""Custom domain names of an account in a region, and what each may have."""
+ROUTING_RULES_PER_DOMAIN_MAX = 50
+"""Custom domain names of an account in a region, and what each may have. AWS raises domains and rules on request.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+"""
+
+RULE_HEADER_CHARS_MAX = 39
+RULE_VALUE_CHARS_MAX = 127
+RULE_INFIX_CHARS_MAX = 39
+RULE_BASE_PATH_CHARS_MAX = 127
+"""Of the conditions of a routing rule: less than 40 or 128 of each.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-routing-rules.html#rest-api-routing-rules-restrictions
+"""
 
 DEFINITION_BYTES_MAX = 6 * 1024 * 1024
 """Of an OpenAPI document to import."""

@@ -131,7 +131,6 @@ async def test_what_is_no_domain_is_refused(params: dict[str, Any], words: str) 
     ("operation", "params"),
     [
         ("CreateDomainName", {"mutualTlsAuthentication": {"truststoreUri": "s3://a/b"}}),
-        ("CreateDomainName", {"routingMode": "ROUTING_RULE_ONLY"}),
         ("CreateDomainName", {"endpointConfiguration": {"types": ["PRIVATE"]}}),
         ("CreateDomainName", {"certificateBody": "-----BEGIN"}),
     ],

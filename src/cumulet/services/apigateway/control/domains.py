@@ -4,20 +4,21 @@ Certificates are recorded, not used: Cumulet serves plain HTTP behind whatever t
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM
 from cumulet.services.apigateway import domains, limits
 from cumulet.services.apigateway.control.security_policies import check_security
-from cumulet.services.apigateway.domains import ApiMapping, Configuration, Domain, EndpointType
-from cumulet.services.apigateway.model import OWNERS, STAGES
+from cumulet.services.apigateway.domains import Configuration, Domain, EndpointType
+from cumulet.services.apigateway.model import OWNERS, STAGES, ApiOwner
+from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
 from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
 
-MISSING = "mutual TLS, routing rules"
+MISSING = "mutual TLS"
 
 _NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z")
 _CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+\Z")
@@ -44,7 +45,14 @@ def get_domain(tx: ReadTx, call: Call, name: str) -> Domain:
     return domain
 
 
-def create(call: Call, tx: WriteTx, name: str, configurations: Sequence[Configuration], tags: dict[str, str]) -> Domain:
+def create(
+    call: Call,
+    tx: WriteTx,
+    name: str,
+    configurations: Sequence[Configuration],
+    mode: RoutingMode,
+    tags: dict[str, str],
+) -> Domain:
     """A domain exists that nothing is mapped to yet."""
     name = name.lower()
     if not _NAME.match(name):
@@ -54,9 +62,32 @@ def create(call: Call, tx: WriteTx, name: str, configurations: Sequence[Configur
         raise _bad("The domain name you provided already exists.")
     if len(domains.domains_of(tx, call.scope)) >= limits.DOMAINS_MAX:
         raise ServiceError("TooManyRequestsException", "Maximum number of domain names has been reached.")
-    domain = Domain(name, call.scope.account, call.scope.region, call.now_ms // 1000, tuple(configurations), tags=tags)
+    domain = Domain(
+        name,
+        call.scope.account,
+        call.scope.region,
+        call.now_ms // 1000,
+        tuple(configurations),
+        tags=tags,
+        routing_mode=mode,
+    )
     domains.save(tx, domain)
     return domain
+
+
+def change(tx: WriteTx, domain: Domain) -> None:
+    """The domain is this one, whose mappings go with its routing mode."""
+    _check_mixture(tx, domain)
+    domains.save(tx, domain)
+
+
+def _check_mixture(tx: ReadTx, domain: Domain) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-routing-mode.html; the words are ours."""
+    if domain.routing_mode == "API_MAPPING_ONLY":
+        return
+    owners = [OWNERS.find(tx, SYSTEM, mapping.api_id) for mapping in domain.mappings]
+    if len({owner.kind for owner in owners if owner is not None}) > 1:
+        raise _bad("Routing rules are not supported for domain names with API mappings to both REST and HTTP APIs")
 
 
 def make_configuration(
@@ -110,34 +141,47 @@ def _check_certificate(arn: str | None, region: str | None) -> None:
         raise _bad(f"Invalid certificate ARN: {arn}.{where}")
 
 
-def check_routing(mode: str | None) -> None:
-    """Raise unless requests are routed by mappings alone."""
-    if mode not in (None, "", "BASE_PATH_MAPPING_ONLY", "API_MAPPING_ONLY"):
-        raise NotImplementedHere(f"The routing mode {mode} of API Gateway")
+def parse_mode(given: str | None, names: Mapping[str, RoutingMode]) -> RoutingMode:
+    """Return the routing mode that goes by one of a dialect's names. The words are ours."""
+    if not given:
+        return "API_MAPPING_ONLY"
+    if given not in names:
+        raise _bad(f"Invalid routing mode specified: {given}. Must be one of [{', '.join(names)}]")
+    return names[given]
 
 
 def checked_key(key: str) -> str:
     """Return a mapping's key of any number of levels. The words: aws/aws-cdk#9077."""
-    if not _KEY.match(key) or len(key) > limits.MAPPING_KEY_CHARS_MAX:
+    if len(key) > limits.MAPPING_KEY_CHARS_MAX:
         raise _bad("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()/")
-    if key.startswith("/") or key.endswith("/") or "//" in key:
-        raise _bad("API mapping key should not start with a '/' or have consecutive '/'s.")
-    return key
+    return check_base_path(key, "An ApiMapping key", "API mapping key")
+
+
+def check_base_path(path: str, what: str, short: str = "") -> str:
+    """Return a path that is segments of the allowed characters, or nothing. The words: aws/aws-cdk#9077."""
+    if not _KEY.match(path):
+        raise _bad(f"{what} may contain only letters, numbers and one of $-_.+!*'()/")
+    if path.startswith("/") or path.endswith("/") or "//" in path:
+        raise _bad(f"{short or what} should not start with a '/' or have consecutive '/'s.")
+    return path
 
 
 def add_mapping(call: Call, tx: WriteTx, domain: Domain, mapping: ApiMapping, taken: str) -> None:
     """The domain has one more mapping. `taken` says, in the dialect's words, that its key is another's."""
+    if domain.routing_mode == "ROUTING_RULE_ONLY":
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-routing-mode.html; the words are ours.
+        raise _bad("API mappings cannot be created for a domain name with the routing mode ROUTING_RULE_ONLY")
     if len(domain.mappings) >= limits.MAPPINGS_PER_DOMAIN_MAX:
         raise ServiceError("TooManyRequestsException", "Maximum number of API mappings has been reached.")
     check_mapping(call, tx, domain, mapping, taken)
-    domains.save(tx, replace(domain, mappings=(*domain.mappings, mapping)))
+    change(tx, replace(domain, mappings=(*domain.mappings, mapping)))
 
 
 def change_mapping(call: Call, tx: WriteTx, domain: Domain, mapping: ApiMapping, taken: str) -> None:
     """The domain has this mapping in place of the one with its id."""
     check_mapping(call, tx, domain, mapping, taken)
     changed = [mapping if mapping.mapping_id == old.mapping_id else old for old in domain.mappings]
-    domains.save(tx, replace(domain, mappings=tuple(changed)))
+    change(tx, replace(domain, mappings=tuple(changed)))
 
 
 def remove_mapping(tx: WriteTx, domain: Domain, mapping: ApiMapping) -> None:
@@ -149,11 +193,7 @@ def check_mapping(call: Call, tx: ReadTx, domain: Domain, mapping: ApiMapping, t
     """Raise unless the API and the stage are there, the key is free, and the domain may have such a mapping."""
     if any(other.key == mapping.key and other.mapping_id != mapping.mapping_id for other in domain.mappings):
         raise ServiceError("ConflictException", taken)
-    owner = OWNERS.find(tx, SYSTEM, mapping.api_id)
-    if owner is None or owner.scope != call.scope:
-        raise _bad("Invalid API identifier specified")
-    if mapping.stage is not None and STAGES.find(tx, call.scope, mapping.api_id, mapping.stage) is None:
-        raise _bad("Invalid stage identifier specified")
+    owner = get_target(call, tx, mapping.api_id, mapping.stage)
     if "/" in mapping.key or owner.kind == "HTTP":
         for configuration in domain.configurations:
             if configuration.endpoint_type != "REGIONAL" or configuration.security_policy == "TLS_1_0":
@@ -167,6 +207,16 @@ def check_mapping(call: Call, tx: ReadTx, domain: Domain, mapping: ApiMapping, t
                 )
 
 
+def get_target(call: Call, tx: ReadTx, api_id: str, stage: str | None) -> ApiOwner:
+    """Return whose API it is that a domain shall lead to. Raises unless it is the caller's, and has the stage."""
+    owner = OWNERS.find(tx, SYSTEM, api_id)
+    if owner is None or owner.scope != call.scope:
+        raise _bad("Invalid API identifier specified")
+    if stage is not None and STAGES.find(tx, call.scope, api_id, stage) is None:
+        raise _bad("Invalid stage identifier specified")
+    return owner
+
+
 def find_mapping(domain: Domain, is_it: Callable[[ApiMapping], bool], absent: str) -> ApiMapping:
     """Return the domain's mapping that `is_it`. Raises NotFoundException in the dialect's words."""
     found = next((mapping for mapping in domain.mappings if is_it(mapping)), None)
@@ -176,7 +226,7 @@ def find_mapping(domain: Domain, is_it: Callable[[ApiMapping], bool], absent: st
 
 
 def require_unmapped(tx: ReadTx, call: Call, api_id: str, stage: str | None = None) -> None:
-    """Raise BadRequestException while a domain has a mapping to the API, or to its stage, that is to be deleted.
+    """Raise BadRequestException while a domain leads to the API, or to its stage, that is to be deleted.
 
     The words for APIs: serverless/serverless#3638 and gruntwork-io/cloud-nuke#370. Those for stages are ours.
     """

@@ -40,6 +40,8 @@ class Arrival(msgspec.Struct, frozen=True):
     port: int
     mapped_path: str | None = None
     """The whole path, percent-encoded, of a request that came through a custom domain name."""
+    custom_domain: dict[str, str] = {}
+    """The variables of logs that tell by which mapping or rule of a custom domain name a request came."""
     is_canary: bool | None = None
     """Whether the stage's canary serves the request; None for a stage without one."""
     segment: str = ""

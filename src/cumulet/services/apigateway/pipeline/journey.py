@@ -47,6 +47,7 @@ class Journey:
         else:
             values = context_values(arrival) if self.matched is None else matched_values(self.matched)
             values["stage"] = stage.name
+        values |= arrival.custom_domain
         values["status"] = response.status
         values["responseLatency"] = now_ms - arrival.now_ms
         if isinstance(response.body, bytes):

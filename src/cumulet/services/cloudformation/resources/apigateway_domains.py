@@ -1,4 +1,4 @@
-"""AWS::ApiGateway::DomainName and BasePathMapping, AWS::ApiGatewayV2::DomainName and ApiMapping."""
+"""AWS::ApiGateway::DomainName and BasePathMapping, AWS::ApiGatewayV2::DomainName, ApiMapping and RoutingRule."""
 
 from typing import Any
 
@@ -206,4 +206,41 @@ API_MAPPING = resource_type(
     required="ApiId DomainName Stage",
     immutable="DomainName",
     attributes="ApiMappingId",
+)
+
+
+def _rule_params(properties: Properties) -> dict[str, Any]:
+    given = {name: properties[name] for name in ("Actions", "Conditions", "Priority")}
+    return {"DomainName": properties["DomainNameArn"].rpartition("/")[2], **given}
+
+
+def _made_rule(output: Any) -> Made:
+    arn = output["RoutingRuleArn"]
+    return Made(arn, {"RoutingRuleArn": arn, "RoutingRuleId": output["RoutingRuleId"]})
+
+
+async def _create_rule(desk: Desk, properties: Properties) -> Made:
+    return _made_rule(await desk.call("apigatewayv2", "CreateRoutingRule", _rule_params(properties)))
+
+
+async def _update_rule(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
+    params = {**_rule_params(new), "RoutingRuleId": made.attributes["RoutingRuleId"]}
+    return _made_rule(await desk.call("apigatewayv2", "PutRoutingRule", params))
+
+
+async def _delete_rule(desk: Desk, arn: str, properties: Properties) -> None:
+    domain_arn, _, rule_id = arn.partition("/routingrules/")
+    params = {"DomainName": domain_arn.rpartition("/")[2], "RoutingRuleId": rule_id}
+    await desk.drop("apigatewayv2", "DeleteRoutingRule", params, _GONE)
+
+
+ROUTING_RULE = resource_type(
+    "AWS::ApiGatewayV2::RoutingRule",
+    create=_create_rule,
+    update=_update_rule,
+    delete=_delete_rule,
+    properties="Actions Conditions DomainNameArn Priority",
+    required="Actions Conditions DomainNameArn Priority",
+    immutable="DomainNameArn",
+    attributes="RoutingRuleArn RoutingRuleId",
 )

@@ -1,5 +1,6 @@
 """Custom domain names and their base path mappings, as the REST dialect has them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,20 +13,22 @@ from cumulet.services.apigateway.control.domains import (
     MISSING,
     add_mapping,
     arn_of,
+    change,
     change_mapping,
-    check_routing,
     checked_key,
     create,
     find_mapping,
     get_domain,
     hosted_zone,
     make_configuration,
+    parse_mode,
     remove_mapping,
 )
 from cumulet.services.apigateway.control.listing import scanning
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.paging import page
-from cumulet.services.apigateway.domains import ApiMapping, Configuration, Domain
+from cumulet.services.apigateway.domains import Configuration, Domain
+from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -62,6 +65,13 @@ MAPPING_PATCHES = patching.table(
 _MISSING = f"{MISSING}, private domain names"
 _CERTIFICATES = {"EDGE": "certificate", "REGIONAL": "regionalCertificate"}
 """With what the members of each endpoint type's certificate begin."""
+MODES: Mapping[str, RoutingMode] = {
+    "BASE_PATH_MAPPING_ONLY": "API_MAPPING_ONLY",
+    "ROUTING_RULE_ONLY": "ROUTING_RULE_ONLY",
+    "ROUTING_RULE_THEN_BASE_PATH_MAPPING": "ROUTING_RULE_THEN_API_MAPPING",
+}
+"""The routing modes by the names that this dialect has for them."""
+_MODE_NAMES = {mode: name for name, mode in MODES.items()}
 _NONE = "(none)"
 _KEY_TAKEN = "Base path already exists for this domain name"
 _NO_MAPPING = "Invalid base path mapping identifier specified"
@@ -78,14 +88,14 @@ _NO_MAPPING = "Invalid base path mapping identifier specified"
     missing=_MISSING,
 )
 def create_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Requests with this host are for the caller's mappings."""
+    """Requests with this host are for the caller's mappings and rules."""
+    mode = parse_mode(params.get("routingMode"), MODES)
     tags = tagging.checked(params.get("tags") or {})
-    return show(create(call, tx, params["domainName"], _configurations(call, params, ()), tags))
+    return show(create(call, tx, params["domainName"], _configurations(call, params, ()), mode, tags))
 
 
 def _configurations(call: Call, given: Params, before: tuple[Configuration, ...]) -> list[Configuration]:
     """Return a domain's configurations as the members of CreateDomainName describe them."""
-    check_routing(given.get("routingMode"))
     endpoints = given.get("endpointConfiguration") or {}
     types = endpoints.get("types") or ["EDGE"]
     if "PRIVATE" in types or endpoints.get("vpcEndpointIds"):
@@ -135,8 +145,12 @@ def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     for kind, prefix in _CERTIFICATES.items():
         if kind not in types:
             given[f"{prefix}Arn"] = None
-    domain = replace(before, configurations=tuple(_configurations(call, given, before.configurations)))
-    domains.save(tx, domain)
+    domain = replace(
+        before,
+        configurations=tuple(_configurations(call, given, before.configurations)),
+        routing_mode=parse_mode(given["routingMode"], MODES),
+    )
+    change(tx, domain)
     return show(domain)
 
 
@@ -261,7 +275,7 @@ def show(domain: Domain) -> dict[str, Any]:
         },
         "securityPolicy": first.security_policy,
         "endpointAccessMode": first.access_mode,
-        "routingMode": "BASE_PATH_MAPPING_ONLY",
+        "routingMode": _MODE_NAMES[domain.routing_mode],
         "tags": domain.tags,
         "ownershipVerificationCertificateArn": first.ownership_certificate_arn,
     }

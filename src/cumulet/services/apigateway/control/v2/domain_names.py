@@ -1,7 +1,7 @@
 """Custom domain names and their API mappings, as the HTTP dialect has them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from msgspec.structs import replace
 
@@ -13,25 +13,29 @@ from cumulet.services.apigateway.control.domains import (
     MISSING,
     add_mapping,
     arn_of,
+    change,
     change_mapping,
-    check_routing,
     checked_key,
     create,
     find_mapping,
     get_domain,
     hosted_zone,
     make_configuration,
+    parse_mode,
     remove_mapping,
 )
 from cumulet.services.apigateway.control.listing import scanning
 from cumulet.services.apigateway.control.v2.paging import page
-from cumulet.services.apigateway.domains import ApiMapping, Configuration, Domain
+from cumulet.services.apigateway.domains import Configuration, Domain
+from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 DOMAIN = at("/domainnames/{DomainName}")
 MAPPINGS = at("/domainnames/{DomainName}/apimappings")
 MAPPING = at("/domainnames/{DomainName}/apimappings/{ApiMappingId}")
+
+MODES: Mapping[str, RoutingMode] = {mode: mode for mode in get_args(RoutingMode)}
 
 _KEY_TAKEN = "ApiMapping key already exists for this domain name"
 _NO_MAPPING = "Invalid API mapping identifier specified"
@@ -45,11 +49,11 @@ _NO_MAPPING = "Invalid API mapping identifier specified"
     missing=MISSING,
 )
 def create_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Requests with this host are for the caller's mappings."""
-    check_routing(params.get("RoutingMode"))
+    """Requests with this host are for the caller's mappings and rules."""
+    mode = parse_mode(params.get("RoutingMode"), MODES)
     configuration = _configuration(call, params.get("DomainNameConfigurations") or (), None)
     tags = tagging.checked(params.get("Tags") or {})
-    return show(create(call, tx, params["DomainName"], [configuration], tags))
+    return show(create(call, tx, params["DomainName"], [configuration], mode, tags))
 
 
 def _configuration(call: Call, given: Sequence[Mapping[str, Any]], before: Configuration | None) -> Configuration:
@@ -99,15 +103,16 @@ def get_domain_names(call: Call, tx: ReadTx, params: Params) -> Output:
     missing=MISSING,
 )
 def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
-    """The domain name has the given configuration."""
+    """The domain name has the given configuration and routing mode."""
     domain = get_domain(tx, call, params["DomainName"])
-    check_routing(params.get("RoutingMode"))
+    if (mode := params.get("RoutingMode")) is not None:
+        domain = replace(domain, routing_mode=parse_mode(mode, MODES))
     if params.get("DomainNameConfigurations") is not None:
         before = next((one for one in domain.configurations if one.endpoint_type == "REGIONAL"), None)
         changed = _configuration(call, params["DomainNameConfigurations"], before)
         others = [one for one in domain.configurations if one.endpoint_type != "REGIONAL"]
         domain = replace(domain, configurations=(*others, changed))
-        domains.save(tx, domain)
+    change(tx, domain)
     return show(domain)
 
 
@@ -187,7 +192,7 @@ def show(domain: Domain) -> dict[str, Any]:
         "DomainName": domain.name,
         "DomainNameArn": arn_of(domain),
         "DomainNameConfigurations": [_show_in(domain, one) for one in domain.configurations],
-        "RoutingMode": "API_MAPPING_ONLY",
+        "RoutingMode": domain.routing_mode,
         "Tags": domain.tags,
     }
 

@@ -8,6 +8,7 @@ from cumulet.services.apigateway.control.v2 import (
     imports,
     integrations,
     routes,
+    routing_rules,
     stage_settings,
     stages,
     tags,
@@ -19,7 +20,16 @@ from cumulet.services.kit import Ground, Service, Unavailable, collect
 def build(ground: Ground) -> Service:
     """Return the service `apigatewayv2`; it has no background work."""
     operations = collect(
-        apis, authorizers, domain_names, integrations, routes, stage_settings, stages, tags, websocket_only
+        apis,
+        authorizers,
+        domain_names,
+        integrations,
+        routes,
+        routing_rules,
+        stage_settings,
+        stages,
+        tags,
+        websocket_only,
     )
     show = apis.make_show(ground.settings.port)
     for declared in [*apis.operations(show), *imports.operations(show), *exports.operations(ground.settings.port)]:

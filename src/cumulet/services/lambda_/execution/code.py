@@ -1,4 +1,5 @@
-"""Code on disk: each archive is unpacked once, into a folder that its digest names, and never changed.
+"""Code on disk: each archive is unpacked once, into a folder that its digest names, and never changed. Bytecode of it
+lies beside it (`bytecode.py`), and goes with it.
 
 The folders together have a limit; beyond it those go that were needed longest ago, and are in no environment's use.
 An archive comes from outside, so no member is written outside its folder: names are checked, links are made last (so
@@ -25,8 +26,8 @@ from cumulet.store import blobs
 from cumulet.store.api import ReadTx
 
 _CHUNK_BYTES = 1024 * 1024
-_DRAFT, _DOOMED = ".draft", ".doomed"
-"""How the names of folders end that are not yet whole, and no longer."""
+_DRAFT, _DOOMED, _BYTECODE = ".draft", ".doomed", ".pyc"
+"""How the names of folders end that are not yet whole, no longer, and bytecode of others."""
 
 
 class CodeCache:
@@ -78,9 +79,19 @@ class CodeCache:
         if self._sizes is None:
             self._sizes = await asyncio.to_thread(look_through, self.folder)
         await asyncio.to_thread(unpack, loaded[0], target, *loaded[1:])
-        self._sizes[digest] = await asyncio.to_thread(measure, target)
-        await self._evict(digest)
+        await self.measure_again(digest)
         return target
+
+    async def measure_again(self, digest: str) -> None:
+        """Count a folder that is new, or has got bytecode, and make room for it."""
+        if self._sizes is not None:  # else all will be counted
+            size = await asyncio.to_thread(measure, self.folder / digest, *self._bytecode(digest))
+            self._sizes.pop(digest, None)
+            self._sizes[digest] = size
+            await self._evict(digest)
+
+    def _bytecode(self, digest: str) -> list[Path]:
+        return list(self.folder.glob(f"{digest}.*{_BYTECODE}"))
 
     async def _evict(self, newest: str) -> None:
         assert self._sizes is not None
@@ -93,8 +104,8 @@ class CodeCache:
                 break
             if digest != newest and digest not in kept:
                 # Renamed at once, so that nobody who looks for it from now on finds it half gone.
-                folder = self.folder / digest
-                doomed.append(folder.rename(folder.with_name(digest + _DOOMED)))
+                folders = (self.folder / digest, *self._bytecode(digest))
+                doomed += [folder.rename(folder.with_name(folder.name + _DOOMED)) for folder in folders]
                 excess -= self._sizes.pop(digest)
         for folder in doomed:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -105,6 +116,16 @@ def layers_key(digests: Sequence[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
+def bytecode_of(folder: Path, version: str) -> Path:
+    """Return where the bytecode of unpacked code is, for a version of Python."""
+    return folder.with_name(f"{folder.name}.{version}{_BYTECODE}")
+
+
+def draft_of(target: Path) -> Path:
+    """Return the folder that becomes `target` when it is whole."""
+    return target.with_name(f"{target.name}.{os.getpid()}{_DRAFT}")
+
+
 def find_extensions(layers: Path) -> list[str]:
     """Return the names of the external extensions that layers bring."""
     folder = layers / "extensions"
@@ -113,19 +134,25 @@ def find_extensions(layers: Path) -> list[str]:
 
 def look_through(folder: Path) -> dict[str, int]:
     """Return the sizes of the unpacked archives, oldest first, and remove what an earlier server left half done."""
-    found: list[tuple[float, str, int]] = []
-    for entry in folder.iterdir() if folder.exists() else ():
-        if entry.name.endswith((_DRAFT, _DOOMED)):
-            shutil.rmtree(entry, ignore_errors=True)
+    found: dict[str, tuple[float, int]] = {}
+    for entry in sorted(folder.iterdir()) if folder.exists() else ():  # bytecode comes behind its code
+        digest = entry.name.partition(".")[0]
+        if entry.name == digest:
+            found[digest] = entry.stat().st_mtime, measure(entry)
+        elif entry.name.endswith(_BYTECODE) and digest in found:
+            found[digest] = found[digest][0], found[digest][1] + measure(entry)
         else:
-            found.append((entry.stat().st_mtime, entry.name, measure(entry)))
-    return {name: size for _, name, size in sorted(found)}
+            shutil.rmtree(entry, ignore_errors=True)
+    return {digest: size for digest, (_, size) in sorted(found.items(), key=lambda one: one[1])}
 
 
-def measure(folder: Path) -> int:
-    """Return how many bytes the files below a folder take on disk."""
+def measure(*folders: Path) -> int:
+    """Return how many bytes the files below these folders take on disk."""
     return sum(
-        Path(parent, name).lstat().st_blocks * 512 for parent, _, names in os.walk(folder) for name in (*names, ".")
+        Path(parent, name).lstat().st_blocks * 512
+        for folder in folders
+        for parent, _, names in os.walk(folder)
+        for name in (*names, ".")
     )
 
 
@@ -134,7 +161,7 @@ def unpack(archive: bytes, target: Path, *above: bytes) -> None:
 
     Raises ServiceError, and leaves nothing, if it cannot be.
     """
-    draft = target.with_name(f"{target.name}.{os.getpid()}{_DRAFT}")
+    draft = draft_of(target)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:

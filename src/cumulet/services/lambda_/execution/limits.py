@@ -80,7 +80,10 @@ SPARE_SLOTS = 100
 """Users for environments beyond ENVIRONMENTS_MAX: those that are being ended still have theirs."""
 
 CODE_CACHE_BYTES_MAX = 2 * 1024 * 1024 * 1024
-"""Unpacked code on disk; what environments use stays beyond it."""
+"""Unpacked code on disk, with its bytecode; what environments use stays beyond it."""
+
+BYTECODE_SOURCE_BYTES_MIN = 4 * 1024
+"""Of less Python, what is spared at a start is not more than what it takes to show an environment its bytecode."""
 
 READINESS_LOOK_S = 30.0
 """How often what is to be ready before it is invoked is looked at, for what no hint has told."""

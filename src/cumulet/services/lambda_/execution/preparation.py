@@ -1,5 +1,6 @@
 """What an environment is started with: the paths of its code, its variables, its limits, and what it becomes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.records import VersionRecord
 from cumulet.settings import Settings
+
+BYTECODE_SEEN_AS = "/var/.bytecode"
+"""Below it an environment with walls sees what is compiled, as the standard library lays out a `pycache_prefix`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,13 @@ class Prepared:
         return self.zygote.isolated and not self.request["programs"] and not self.request["extensions"]
 
 
+def seen_roots(zygote: Zygote, code: Path, layers: Path | None) -> tuple[str, str]:
+    """Return where an environment sees its code, and its layers."""
+    if zygote.isolated:
+        return "/var/task", "/opt"
+    return str(code), str(layers or "/opt")
+
+
 def prepare(
     scope: Scope,
     version: VersionRecord,
@@ -47,14 +58,22 @@ def prepare(
     session: RoleSession,
     code: Path,
     layers: Path | None,
+    bytecode: Mapping[Path, Path],
 ) -> Prepared:
     """Return what an environment of a version is started with; `code` and `layers` are folders of this machine.
+
+    `bytecode` has the folders with what Python would compile of them, as far as they are there.
 
     Raises NotImplementedHere if its runtime lacks something that this package has not.
     """
     isolated = zygote.isolated
-    task_root = "/var/task" if isolated else str(code)
-    opt_root = "/opt" if isolated or layers is None else str(layers)
+    task_root, opt_root = seen_roots(zygote, code, layers)
+    mounts = [(code, task_root), *([(layers, opt_root)] if layers else [])]
+    compiled = [
+        (bytecode[folder], root, BYTECODE_SEEN_AS + root if isolated else str(bytecode[folder]))
+        for folder, root in mounts
+        if folder in bytecode
+    ]
     libraries = settings.java_runtime
     if program.family == "java" and not has_client(code, layers, libraries):
         raise NotImplementedHere(
@@ -82,9 +101,12 @@ def prepare(
         {
             "programs": commands,
             "snapshot": False,
-            "code": code.name,
-            "layers": layers.name if layers is not None else "",
+            "mounts": [
+                *((folder.name, root) for folder, root in mounts),
+                *((folder.name, place) for folder, _, place in compiled),
+            ],
             "opt": opt_root,
+            "bytecode": [(root, place) for _, root, place in compiled],
             "extensions": [f"{opt_root}/extensions/{name}" for name in find_extensions(layers)] if layers else [],
             "tmp_mb": version.ephemeral_storage_mb,
             "files": limits.FILE_DESCRIPTORS_MAX,

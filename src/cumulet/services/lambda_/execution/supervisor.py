@@ -17,6 +17,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.bytecode import Bytecode
 from cumulet.services.lambda_.execution.code import CodeCache, layers_key
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, find_warm, plan_fleet
@@ -30,7 +31,7 @@ from cumulet.services.lambda_.execution.occupancy import (
     InitFailure,
 )
 from cumulet.services.lambda_.execution.plane import FunctionChanged
-from cumulet.services.lambda_.execution.preparation import prepare
+from cumulet.services.lambda_.execution.preparation import prepare, seen_roots
 from cumulet.services.lambda_.execution.sandbox.fork_servers import ForkServers
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, LATEST, VersionRecord, find_version
@@ -76,6 +77,7 @@ class Supervisor:
         self._ground = ground
         folder = ground.settings.run_dir / "lambda"
         self._code = CodeCache(ground, folder / "code", self._code_in_use)
+        self._bytecode = Bytecode(self._code)
         self._shipper = LogShipper(ground)
         self._fleets: dict[str, Fleet] = {}
         self._fleet_of: dict[int, Fleet] = {}
@@ -357,9 +359,15 @@ class Supervisor:
             if version.layers:
                 layers = await self._code.ensure_layers([layer.code_blob for layer in version.layers])
             settings = self._ground.settings
+            bytecode = {}
+            if program.family == "python":
+                bytecode = self._bytecode.find((code, layers), zygote.version)
             await environment.start(
-                prepare(scope, version, environment.stream, settings, program, zygote, session, code, layers)
+                prepare(scope, version, environment.stream, settings, program, zygote, session, code, layers, bytecode)
             )
+            if program.family == "python":
+                places = zip((code, layers), seen_roots(zygote, code, layers), strict=True)
+                self._bytecode.make_soon(places, zygote.version, program.interpreter.executable)
         except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
@@ -553,6 +561,7 @@ class Supervisor:
                 await asyncio.wait([task], timeout=limits.STOP_GRACE_S)
         if self._alive:
             await asyncio.wait([asyncio.ensure_future(self._quiet.wait())], timeout=limits.KILL_GRACE_S)
+        await self._bytecode.close()
         await self._fork_servers.close()
         await self._shipper.flush()
 

@@ -264,7 +264,7 @@ class ForkServer:
             request = json.loads(data)
             if self._isolation:
                 address = request["address"] if request["extensions"] else ""
-                self._isolation.furnish(request["code"], request["layers"], request["tmp_mb"], request["slot"], address)
+                self._isolation.furnish(request["mounts"], request["tmp_mb"], request["slot"], address)
             parts = {runtime: ""}
             if request["extensions"]:
                 for path in request["extensions"]:
@@ -355,7 +355,7 @@ class ForkServer:
         snapshot = None
         if is_snapshot:
             snapshot = self._snapshots.Snapshot(socket.socket(fileno=kept), self._walls)
-        self._runtime.main(root, request["opt"], snapshot)
+        self._runtime.main(root, request["opt"], request["bytecode"], snapshot)
         os._exit(0)
 
     def _take_place(self, request: dict[str, Any], output: int, *kept: int) -> None:

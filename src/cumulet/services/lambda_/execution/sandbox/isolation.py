@@ -34,6 +34,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 CODE_CACHE = "/var/.code"
+BYTECODE = ("/var/.bytecode/var/task", "/var/.bytecode/opt")
+"""Where an environment finds what is compiled of its code and its layers, if that is there."""
 FIRST_UID = 60_001
 UIDS = 1_200
 
@@ -131,7 +133,7 @@ class Isolation:
             with open("/etc/hosts") as hosts:
                 self._hosts = hosts.read().rstrip("\n") + "\n"
             self._name_sandbox(root, ".hosts", "127.0.0.1")
-        for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE):
+        for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE, *BYTECODE):
             os.makedirs(root + folder, exist_ok=True)
         for device in DEVICES:
             _bind(f"/dev/{device}", f"{root}/dev/{device}")
@@ -154,7 +156,7 @@ class Isolation:
         if pid == 0:
             try:
                 self.enter()
-                self.furnish("", "", 1, 0, "")
+                self.furnish([], 1, 0, "")
                 os._exit(0)
             except OSError as refused:
                 os.write(2, f"{refused}\n".encode())
@@ -182,17 +184,16 @@ class Isolation:
         _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
         _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-    def furnish(self, code: str, layers: str, tmp_mb: int, slot: int, address: str) -> None:
+    def furnish(self, mounts: list[tuple[str, str]], tmp_mb: int, slot: int, address: str) -> None:
         """Complete the walls of one environment: its code, its layers, its /tmp, and nothing else to write to.
 
-        With an `address` its extensions have one of their own.
+        `mounts` are what it sees of the unpacked code, and where. With an `address` its extensions have one of their
+        own.
         """
         owner = FIRST_UID + slot
         _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}")
-        if code:
-            _bind_readonly(f"{CODE_CACHE}/{code}", "/var/task")
-        if layers:
-            _bind_readonly(f"{CODE_CACHE}/{layers}", "/opt")
+        for folder, place in mounts:
+            _bind_readonly(f"{CODE_CACHE}/{folder}", place)
         if address and self._hosts:
             name = f".hosts-{slot}"
             self._name_sandbox("", name, address)

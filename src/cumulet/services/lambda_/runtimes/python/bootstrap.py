@@ -25,6 +25,15 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
 from typing import Any
 
 Handler = Callable[[Any, Any], Any]
@@ -33,6 +42,8 @@ NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r
 RECEIVE_BYTES = 65_536
 FRAME_TEXT = b"\xa5\x5a\x00\x03"
 FRAME_TEXT_ERROR = b"\xa5\x5a\x00\x17"
+BYTECODE = "/var/.bytecode"
+"""Below it lies what is compiled, if there are walls."""
 NO_BREAK_SPACE = "\u00a0"
 
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
@@ -503,14 +514,45 @@ def unload_shadowed(folders: Sequence[str]) -> None:
         del sys.modules[name]
 
 
+def read_bytecode(root: str, folder: str) -> None:
+    """Have modules below `root` loaded from the bytecode in `folder`, where there is some; it lies as if beside them.
+
+    To whoever looks they are modules from source: only where their bytecode is read from is ours. Not the prefix that
+    Python has for this, which holds for all modules, the standard library's and those in /tmp too.
+    """
+
+    class Loader(SourceFileLoader):
+        def get_data(self, path: str) -> bytes:
+            if path.endswith(".pyc") and path.startswith(root):
+                try:
+                    return super().get_data(folder + path[len(root) :])
+                except OSError:
+                    pass  # it is the package's own, or is compiled
+            return super().get_data(path)
+
+    find = FileFinder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES), (Loader, SOURCE_SUFFIXES), (SourcelessFileLoader, BYTECODE_SUFFIXES)
+    )
+
+    def hook(path: str) -> Any:
+        if path == root or path.startswith(root + "/"):
+            return find(path)
+        raise ImportError
+
+    sys.path_hooks.insert(0, hook)
+
+
 def unbuffered(descriptor: int) -> io.TextIOWrapper:
     """Return a text stream of which nothing stays behind in the process."""
     raw = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-def main(task_root: str, opt_root: str, snapshot: Any = None) -> None:
-    """Be the runtime: never returns. A `snapshot` is what is to be made of this process."""
+def main(task_root: str, opt_root: str, bytecode: Sequence[tuple[str, str]] = (), snapshot: Any = None) -> None:
+    """Be the runtime: never returns.
+
+    Of `bytecode` see `read_bytecode`. A `snapshot` is what is to be made of this process.
+    """
     time.tzset()
     sys.stdin = open(0, closefd=False)
     sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
@@ -523,6 +565,8 @@ def main(task_root: str, opt_root: str, snapshot: Any = None) -> None:
     # An interpreter reads this variable when it starts, and a fork has started before.
     folders += [path for path in os.environ.get("PYTHONPATH", "").split(":") if path and path not in sys.path]
     sys.path[:0] = folders
+    for root, folder in bytecode:
+        read_bytecode(root, folder)
     unload_shadowed(folders)
     set_up_logging()
     try:
@@ -577,4 +621,9 @@ def leave(code: object) -> None:
 
 
 if __name__ == "__main__":  # a wrapper script has started an interpreter of its own
-    main(os.environ["LAMBDA_TASK_ROOT"], sys.argv[1] if len(sys.argv) > 1 else "/opt")
+    main(
+        os.environ["LAMBDA_TASK_ROOT"],
+        sys.argv[1] if len(sys.argv) > 1 else "/opt",
+        # AWS's example of such a script adds options before the last argument: it must be the name of this file.
+        [(root, BYTECODE + root) for root in ("/var/task", "/opt") if os.path.isdir(BYTECODE + root)],
+    )

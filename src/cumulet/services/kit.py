@@ -60,6 +60,14 @@ class Principal(msgspec.Struct, frozen=True):
     access_key_id: str = ""
     issued_ms: int = 0
     """When a session's credentials were issued (aws:TokenIssueTime); 0 for what is no session."""
+    function_arn: str = ""
+    """Of a session of a function's role: the function (lambda:SourceFunctionArn)."""
+    through_services: tuple[str, ...] = ()
+    """The services that call on the caller's behalf and with its permissions, the first one first (aws:CalledVia)."""
+
+    def through(self, host_name: str) -> "Principal":
+        """Return this caller for what a service calls on its behalf, e.g. "cloudformation.amazonaws.com"."""
+        return msgspec.structs.replace(self, through_services=(*self.through_services, host_name))
 
     @staticmethod
     def root(account: str, access_key_id: str = "") -> "Principal":

@@ -16,7 +16,7 @@ from cumulet.services.cloudformation.core.template import Template, check_sectio
 from cumulet.services.cloudformation.core.text import parse_text
 from cumulet.services.cloudformation.limits import TAGS_MAX, TEMPLATE_BODY_BYTES_MAX, TEMPLATE_URL_BYTES_MAX
 from cumulet.services.cloudformation.plane import CloudFormationPlane
-from cumulet.services.cloudformation.records import EXPORTS, Desired, Stack
+from cumulet.services.cloudformation.records import CLOUDFORMATION_HOST, EXPORTS, Desired, Stack
 from cumulet.services.cloudformation.resolution import (
     KNOWN_TYPES,
     check_attributes,
@@ -54,7 +54,7 @@ async def fetch_body(call: Call, plane: CloudFormationPlane, params: Params) -> 
     bucket, key = parse_template_url(url)
     try:
         output = await plane.ground.operations.call(
-            call.principal, call.scope, "s3", "GetObject", {"Bucket": bucket, "Key": key}
+            call.principal.through(CLOUDFORMATION_HOST), call.scope, "s3", "GetObject", {"Bucket": bucket, "Key": key}
         )
     except ServiceError as error:
         raise validation_error(

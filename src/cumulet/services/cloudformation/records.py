@@ -51,6 +51,10 @@ class Leftover(msgspec.Struct):
     policy: str
 
 
+CLOUDFORMATION_HOST = "cloudformation.amazonaws.com"
+"""Through which a stack's resources are called for (aws:CalledVia)."""
+
+
 class Operation(msgspec.Struct):
     """What a stack is busy with, in such detail that another process can take it up."""
 

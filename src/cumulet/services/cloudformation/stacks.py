@@ -12,6 +12,7 @@ from cumulet.services.cloudformation.preparation import prepare
 from cumulet.services.cloudformation.progress import record_stack
 from cumulet.services.cloudformation.records import (
     CHANGE_SETS,
+    CLOUDFORMATION_HOST,
     STACK_NAMES,
     STACKS,
     Desired,
@@ -88,7 +89,7 @@ def begin(
         kind=kind,
         phase="delete" if kind == "delete" else "forward",
         target=target,
-        caller=call.principal,
+        caller=call.principal.through(CLOUDFORMATION_HOST),
         before=dict(stack.resources) if kind == "update" else {},
         on_failure=on_failure,
         retain=list(params.get("RetainResources") or []),

@@ -13,6 +13,9 @@ from cumulet.services.kit import Call, Principal
 from cumulet.store.keyspace import DDB_EXPORT
 from cumulet.store.records import Records
 
+DYNAMODB_HOST = "dynamodb.amazonaws.com"
+"""Who does a transfer, on behalf of who asked for it."""
+
 TRANSFERS_TOPIC = "dynamodb-transfers"
 """Hints that there is an export or import to do."""
 

@@ -84,14 +84,17 @@ def transaction_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
         Demand(
             _TRANSACTED_ACTIONS[kind],
             table_arn(call, request),
-            partial(_transacted_conditions, tx, call, request, enclosing),
+            partial(_transacted_conditions, tx, call, request, enclosing, params.get("ReturnConsumedCapacity")),
         )
         for kind, request in _transacted(params)
     ]
 
 
-def _transacted_conditions(tx: ReadTx, call: Call, request: Params, enclosing: str) -> ConditionValues:
-    return {**item_conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing}
+def _transacted_conditions(
+    tx: ReadTx, call: Call, request: Params, enclosing: str, told: str | None
+) -> ConditionValues:
+    found = {**item_conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing}
+    return found if told is None else {**found, "dynamodb:ReturnConsumedCapacity": told}
 
 
 _TRANSACTED_ACTIONS = {

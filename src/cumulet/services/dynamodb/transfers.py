@@ -2,10 +2,9 @@
 
 from cumulet.services.dynamodb import exporting, imports
 from cumulet.services.dynamodb.chores import Chore, scan_chores
+from cumulet.services.dynamodb.exports import DYNAMODB_HOST
 from cumulet.services.kit import Call, Ground, Principal
 from cumulet.store.leases import Lease
-
-_SELF = "dynamodb.amazonaws.com"
 
 
 class Transfers:
@@ -24,7 +23,7 @@ class Transfers:
     def _call(self, chore: Chore) -> Call:
         return Call(
             scope=chore.scope,
-            principal=Principal.service(_SELF),
+            principal=Principal.service(DYNAMODB_HOST),
             request_id="",
             now_ms=self._ground.clock.now_ms(),
             ids=self._ground.ids,

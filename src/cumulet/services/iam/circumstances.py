@@ -18,6 +18,9 @@ from cumulet.store.api import ReadTx
 GLOBAL_SERVICE_REGION: Final = "us-east-1"
 """What aws:RequestedRegion says for services that have no regions."""
 
+_IN_CALLED_VIA: Final = frozenset({"cloudformation.amazonaws.com", "dynamodb.amazonaws.com"})
+"""The services here that aws:CalledVia names. Lambda, which fetches code for its caller, is not among them."""
+
 _PRINCIPAL_TYPES: Final = {"root": "Account", "user": "User", "role": "AssumedRole", "anonymous": "Anonymous"}
 
 
@@ -78,6 +81,15 @@ def _source_account(it: Circumstances) -> str | None:
     return it.principal.source_account or account_of(it.principal.source_arn) or None
 
 
+def _called_via(it: Circumstances) -> list[str] | None:
+    return [service for service in it.principal.through_services if service in _IN_CALLED_VIA] or None
+
+
+def _called_via_at(it: Circumstances, at: int) -> str | None:
+    services = _called_via(it)
+    return services[at] if services else None
+
+
 def _principal_arn(it: Circumstances) -> str | None:
     if not it.principal.account:
         return None
@@ -106,7 +118,10 @@ def _iso(epoch_s: int) -> str:
 
 
 # None stands for a key that the call does not have.
-_GLOBAL: Final[Mapping[str, Callable[[Circumstances], str | None]]] = {
+_GLOBAL: Final[Mapping[str, Callable[[Circumstances], str | Sequence[str] | None]]] = {
+    "aws:calledvia": _called_via,
+    "aws:calledviafirst": lambda it: _called_via_at(it, 0),
+    "aws:calledvialast": lambda it: _called_via_at(it, -1),
     "aws:currenttime": lambda it: _iso(it.call.now_ms // 1000),
     "aws:epochtime": lambda it: str(it.call.now_ms // 1000),
     "aws:multifactorauthpresent": lambda it: "false" if it.principal.kind == "role" else None,
@@ -125,5 +140,6 @@ _GLOBAL: Final[Mapping[str, Callable[[Circumstances], str | None]]] = {
     "aws:useragent": lambda it: it.call.user_agent or None,
     "aws:userid": lambda it: None if it.principal.kind == "service" else it.principal.unique_id or it.principal.arn,
     "aws:username": lambda it: it.principal.name if it.principal.kind == "user" else None,
-    "aws:viaawsservice": lambda it: "false",
+    "aws:viaawsservice": lambda it: "true" if it.principal.through_services else "false",
+    "lambda:sourcefunctionarn": lambda it: it.principal.function_arn or None,
 }

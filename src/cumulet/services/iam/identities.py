@@ -107,6 +107,7 @@ def session_principal(claims: Claims) -> Principal:
         session_policies=claims.policies,
         access_key_id=claims.access_key_id,
         issued_ms=claims.issued_ms,
+        function_arn=claims.function_arn,
     )
 
 

@@ -44,6 +44,8 @@ class Claims(msgspec.Struct, array_like=True, frozen=True):
     expires_ms: int
     policies: tuple[str, ...] = ()
     """Policies that narrow the session: a document, or the ARN of a managed policy."""
+    function_arn: str = ""
+    """Of a function's execution role: the function that it was assumed for, without a version."""
 
 
 class SessionCredentials(NamedTuple):

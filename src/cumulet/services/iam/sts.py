@@ -21,6 +21,11 @@ from cumulet.services.iam.sessions import SESSION_PREFIX, Claims, load_signing_s
 from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
+_LAMBDA_HOST = "lambda.amazonaws.com"
+
+_FUNCTION_ARN_PARTS = 7
+"""arn:aws:lambda:REGION:ACCOUNT:function:NAME"""
+
 
 def role_to_assume(call: Call, params: Params) -> str:
     """Return the role's ARN."""
@@ -66,6 +71,7 @@ def assume_role(call: Call, tx: WriteTx, params: Params) -> Output:
         issued_ms=call.now_ms,
         expires_ms=call.now_ms + duration_s * 1000,
         policies=policies,
+        function_arn=_function_behind(call),
     )
     credentials = seal(signing_secret, claims)
     principal = session_principal(claims)
@@ -88,6 +94,14 @@ def get_caller_identity(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return who calls."""
     principal = call.principal
     return {"UserId": principal.unique_id, "Account": principal.account, "Arn": principal.arn}
+
+
+def _function_behind(call: Call) -> str:
+    """Return the ARN of the function that Lambda assumes its role for, without a version; empty for anyone else."""
+    service = call.principal
+    if service.kind != "service" or service.arn != _LAMBDA_HOST:
+        return ""
+    return ":".join(service.source_arn.split(":")[:_FUNCTION_ARN_PARTS])
 
 
 def _session_duration_s(call: Call, role: Role, params: Params) -> int:

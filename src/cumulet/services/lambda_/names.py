@@ -9,6 +9,9 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Call, Params
 from cumulet.services.lambda_ import limits
 
+LAMBDA_HOST = "lambda.amazonaws.com"
+"""Lambda itself, as IAM and other services know it."""
+
 # The parts as the model's pattern for FunctionName has them.
 _REFERENCE = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:)?"

@@ -347,7 +347,7 @@ async def test_resources_are_made_as_the_caller(stacks: Stacks) -> None:
     await stacks.house.call("cloudformation", "CreateStack", request, principal=user)
     await plane.idle()
     assert seen
-    assert all(principal == user for principal in seen)
+    assert all(principal == user.through("cloudformation.amazonaws.com") for principal in seen)
 
 
 async def test_a_stack_whose_node_dies_is_taken_up_by_another_within_seconds_and_by_no_third_hand() -> None:

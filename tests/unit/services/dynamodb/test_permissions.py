@@ -136,11 +136,17 @@ async def test_a_transaction_needs_the_permission_of_each_action() -> None:
         ("dynamodb:PutItem", ARN, {**keys, **enclosing})
     ]
     get = {"TableName": "notes", "Key": KEY}
-    assert await asked("TransactGetItems", {"TransactItems": [{"Get": get}]}) == [
+    told = {"ReturnConsumedCapacity": "TOTAL"}
+    assert await asked("TransactGetItems", {"TransactItems": [{"Get": get}], **told}) == [
         (
             "dynamodb:GetItem",
             ARN,
-            {**keys, "dynamodb:Select": "ALL_ATTRIBUTES", "dynamodb:EnclosingOperation": "TransactGetItems"},
+            {
+                **keys,
+                "dynamodb:Select": "ALL_ATTRIBUTES",
+                "dynamodb:EnclosingOperation": "TransactGetItems",
+                "dynamodb:ReturnConsumedCapacity": "TOTAL",
+            },
         )
     ]
 

@@ -67,6 +67,52 @@ async def test_only_decisions_about_resources_of_a_usual_length_are_remembered()
         assert _foresee.cache_info().currsize == remembered
 
 
+async def test_a_function_is_told_from_others_with_its_role() -> None:
+    house = Iam()
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:notes"
+    only = allow("dynamodb:*", Condition={"ArnEquals": {"lambda:SourceFunctionArn": function}})
+    role = await house.role("notes", {**LAMBDA, "AWS": ACCOUNT}, only, allow("sts:*"))
+    its_own, of_another = [
+        await house.session(role, Principal.service("lambda.amazonaws.com", source_arn=arn, source_account=ACCOUNT))
+        for arn in (f"{function}:7", f"{function}2")
+    ]
+    of_gateway = await house.role("gateway", {"Service": "apigateway.amazonaws.com"}, only)
+    elsewhere = await house.session(of_gateway, Principal.service("apigateway.amazonaws.com", source_arn=function))
+
+    assert await denial(house, its_own) is None
+    assert await denial(house, of_another) is not None
+    assert await denial(house, elsewhere) is not None
+    # What a function does with another session, it does not do with its own.
+    assert await denial(house, await house.session(role, its_own)) is not None
+
+
+VIA = "cloudformation.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("services", "condition", "denied"),
+    [
+        ([], {"Bool": {"aws:ViaAWSService": "true"}}, False),
+        (["lambda"], {"Bool": {"aws:ViaAWSService": "true"}}, True),
+        (["lambda"], {"Null": {"aws:CalledVia": "true"}}, True),
+        ([], {"ForAnyValue:StringEquals": {"aws:CalledVia": VIA}}, False),
+        (["cloudformation"], {"ForAnyValue:StringEquals": {"aws:CalledVia": VIA}}, True),
+        (["cloudformation", "lambda"], {"StringEquals": {"aws:CalledViaLast": VIA}}, True),
+        (["cloudformation", "dynamodb"], {"StringEquals": {"aws:CalledViaFirst": VIA}}, True),
+        (["cloudformation", "dynamodb"], {"StringEquals": {"aws:CalledViaLast": VIA}}, False),
+    ],
+)
+async def test_what_a_service_calls_on_its_callers_behalf(
+    services: list[str], condition: dict[str, Any], denied: bool
+) -> None:
+    house = Iam()
+    ann = await house.user("ann", allow("dynamodb:*"), deny("dynamodb:*", Condition=condition))
+    for service in services:
+        ann = ann.through(f"{service}.amazonaws.com")
+
+    assert (await denial(house, ann) is not None) == denied
+
+
 @pytest.mark.parametrize("kind", ["boundary", "session", "attached"])
 async def test_a_policy_that_is_gone_allows_nothing_which_is_remembered(kind: str) -> None:
     house = Iam()

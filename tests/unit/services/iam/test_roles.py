@@ -9,6 +9,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.kit import Principal
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, deny, document
 
+BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 TRUST = document({"Effect": "Allow", "Principal": LAMBDA, "Action": "sts:AssumeRole"})
 BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
@@ -283,6 +284,33 @@ async def test_new_roles_can_be_required_to_be_bounded() -> None:
 
     assert (await refusal(house, "CreateRole", by=ann, RoleName="r", **params))[0] == "AccessDenied"
     await house.iam("CreateRole", by=ann, RoleName="r", PermissionsBoundary=boundary, **params)
+
+
+@pytest.mark.parametrize(
+    ("operation", "params"),
+    [
+        ("GetRole", {}),
+        ("UpdateRole", {"Description": "d"}),
+        ("UpdateRoleDescription", {"Description": "d"}),
+        ("UpdateAssumeRolePolicy", {"PolicyDocument": TRUST}),
+        ("PutRolePolicy", {"PolicyName": "p", "PolicyDocument": document(allow("s3:*"))}),
+        ("DeleteRolePolicy", {"PolicyName": "inline"}),
+        ("AttachRolePolicy", {"PolicyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}),
+        ("DetachRolePolicy", {"PolicyArn": BOUNDARY}),
+        ("DeleteRolePermissionsBoundary", {}),
+    ],
+)
+async def test_only_bounded_roles_may_be_touched(operation: str, params: dict[str, Any]) -> None:
+    house = Iam()
+    ann = await house.user("ann", allow("iam:*", Condition={"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}))
+    await house.role("bounded", LAMBDA, allow("s3:*"), PermissionsBoundary=BOUNDARY)
+    await house.role("free", LAMBDA, allow("s3:*"))
+    for name in ("bounded", "free"):
+        await house.iam("AttachRolePolicy", RoleName=name, PolicyArn=BOUNDARY)
+
+    await house.iam(operation, by=ann, RoleName="bounded", **params)
+    for name in ("free", "nobody"):
+        assert (await refusal(house, operation, by=ann, RoleName=name, **params))[0] == "AccessDenied"
 
 
 async def denial(house: Iam, by: Principal, role: str) -> str:

@@ -133,3 +133,21 @@ async def test_a_boundary_can_be_put_and_taken() -> None:
     await house.iam("DeleteUserPermissionsBoundary", UserName="ann")
 
     assert "PermissionsBoundary" not in (await house.iam("GetUser", UserName="ann"))["User"]
+
+
+async def test_only_bounded_users_may_be_given_policies() -> None:
+    house = Iam()
+    boundary = "arn:aws:iam::aws:policy/PowerUserAccess"
+    ann = await house.user("ann", allow("iam:*", Condition={"StringEquals": {"iam:PermissionsBoundary": boundary}}))
+    await house.iam("CreateUser", UserName="bounded", PermissionsBoundary=boundary)
+    await house.iam("CreateUser", UserName="free")
+
+    for operation, params in (
+        ("PutUserPolicy", {"PolicyName": "p", "PolicyDocument": document(allow("s3:*"))}),
+        ("DeleteUserPolicy", {"PolicyName": "p"}),
+        ("AttachUserPolicy", {"PolicyArn": boundary}),
+        ("DetachUserPolicy", {"PolicyArn": boundary}),
+        ("DeleteUserPermissionsBoundary", {}),
+    ):
+        await house.iam(operation, by=ann, UserName="bounded", **params)
+        assert (await refusal(house, operation, by=ann, UserName="free", **params))[0] == "AccessDenied"

@@ -17,7 +17,7 @@ from cumulet.services.dynamodb.core.limits import (
     TRANSFERS_LISTED_MAX,
 )
 from cumulet.services.dynamodb.core.values import invalid
-from cumulet.services.dynamodb.exports import EXPORTS, TRANSFERS_TOPIC, Export, export_arn, render_export
+from cumulet.services.dynamodb.exports import DYNAMODB_HOST, EXPORTS, TRANSFERS_TOPIC, Export, export_arn, render_export
 from cumulet.services.dynamodb.operations.recovery import earliest_ms
 from cumulet.services.dynamodb.tables import find_table, name_of, transfer_arns
 from cumulet.services.kit import Call, Output, Params, operation
@@ -83,7 +83,7 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
         id=f"{call.now_ms:014d}-{call.ids.token(8, '0123456789abcdef')}",
         table_name=record.name,
         table_id=record.table_id,
-        caller=call.principal,
+        caller=call.principal.through(DYNAMODB_HOST),
         digest=digest,
         client_token=token,
         started_ms=call.now_ms,

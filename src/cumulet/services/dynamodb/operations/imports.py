@@ -11,7 +11,7 @@ from cumulet.services.dynamodb.chores import save_chore
 from cumulet.services.dynamodb.copies import RESTORING_MS
 from cumulet.services.dynamodb.core.limits import TRANSFER_TOKEN_MS, TRANSFERS_KEPT_MS, TRANSFERS_LISTED_MAX
 from cumulet.services.dynamodb.core.values import invalid
-from cumulet.services.dynamodb.exports import TRANSFERS_TOPIC
+from cumulet.services.dynamodb.exports import DYNAMODB_HOST, TRANSFERS_TOPIC
 from cumulet.services.dynamodb.imports import IMPORTS, Import, render_import, render_summary
 from cumulet.services.dynamodb.operations.tables import read_table
 from cumulet.services.dynamodb.plane import DynamoDbPlane
@@ -65,7 +65,7 @@ async def import_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
         id=f"{call.now_ms:014d}-{call.ids.token(8, '0123456789abcdef')}",
         table_name=table.name,
         table_id=table.table_id,
-        caller=call.principal,
+        caller=call.principal.through(DYNAMODB_HOST),
         digest=digest,
         client_token=token,
         started_ms=call.now_ms,

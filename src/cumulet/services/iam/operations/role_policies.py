@@ -1,7 +1,7 @@
 """The policies and tags of roles."""
 
 from cumulet.services.iam import held_policies as held
-from cumulet.services.iam.condition_keys import policy_keys
+from cumulet.services.iam.condition_keys import holder_keys
 from cumulet.services.iam.lookup import get_role, role_resource
 from cumulet.services.iam.operations.roles import save_role
 from cumulet.services.iam.paging import PAGED, page
@@ -10,7 +10,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 
-@operation("PutRolePolicy", resource=role_resource, params="RoleName PolicyName PolicyDocument")
+@operation("PutRolePolicy", resource=role_resource, params="RoleName PolicyName PolicyDocument", conditions=holder_keys)
 def put_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Give a role an inline policy."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -32,7 +32,7 @@ def list_role_policies(call: Call, tx: ReadTx, params: Params) -> Output:
     return held.list_inline_policies(get_role(tx, call.scope, params["RoleName"]), params)
 
 
-@operation("DeleteRolePolicy", resource=role_resource, params="RoleName PolicyName")
+@operation("DeleteRolePolicy", resource=role_resource, params="RoleName PolicyName", conditions=holder_keys)
 def delete_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take an inline policy from a role."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -41,7 +41,7 @@ def delete_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("AttachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=policy_keys)
+@operation("AttachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=holder_keys)
 def attach_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Attach a managed policy to a role."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -50,7 +50,7 @@ def attach_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("DetachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=policy_keys)
+@operation("DetachRolePolicy", resource=role_resource, params="RoleName PolicyArn", conditions=holder_keys)
 def detach_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Detach a managed policy from a role."""
     role = get_role(tx, call.scope, params["RoleName"])

@@ -6,7 +6,7 @@ from typing import Any
 from cumulet.errors import ServiceError
 from cumulet.policy.documents import parse_document
 from cumulet.scope import Scope
-from cumulet.services.iam.condition_keys import boundary_keys
+from cumulet.services.iam.condition_keys import boundary_keys, holder_keys
 from cumulet.services.iam.held_policies import characters, render_boundary, render_document
 from cumulet.services.iam.limits import ROLES_MAX, SESSION_S_DEFAULT, TRUST_POLICY_CHARACTERS_MAX
 from cumulet.services.iam.lookup import (
@@ -64,7 +64,7 @@ def create_role(call: Call, tx: WriteTx, params: Params) -> Output:
     return {"Role": render_role(call.scope, role)}
 
 
-@operation("GetRole", resource=role_resource, params="RoleName")
+@operation("GetRole", resource=role_resource, params="RoleName", conditions=holder_keys)
 def get_role_operation(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return one role."""
     return {"Role": render_role(call.scope, get_role(tx, call.scope, params["RoleName"]))}
@@ -79,7 +79,9 @@ def list_roles(call: Call, tx: ReadTx, params: Params) -> Output:
     return {"Roles": [render_listed_role(call.scope, role) for role in found], **more}
 
 
-@operation("UpdateRole", resource=role_resource, params="RoleName Description MaxSessionDuration")
+@operation(
+    "UpdateRole", resource=role_resource, params="RoleName Description MaxSessionDuration", conditions=holder_keys
+)
 def update_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Change a role's description and the longest session; what is not given stays."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -91,7 +93,7 @@ def update_role(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("UpdateRoleDescription", resource=role_resource, params="RoleName Description")
+@operation("UpdateRoleDescription", resource=role_resource, params="RoleName Description", conditions=holder_keys)
 def update_role_description(call: Call, tx: WriteTx, params: Params) -> Output:
     """Change a role's description."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -100,7 +102,7 @@ def update_role_description(call: Call, tx: WriteTx, params: Params) -> Output:
     return {"Role": render_role(call.scope, role)}
 
 
-@operation("UpdateAssumeRolePolicy", resource=role_resource, params="RoleName PolicyDocument")
+@operation("UpdateAssumeRolePolicy", resource=role_resource, params="RoleName PolicyDocument", conditions=holder_keys)
 def update_assume_role_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Replace a role's trust policy."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -110,7 +112,7 @@ def update_assume_role_policy(call: Call, tx: WriteTx, params: Params) -> Output
     return {}
 
 
-@operation("DeleteRole", resource=role_resource, params="RoleName")
+@operation("DeleteRole", resource=role_resource, params="RoleName", conditions=holder_keys)
 def delete_role(call: Call, tx: WriteTx, params: Params) -> Output:
     """Delete a role that holds no policies any more; its sessions end with it."""
     role = get_role(tx, call.scope, params["RoleName"])
@@ -137,7 +139,7 @@ def put_role_permissions_boundary(call: Call, tx: WriteTx, params: Params) -> Ou
     return {}
 
 
-@operation("DeleteRolePermissionsBoundary", resource=role_resource, params="RoleName")
+@operation("DeleteRolePermissionsBoundary", resource=role_resource, params="RoleName", conditions=holder_keys)
 def delete_role_permissions_boundary(call: Call, tx: WriteTx, params: Params) -> Output:
     """Leave the role's permissions unbounded."""
     role = get_role(tx, call.scope, params["RoleName"])

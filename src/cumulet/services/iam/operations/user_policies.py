@@ -1,7 +1,7 @@
 """The policies and tags of users."""
 
 from cumulet.services.iam import held_policies as held
-from cumulet.services.iam.condition_keys import policy_keys
+from cumulet.services.iam.condition_keys import holder_keys
 from cumulet.services.iam.lookup import get_user, user_resource
 from cumulet.services.iam.operations.users import save_user
 from cumulet.services.iam.paging import PAGED, page
@@ -10,7 +10,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 
-@operation("PutUserPolicy", resource=user_resource, params="UserName PolicyName PolicyDocument")
+@operation("PutUserPolicy", resource=user_resource, params="UserName PolicyName PolicyDocument", conditions=holder_keys)
 def put_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Give a user an inline policy."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -32,7 +32,7 @@ def list_user_policies(call: Call, tx: ReadTx, params: Params) -> Output:
     return held.list_inline_policies(get_user(tx, call.scope, params["UserName"]), params)
 
 
-@operation("DeleteUserPolicy", resource=user_resource, params="UserName PolicyName")
+@operation("DeleteUserPolicy", resource=user_resource, params="UserName PolicyName", conditions=holder_keys)
 def delete_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Take an inline policy from a user."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -41,7 +41,7 @@ def delete_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("AttachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=policy_keys)
+@operation("AttachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=holder_keys)
 def attach_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Attach a managed policy to a user."""
     user = get_user(tx, call.scope, params["UserName"])
@@ -50,7 +50,7 @@ def attach_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@operation("DetachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=policy_keys)
+@operation("DetachUserPolicy", resource=user_resource, params="UserName PolicyArn", conditions=holder_keys)
 def detach_user_policy(call: Call, tx: WriteTx, params: Params) -> Output:
     """Detach a managed policy from a user."""
     user = get_user(tx, call.scope, params["UserName"])

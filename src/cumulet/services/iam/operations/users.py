@@ -4,7 +4,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
-from cumulet.services.iam.condition_keys import boundary_keys
+from cumulet.services.iam.condition_keys import boundary_keys, holder_keys
 from cumulet.services.iam.held_policies import render_boundary
 from cumulet.services.iam.limits import USERS_MAX
 from cumulet.services.iam.lookup import (
@@ -100,7 +100,7 @@ def put_user_permissions_boundary(call: Call, tx: WriteTx, params: Params) -> Ou
     return {}
 
 
-@operation("DeleteUserPermissionsBoundary", resource=user_resource, params="UserName")
+@operation("DeleteUserPermissionsBoundary", resource=user_resource, params="UserName", conditions=holder_keys)
 def delete_user_permissions_boundary(call: Call, tx: WriteTx, params: Params) -> Output:
     """Leave the user's permissions unbounded."""
     user = get_user(tx, call.scope, params["UserName"])

@@ -3,9 +3,7 @@
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Ground, Principal
 from cumulet.services.lambda_.control.configuration import invalid
-from cumulet.services.lambda_.names import FunctionRef
-
-LAMBDA_HOST = "lambda.amazonaws.com"
+from cumulet.services.lambda_.names import LAMBDA_HOST, FunctionRef
 
 
 async def check_role(ground: Ground, call: Call, ref: FunctionRef, role_arn: str) -> None:

@@ -6,6 +6,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Ground, Params
 from cumulet.services.lambda_.control.archives import Archive, check_archive, check_upload_size
 from cumulet.services.lambda_.control.configuration import invalid
+from cumulet.services.lambda_.names import LAMBDA_HOST
 
 _THREAD_FROM_BYTES = 1024 * 1024
 """A megabyte is hashed in a millisecond; more would hold up other requests."""
@@ -37,7 +38,7 @@ async def _fetch_object(ground: Ground, call: Call, code: Params) -> bytes:
     if code.get("S3ObjectVersion"):
         wanted["VersionId"] = code["S3ObjectVersion"]
     try:
-        found = await ground.operations.call(call.principal, call.scope, "s3", "GetObject", wanted)
+        found = await ground.operations.call(call.principal.through(LAMBDA_HOST), call.scope, "s3", "GetObject", wanted)
     except NotImplementedHere:
         raise
     except ServiceError as refusal:

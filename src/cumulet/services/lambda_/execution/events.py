@@ -233,7 +233,9 @@ class EventQueue:
             payload = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
             params = {"FunctionName": destination, "InvocationType": "Event", "Payload": payload}
             await self._ground.operations.call(
-                session.principal,
+                # Of what Lambda does under a function's role, only its log and its traces bear the function's name.
+                # https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+                msgspec.structs.replace(session.principal, function_arn=""),
                 ref.scope,
                 "lambda",
                 "Invoke",

@@ -8,6 +8,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Principal
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.names import LAMBDA_HOST, function_arn
 from cumulet.services.lambda_.records import VersionRecord
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class RoleSession:
     retire_ms: int
     """From when on no environment may begin work with it."""
     principal: Principal
+    """As whom Lambda writes the function's log."""
 
 
 async def assume_role(ground: Ground, scope: Scope, version: VersionRecord) -> RoleSession:
@@ -31,7 +33,7 @@ async def assume_role(ground: Ground, scope: Scope, version: VersionRecord) -> R
     Each environment has its own: whether Lambda may assume the role is asked at each cold start, so a role that was
     changed, deleted or made anew, on whatever node, is what it is now. That costs a seventh of a millisecond.
     """
-    lambda_service = Principal.service("lambda.amazonaws.com", source_arn=version.arn, source_account=scope.account)
+    lambda_service = Principal.service(LAMBDA_HOST, source_arn=version.arn, source_account=scope.account)
     try:
         output = await ground.operations.call(
             lambda_service,
@@ -65,6 +67,7 @@ async def assume_role(ground: Ground, scope: Scope, version: VersionRecord) -> R
             unique_id=user["AssumedRoleId"],
             name=version.role.rpartition("/")[2],
             access_key_id=credentials["AccessKeyId"],
+            function_arn=function_arn(scope, version.function_name),
         ),
     )
 

@@ -141,8 +141,11 @@ def check_snap_start(version: VersionRecord) -> None:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Raise AWS's error for more tags than a resource may have, and for one without a value."""
+    """Raise AWS's errors for more tags than a resource may have, for AWS's own, and for one without a value."""
     check_values("tags", tags)
+    if any(key.lower().startswith("aws:") for key in tags):
+        # The rule is in every guide; the words are those of the services whose answer is on record.
+        raise invalid("aws: prefixed tag key names are not allowed for external use.")
     if len(tags) > limits.TAGS_MAX:
         raise invalid("Number of tags exceeds resource tag limit.")
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:notes"
 
 
@@ -37,6 +39,15 @@ async def test_a_tag_without_a_value_is_refused_wherever_it_is_set(house: Any, c
     await house.create()
     assert await house.refusal("TagResource", {"Resource": ARN, "Tags": tags}) == refused
     assert (await house.call("lambda", "ListTags", {"Resource": ARN}))["Tags"] == {}
+
+
+@pytest.mark.parametrize("key", ["aws:mine", "AWS:mine"])
+async def test_tags_of_aws_are_not_for_others(house: Any, key: str) -> None:
+    await house.create()
+    assert await house.refusal("TagResource", {"Resource": ARN, "Tags": {key: "x"}}) == (
+        "InvalidParameterValueException",
+        "aws: prefixed tag key names are not allowed for external use.",
+    )
 
 
 async def test_versions_have_no_tags(house: Any) -> None:

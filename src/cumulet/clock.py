@@ -89,6 +89,10 @@ _Alarms = dict[_Alarm, None]
 """In the order in which they were set."""
 
 
+_TICK_S = 0.001
+"""In whole ticks uvloop counts, from when it last looked at the time: a timer of its may be early by one, or by two."""
+
+
 class SystemClock:
     """The machine's time, plus what `/_cumulet/clock` added to it."""
 
@@ -116,12 +120,21 @@ class SystemClock:
         await _sleep(self.alarm, seconds)
 
     async def sleep_outside(self, seconds: float) -> None:
+        until_s = self.outside_s() + seconds
         await asyncio.sleep(seconds)
+        while (left_s := until_s - self.outside_s()) > 0:
+            await asyncio.sleep(max(left_s, _TICK_S))
 
     def alarm(self, seconds: float, ring: Callable[[], None]) -> Alarm:
         alarm = _Alarm(self._alarms, self.monotonic_s() + seconds, ring)
-        alarm.timer = asyncio.get_running_loop().call_later(seconds, alarm.go_off)
+        alarm.timer = asyncio.get_running_loop().call_later(seconds, self._look_at, alarm)
         return alarm
+
+    def _look_at(self, alarm: _Alarm) -> None:
+        if (left_s := alarm.due_s - self.monotonic_s()) > 0:
+            alarm.timer = asyncio.get_running_loop().call_later(max(left_s, _TICK_S), self._look_at, alarm)
+        else:
+            alarm.go_off()
 
     def move_to(self, ahead_ms: int) -> None:
         _check_forward(ahead_ms - self._ahead_ms)
@@ -130,7 +143,7 @@ class SystemClock:
         for alarm in sorted(self._alarms, key=_due):  # those that are due now ring in order, too
             if alarm.timer is not None:
                 alarm.timer.cancel()
-            alarm.timer = asyncio.get_running_loop().call_later(max(0.0, alarm.due_s - now_s), alarm.go_off)
+            alarm.timer = asyncio.get_running_loop().call_later(max(0.0, alarm.due_s - now_s), self._look_at, alarm)
 
 
 class ManualClock:

@@ -1,8 +1,11 @@
 """Clocks: what moves them, and whom that wakes."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+import uvloop
 
 from cumulet.clock import ManualClock, SystemClock
 
@@ -95,6 +98,32 @@ async def test_alarms_of_the_system_clock_ring_when_it_is_moved_past_them() -> N
     clock.alarm(7200, lambda: pytest.fail("this one is still to come"))
     clock.move_to(3_601_000)
     await asyncio.wait_for(rung.wait(), 1)
+
+
+class HastyLoop(asyncio.SelectorEventLoop):
+    """A loop whose timers are early, as uvloop's may be, and more so."""
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        return super().call_at(when - 0.003, callback, *args, context=context)
+
+
+@pytest.mark.parametrize("new_loop", [HastyLoop, uvloop.new_event_loop])
+def test_nothing_that_waits_for_a_time_comes_before_it(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def measure() -> list[float]:
+        clock, early_s = SystemClock(), []
+        for seconds in (0.0002, 0.0014, 0.0041, 0.0096):
+            rung, began_s = asyncio.Event(), clock.monotonic_s()
+            clock.alarm(seconds, rung.set)
+            await rung.wait()
+            early_s.append(began_s + seconds - clock.monotonic_s())
+            for sleep in (clock.sleep, clock.sleep_outside):
+                began_s = clock.monotonic_s()
+                await sleep(seconds)
+                early_s.append(began_s + seconds - clock.monotonic_s())
+        return early_s
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert max(runner.run(measure())) <= 0
 
 
 async def test_alarms_that_are_due_when_the_system_clock_is_moved_ring_in_order() -> None:

@@ -15,7 +15,7 @@ from cumulet.services.lambda_.control.layers import (
     named_layer,
     version_arn,
 )
-from cumulet.services.lambda_.control.permissions import render_principal
+from cumulet.services.lambda_.control.principals import render_principal
 from cumulet.services.lambda_.records import LAYERS, LayerRecord
 from cumulet.store.api import ReadTx, WriteTx
 

@@ -1,7 +1,6 @@
 """A function's resource policy: who else may invoke it, statement by statement."""
 
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -12,13 +11,11 @@ from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
+from cumulet.services.lambda_.control.principals import check_principal, render_principal
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource
+from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.records import FUNCTIONS, LATEST, POLICIES, FunctionRecord, PolicyRecord
 from cumulet.store.api import ReadTx, WriteTx
-
-_ACCOUNT = re.compile(r"\d{12}")
-_IAM_ARN = re.compile(r"arn:aws[a-zA-Z-]*:(?:iam|sts)::\d{12}:.+")
-_SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.(?:amazonaws\.com(?:\.cn)?|alexa\.com)|[a-z0-9-]+\.amazon\.com")
 
 _EMPTY_POLICY: dict[str, Any] = {"Version": "2012-10-17", "Id": "default", "Statement": []}
 
@@ -31,26 +28,15 @@ _EMPTY_POLICY: dict[str, Any] = {"Version": "2012-10-17", "Id": "default", "Stat
     params="FunctionName StatementId Action Principal SourceArn SourceAccount EventSourceToken Qualifier RevisionId "
     "PrincipalOrgID FunctionUrlAuthType InvokedViaFunctionUrl",
 )
-def add_permission(call: Call, tx: WriteTx, params: Params) -> Output:
+async def add_permission(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Add one Allow statement to a function's policy, and return it as JSON text."""
     ref = function_of(call, params)
     if params.get("FunctionUrlAuthType") is not None and params["Action"] != "lambda:InvokeFunctionUrl":
         raise invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
     if ref.qualifier == LATEST:
         raise invalid("We currently do not support adding policies for $LATEST.")
-    function = check_qualifier(tx, ref)
-    found = _find_policy(tx, ref, function)
-    _check_revision(found, params)
-    policy = json.loads(found.policy) if found else dict(_EMPTY_POLICY)
-    if any(statement["Sid"] == params["StatementId"] for statement in policy["Statement"]):
-        raise ServiceError(
-            "ResourceConflictException",
-            f"The statement id ({params['StatementId']}) provided already exists. Please provide a new statement id, "
-            "or remove the existing statement.",
-            Type="User",
-        )
-    statement = render_statement(ref, params)
-    _save_policy(tx, call, ref, function, {**policy, "Statement": [*policy["Statement"], statement]})
+    await check_principal(plane.ground, call, params["Principal"])
+    statement = await plane.ground.store.write(lambda tx: _add_statement(tx, call, ref, params))
     return {"Statement": _to_json(statement)}
 
 
@@ -90,6 +76,23 @@ def remove_permission(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
+def _add_statement(tx: WriteTx, call: Call, ref: FunctionRef, params: Params) -> dict[str, Any]:
+    function = check_qualifier(tx, ref)
+    found = _find_policy(tx, ref, function)
+    _check_revision(found, params)
+    policy = json.loads(found.policy) if found else dict(_EMPTY_POLICY)
+    if any(statement["Sid"] == params["StatementId"] for statement in policy["Statement"]):
+        raise ServiceError(
+            "ResourceConflictException",
+            f"The statement id ({params['StatementId']}) provided already exists. Please provide a new statement id, "
+            "or remove the existing statement.",
+            Type="User",
+        )
+    statement = render_statement(ref, params)
+    _save_policy(tx, call, ref, function, {**policy, "Statement": [*policy["Statement"], statement]})
+    return statement
+
+
 def render_statement(ref: FunctionRef, params: Params) -> dict[str, Any]:
     """Return the statement that AWS makes of AddPermission's parameters."""
     conditions: dict[str, dict[str, str]] = {}
@@ -115,19 +118,6 @@ def render_statement(ref: FunctionRef, params: Params) -> dict[str, Any]:
     if conditions:
         statement["Condition"] = conditions
     return statement
-
-
-def render_principal(principal: str) -> str | dict[str, str]:
-    """Return a policy's Principal for the text that a caller gave. Raises AWS's error for text that is none."""
-    if principal == "*":
-        return "*"
-    if _ACCOUNT.fullmatch(principal):
-        return {"AWS": f"arn:aws:iam::{principal}:root"}
-    if _IAM_ARN.fullmatch(principal):
-        return {"AWS": principal}
-    if _SERVICE.fullmatch(principal):
-        return {"Service": principal}
-    raise invalid("The provided principal was invalid. Please check the principal and try again.")
 
 
 def _find_policy(tx: ReadTx, ref: FunctionRef, function: FunctionRecord) -> PolicyRecord | None:

@@ -60,19 +60,29 @@ def assume_role(call: Call, tx: ReadTx, params: Params) -> Output:
     }
 
 
+@operation("GetRole", resource="*", params="RoleName")
+def get_role(call: Call, tx: ReadTx, params: Params) -> Output:
+    """In each account there is the one role."""
+    if params["RoleName"] != "caller":
+        raise ServiceError("NoSuchEntity", f"The role with name {params['RoleName']} cannot be found.", status=404)
+    return {"Role": {"Arn": f"arn:aws:iam::{call.scope.account}:role/trusted/caller"}}
+
+
 class LambdaHouse(House):
     """`House("lambda")` with fakes around it. `objects` is what S3 has."""
 
     def __init__(self, authorizer: Any = None, **node: Any) -> None:
         self.execution = FakeExecution()
         self.objects: dict[tuple[str, str], bytes] = {}
-        super().__init__("lambda", "sts", "s3", authorizer=authorizer, **node)
+        super().__init__("lambda", "sts", "s3", "iam", authorizer=authorizer, **node)
 
     def _builder(self, name: str) -> Callable[[], Service]:
         if name == "lambda":
             return lambda: build(self.ground, self.execution)
         if name == "sts":
             return lambda: Service("sts", {"AssumeRole": assume_role}, "sts")
+        if name == "iam":
+            return lambda: Service("iam", {"GetRole": get_role}, "iam")
 
         @operation("GetObject", resource="*", params="Bucket Key VersionId")
         def get_object(call: Call, tx: ReadTx, params: Params) -> Output:

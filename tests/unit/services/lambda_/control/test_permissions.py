@@ -44,7 +44,12 @@ async def test_a_permission_does_not_disturb_running_environments(house: Any) ->
     [
         ("*", "*"),
         ("111111111111", {"AWS": "arn:aws:iam::111111111111:root"}),
-        ("arn:aws:iam::111111111111:role/caller", {"AWS": "arn:aws:iam::111111111111:role/caller"}),
+        ("arn:aws:iam::111111111111:root", {"AWS": "arn:aws:iam::111111111111:root"}),
+        ("arn:aws:iam::111111111111:role/trusted/caller", {"AWS": "arn:aws:iam::111111111111:role/trusted/caller"}),
+        (
+            "arn:aws:sts::111111111111:assumed-role/caller/now",
+            {"AWS": "arn:aws:sts::111111111111:assumed-role/caller/now"},
+        ),
         ("events.amazonaws.com", {"Service": "events.amazonaws.com"}),
         ("alexa-appkit.amazon.com", {"Service": "alexa-appkit.amazon.com"}),
     ],
@@ -53,6 +58,32 @@ async def test_principals(house: Any, given: str, rendered: object) -> None:
     await house.create()
     added = await house.call("lambda", "AddPermission", {**GATEWAY, "Principal": given})
     assert json.loads(added["Statement"])["Principal"] == rendered
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        *(
+            (absent, "The provided principal was invalid. Please check the principal and try again.")
+            for absent in (
+                "nobody",
+                "amazonaws.com",
+                "arn:aws:iam::111111111111:role/nobody",
+                "arn:aws:iam::111111111111:role/elsewhere/caller",
+                "arn:aws:sts::111111111111:assumed-role/nobody/now",
+            )
+        ),
+        (
+            "arn:aws:iam:111111111111:role/caller",
+            "The provided input'arn:aws:iam:111111111111:role/caller'was invalid. Member must satisfy expression: "
+            "[\\w+=,.@-]* Please check your input and try again.",
+        ),
+    ],
+)
+async def test_principals_that_are_not_there(house: Any, given: str, words: str) -> None:
+    await house.create()
+    refused = await house.refusal("AddPermission", {**GATEWAY, "Principal": given})
+    assert refused == ("InvalidParameterValueException", words)
 
 
 async def test_conditions(house: Any) -> None:
@@ -78,12 +109,6 @@ async def test_conditions(house: Any) -> None:
             "ResourceConflictException",
             "The statement id (api) provided already exists. Please provide a new statement id, or remove the existing "
             "statement.",
-        ),
-        (
-            "AddPermission",
-            {**GATEWAY, "StatementId": "b", "Principal": "nobody"},
-            "InvalidParameterValueException",
-            "The provided principal was invalid. Please check the principal and try again.",
         ),
         (
             "AddPermission",

@@ -99,7 +99,10 @@ def test_who_signs_and_may(
 
     arn = f"arn:aws:execute-api:us-east-1:{ACCOUNT}:{api_id}/dev/GET/"
     hidden = arn.replace(ACCOUNT, "********0000")
-    words = f"User: {ada['arn']} is not authorized to perform: execute-api:Invoke on resource: {hidden}"
+    words = (
+        f"User: {ada['arn']} is not authorized to perform: execute-api:Invoke on resource: {hidden} because no "
+        "identity-based policy allows the execute-api:Invoke action"
+    )
     assert ask() == (403, "AccessDeniedException", json.dumps({"Message": words}, separators=(",", ":")).encode())
 
     policy = {
@@ -153,7 +156,7 @@ def test_policies_and_gateway_responses(gateway: Any, fetch: Fetch) -> None:
     status, headers, body = fetch("GET", f"/_aws/execute-api/{api_id}/dev/")
 
     assert (status, headers["access-control-allow-origin"]) == (451, "*")
-    assert json.loads(body)["why"].endswith("with an explicit deny")
+    assert json.loads(body)["why"].endswith("with an explicit deny in a resource-based policy")
     changed = gateway.update_gateway_response(
         restApiId=api_id,
         responseType="THROTTLED",

@@ -64,13 +64,15 @@ async def words(house: Guarded, api_id: str) -> str | None:
     return str(json.loads(response.body)["Message"]).replace(api_id, "API")  # type: ignore[arg-type]
 
 
-STRANGER = (
-    "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
+REQUEST = (
+    "is not authorized to perform: execute-api:Invoke on resource: "
     "arn:aws:execute-api:us-east-1:********0000:API/dev/GET/"
 )
-STRANGER_EXPLICITLY = f"{STRANGER} with an explicit deny"
-DENIED = "User is not authorized to access this resource"
-DENIED_EXPLICITLY = f"{DENIED} with an explicit deny"
+STRANGER = f"User: anonymous {REQUEST} because no resource-based policy allows the execute-api:Invoke action"
+STRANGER_EXPLICITLY = f"User: anonymous {REQUEST} with an explicit deny in a resource-based policy"
+RESOURCE = "User is not authorized to access this resource"
+DENIED = f"{RESOURCE} because no identity-based policy allows the execute-api:Invoke action"
+DENIED_EXPLICITLY = f"{RESOURCE} with an explicit deny in an identity-based policy"
 SAID_YES, SAID_NO = (
     {"Effect": "Allow", "Action": "*", "Resource": "*"},
     {"Effect": "Deny", "Action": "*", "Resource": "*"},
@@ -128,19 +130,28 @@ async def test_a_policy_and_a_function(
 ADA = f"arn:aws:iam::{SCOPE.account}:user/ada"
 
 
+NO_IDENTITY = "because no identity-based policy allows the execute-api:Invoke action"
+NO_RESOURCE = "because no resource-based policy allows the execute-api:Invoke action"
+
+
 @pytest.mark.parametrize(
     ("held", "statements", "account", "expected"),
     [
-        (None, (), "000000000000", "no"),
+        (None, (), "000000000000", NO_IDENTITY),
         (None, (statement(principal={"AWS": ADA}),), "000000000000", None),
         (None, (statement(principal="*"),), "000000000000", None),
         ("Allow", (statement(Condition=ELSEWHERE),), "000000000000", None),
-        ("Allow", (statement("Deny"),), "000000000000", "explicit"),
-        ("Deny", (statement(principal={"AWS": ADA}),), "000000000000", "explicit"),
+        ("Allow", (statement("Deny"),), "000000000000", "with an explicit deny in a resource-based policy"),
+        (
+            "Deny",
+            (statement(principal={"AWS": ADA}),),
+            "000000000000",
+            "with an explicit deny in an identity-based policy",
+        ),
         # Table B: both must allow who comes from another account.
-        (None, (), "111111111111", "no"),
+        (None, (), "111111111111", NO_RESOURCE),
         (None, (statement(principal={"AWS": "111111111111"}),), "111111111111", None),
-        (None, (statement(principal={"AWS": "222222222222"}),), "111111111111", "no"),
+        (None, (statement(principal={"AWS": "222222222222"}),), "111111111111", NO_RESOURCE),
     ],
 )
 async def test_a_policy_and_a_signature(
@@ -158,8 +169,7 @@ async def test_a_policy_and_a_signature(
     if expected is None:
         assert found is None
     else:
-        ending = " with an explicit deny" if expected == "explicit" else ""
-        assert found == STRANGER.replace("anonymous", house.signer.arn) + ending
+        assert found == f"User: {house.signer.arn} {REQUEST} {expected}"
 
 
 async def test_a_policy_is_completed_shown_escaped_replaced_and_removed() -> None:

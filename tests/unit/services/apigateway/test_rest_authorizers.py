@@ -11,8 +11,15 @@ from cumulet.services.apigateway import limits
 from unit.services.apigateway.fake_lambda import FUNCTION, OK, URI, ApiHouse, header
 
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
-DENIED = (403, b'{"Message":"User is not authorized to access this resource"}')
-DENIED_EXPLICITLY = (403, b'{"Message":"User is not authorized to access this resource with an explicit deny"}')
+DENIED = (
+    403,
+    b'{"Message":"User is not authorized to access this resource because no identity-based policy allows the '
+    b'execute-api:Invoke action"}',
+)
+DENIED_EXPLICITLY = (
+    403,
+    b'{"Message":"User is not authorized to access this resource with an explicit deny in an identity-based policy"}',
+)
 MISCONFIGURED = (500, b'{"message":null}')
 
 

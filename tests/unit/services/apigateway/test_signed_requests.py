@@ -107,16 +107,16 @@ DENIED = (
 )
 
 
+UNTOLD = f"{DENIED} because no identity-based policy allows the execute-api:Invoke action"
+
+
 @pytest.mark.parametrize(
     ("statements", "words"),
     [
-        ((), DENIED),
-        ((statement(resource="arn:aws:execute-api:*:*:*/dev/POST/*"),), DENIED),
-        ((statement(), statement("Deny")), DENIED + " with an explicit deny"),
-        (
-            (statement(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),),
-            DENIED,
-        ),
+        ((), UNTOLD),
+        ((statement(resource="arn:aws:execute-api:*:*:*/dev/POST/*"),), UNTOLD),
+        ((statement(), statement("Deny")), f"{DENIED} with an explicit deny in an identity-based policy"),
+        ((statement(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),), UNTOLD),
     ],
 )
 async def test_who_may_not_is_told_so_without_the_account(statements: tuple[dict[str, Any], ...], words: str) -> None:

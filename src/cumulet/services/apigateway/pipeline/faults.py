@@ -73,14 +73,21 @@ _REST: dict[Fault, Words] = {
     "bad_key": Words(403, "INVALID_API_KEY", "ForbiddenException", "Forbidden"),
     "quota_exceeded": Words(429, "QUOTA_EXCEEDED", "LimitExceededException", "Limit Exceeded"),
     "forbidden": Words(403, "ACCESS_DENIED", "ForbiddenException", "Forbidden"),
+    # A function's policy. Answers of AWS that were published in 2025 and 2026 tell why, as IAM's do; its documentation
+    # still has the words of before: https://repost.aws/knowledge-center/api-gateway-403-error-lambda-authorizer
     "denied": Words(
-        403, "ACCESS_DENIED", "AccessDeniedException", "User is not authorized to access this resource", _CAPITAL
+        403,
+        "ACCESS_DENIED",
+        "AccessDeniedException",
+        "User is not authorized to access this resource because no identity-based policy allows the "
+        "execute-api:Invoke action",
+        _CAPITAL,
     ),
     "denied_explicitly": Words(
         403,
         "ACCESS_DENIED",
         "AccessDeniedException",
-        "User is not authorized to access this resource with an explicit deny",
+        "User is not authorized to access this resource with an explicit deny in an identity-based policy",
         _CAPITAL,
     ),
     "authorizer_misconfigured": Words(500, "AUTHORIZER_CONFIGURATION_ERROR", "AuthorizerConfigurationException", None),

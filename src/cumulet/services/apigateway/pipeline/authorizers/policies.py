@@ -44,13 +44,13 @@ def own_policy(matched: Matched) -> str | None:
 def demand_allow(matched: Matched) -> None:
     """Raise Refused unless the API's resource policy, where it has one, allows a stranger the request."""
     if (policy := own_policy(matched)) is not None and not (decision := _decide_for_stranger(matched, policy)).allowed:
-        raise denied(matched, "anonymous", explicit=decision.explicit)
+        raise _stranger_denied(matched, decision)
 
 
 def refuse_denied(matched: Matched) -> None:
     """Raise Refused if the API's resource policy denies a stranger the request by a statement."""
     if (policy := own_policy(matched)) is not None and (decision := _decide_for_stranger(matched, policy)).explicit:
-        raise denied(matched, "anonymous", explicit=decision.explicit)
+        raise _stranger_denied(matched, decision)
 
 
 def decide_for(matched: Matched, verdict: str) -> Decision:
@@ -61,14 +61,21 @@ def decide_for(matched: Matched, verdict: str) -> Decision:
     return _decide(matched, caller, [Policy("authorizer", parse_document(verdict))], own)
 
 
-def denied(matched: Matched, who: str, *, explicit: bool) -> Refused:
-    """Return the refusal for who has been asked about by name. AWS hides most of the account's digits."""
-    account = matched.arrival.owner.account
-    resource = request_arn(matched).replace(f":{account}:", f":********{account[-4:]}:", 1)
-    words = f"User: {who} is not authorized to perform: {INVOKE} on resource: {resource}"
-    if explicit:
-        return Refused("denied_explicitly", message=f"{words} with an explicit deny")
-    return Refused("denied", message=words)
+def denied(matched: Matched, words: str, *, explicit: bool) -> Refused:
+    """Return the refusal in IAM's words, of which AWS hides most of the account's digits where they name the API."""
+    account, asked = matched.arrival.owner.account, request_arn(matched)
+    hidden = asked.replace(f":{account}:", f":********{account[-4:]}:", 1)
+    return Refused("denied_explicitly" if explicit else "denied", message=words.replace(asked, hidden, 1))
+
+
+def _stranger_denied(matched: Matched, decision: Decision) -> Refused:
+    why = (
+        "with an explicit deny in a resource-based policy"
+        if decision.explicit
+        else f"because no resource-based policy allows the {INVOKE} action"
+    )
+    words = f"User: anonymous is not authorized to perform: {INVOKE} on resource: {request_arn(matched)} {why}"
+    return denied(matched, words, explicit=decision.explicit)
 
 
 def _decide_for_stranger(matched: Matched, policy: str) -> Decision:

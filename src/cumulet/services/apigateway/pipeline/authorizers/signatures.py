@@ -54,7 +54,7 @@ class Signatures:
         keys = {} if referer is None else {"aws:Referer": referer}
         ruling = await self._ground.operations.decide(call, INVOKE, request_arn(matched), keys, own_policy(matched))
         if not ruling.allowed:
-            raise denied(matched, signer.arn, explicit=ruling.explicit)
+            raise denied(matched, ruling.denial, explicit=ruling.explicit)
         return describe(signer)
 
 

@@ -75,7 +75,9 @@ class Tokens:
             raise Refused("unauthorized", detail=str(refused)) from None
         held = scopes_of(claims)
         if wanted and not any(scope in held for scope in wanted):
-            raise Refused("denied", detail="the token does not have a required scope")
+            # No policy rules here, so the words are those without one; AWS documents none.
+            words = "User is not authorized to access this resource"
+            raise Refused("denied", message=words, detail="the token does not have a required scope")
         return Authorized({"claims": {name: claim_text(value) for name, value in claims.items()}})
 
     async def _by_user_pool(

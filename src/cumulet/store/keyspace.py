@@ -148,7 +148,9 @@ LAMBDA_VERSION_NUMBER = _family(
     44, "function version number", "function_name", "the last number given to a version; outlives the function"
 )
 LAMBDA_RESERVED = _family(45, "reserved concurrency", "", "how much concurrency functions have reserved or provisioned")
-LAMBDA_EVENT = _family(46, "asynchronous event", "due_ms request_id", "(system scope) an event that is not done yet")
+LAMBDA_EVENT_BY_TIME = _family(
+    46, "asynchronous event by time", "due_ms request_id", "(system scope) retired: an event of before family 56"
+)
 LAMBDA_EVENT_CONFIG = _family(
     47, "event configuration", "function_name qualifier", "how events are retried, and where their results go"
 )
@@ -171,6 +173,12 @@ LAMBDA_ALLOTMENT = _family(
 )
 LAMBDA_SHARE = _family(
     55, "concurrency shares", "pool", "how a limit on what runs at once is divided among nodes", of_nodes=True
+)
+LAMBDA_EVENT = _family(
+    56,
+    "asynchronous event",
+    "account region function_name due_ms request_id",
+    "(system scope) an event that is not done yet, in its function's queue",
 )
 
 # API Gateway

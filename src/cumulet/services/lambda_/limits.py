@@ -61,14 +61,16 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 """
 
 EVENTS_AT_A_TIME = 100
-EVENTS_OF_ONE_FUNCTION = 50
-"""Asynchronous invocations under way at once, of all functions and of one. Ours: AWS has a queue for each function."""
-EVENTS_LOOKED_THROUGH = 1000
+"""Asynchronous invocations under way at once. Ours, as what follows: AWS has as many as concurrency allows."""
+EVENTS_FUNCTIONS_LOOKED_AT = 1000
 EVENTS_LOOKED_BYTES = 4 * 1024 * 1024
-"""Events read at once: the oldest, and then those behind them, if one function has so many. Their payloads come with
-them: some milliseconds of the event loop."""
+"""Of how many functions, and how much, one look reads: some milliseconds of the event loop."""
+EVENT_PAYLOAD_LARGE_BYTES = 64 * 1024
+"""Of an event under way, beyond which what is behind it is looked for by itself, so that it is not read each time."""
+EVENTS_SORTED_AT_ONCE = 50
+"""How many events of versions with one queue for all get into their function's queue by one commit."""
 EVENTS_SEARCH_S = 0.05
-"""How soon the next are read, when there were that many."""
+"""How soon the next are read, when there were more."""
 EVENTS_LOOK_S = 5.0
 """How often the queue is looked at for what no hint has told."""
 

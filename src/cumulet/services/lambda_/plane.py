@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
-from cumulet.services.lambda_.execution.events import EventQueue
+from cumulet.services.lambda_.execution.events import EventQueues
 from cumulet.services.lambda_.execution.plane import ExecutionPlane
 from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord
 from cumulet.store.api import ReadTx
@@ -20,7 +20,7 @@ class LambdaPlane:
     async def start(self) -> None:
         """Begin: events that are due run at once, all else when it is invoked."""
         await self.execution.start()
-        EventQueue(self.ground, self.execution).start()
+        EventQueues(self.ground, self.execution).start()
         settings = self.ground.settings
         scope = Scope(settings.account, settings.region)
 

@@ -16,6 +16,7 @@ from cumulet.store.keyspace import (
     LAMBDA_ALLOTMENT,
     LAMBDA_CODE_SIGNING,
     LAMBDA_EVENT,
+    LAMBDA_EVENT_BY_TIME,
     LAMBDA_EVENT_CONFIG,
     LAMBDA_FUNCTION,
     LAMBDA_LAYER,
@@ -282,6 +283,8 @@ READINESS = Records(LAMBDA_READINESS, Readiness)
 ALLOTMENTS = Records(LAMBDA_ALLOTMENT, Allotment)
 SHARES = Records(LAMBDA_SHARE, Shares)
 EVENTS = Records(LAMBDA_EVENT, EventRecord)
+EVENTS_BY_TIME = Records(LAMBDA_EVENT_BY_TIME, EventRecord)
+"""As versions before queues by function had them."""
 CODE_SIGNINGS = Records(LAMBDA_CODE_SIGNING, CodeSigning)
 EVENT_CONFIGS = Records(LAMBDA_EVENT_CONFIG, EventConfig, cached=256)
 VERSIONS = Records(LAMBDA_VERSION, VersionRecord, cached=1024)

@@ -1,28 +1,35 @@
-"""The queue of asynchronous invocations: events that were accepted, until they are done.
+"""The queues of asynchronous invocations, one for each function: events that were accepted, until they are done.
 
 An event is a record from the transaction that accepts it on, under the time at which it is due; it goes in the
-transaction that ends it. One node at a time works on the queue, under a lease; what it had in hand when it died is due
+transaction that ends it. One node at a time works on the queues, under a lease; what it had in hand when it died is due
 still, so the next holder runs it, perhaps a second time: an event is run once at least, as AWS has it.
 """
 
 import asyncio
 import json
 import logging
-from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.scope import SYSTEM, Scope
+from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Loop
 from cumulet.services.lambda_ import limits
+from cumulet.services.lambda_.execution import event_queues
+from cumulet.services.lambda_.execution.event_queues import Owner, Place
 from cumulet.services.lambda_.execution.plane import ExecutionPlane
 from cumulet.services.lambda_.execution.retries import Condition, Patience, Tries, is_too_old, next_try_ms
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.names import FunctionRef
-from cumulet.services.lambda_.records import EVENT_CONFIGS, EVENTS, LATEST, EventRecord, VersionRecord, find_version
+from cumulet.services.lambda_.records import (
+    EVENT_CONFIGS,
+    LATEST,
+    EventRecord,
+    VersionRecord,
+    find_version,
+)
 from cumulet.services.lambda_.running import Ran, run_function
 from cumulet.store.api import ReadTx, StoreError, WriteTx
 from cumulet.store.leases import Lease, LeaseLost
@@ -48,20 +55,27 @@ def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_m
         due_ms=now_ms,
         trace_header=trace_header[: limits.TRACE_HEADER_CHARS_MAX],
     )
-    EVENTS.save(tx, SYSTEM, now_ms, request_id, record=event)
+    event_queues.save(tx, event)
     tx.hint(EVENTS_DUE)
 
 
-class EventQueue:
+class _UnderWay(NamedTuple):
+    """One event that runs."""
+
+    task: asyncio.Task[None]
+    place: Place
+
+
+class EventQueues:
     """Runs the events that are due."""
 
     def __init__(self, ground: Ground, execution: ExecutionPlane) -> None:
         self._ground = ground
         self._execution = execution
-        self._under_way: dict[str, tuple[asyncio.Task[None], str]] = {}
-        """By request id; and whose event it is."""
-        self._searched: tuple[int, str] | None = None
-        """Behind which event the search goes on for those of functions that do not have their part yet."""
+        self._under_way: dict[str, _UnderWay] = {}
+        """By request id."""
+        self._behind: Owner | None = None
+        """Behind which function the next look begins."""
 
     def start(self) -> None:
         """Stand for the work."""
@@ -70,6 +84,7 @@ class EventQueue:
 
     async def _work(self, lease: Lease) -> float | None:
         """Run what is due until nothing is under way; return when the next event is due."""
+        await self._adopt(lease)
         woken = asyncio.Event()
         stop_listening = self._ground.store.listen(EVENTS_DUE, woken.set)
         try:
@@ -82,7 +97,7 @@ class EventQueue:
                     asyncio.ensure_future(woken.wait()),
                     asyncio.ensure_future(self._ground.clock.sleep(pause_s)),
                 }
-                tasks = {task for task, _ in self._under_way.values()}
+                tasks = {one.task for one in self._under_way.values()}
                 try:
                     await asyncio.wait(tasks | others, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -91,7 +106,7 @@ class EventQueue:
                 self._gather()
         finally:
             stop_listening()
-            left = [task for task, _ in self._under_way.values()]
+            left = [one.task for one in self._under_way.values()]
             self._under_way.clear()
             for task in left:
                 task.cancel()
@@ -99,52 +114,26 @@ class EventQueue:
 
     def _gather(self) -> None:
         """Forget what is done. Raises what ended it, if that was the store or the lease."""
-        for request_id in [name for name, (task, _) in self._under_way.items() if task.done()]:
-            self._under_way.pop(request_id)[0].result()
+        for request_id in [name for name, one in self._under_way.items() if one.task.done()]:
+            self._under_way.pop(request_id).task.result()
+
+    async def _adopt(self, lease: Lease) -> None:
+        """Put what versions with one queue for all have accepted into the queues of its functions."""
+        if await self._ground.store.read(event_queues.are_unsorted):
+            while await lease.write(event_queues.sort_some):
+                pass
 
     async def _begin_due(self, lease: Lease) -> float:
-        """Run what is due as far as there is room; return when to look again.
-
-        The oldest are looked at each time. Where they are many, and there is room, one function has more than its part:
-        those behind it are searched for, so many each time, until the last that is due.
-        """
-        pause_s, last = await self._begin_behind(lease, None)
-        if last is None:
-            self._searched = None
-            return pause_s
-        pause_s, self._searched = await self._begin_behind(lease, max(last, self._searched or last))
-        return pause_s if self._searched is None else limits.EVENTS_SEARCH_S
-
-    async def _begin_behind(self, lease: Lease, behind: tuple[int, str] | None) -> tuple[float, tuple[int, str] | None]:
-        """Run what is due of the first events behind one; return when the next is due, and the last if more may be."""
+        """Run what is due as far as there is room; return when to look again."""
         now_ms = self._ground.clock.now_ms()
-
-        def look(tx: ReadTx) -> tuple[list[EventRecord], bool]:
-            found: list[EventRecord] = []
-            room = limits.EVENTS_LOOKED_BYTES
-            for event in EVENTS.scan(tx, SYSTEM, behind=behind, limit=limits.EVENTS_LOOKED_THROUGH):
-                found.append(event)
-                room -= len(event.payload)
-                if room <= 0:
-                    return found, True
-            return found, len(found) == limits.EVENTS_LOOKED_THROUGH
-
-        busy = Counter(owner for _, owner in self._under_way.values())
-        found, may_be_more = await self._ground.store.read(look)
-        for event in found:
-            if event.due_ms > now_ms:
-                return min((event.due_ms - now_ms) / 1000, limits.EVENTS_LOOK_S), None
-            owner = f"{event.account}:{event.region}:{event.function_name}"
-            if event.request_id in self._under_way or busy[owner] >= limits.EVENTS_OF_ONE_FUNCTION:
-                continue
-            if len(self._under_way) >= limits.EVENTS_AT_A_TIME:
-                return limits.EVENTS_LOOK_S, None
-            busy[owner] += 1
-            task = asyncio.get_running_loop().create_task(self._run(lease, event))
-            self._under_way[event.request_id] = (task, owner)
-        if not may_be_more:
-            return limits.EVENTS_LOOK_S, None
-        return limits.EVENTS_LOOK_S, (found[-1].due_ms, found[-1].request_id)
+        under_way, behind = [one.place for one in self._under_way.values()], self._behind
+        found = await self._ground.store.read(lambda tx: event_queues.look(tx, now_ms, under_way, behind))
+        self._behind = found.behind
+        for event in found.due:
+            if event.request_id not in self._under_way:  # it may have been put off, and its task not yet be gathered
+                task = asyncio.get_running_loop().create_task(self._run(lease, event))
+                self._under_way[event.request_id] = _UnderWay(task, Place.of(event))
+        return found.pause_s
 
     async def _run(self, lease: Lease, event: EventRecord) -> None:
         try:
@@ -179,7 +168,7 @@ class EventQueue:
                 return
             if refused.code == "ResourceNotFoundException":
                 _log.info("an event's function is gone", extra={"function": ref.arn, "request_id": event.request_id})
-                await lease.write(lambda tx: _remove(tx, event))
+                await lease.write(lambda tx: event_queues.remove(tx, event))
                 return
             await self._postpone(lease, event, patience, refused=True)
             return
@@ -200,8 +189,8 @@ class EventQueue:
         later = msgspec.structs.replace(tried, due_ms=due_ms)
 
         def move(tx: WriteTx) -> None:
-            _remove(tx, event)
-            EVENTS.save(tx, SYSTEM, due_ms, event.request_id, record=later)
+            event_queues.remove(tx, event)
+            event_queues.save(tx, later)
 
         await lease.write(move)
         return True
@@ -219,7 +208,7 @@ class EventQueue:
         destination = destinations[0 if condition == "Success" else 1]
         if destination:
             await self._tell(lease, ref, destination, self._record(ref, event, condition, ran), ran)
-        await lease.write(lambda tx: _remove(tx, event))
+        await lease.write(lambda tx: event_queues.remove(tx, event))
 
     async def _tell(
         self, lease: Lease, ref: FunctionRef, destination: str, record: dict[str, Any], ran: Ran | None
@@ -274,10 +263,6 @@ class EventQueue:
 
 def _tries(event: EventRecord) -> Tries:
     return Tries(event.accepted_ms, event.failures, event.refusals)
-
-
-def _remove(tx: WriteTx, event: EventRecord) -> None:
-    EVENTS.delete(tx, SYSTEM, event.due_ms, event.request_id)
 
 
 def _any(tx: ReadTx, ref: FunctionRef) -> VersionRecord | None:

@@ -10,8 +10,8 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.records import EVENTS, InvocationResult
-from cumulet.store.api import ReadTx
+from cumulet.services.lambda_.records import EVENTS, EVENTS_BY_TIME, EventRecord, InvocationResult
+from cumulet.store.api import ReadTx, WriteTx
 from harness import House
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:notes"
@@ -106,32 +106,102 @@ async def test_a_throttled_event_runs_when_there_is_room(queue: Any) -> None:
     assert await waiting(queue) == 0
 
 
-@pytest.mark.parametrize("bound", [("EVENTS_LOOKED_THROUGH", 3), ("EVENTS_LOOKED_BYTES", 20)], ids=["number", "bytes"])
-async def test_no_function_waits_for_the_backlog_of_another(
-    queue: Any, monkeypatch: Any, bound: tuple[str, int]
-) -> None:
-    monkeypatch.setattr(limits, "EVENTS_OF_ONE_FUNCTION", 2)
-    monkeypatch.setattr(limits, *bound)
-    released = asyncio.Event()
-    await queue.create("other")
+class Slow:
+    """Invocations of some functions that last until they are released; says which have begun."""
 
-    async def wait() -> None:
-        await released.wait()
+    def __init__(self, house: Any, *names: str) -> None:
+        self.begun: list[str] = []
+        self.released = asyncio.Event()
+        invoke = house.execution.invoke
 
-    queue.execution.before_each = wait
-    for _ in range(20):
-        await send(queue)
-    queue.execution.before_each = None
-    await send(queue, FunctionName="other")
-    for _ in range(20):
-        await after(queue, limits.EVENTS_SEARCH_S)
-    assert [version.function_name for _, version, _ in queue.execution.invocations] == ["other"]
-    released.set()
+        async def slow(scope: Any, version: Any, invocation: Any) -> InvocationResult:
+            self.begun.append(version.function_name)
+            if version.function_name in names:
+                await self.released.wait()
+            result: InvocationResult = await invoke(scope, version, invocation)
+            return result
+
+        house.execution.invoke = slow
+
+
+async def test_functions_with_slow_events_leave_room_for_others(queue: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "EVENTS_AT_A_TIME", 9)
+    for name in ("more", "other"):
+        await queue.create(name)
+    slow = Slow(queue, "notes", "more")
+    for name in ("notes", "more"):
+        for _ in range(10):
+            await send(queue, FunctionName=name)
+    assert slow.begun == ["notes"] * 5 + ["more"] * 2
+    for _ in range(3):
+        await send(queue, FunctionName="other")
+    assert slow.begun[7:] == ["other"] * 3
+    assert await waiting(queue) == 20
+    slow.released.set()
     await settle()
-    for _ in range(20):
-        await after(queue, limits.EVENTS_SEARCH_S)
     assert await waiting(queue) == 0
-    assert len({invocation.request_id for _, _, invocation in queue.execution.invocations}) == 21
+    assert len({invocation.request_id for _, _, invocation in queue.execution.invocations}) == 23
+
+
+@pytest.mark.parametrize(
+    "bound", [("EVENTS_FUNCTIONS_LOOKED_AT", 1), ("EVENTS_LOOKED_BYTES", 20)], ids=["functions", "bytes"]
+)
+async def test_what_one_look_does_not_see_the_next_does(queue: Any, monkeypatch: Any, bound: tuple[str, int]) -> None:
+    monkeypatch.setattr(limits, *bound)
+    names = ["notes", "more", "other"]
+    for name in names[1:]:
+        await queue.create(name)
+    slow = Slow(queue, "notes", "more")
+    for _ in range(4):
+        for name in names:
+            await send(queue, FunctionName=name)
+    for _ in range(30):
+        await after(queue, limits.EVENTS_SEARCH_S)
+    assert sorted(slow.begun) == sorted(names * 4)
+    slow.released.set()
+    await settle()
+    assert await waiting(queue) == 0
+
+
+async def test_what_lies_behind_large_events_under_way_is_found(queue: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "EVENT_PAYLOAD_LARGE_BYTES", 5)
+    slow = Slow(queue, "notes")
+    for payload in (b'{"large": 1}', b"{}", b'{"large": 2}', b"[]", b'{"large": 3}'):
+        await send(queue, Payload=payload)
+    assert len(slow.begun) == 5
+    slow.released.set()
+    await settle()
+    assert await waiting(queue) == 0
+    assert len({invocation.request_id for _, _, invocation in queue.execution.invocations}) == 5
+
+
+async def test_events_of_versions_with_one_queue_for_all_run_too(lambda_house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "EVENTS_SORTED_AT_ONCE", 2)
+    first = lambda_house()
+    await first.create()
+
+    def accept(tx: WriteTx) -> None:
+        for number in range(5):
+            event = EventRecord(
+                account="000000000000",
+                region="us-east-1",
+                function_name="notes",
+                qualifier=None,
+                request_id=f"old-{number}",
+                payload=b"{}",
+                accepted_ms=first.clock.now_ms(),
+                due_ms=first.clock.now_ms() + 2000 * number,
+            )
+            EVENTS_BY_TIME.save(tx, SYSTEM, event.due_ms, event.request_id, record=event)
+
+    await first.store.write(accept)
+    house = await _second(lambda_house, first)
+    await settle()
+    ran = [len(house.execution.invocations)] + [await after(house, 2) for _ in range(4)]
+    assert ran == [1, 2, 3, 4, 5]
+    assert await waiting(house) == 0
+    assert await house.store.read(lambda tx: list(EVENTS_BY_TIME.scan(tx, SYSTEM))) == []
+    await house.workers.stop()
 
 
 async def test_an_event_outlives_the_node_that_accepted_it(queue: Any, lambda_house: Any) -> None:

@@ -155,7 +155,7 @@ def test_an_index_is_added_and_removed(songs: Any, dynamodb: Any) -> None:
     dynamodb.update_table(TableName=songs.name, GlobalSecondaryIndexUpdates=removal)
     assert message_of(dynamodb.update_table, TableName=songs.name, GlobalSecondaryIndexUpdates=removal) == (
         "ResourceNotFoundException",
-        "Requested resource not found",
+        f"Requested resource not found: Index genres for table {songs.name}",
     )
 
 

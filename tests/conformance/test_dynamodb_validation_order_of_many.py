@@ -197,7 +197,7 @@ LADDERS = [
 LADDERS += [
     Ladder("CreateTable", {"TableName": SORTED, "BillingMode": "PAY_PER_REQUEST", **attributes("pk", "sk"), **keys("pk", "sk")}, [
         NO_BOOLEAN, NO_MODE,
-        Fault("a definition twice", attributes("pk", "sk", "pk"), (V, INVALID + "Duplicate AttributeName in AttributeDefinitions: pk")),
+        Fault("a definition twice", attributes("pk", "sk", "pk"), (V, "Attribute Name is duplicated: pk")),
         Fault("units on demand", {"ProvisionedThroughput": UNITS}, UNITS_ON_DEMAND),
         Fault("more keys than definitions", {**attributes("pk"), **keys("pk", "sk", kinds=("RANGE", "HASH"))}, (V, "Invalid KeySchema: Some index key attribute have no definition")),
         Fault("keys in the wrong order", keys("pk", "zz", kinds=("RANGE", "HASH")), NOT_HASH),
@@ -212,12 +212,13 @@ LADDERS += [
         NO_BOOLEAN, NO_MODE,
         Fault("two indexes at once", {"GlobalSecondaryIndexUpdates": [{"Create": index("glo", "pk")}, {"Delete": {"IndexName": "old"}}], **attributes("pk")}, ("LimitExceededException", "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")),
         Fault("a view of no stream", STREAM_OFF, (V, INVALID + "If stream is being disabled, then UpdateViewType must not be specified")),
-        Fault("units on demand", {"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": UNITS}, UNITS_ON_DEMAND),
-        Fault("another cipher", {"SSESpecification": {"Enabled": True, "SSEType": "AES256"}}, (V, INVALID + "AES256 is not supported as SSEType")),
-        Fault("a definition twice", {**attributes("pk", "pk"), **creates("glo", "pk")}, (V, INVALID + "Duplicate AttributeName in AttributeDefinitions: pk")),
+        Fault("units on demand", {"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": UNITS}, (V, INVALID + "ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST")),
+        Fault("another cipher", {"SSESpecification": {"Enabled": True, "SSEType": "AES256"}}, (V, INVALID + "SSEType AES256 is not supported")),
+        Fault("a definition twice", {**attributes("pk", "pk"), **creates("glo", "pk")}, (V, "Attribute Name is duplicated: pk")),
         Fault("keys in the wrong order", {**attributes("pk"), **creates("glo", "pk", kinds=("RANGE",))}, NOT_HASH),
         Fault("a key without a definition", {**attributes("pk", "sk"), **creates("glo", "zz")}, NO_DEFINITION),
-        Fault("no such table", {"TableName": "nowhere", "DeletionProtectionEnabled": False}, (NOT_FOUND[0], "Requested resource not found: Table: nowhere not found")),
+        Fault("a stream and an index", {**attributes("pk"), **creates("glo", "pk"), "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}}, (V, INVALID + "You cannot create or delete index while changing stream status")),
+        Fault("no such table", {"TableName": "nowhere", "BillingMode": "PAY_PER_REQUEST"}, (NOT_FOUND[0], "Requested resource not found: Table: nowhere not found")),
         Fault("units for an index on demand", {**attributes("pk"), **creates("glo", "pk", ProvisionedThroughput=UNITS)}, (V, INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: glo when BillingMode is PAY_PER_REQUEST")),
     ]),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from cumulet.services.dynamodb.change_log import Piece, end_log, read_as_of
 from cumulet.services.dynamodb.chores import Chore, delete_chore, save_chore
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes
 from cumulet.services.dynamodb.core.limits import COPY_STEP_BYTES_MAX, COPY_STEP_ITEMS_MAX
+from cumulet.services.dynamodb.quotas import check_restore
 from cumulet.services.dynamodb.tables import TABLES, OpenTable, Table, TableRestore, find_table
 from cumulet.services.dynamodb.writes import write_item
 from cumulet.services.kit import Call
@@ -38,6 +39,7 @@ def begin_backup(tx: WriteTx, call: Call, table: OpenTable, backup: Backup) -> B
 
 def begin_restore(tx: WriteTx, call: Call, record: Table, source: TableRestore) -> Table:
     """Record a table that comes from elsewhere, and restore as much of it as one step does."""
+    check_restore(tx, call, record)
     record = msgspec.structs.replace(record, restore=source, ready_ms=RESTORING_MS)
     TABLES.save(tx, call.scope, record.name, record=record)
     if source.backup_id:

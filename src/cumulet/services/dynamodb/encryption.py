@@ -8,15 +8,36 @@ from cumulet.scope import Scope
 from cumulet.services.dynamodb.core.values import invalid_parameter
 
 
+def change_key(scope: Scope, current: str | None, given: Mapping[str, Any]) -> str | None:
+    """Return the ARN of the key that a table has after a change. Raises ValidationException if it has it already."""
+    wanted = key_arn_of(scope, given)
+    if wanted == current:
+        if wanted is None:
+            invalid_parameter("Table is already encrypted by default")
+        if given.get("KMSMasterKeyId") is not None:
+            invalid_parameter(
+                "Table is already encrypted with given KMSMasterKeyId. Use KMSMasterKeyId parameter if you want to "
+                "change Master Key"
+            )
+    return wanted
+
+
 def key_arn_of(scope: Scope, given: Mapping[str, Any] | None) -> str | None:
     """Return the ARN of the key that a specification asks for; None is the key that AWS owns, the default."""
-    if given is None or not given.get("Enabled"):
-        if given is not None and given.get("KMSMasterKeyId") is not None:
-            invalid_parameter("KMSMasterKeyId cannot be specified when SSE is disabled")
+    if given is None:
         return None
-    if given.get("SSEType") == "AES256":
-        invalid_parameter("AES256 is not supported as SSEType")
-    key: str | None = given.get("KMSMasterKeyId")
+    kind, key = given.get("SSEType"), given.get("KMSMasterKeyId")
+    enabled = given.get("Enabled")
+    if enabled is False:
+        for name in ("SSEType", "KMSMasterKeyId"):
+            if given.get(name) is not None:
+                invalid_parameter(f"{name} can not be specified if Enabled is false")
+    if kind == "AES256":
+        invalid_parameter("SSEType AES256 is not supported")
+    if key is not None and kind is None:
+        invalid_parameter("SSEType KMS is required if KMSMasterKeyId is specified")
+    if not enabled and kind is None:
+        return None
     if key is None or key == "alias/aws/dynamodb":
         # The key that AWS manages in an account: the same one for all its tables.
         digits = hashlib.sha256(f"dynamodb/{scope.account}/{scope.region}".encode()).hexdigest()

@@ -26,6 +26,13 @@ _DAY_MS = 24 * 60 * 60 * 1000
 _HOUR_MS = 60 * 60 * 1000
 _UNLIMITED = -1
 """How a request takes an on-demand limit away."""
+_TOO_COLD = {
+    "": "current WarmThroughput, decreasing WarmThroughput is not supported",
+    "PROVISIONED": "{}CapacityUnits of ProvisionedThroughput",
+    "PAY_PER_REQUEST": "initial throughput for OnDemand. See: https://docs.aws.amazon.com/amazondynamodb/latest/"
+    "developerguide/on-demand-capacity-mode.html#on-demand-capacity-mode-initial",
+}
+"""What warm throughput may not be lower than: of what is there, and of what is made in a billing mode."""
 
 
 def provision(record: R, throughput: Mapping[str, int] | None) -> R:
@@ -44,6 +51,14 @@ def _check_bound(record: Table | Index, name: str, units: int) -> None:
         invalid(f"Given value {units} for {name} is out of bounds{where}")
 
 
+def keep_warm(record: R, mode: str) -> R:
+    """Return a record that will remember what it can serve at once now: warm throughput never sinks."""
+    units = warm_units(record, mode)
+    return msgspec.structs.replace(
+        record, warm_read=units["ReadUnitsPerSecond"], warm_write=units["WriteUnitsPerSecond"]
+    )
+
+
 def change_throughput(record: R, throughput: Mapping[str, int], now_ms: int) -> R:
     """Return a provisioned record with other throughput. Raises where AWS does not let it change so."""
     read, write = throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]
@@ -56,7 +71,7 @@ def change_throughput(record: R, throughput: Mapping[str, int], now_ms: int) -> 
             f"Current WriteCapacityUnits provisioned for the {kind}: {write}. Requested WriteCapacityUnits: {write}. "
             "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
         )
-    changed = provision(record, throughput)
+    changed = provision(keep_warm(record, "PROVISIONED"), throughput)
     if read > record.read_units or write > record.write_units:
         changed = msgspec.structs.replace(changed, increased_ms=now_ms)
     if read < record.read_units or write < record.write_units:
@@ -76,12 +91,13 @@ def _check_decrease(record: Table | Index, today: int, now_ms: int) -> None:
     last = record.decreased_ms
     if last is None or today < DECREASES_PER_DAY_MAX or now_ms - last >= _HOUR_MS:
         return
+    midnight = (last // _DAY_MS + 1) * _DAY_MS
     raise ServiceError(
         "LimitExceededException",
         "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the "
         f"first {DECREASES_PER_DAY_MAX} decreases, each subsequent decrease in the same UTC day can be performed at "
         f"most once every 3600 seconds. Number of decreases today: {today}. Last decrease at {_moment(last)}. Next "
-        f"decrease can be made at {_moment(last + _HOUR_MS)}",
+        f"decrease can be made at {_moment(min(last + _HOUR_MS, midnight))}.",
     )
 
 
@@ -96,38 +112,42 @@ def switch_to_on_demand(table: Table, now_ms: int) -> Table:
             f"be made at {_moment(recent[0] + _DAY_MS)}",
         )
     return msgspec.structs.replace(
-        provision(table, None),
+        provision(keep_warm(table, "PROVISIONED"), None),
         billing_mode="PAY_PER_REQUEST",
         on_demand_since_ms=now_ms,
         switches_ms=(*recent, now_ms),
-        global_indexes=tuple([provision(index, None) for index in table.global_indexes]),
+        global_indexes=tuple([provision(keep_warm(index, "PROVISIONED"), None) for index in table.global_indexes]),
     )
 
 
-def limit_on_demand(record: R, given: Mapping[str, int] | None, mode: str) -> R:
+def limit_on_demand(record: R, given: Mapping[str, int] | None, mode: str, *, creating: bool) -> R:
     """Return the record with the on-demand limits of a request; what it does not name stays."""
     if given is None:
         return record
-    if mode != "PAY_PER_REQUEST":
-        invalid_parameter("OnDemandThroughput cannot be specified when BillingMode is not PAY_PER_REQUEST")
+    subject = "" if isinstance(record, Table) else f" for index : {record.name}"
     limits = {"MaxReadRequestUnits": record.read_limit, "MaxWriteRequestUnits": record.write_limit}
-    for name, units in given.items():
+    for name in limits:
+        units = given.get(name)
         if units is None:
             continue
-        if units < 1 and units != _UNLIMITED:
-            invalid_parameter(f"{name} must be at least 1, or -1 to remove the limit")
-        _check_bound(record, name, units)
+        if mode != "PAY_PER_REQUEST":
+            when = "table BillingMode is PROVISIONED." if creating else "the table BillingMode is PROVISIONED"
+            invalid_parameter(f"{name} for OnDemandThroughput{subject} cannot be specified when {when}")
+        if units < 1 and (creating or units != _UNLIMITED):
+            invalid_parameter(
+                f"Requested {name} for OnDemandThroughput{subject or ' for table'} is outside of valid range"
+            )
         limits[name] = None if units == _UNLIMITED else units
     return msgspec.structs.replace(
         record, read_limit=limits["MaxReadRequestUnits"], write_limit=limits["MaxWriteRequestUnits"]
     )
 
 
-def warm(record: R, given: Mapping[str, int] | None, mode: str) -> R:
+def warm(record: R, given: Mapping[str, int] | None, mode: str, *, creating: bool) -> R:
     """Return the record with the warm throughput of a request, which can only grow."""
     if given is None:
         return record
-    if all(units is None for units in given.values()):
+    if not creating and all(units is None for units in given.values()):
         invalid_parameter("At least one of ReadUnitsPerSecond or WriteUnitsPerSecond is required in WarmThroughput")
     now = warm_units(record, mode)
     subject = "table" if isinstance(record, Table) else f"index {record.name}"
@@ -135,11 +155,8 @@ def warm(record: R, given: Mapping[str, int] | None, mode: str) -> R:
     for name, units in now.items():
         wanted[name] = units if given.get(name) is None else given[name]
         if wanted[name] < units:
-            invalid_parameter(
-                f"Requested {name} for WarmThroughput for {subject} is lower than current WarmThroughput, decreasing "
-                "WarmThroughput is not supported"
-            )
-        _check_bound(record, name, wanted[name])
+            than = _TOO_COLD["" if not creating else mode].format(name.removesuffix("UnitsPerSecond"))
+            invalid_parameter(f"Requested {name} for WarmThroughput for {subject} is lower than {than}")
     return msgspec.structs.replace(
         record, warm_read=wanted["ReadUnitsPerSecond"], warm_write=wanted["WriteUnitsPerSecond"]
     )
@@ -170,12 +187,8 @@ def render_throughput(record: Table | Index, now_ms: int) -> dict[str, Any]:
 
 def render_on_demand(record: Table | Index) -> dict[str, int] | None:
     """Return OnDemandThroughput as AWS describes it, or None where nothing is limited."""
-    if record.read_limit is None and record.write_limit is None:
-        return None
-    return {
-        "MaxReadRequestUnits": _UNLIMITED if record.read_limit is None else record.read_limit,
-        "MaxWriteRequestUnits": _UNLIMITED if record.write_limit is None else record.write_limit,
-    }
+    limits = {"MaxReadRequestUnits": record.read_limit, "MaxWriteRequestUnits": record.write_limit}
+    return {name: units for name, units in limits.items() if units is not None} or None
 
 
 def _moment(moment_ms: int) -> str:

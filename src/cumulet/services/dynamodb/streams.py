@@ -119,14 +119,14 @@ def read_specification(given: Mapping[str, Any] | None, *, creating: bool) -> st
         return None
     view: str | None = given.get("StreamViewType")
     enabled = given["StreamEnabled"]
-    if enabled != (view is not None):
-        # AWS's words, reported for a disabled stream with a view; those for the opposite follow them.
-        state, negation = ("enabled", "") if enabled else ("disabled", "not ")
+    if enabled and view is None:
         if creating:
-            invalid_parameter(
-                f"Table is being created with a stream {state}, UpdateViewType should {negation}be specified"
-            )
-        invalid_parameter(f"If stream is being {state}, then UpdateViewType must {negation}be specified")
+            invalid_parameter("Table is being created with a stream enabled, UpdateViewType is required")
+        invalid_parameter("If stream is being enabled then UpdateViewType is required")
+    if view is not None and not enabled:
+        if creating:
+            invalid_parameter("Table is being created with a stream disabled, UpdateViewType should not be specified")
+        invalid_parameter("If stream is being disabled, then UpdateViewType must not be specified")
     return view
 
 

@@ -132,6 +132,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     table_class: str | None = None
     """As the client set it; AWS describes the class only then."""
     table_class_since_ms: int | None = None
+    class_changes_ms: tuple[int, ...] = ()
+    """When the class was changed in the last 30 days."""
     tags: dict[str, str] = {}
     local_indexes: tuple[Index, ...] = ()
     global_indexes: tuple[Index, ...] = ()

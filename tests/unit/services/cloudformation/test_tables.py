@@ -69,6 +69,31 @@ async def test_indexes_come_and_go_one_by_one(stacks: Stacks) -> None:
     assert "GlobalSecondaryIndexes" not in await described(stacks)
 
 
+async def test_what_dynamodb_changes_one_by_one(stacks: Stacks) -> None:
+    units = {"ReadCapacityUnits": 3, "WriteCapacityUnits": 2}
+    await stacks.create(T=table(SSESpecification={"SSEEnabled": False}))
+    await stacks.update(
+        T=table(
+            BillingMode="PROVISIONED",
+            ProvisionedThroughput=units,
+            TableClass="STANDARD_INFREQUENT_ACCESS",
+            DeletionProtectionEnabled=True,
+        )
+    )
+    assert await stacks.status() == "UPDATE_COMPLETE", await stacks.reasons()
+    now = await described(stacks)
+    assert now["BillingModeSummary"]["BillingMode"] == "PROVISIONED"
+    assert {name: now["ProvisionedThroughput"][name] for name in units} == units
+    assert now["TableClassSummary"]["TableClass"] == "STANDARD_INFREQUENT_ACCESS"
+    assert now["DeletionProtectionEnabled"]
+    await stacks.update(T=table(OnDemandThroughput={"MaxReadRequestUnits": 9}))
+    assert await stacks.status() == "UPDATE_COMPLETE", await stacks.reasons()
+    now = await described(stacks)
+    assert now["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert now["OnDemandThroughput"] == {"MaxReadRequestUnits": 9}
+    assert not now["DeletionProtectionEnabled"]
+
+
 async def test_an_index_keeps_its_keys(stacks: Stacks) -> None:
     await stacks.create(T=indexed(INDEX))
     await stacks.update(T=indexed({**OTHER, "IndexName": "by-owner"}))

@@ -17,7 +17,8 @@ _CREATE = (
     "AttributeDefinitions KeySchema BillingMode ProvisionedThroughput DeletionProtectionEnabled TableClass"
     " GlobalSecondaryIndexes LocalSecondaryIndexes OnDemandThroughput WarmThroughput"
 )
-_UPDATE = "BillingMode ProvisionedThroughput DeletionProtectionEnabled TableClass OnDemandThroughput WarmThroughput"
+_BILLING = "ProvisionedThroughput OnDemandThroughput"
+_ALONE = "TableClass WarmThroughput DeletionProtectionEnabled"
 _INDEX_THROUGHPUT = ("ProvisionedThroughput", "OnDemandThroughput", "WarmThroughput")
 
 
@@ -131,18 +132,28 @@ async def _change_stream(desk: Desk, name: str, old: Properties, new: Properties
         await _settled(desk, name)
 
 
+def _plan_changes(old: Properties, new: Properties) -> list[dict[str, Any]]:
+    """Return what to ask UpdateTable for, one by one: but for what belongs to billing it makes one change at a time."""
+
+    def changed(members: str) -> dict[str, Any]:
+        return {member: new[member] for member in members.split() if new.get(member) not in (None, old.get(member))}
+
+    billing = changed(_BILLING)
+    mode = new.get("BillingMode") or "PROVISIONED"
+    if mode != (old.get("BillingMode") or "PROVISIONED"):
+        billing["BillingMode"] = mode
+    if old.get("DeletionProtectionEnabled") and new.get("DeletionProtectionEnabled") is None:
+        new = {**new, "DeletionProtectionEnabled": False}
+    return [change for change in (billing, *map(changed, _ALONE.split())) if change]
+
+
 async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     name = made.physical_id
-    changed = {member: new.get(member) for member in _UPDATE.split() if new.get(member) != old.get(member)}
-    if "BillingMode" in changed and changed["BillingMode"] is None:
-        changed["BillingMode"] = "PROVISIONED"
-    if "DeletionProtectionEnabled" in changed and changed["DeletionProtectionEnabled"] is None:
-        changed["DeletionProtectionEnabled"] = False
-    if changed:
-        await desk.call("dynamodb", "UpdateTable", {"TableName": name, **changed})
+    for change in _plan_changes(old, new):
+        await desk.call("dynamodb", "UpdateTable", {"TableName": name, **change})
         await _settled(desk, name)
-    if new.get("SSESpecification") != old.get("SSESpecification"):
-        wanted = _encryption(new.get("SSESpecification") or {"SSEEnabled": False})
+    was, wanted = [_encryption(given.get("SSESpecification") or {"SSEEnabled": False}) for given in (old, new)]
+    if was != wanted:
         await desk.call("dynamodb", "UpdateTable", {"TableName": name, "SSESpecification": wanted})
         await _settled(desk, name)
     await _change_indexes(desk, name, old, new)

@@ -101,7 +101,9 @@ def check_global_indexes(
 def define_global_index(index: Given, kinds: Mapping[str, str]) -> IndexDefinition:
     """Return the definition of a global index that is added to a table; the request defines its key attributes anew."""
     schema = index["KeySchema"]
-    if kinds and len(schema) > len(kinds):
+    if not kinds:
+        invalid_parameter(f"AttributeDefinitions is not specified for index: {index['IndexName']}")
+    if len(schema) > len(kinds):
         invalid("Invalid KeySchema: Some index key attribute have no definition")
     check_global_key(schema, kinds)
     return _define(index, ())
@@ -111,11 +113,9 @@ def check_global_key(schema: Sequence[Mapping[str, str]], kinds: Mapping[str, st
     """Raise ValidationException unless a global index can have this key."""
     check_defined(schema, kinds)
     check_key_order(schema, multiple=True)
-    # AWS's documentation tells the rule and not the words.
     for kind, limit in (("HASH", INDEX_HASH_ATTRIBUTES_MAX), ("RANGE", INDEX_RANGE_ATTRIBUTES_MAX)):
-        count = sum(element["KeyType"] == kind for element in schema)
-        if count > limit:
-            invalid(f"Invalid KeySchema: The number of {kind} key attributes, {count}, exceeds the limit of {limit}")
+        if sum(element["KeyType"] == kind for element in schema) > limit:
+            invalid_parameter(f"The KeySchema exceeds the maximum allowed number of {kind} key attributes")
 
 
 def check_projected_total(projected: Iterable[Sequence[str]]) -> None:
@@ -146,8 +146,9 @@ def _define(index: Given, others: Iterable[IndexDefinition]) -> IndexDefinition:
     if kind == "INCLUDE":
         if attributes is None:
             invalid_parameter("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
-        if len(set(attributes)) < len(attributes):
-            invalid_parameter(f"Duplicate NonKeyAttributes for index: {name}")
+        for number, attribute in enumerate(attributes):
+            if attribute in attributes[:number]:
+                invalid_parameter(f"Duplicate element in NonKeyAttributes: {attribute}")
     elif attributes is not None:
         invalid_parameter(f"ProjectionType is {kind}, but NonKeyAttributes is specified")
     if any(name == other.name for other in others):

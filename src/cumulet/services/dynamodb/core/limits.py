@@ -44,6 +44,8 @@ WRITE_UNIT_BYTES = 1024
 TABLE_NAME_CHARACTERS_MIN = 3
 TABLE_NAME_CHARACTERS_MAX = 255
 TABLES_MAX = 2500
+TABLES_CHANGED_AT_ONCE_MAX = 500
+RESTORES_AT_ONCE_MAX = 50
 """In one account and region."""
 LOCAL_INDEXES_MAX = 5
 GLOBAL_INDEXES_MAX = 20
@@ -58,6 +60,9 @@ DECREASES_PER_DAY_MAX = 4
 """Of provisioned throughput; then one more in each hour without one."""
 BILLING_SWITCHES_PER_DAY_MAX = 4
 """To on-demand, in 24 hours."""
+CLASS_CHANGES_MAX = 2
+CLASS_CHANGES_MS = 30 * 24 * 60 * 60 * 1000
+"""So often the class of a table may change in so long a time."""
 ON_DEMAND_READ_UNITS = 12_000
 ON_DEMAND_WRITE_UNITS = 4_000
 """What a new on-demand table serves at once."""
@@ -111,7 +116,8 @@ ERASED_STEP_RECORDS_MAX = 250
 ERASED_STEP_BYTES_MAX = 2 * 1024 * 1024
 """Ours: what one transaction removes of what was deleted, about: some milliseconds of work."""
 
-# "Quotas in Amazon DynamoDB", developer guide: the default quotas, as DescribeLimits tells them.
+# "Quotas in Amazon DynamoDB", developer guide: the default quotas, as DescribeLimits tells them. A table's count its
+# global indexes in.
 ACCOUNT_UNITS_MAX = 80_000
 TABLE_UNITS_MAX = 40_000
 RESOURCE_POLICY_BYTES_MAX = 20 * 1024

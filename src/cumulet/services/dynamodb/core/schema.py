@@ -36,7 +36,7 @@ def check_definitions(definitions: Sequence[Mapping[str, str]] | None) -> dict[s
     for definition in definitions:
         name = definition["AttributeName"]
         if name in kinds:
-            invalid_parameter(f"Duplicate AttributeName in AttributeDefinitions: {name}")
+            invalid(f"Attribute Name is duplicated: {name}")
         kinds[name] = definition["AttributeType"]
     return kinds
 
@@ -64,14 +64,14 @@ def check_key_order(schema: Sequence[Mapping[str, str]], multiple: bool = False)
     if multiple:
         kinds = [element["KeyType"] for element in schema]
         if kinds != sorted(kinds):
-            invalid("Invalid KeySchema: All HASH key elements must precede the RANGE key elements")
+            invalid_parameter("All HASH key attributes must precede RANGE key attributes in the KeySchema")
     elif len(schema) > 1 and schema[1]["KeyType"] != "RANGE":
         invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
     names = [element["AttributeName"] for element in schema]
     if len(set(names)) < len(names):
         if len(names) == KEY_ELEMENTS_MAX:
             invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
-        invalid("Invalid KeySchema: Several key elements have the same name")
+        invalid("The KeySchema contains multiple key attributes with the same name")
 
 
 def check_defined(schema: Sequence[Mapping[str, str]], kinds: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ def global_table_arn(call: Call, params: Params) -> str:
 
 @operation("DescribeLimits", resource="*")
 def describe_limits(call: Call, tx: ReadTx, params: Params) -> Output:
-    """Return AWS's default quotas. They are told, and not enforced."""
+    """Return AWS's default quotas, which `quotas` enforces."""
     return {
         "AccountMaxReadCapacityUnits": ACCOUNT_UNITS_MAX,
         "AccountMaxWriteCapacityUnits": ACCOUNT_UNITS_MAX,

@@ -17,7 +17,7 @@ from cumulet.services.dynamodb.core.index_schema import (
     check_local_indexes,
     check_projected_total,
 )
-from cumulet.services.dynamodb.core.limits import LIST_TABLES_MAX, TABLE_NAME_CHARACTERS_MIN, TABLES_MAX
+from cumulet.services.dynamodb.core.limits import LIST_TABLES_MAX, TABLE_NAME_CHARACTERS_MIN
 from cumulet.services.dynamodb.core.schema import check_billing, check_definitions, check_key_alone, check_key_schema
 from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.core.vectors import check_vector_indexes
@@ -26,6 +26,7 @@ from cumulet.services.dynamodb.encryption import key_arn_of
 from cumulet.services.dynamodb.operations.tags import read_tags
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.provisioning import limit_on_demand, provision, warm
+from cumulet.services.dynamodb.quotas import check_deletion, check_new_table
 from cumulet.services.dynamodb.resource_policies import ResourcePolicy, check_policy, next_revision, with_policy
 from cumulet.services.dynamodb.sizes import refresh_sizes
 from cumulet.services.dynamodb.streams import read_specification, with_stream, without_stream
@@ -44,7 +45,6 @@ from cumulet.services.dynamodb.tables import (
 )
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
-from cumulet.store.keyspace import DDB_TABLE
 
 
 @operation(
@@ -120,8 +120,8 @@ def read_table(call: Call, params: Params) -> Table:
         indexes_made=len(local) + len(definitions) + len(vectors),
         vector_indexes=tuple(vectors),
     )
-    record = limit_on_demand(provision(record, throughput), params.get("OnDemandThroughput"), mode)
-    return warm(record, params.get("WarmThroughput"), mode)
+    record = limit_on_demand(provision(record, throughput), params.get("OnDemandThroughput"), mode, creating=True)
+    return warm(record, params.get("WarmThroughput"), mode, creating=True)
 
 
 def make_index(definition: IndexDefinition, number: int) -> Index:
@@ -138,18 +138,15 @@ def make_index(definition: IndexDefinition, number: int) -> Index:
 
 def equip_index(index: Index, given: Any, mode: str) -> Index:
     """Return an index with the throughput that its definition in a request gives it."""
-    index = limit_on_demand(provision(index, given.get("ProvisionedThroughput")), given.get("OnDemandThroughput"), mode)
-    return warm(index, given.get("WarmThroughput"), mode)
+    index = provision(index, given.get("ProvisionedThroughput"))
+    index = limit_on_demand(index, given.get("OnDemandThroughput"), mode, creating=True)
+    return warm(index, given.get("WarmThroughput"), mode, creating=True)
 
 
 def _create(call: Call, tx: WriteTx, record: Table, view: str | None, policy: str | None) -> Output:
     if find_table(tx, call, record.name) is not None:
         raise ServiceError("ResourceInUseException", f"Table already exists: {record.name}")
-    if sum(1 for _ in tx.scan(*DDB_TABLE.range(call.scope), limit=TABLES_MAX)) >= TABLES_MAX:
-        raise ServiceError(
-            "LimitExceededException",
-            f"Subscriber limit exceeded: There is a limit of {TABLES_MAX} tables per subscriber",
-        )
+    check_new_table(tx, call, record)
     if view is not None:
         record = with_stream(tx, call, record, view)
     if policy is not None:
@@ -159,6 +156,10 @@ def _create(call: Call, tx: WriteTx, record: Table, view: str | None, policy: st
     mark_indexes(description, "CREATING", [index.name for index in record.global_indexes])
     for index in description.get("VectorIndexes", ()):
         index["IndexStatus"] = "CREATING"
+    # What AWS tells only afterwards.
+    description.get("BillingModeSummary", {}).pop("LastUpdateToPayPerRequestDateTime", None)
+    if not record.warm_read and not record.warm_write:
+        del description["WarmThroughput"]
     return {"TableDescription": description}
 
 
@@ -200,13 +201,21 @@ async def delete_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
 def _delete(call: Call, tx: WriteTx, given: str, delay_ms: int) -> Output:
     table = get_table(call, tx, given)
     record = table.record
-    if record.status(call.now_ms) != "ACTIVE" or record.copies or any(index.filling for index in record.global_indexes):
+    status = record.status(call.now_ms)
+    if status == "UPDATING" or record.copies or any(index.filling for index in record.global_indexes):
+        raise ServiceError(
+            "ResourceInUseException",
+            "Attempt to change a resource which is still in use: "
+            f"Table: {record.name} is in the process of being updated.",
+        )
+    if status != "ACTIVE":
         refuse_in_use(record, call.now_ms)
     if record.deletion_protection:
         invalid(
             "Resource cannot be deleted as it is currently protected against deletion. "
             "Disable deletion protection first."
         )
+    check_deletion(tx, call)
     description = describe_deleted(tx, table, call.now_ms)
     if record.stream is not None and record.stream.enabled:
         record = without_stream(tx, call, record)

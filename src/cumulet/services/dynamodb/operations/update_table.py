@@ -5,30 +5,40 @@ stretches UPDATING and CREATING; a new index of a large table is filled in the b
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.index_schema import check_projected_total, define_global_index
-from cumulet.services.dynamodb.core.limits import GLOBAL_INDEXES_MAX
+from cumulet.services.dynamodb.core.limits import CLASS_CHANGES_MAX, CLASS_CHANGES_MS, GLOBAL_INDEXES_MAX
 from cumulet.services.dynamodb.core.schema import check_billing, check_definitions
 from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
 from cumulet.services.dynamodb.core.vectors import check_together, define_vector_index
 from cumulet.services.dynamodb.descriptions import describe_table_record, mark_indexes
-from cumulet.services.dynamodb.encryption import key_arn_of
+from cumulet.services.dynamodb.encryption import change_key
 from cumulet.services.dynamodb.index_filling import begin_filling, stop_filling
 from cumulet.services.dynamodb.operations.tables import equip_index, make_index
+from cumulet.services.dynamodb.operations.update_requests import (
+    CHANGES,
+    Asked,
+    IndexUpdate,
+    one_at_a_time,
+    read_request,
+)
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.provisioning import (
     change_throughput,
+    keep_warm,
     limit_on_demand,
     provision,
+    render_throughput,
     switch_to_on_demand,
     warm,
 )
+from cumulet.services.dynamodb.quotas import check_changed_table
 from cumulet.services.dynamodb.remains import erase
-from cumulet.services.dynamodb.streams import read_specification, with_stream, without_stream
+from cumulet.services.dynamodb.streams import with_stream, without_stream
 from cumulet.services.dynamodb.tables import (
     TABLES,
     Index,
@@ -45,30 +55,11 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
 from cumulet.store.keyspace import DDB_INDEX_ENTRY, DDB_SIZE, DDB_VECTOR
 
-_CHANGES = (
-    "BillingMode",
-    "ProvisionedThroughput",
-    "GlobalSecondaryIndexUpdates",
-    "StreamSpecification",
-    "SSESpecification",
-    "TableClass",
-    "WarmThroughput",
-    "OnDemandThroughput",
-    "VectorIndexUpdates",
-    "DeletionProtectionEnabled",
-)
-_ACTIONS = ("Create", "Update", "Delete")
+_STAYS_ACTIVE = frozenset(("DeletionProtectionEnabled", "OnDemandThroughput", "SSESpecification", "WarmThroughput"))
+"""What AWS changes without an UPDATING of the table."""
 
 
-class IndexUpdate(NamedTuple):
-    """One entry of GlobalSecondaryIndexUpdates."""
-
-    action: str
-    name: str
-    given: Mapping[str, Any]
-
-
-@operation("UpdateTable", resource=table_arn, params=" ".join(("TableName", "AttributeDefinitions", *_CHANGES)))
+@operation("UpdateTable", resource=table_arn, params=" ".join(("TableName", "AttributeDefinitions", *CHANGES)))
 async def update_table(call: Call, plane: DynamoDbPlane, params: Params) -> Output:
     """Change a table; return it as it is then, with the status that AWS shows while it works."""
     delay_ms = plane.ground.settings.dynamodb_delay_ms
@@ -77,15 +68,7 @@ async def update_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
 
 def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
     name = name_of(call, params["TableName"])
-    if not any(params.get(change) or params.get(change) is False for change in _CHANGES):
-        invalid(
-            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
-            "SSESpecification or ReplicaUpdates is required"
-        )
-    updates = read_index_updates(params.get("GlobalSecondaryIndexUpdates") or ())
-    vector_update = read_vector_update(params.get("VectorIndexUpdates") or ())
-    view = read_specification(params.get("StreamSpecification"), creating=False)
-    _check_by_itself(call, params, updates)
+    asked = read_request(call, params)
     table = find_table(tx, call, name)
     if table is None:
         missing_table(name)
@@ -93,78 +76,52 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
         refuse_in_use(table.record, call.now_ms)
 
     record = _without_gone_indexes(table.record, call.now_ms)
-    record = _change_billing(call, record, params, updates)
-    record = limit_on_demand(record, params.get("OnDemandThroughput"), record.billing_mode)
-    record = warm(record, params.get("WarmThroughput"), record.billing_mode)
+    record = _change_billing(call, record, params, asked.updates)
+    record = limit_on_demand(record, params.get("OnDemandThroughput"), record.billing_mode, creating=False)
+    record = warm(record, params.get("WarmThroughput"), record.billing_mode, creating=False)
     record = _change_settings(call, record, params)
-    if params.get("StreamSpecification") is not None:
-        record = with_stream(tx, call, record, view) if view is not None else without_stream(tx, call, record)
-    only_protection = not any(params.get(change) for change in _CHANGES[:-1])
-    if not only_protection and delay_ms:
+    if asked.view is not None:
+        record = with_stream(tx, call, record, asked.view)
+    elif "StreamSpecification" in asked.changes:
+        record = without_stream(tx, call, record)
+    stays_active = asked.changes <= _STAYS_ACTIVE
+    if not stays_active and delay_ms:
         record = msgspec.structs.replace(record, updated_ms=call.now_ms + delay_ms)
-    for update in updates:
+    for update in asked.updates:
         record = _change_index(call, tx, table, record, update, params, delay_ms)
-    if vector_update is not None:
-        record = change_vector_index(call, tx, record, vector_update, params)
+    if asked.vector_update is not None:
+        record = change_vector_index(call, tx, record, asked.vector_update, params)
     if record.vector_indexes and record.billing_mode != "PAY_PER_REQUEST":
         invalid_parameter("Vector indexes are only supported for PAY_PER_REQUEST tables")
+    check_changed_table(tx, call, record, table.record)
     TABLES.save(tx, call.scope, name, record=record)
 
     changed = OpenTable(call.scope, record)
-    description = describe_table_record(tx, changed, call.now_ms, "ACTIVE" if only_protection else "UPDATING")
-    for update in updates:
-        mark_indexes(
-            description, {"Create": "CREATING", "Update": "UPDATING"}.get(update.action, "DELETING"), [update.name]
-        )
-    if vector_update is not None and vector_update.action == "Create":
-        mark_indexes(description, "CREATING", [vector_update.name])
+    description = describe_table_record(tx, changed, call.now_ms, "ACTIVE" if stays_active else "UPDATING")
+    _show_work(description, table.record, asked, params, call.now_ms)
     return {"TableDescription": description}
 
 
-def _check_by_itself(call: Call, params: Params, updates: Sequence[IndexUpdate]) -> None:
-    """Raise ValidationException for what is wrong whatever the table is like: AWS looks at parameters before tables."""
-    mode, throughput = params.get("BillingMode"), params.get("ProvisionedThroughput")
-    if mode == "PAY_PER_REQUEST" or throughput is not None:
-        check_billing(mode or "PROVISIONED", throughput)
-    key_arn_of(call.scope, params.get("SSESpecification"))
-    kinds = check_definitions(params.get("AttributeDefinitions") or ())
-    for update in updates:
-        if update.action == "Create":
-            define_global_index(update.given, kinds)
-
-
-def read_index_updates(given: Sequence[Mapping[str, Any]]) -> list[IndexUpdate]:
-    """Return what a request asks for; at most one index comes or goes at a time."""
-    updates = []
-    for entry in given:
-        actions = [action for action in _ACTIONS if entry.get(action) is not None]
-        if len(actions) != 1:
-            found = "none" if not actions else ", ".join(actions)
-            invalid_parameter(
-                f"A GlobalSecondaryIndexUpdate must have exactly one of Create, Update and Delete, found: {found}"
-            )
-        updates.append(IndexUpdate(actions[0], entry[actions[0]]["IndexName"], entry[actions[0]]))
-    if sum(update.action != "Update" for update in updates) > 1:
-        _one_at_a_time()
-    for number, update in enumerate(updates):
-        if any(update.name == earlier.name for earlier in updates[:number]):
-            invalid_parameter(
-                f"Only one global secondary index update per index is allowed simultaneously. Index: {update.name}"
-            )
-    return updates
-
-
-def read_vector_update(given: Sequence[Mapping[str, Any]]) -> IndexUpdate | None:
-    """Return what a request does to the vector indexes: one comes or goes at a time."""
-    if not given:
-        return None
-    actions = [action for action in ("Create", "Delete") if given[0].get(action) is not None]
-    if len(actions) != 1:
-        found = "none" if not actions else ", ".join(actions)
-        invalid_parameter(f"A VectorIndexUpdate must have exactly one of Create and Delete, found: {found}")
-    if len(given) > 1:
-        _one_at_a_time()
-    return IndexUpdate(actions[0], given[0][actions[0]]["IndexName"], given[0][actions[0]])
+def _show_work(description: dict[str, Any], before: Table, asked: Asked, params: Params, now_ms: int) -> None:
+    """Have a description say what AWS's answer says while it works on the request."""
+    for update in asked.updates:
+        mark_indexes(
+            description, {"Create": "CREATING", "Update": "UPDATING"}.get(update.action, "DELETING"), [update.name]
+        )
+    if asked.vector_update is not None and asked.vector_update.action == "Create":
+        mark_indexes(description, "CREATING", [asked.vector_update.name])
+    if limits := params.get("OnDemandThroughput"):
+        # A limit that is taken away is said to be -1 in this answer, and to be none from then on.
+        given = {name: units for name, units in limits.items() if units is not None}
+        description["OnDemandThroughput"] = {**description.get("OnDemandThroughput", {}), **given}
+    if "ProvisionedThroughput" in asked.changes and before.billing_mode == "PROVISIONED":
+        throughput, old = description["ProvisionedThroughput"], render_throughput(before, now_ms)
+        for name in ("ReadCapacityUnits", "WriteCapacityUnits", "NumberOfDecreasesToday"):
+            throughput[name] = old[name]
+    if "BillingMode" in asked.changes:
+        description.get("BillingModeSummary", {}).pop("LastUpdateToPayPerRequestDateTime", None)
+    if "SSESpecification" in asked.changes and "SSEDescription" in description:
+        description["SSEDescription"]["Status"] = "UPDATING"
 
 
 def change_vector_index(call: Call, tx: WriteTx, record: Table, update: IndexUpdate, params: Params) -> Table:
@@ -181,7 +138,7 @@ def change_vector_index(call: Call, tx: WriteTx, record: Table, update: IndexUpd
     if index is not None or any(update.name == other.name for other in others):
         invalid("Attempting to create an index which already exists")
     if any(one.filling for one in record.vector_indexes):
-        _one_at_a_time()
+        one_at_a_time()
     kinds = check_definitions(params.get("AttributeDefinitions") or ())
     number = record.indexes_made + 1
     index = define_vector_index(update.given, kinds, number)
@@ -195,13 +152,6 @@ def change_vector_index(call: Call, tx: WriteTx, record: Table, update: IndexUpd
         return record
     filling = msgspec.structs.replace(index, filling=True)
     return msgspec.structs.replace(record, vector_indexes=(*record.vector_indexes[:-1], filling))
-
-
-def _one_at_a_time() -> NoReturn:
-    raise ServiceError(
-        "LimitExceededException",
-        "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
-    )
 
 
 def _without_gone_indexes(record: Table, now_ms: int) -> Table:
@@ -219,39 +169,56 @@ def _change_billing(call: Call, record: Table, params: Params, updates: Sequence
         return record
     target = mode or record.billing_mode
     if target == "PAY_PER_REQUEST":
-        check_billing(target, throughput)
+        check_billing(target, throughput)  # units alone do not say what the mode is
         return record if record.billing_mode == target else switch_to_on_demand(record, call.now_ms)
     if record.billing_mode == target:
         return record if throughput is None else change_throughput(record, throughput, call.now_ms)
-    check_billing(target, throughput)
     provisioned = {update.name for update in updates if update.given.get("ProvisionedThroughput") is not None}
     for index in record.global_indexes:
         if index.name not in provisioned and not index.gone_ms:
-            _units_missing(index.name)
+            invalid_parameter(f"ProvisionedThroughput must be specified for index: {index.name}")
     # On-demand limits end with the mode in which they hold.
     return msgspec.structs.replace(
-        provision(record, throughput),
+        provision(keep_warm(record, record.billing_mode), throughput),
         billing_mode=target,
         read_limit=None,
         write_limit=None,
         global_indexes=tuple(
-            [msgspec.structs.replace(index, read_limit=None, write_limit=None) for index in record.global_indexes]
+            [
+                msgspec.structs.replace(keep_warm(index, record.billing_mode), read_limit=None, write_limit=None)
+                for index in record.global_indexes
+            ]
         ),
     )
 
 
-def _units_missing(index: str) -> NoReturn:
-    invalid_parameter(f"Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: {index}")
-
-
 def _change_settings(call: Call, record: Table, params: Params) -> Table:
-    if (table_class := params.get("TableClass")) is not None and table_class != record.table_class:
-        record = msgspec.structs.replace(record, table_class=table_class, table_class_since_ms=call.now_ms)
+    if (table_class := params.get("TableClass")) is not None:
+        record = _change_class(record, table_class, call.now_ms)
     if (protected := params.get("DeletionProtectionEnabled")) is not None:
         record = msgspec.structs.replace(record, deletion_protection=protected)
     if (encryption := params.get("SSESpecification")) is not None:
-        record = msgspec.structs.replace(record, kms_key_arn=key_arn_of(call.scope, encryption))
+        record = msgspec.structs.replace(record, kms_key_arn=change_key(call.scope, record.kms_key_arn, encryption))
     return record
+
+
+def _change_class(record: Table, table_class: str, now_ms: int) -> Table:
+    recent = tuple([moment for moment in record.class_changes_ms if now_ms - moment < CLASS_CHANGES_MS])
+    if len(recent) >= CLASS_CHANGES_MAX:
+        raise ServiceError(
+            "LimitExceededException",
+            f"Subscriber limit exceeded: Updates to TableClass are limited to {CLASS_CHANGES_MAX} times in "
+            f"{CLASS_CHANGES_MS // (24 * 60 * 60 * 1000)} day(s).",
+        )
+    if table_class == record.table_class:
+        return record
+    changes = table_class != (record.table_class or "STANDARD")
+    return msgspec.structs.replace(
+        record,
+        table_class=table_class,
+        table_class_since_ms=now_ms,
+        class_changes_ms=(*recent, now_ms) if changes else recent,
+    )
 
 
 def _change_index(
@@ -263,19 +230,25 @@ def _change_index(
     index = next((index for index in record.global_indexes if index.name == update.name and not index.gone_ms), None)
     if index is None:
         if any(update.name == local.name for local in record.local_indexes):
-            invalid_parameter(f"Index: {update.name} is not a global secondary index")
-        raise ServiceError("ResourceNotFoundException", "Requested resource not found")
+            invalid(f"Cannot {update.action.lower()} an index that is not a GlobalSecondaryIndex: {update.name}")
+        raise ServiceError(
+            "ResourceNotFoundException",
+            f"Requested resource not found: Index {update.name} for table {record.name}",
+        )
     if update.action == "Update":
         changed = index
         if (throughput := update.given.get("ProvisionedThroughput")) is not None:
             if mode == "PAY_PER_REQUEST":
-                _units_refused(update.name)
+                invalid_parameter(
+                    f"The only Updates for index: {update.name} when TableThroughputMode is PAY_PER_REQUEST can be to "
+                    "OnDemandThroughput, WarmThroughput"
+                )
             was_provisioned = table.record.billing_mode == "PROVISIONED"
             changed = (
                 change_throughput(index, throughput, call.now_ms) if was_provisioned else provision(index, throughput)
             )
-        changed = limit_on_demand(changed, update.given.get("OnDemandThroughput"), mode)
-        changed = warm(changed, update.given.get("WarmThroughput"), mode)
+        changed = limit_on_demand(changed, update.given.get("OnDemandThroughput"), mode, creating=False)
+        changed = warm(changed, update.given.get("WarmThroughput"), mode, creating=False)
         return _with_indexes(record, [changed if one is index else one for one in record.global_indexes])
     _check_none_under_way(record, call.now_ms)
     erase(tx, call.scope, [(family, (record.table_id, index.number)) for family in (DDB_SIZE, DDB_INDEX_ENTRY)])
@@ -293,9 +266,12 @@ def _create_index(
         invalid("Attempting to create an index which already exists")
     mode, throughput = record.billing_mode, update.given.get("ProvisionedThroughput")
     if mode == "PAY_PER_REQUEST" and throughput is not None:
-        _units_refused(update.name)
+        invalid_parameter(
+            f"Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: {update.name} when "
+            "BillingMode is PAY_PER_REQUEST"
+        )
     if mode == "PROVISIONED" and throughput is None:
-        _units_missing(update.name)
+        invalid_parameter(f"Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: {update.name}")
     kinds = check_definitions(params.get("AttributeDefinitions") or ())
     definition = define_global_index(update.given, kinds)
     _check_same_kinds(record, definition.key_names, kinds)
@@ -338,14 +314,7 @@ def _check_same_kinds(record: Table, key_names: Sequence[str], kinds: Mapping[st
 
 def _check_none_under_way(record: Table, now_ms: int) -> None:
     if any(index.status(now_ms) != "ACTIVE" for index in record.global_indexes):
-        _one_at_a_time()
-
-
-def _units_refused(index: str) -> NoReturn:
-    invalid_parameter(
-        f"Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: {index} when BillingMode is "
-        "PAY_PER_REQUEST"
-    )
+        one_at_a_time()
 
 
 def _with_indexes(record: Table, indexes: Sequence[Index]) -> Table:

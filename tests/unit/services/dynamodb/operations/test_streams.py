@@ -413,7 +413,7 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "UpdateTable",
         {"TableName": "tab", "StreamSpecification": {"StreamEnabled": True}},
         "ValidationException",
-        "One or more parameter values were invalid: If stream is being enabled, then UpdateViewType must be specified",
+        "One or more parameter values were invalid: If stream is being enabled then UpdateViewType is required",
     ),
     "a view without a stream": (
         "UpdateTable",
@@ -446,7 +446,7 @@ CREATED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a stream without a view": (
         {"StreamEnabled": True},
-        "Table is being created with a stream enabled, UpdateViewType should be specified",
+        "Table is being created with a stream enabled, UpdateViewType is required",
     ),
 }
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from harness import House
+
 PK = [{"AttributeName": "pk", "AttributeType": "S"}]
 HASH = [{"AttributeName": "pk", "KeyType": "HASH"}]
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/"
@@ -38,14 +40,20 @@ async def test_a_new_table_is_described(ddb: Any) -> None:
         "TableArn": ARN + "events",
         "TableId": created["TableId"],
         "DeletionProtectionEnabled": False,
-        "BillingModeSummary": {
-            "BillingMode": "PAY_PER_REQUEST",
-            "LastUpdateToPayPerRequestDateTime": 1_760_000_000.0,
-        },
-        "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
+        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
     }
     described = await ddb("DescribeTable", TableName="events")
-    assert described == {"Table": {**created, "TableStatus": "ACTIVE"}}
+    assert described == {
+        "Table": {
+            **created,
+            "TableStatus": "ACTIVE",
+            "BillingModeSummary": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "LastUpdateToPayPerRequestDateTime": 1_760_000_000.0,
+            },
+            "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
+        }
+    }
     assert await ddb("DescribeTable", TableName=ARN + "events") == described
     assert await ddb("ListTagsOfResource", ResourceArn=ARN + "events") == {"Tags": [{"Key": "team", "Value": "a"}]}
 
@@ -287,9 +295,9 @@ async def test_indexes_that_create_table_refuses(ddb: Any, refused: Any, changes
         ("x RANGE", "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"),
         (
             "x HASH, sk RANGE, pk HASH",
-            "Invalid KeySchema: All HASH key elements must precede the RANGE key elements",
+            INVALID + "All HASH key attributes must precede RANGE key attributes in the KeySchema",
         ),
-        ("x HASH, pk HASH, x RANGE", "Invalid KeySchema: Several key elements have the same name"),
+        ("x HASH, pk HASH, x RANGE", "The KeySchema contains multiple key attributes with the same name"),
     ],
 )
 async def test_keys_that_a_global_index_cannot_have(ddb: Any, refused: Any, schema: str, message: str) -> None:
@@ -310,13 +318,16 @@ async def test_billing_can_be_switched(ddb: Any, refused: Any) -> None:
     throughput = {"ReadCapacityUnits": 9, "WriteCapacityUnits": 1}
     raised = (await ddb("UpdateTable", TableName="events", ProvisionedThroughput=throughput))["TableDescription"]
     assert raised["TableStatus"] == "UPDATING"
+    moments = {"LastIncreaseDateTime": 1_760_000_000.0, "LastDecreaseDateTime": 1_760_000_000.0}
+    # While AWS works on it, it tells what was.
     assert raised["ProvisionedThroughput"] == {
-        "NumberOfDecreasesToday": 1,
-        "ReadCapacityUnits": 9,
-        "WriteCapacityUnits": 1,
-        "LastIncreaseDateTime": 1_760_000_000.0,
-        "LastDecreaseDateTime": 1_760_000_000.0,
+        "NumberOfDecreasesToday": 0,
+        "ReadCapacityUnits": 5,
+        "WriteCapacityUnits": 2,
+        **moments,
     }
+    table = (await ddb("DescribeTable", TableName="events"))["Table"]
+    assert table["ProvisionedThroughput"] == {"NumberOfDecreasesToday": 1, **throughput, **moments}
     code, message = await refused(ddb("UpdateTable", TableName="events", ProvisionedThroughput=throughput))
     assert code == "ValidationException"
     assert message.startswith("The provisioned throughput for the table will not change.")
@@ -325,7 +336,7 @@ async def test_billing_can_be_switched(ddb: Any, refused: Any) -> None:
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert table["ProvisionedThroughput"]["ReadCapacityUnits"] == 0
     assert (await refused(ddb("UpdateTable", TableName="events", BillingMode="PROVISIONED")))[1] == (
-        INVALID + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+        INVALID + "ProvisionedThroughput must be specified when BillingMode is PROVISIONED"
     )
     assert (await refused(ddb("UpdateTable", TableName="events")))[1].startswith(
         "At least one of ProvisionedThroughput"
@@ -339,6 +350,27 @@ async def test_the_table_class_is_described_once_set(ddb: Any) -> None:
     await ddb("UpdateTable", TableName="events", TableClass="STANDARD")
     table = (await ddb("DescribeTable", TableName="events"))["Table"]
     assert table["TableClassSummary"] == {"TableClass": "STANDARD", "LastUpdateDateTime": 1_760_000_000.0}
+
+
+async def test_the_class_of_a_table_changes_twice_in_thirty_days(refused: Any) -> None:
+    house = House("dynamodb")
+
+    async def change(table_class: str) -> Any:
+        return await house.call("dynamodb", "UpdateTable", {"TableName": "events", "TableClass": table_class})
+
+    await house.call("dynamodb", "CreateTable", request())
+    await change("STANDARD")  # it has that class already
+    await change("STANDARD_INFREQUENT_ACCESS")
+    house.clock.advance(24 * 3600)
+    await change("STANDARD")
+    too_often = (
+        "LimitExceededException",
+        "Subscriber limit exceeded: Updates to TableClass are limited to 2 times in 30 day(s).",
+    )
+    assert await refused(change("STANDARD_INFREQUENT_ACCESS")) == too_often
+    assert await refused(change("STANDARD")) == too_often
+    house.clock.advance(29 * 24 * 3600)
+    await change("STANDARD_INFREQUENT_ACCESS")
 
 
 async def test_tags_come_and_go(ddb: Any, refused: Any) -> None:
@@ -372,13 +404,3 @@ async def test_tags_come_and_go(ddb: Any, refused: Any) -> None:
 async def test_bad_tags(ddb: Any, refused: Any, tags: Any) -> None:
     await ddb("CreateTable", **request())
     assert (await refused(ddb("TagResource", ResourceArn=ARN + "events", Tags=tags)))[0] == "ValidationException"
-
-
-async def test_an_account_has_so_many_tables(ddb: Any, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cumulet.services.dynamodb.operations.tables.TABLES_MAX", 2)
-    await ddb("CreateTable", **request(TableName="one"))
-    await ddb("CreateTable", **request(TableName="two"))
-    assert await refused(ddb("CreateTable", **request(TableName="three"))) == (
-        "LimitExceededException",
-        "Subscriber limit exceeded: There is a limit of 2 tables per subscriber",
-    )

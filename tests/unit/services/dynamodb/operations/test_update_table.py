@@ -176,16 +176,45 @@ LIMIT = (
             {},
             (
                 "ValidationException",
-                "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates "
-                "or SSESpecification or ReplicaUpdates is required",
+                "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
+                "SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, "
+                "MultiRegionConsistency, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass "
+                "is required",
             ),
         ),
         (
             {"GlobalSecondaryIndexUpdates": [{}]},
             (
                 "ValidationException",
-                INVALID
-                + "A GlobalSecondaryIndexUpdate must have exactly one of Create, Update and Delete, found: none",
+                INVALID + "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+                "GlobalSecondaryIndexUpdate.Delete must not be null",
+            ),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": []},
+            ("ValidationException", INVALID + "List of GlobalSecondaryIndexUpdates is empty"),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{"Create": index("by_a", "a"), "Delete": {"IndexName": "here"}}]},
+            (
+                "ValidationException",
+                INVALID + "Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object",
+            ),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "near"}}]},
+            ("ValidationException", "Cannot delete an index that is not a GlobalSecondaryIndex: near"),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "near", "ProvisionedThroughput": units(1, 1)}}]},
+            ("ValidationException", "Cannot update an index that is not a GlobalSecondaryIndex: near"),
+        ),
+        (
+            {"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "here", "ProvisionedThroughput": units(1, 1)}}]},
+            (
+                "ValidationException",
+                INVALID + "The only Updates for index: here when TableThroughputMode is PAY_PER_REQUEST can be to "
+                "OnDemandThroughput, WarmThroughput",
             ),
         ),
         ({**CREATE, "GlobalSecondaryIndexUpdates": [CREATE["GlobalSecondaryIndexUpdates"][0]] * 2}, LIMIT),
@@ -200,8 +229,7 @@ LIMIT = (
             {"GlobalSecondaryIndexUpdates": [{"Create": index("by_a", "a")}]},
             (
                 "ValidationException",
-                INVALID + "Some index key attributes are not defined in AttributeDefinitions. Keys: [a], "
-                "AttributeDefinitions: []",
+                INVALID + "AttributeDefinitions is not specified for index: by_a",
             ),
         ),
         (
@@ -229,13 +257,55 @@ LIMIT = (
         ),
         (
             {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "none"}}]},
-            ("ResourceNotFoundException", "Requested resource not found"),
+            ("ResourceNotFoundException", "Requested resource not found: Index none for table things"),
         ),
         (
             {"BillingMode": "PROVISIONED", "ProvisionedThroughput": units(1, 1)},
+            ("ValidationException", INVALID + "ProvisionedThroughput must be specified for index: here"),
+        ),
+        (
+            {"BillingMode": "PROVISIONED"},
             (
                 "ValidationException",
-                INVALID + "Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: here",
+                INVALID + "ProvisionedThroughput must be specified when BillingMode is PROVISIONED",
+            ),
+        ),
+        (
+            {"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": units(1, 1)},
+            (
+                "ValidationException",
+                INVALID + "ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST",
+            ),
+        ),
+        (
+            {"ProvisionedThroughput": units(1, 1)},
+            (
+                "ValidationException",
+                INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
+                "PAY_PER_REQUEST",
+            ),
+        ),
+        (
+            {"SSESpecification": {"Enabled": False}},
+            ("ValidationException", INVALID + "Table is already encrypted by default"),
+        ),
+        (
+            {"SSESpecification": {"Enabled": False, "SSEType": "KMS"}},
+            ("ValidationException", INVALID + "SSEType can not be specified if Enabled is false"),
+        ),
+        (
+            {"SSESpecification": {"Enabled": True, "SSEType": "AES256"}},
+            ("ValidationException", INVALID + "SSEType AES256 is not supported"),
+        ),
+        (
+            {"SSESpecification": {"Enabled": True, "KMSMasterKeyId": "key"}},
+            ("ValidationException", INVALID + "SSEType KMS is required if KMSMasterKeyId is specified"),
+        ),
+        (
+            {"OnDemandThroughput": {"MaxWriteRequestUnits": 0}},
+            (
+                "ValidationException",
+                INVALID + "Requested MaxWriteRequestUnits for OnDemandThroughput for table is outside of valid range",
             ),
         ),
         (
@@ -250,10 +320,78 @@ LIMIT = (
 )
 async def test_what_is_refused(ddb: Any, refused: Any, changes: dict[str, Any], expected: Any) -> None:
     here = index("here", "h")
-    await ddb("CreateTable", **table(AttributeDefinitions=definitions(pk="S", h="S"), GlobalSecondaryIndexes=[here]))
+    near = {**index("near", "pk"), "KeySchema": [*keys("pk"), {"AttributeName": "h", "KeyType": "RANGE"}]}
+    await ddb(
+        "CreateTable",
+        **table(
+            AttributeDefinitions=definitions(pk="S", sk="S", h="S"),
+            KeySchema=[*keys("pk"), {"AttributeName": "sk", "KeyType": "RANGE"}],
+            GlobalSecondaryIndexes=[here],
+            LocalSecondaryIndexes=[near],
+        ),
+    )
     before = await described(ddb)
     assert await refused(ddb("UpdateTable", TableName="things", **changes)) == expected
     assert await described(ddb) == before
+
+
+STREAM = {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}}
+UNITS = {"ProvisionedThroughput": units(9, 9)}
+WARM = {"WarmThroughput": {"ReadUnitsPerSecond": 20_000}}
+CLASS = {"TableClass": "STANDARD"}
+PROTECTED = {"DeletionProtectionEnabled": False}
+ENCRYPTED = {"SSESpecification": {"Enabled": True}}
+NOT_ALONE = "modification must be the only operation in the request"
+TOGETHER: dict[str, tuple[dict[str, Any], str]] = {
+    "encryption and protection": ({**PROTECTED, **ENCRYPTED}, f"Server-Side Encryption {NOT_ALONE}"),
+    "encryption and class": ({**CLASS, **ENCRYPTED}, f"Server-Side Encryption {NOT_ALONE}"),
+    "class and protection": ({**PROTECTED, **CLASS}, f"TableClass {NOT_ALONE}"),
+    "protection and units": ({**UNITS, **PROTECTED}, f"DeletionProtection {NOT_ALONE}"),
+    "protection and warmth": ({**WARM, **PROTECTED}, f"DeletionProtection {NOT_ALONE}"),
+    "warmth and a stream": ({**WARM, **STREAM}, "WarmThroughput must be the only operation in the request"),
+    "warmth and a new index": (
+        {**WARM, **CREATE},
+        "Create global secondary index cannot be specified when updating WarmThroughput",
+    ),
+    "units and an index that goes": (
+        {**UNITS, **DELETE},
+        "You cannot create or delete index while updating table IOPS",
+    ),
+    "units and a stream": ({**UNITS, **STREAM}, "You cannot modify stream status while updating table IOPS"),
+    "a stream and a new index": (
+        {**STREAM, **CREATE},
+        "You cannot create or delete index while changing stream status",
+    ),
+    "a limit and a stream": (
+        {"OnDemandThroughput": {"MaxReadRequestUnits": 5}, **STREAM},
+        "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+async def test_changes_that_do_not_go_together(ddb: Any, refused: Any, case: str) -> None:
+    changes, message = TOGETHER[case]
+    await ddb("CreateTable", **table(**PROVISIONED))
+    assert await refused(ddb("UpdateTable", TableName="things", **changes)) == (
+        "ValidationException",
+        INVALID + message,
+    )
+
+
+async def test_changes_that_go_together(ddb: Any) -> None:
+    await ddb("CreateTable", **table(**PROVISIONED))
+    on_demand = {"BillingMode": "PAY_PER_REQUEST", "OnDemandThroughput": {"MaxReadRequestUnits": 5}}
+    await ddb("UpdateTable", TableName="things", **on_demand, **CREATE)
+    await ddb("UpdateTable", TableName="things", BillingMode="PAY_PER_REQUEST", **STREAM)
+    warmer = [{"Update": {"IndexName": "by_a", **WARM}}]
+    await ddb("UpdateTable", TableName="things", **WARM, GlobalSecondaryIndexUpdates=warmer)
+    now = await described(ddb)
+    assert (now["OnDemandThroughput"], now["StreamSpecification"]["StreamEnabled"]) == (
+        {"MaxReadRequestUnits": 5},
+        True,
+    )
+    assert {one["WarmThroughput"]["ReadUnitsPerSecond"] for one in (now, *now["GlobalSecondaryIndexes"])} == {20_000}
 
 
 async def test_an_index_has_throughput_of_its_own(ddb: Any, refused: Any) -> None:
@@ -296,12 +434,17 @@ async def test_throughput_is_lowered_four_times_a_day_and_then_hourly(refused: A
         "first 4 decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 "
         "seconds. Number of decreases today: 4. Last decrease at Thursday, October 9, 2025 at 8:53:20 AM Coordinated "
         "Universal Time. Next decrease can be made at Thursday, October 9, 2025 at 9:53:20 AM Coordinated Universal "
-        "Time"
+        "Time."
     )
     await lower(100)
     house.clock.advance(HOUR_S)
     await lower(90)
     assert (await refused(lower(80)))[0] == "LimitExceededException"
+    house.clock.advance(13 * HOUR_S + 30 * 60)
+    await lower(80)
+    assert (await refused(lower(70)))[1].endswith(
+        "at Friday, October 10, 2025 at 12:00:00 AM Coordinated Universal Time."
+    )
 
 
 async def test_billing_becomes_on_demand_four_times_a_day(refused: Any) -> None:
@@ -327,25 +470,61 @@ async def test_limits_and_warmth_of_an_on_demand_table(ddb: Any, refused: Any) -
     assert now["OnDemandThroughput"] == limits
     assert now["WarmThroughput"] == {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 9000, "Status": "ACTIVE"}
     await ddb("UpdateTable", TableName="things", OnDemandThroughput={"MaxReadRequestUnits": -1})
-    assert (await described(ddb))["OnDemandThroughput"] == {"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": 20}
-    assert (await refused(ddb("UpdateTable", TableName="things", OnDemandThroughput={"MaxReadRequestUnits": 0})))[
-        0
-    ] == "ValidationException"
-    refusal = await refused(ddb("CreateTable", **table(**{**PROVISIONED, "OnDemandThroughput": limits})))
-    assert refusal[0] == "ValidationException"
+    assert (await described(ddb))["OnDemandThroughput"] == {"MaxWriteRequestUnits": 20}
+    gone = await ddb("UpdateTable", TableName="things", OnDemandThroughput={"MaxWriteRequestUnits": -1})
+    assert gone["TableDescription"]["TableStatus"] == "ACTIVE"
+    assert gone["TableDescription"]["OnDemandThroughput"] == {"MaxWriteRequestUnits": -1}
+    assert "OnDemandThroughput" not in await described(ddb)
+
+
+async def test_warm_throughput_never_sinks(ddb: Any) -> None:
+    async def change(**changes: Any) -> tuple[int, int]:
+        await ddb("UpdateTable", TableName="things", **changes)
+        warm = (await described(ddb))["WarmThroughput"]
+        return warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"]
+
+    await ddb("CreateTable", **table(**PROVISIONED))
+    assert await change(ProvisionedThroughput=units(7, 3)) == (7, 5)
+    assert await change(ProvisionedThroughput=units(1, 1)) == (7, 5)
+    assert await change(BillingMode="PAY_PER_REQUEST") == (12000, 4000)
+    assert await change(BillingMode="PROVISIONED", ProvisionedThroughput=units(1, 1)) == (12000, 4000)
+
+
+COLD = (
+    "lower than initial throughput for OnDemand. See: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"
+)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
-            {"WarmThroughput": {"ReadUnitsPerSecond": 10**30}},
-            f"Given value {10**30} for ReadUnitsPerSecond is out of bounds",
+            {**PROVISIONED, "OnDemandThroughput": {"MaxWriteRequestUnits": 1, "MaxReadRequestUnits": 1}},
+            "MaxReadRequestUnits for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED.",
         ),
         (
-            {"OnDemandThroughput": {"MaxWriteRequestUnits": 10**30}},
-            f"Given value {10**30} for MaxWriteRequestUnits is out of bounds",
+            {"OnDemandThroughput": {"MaxReadRequestUnits": -1}},
+            "Requested MaxReadRequestUnits for OnDemandThroughput for table is outside of valid range",
         ),
+        (
+            {"WarmThroughput": {"ReadUnitsPerSecond": 1}},
+            f"Requested ReadUnitsPerSecond for WarmThroughput for table is {COLD}on-demand-capacity-mode.html"
+            "#on-demand-capacity-mode-initial",
+        ),
+        (
+            {**PROVISIONED, "WarmThroughput": {"WriteUnitsPerSecond": 4}},
+            "Requested WriteUnitsPerSecond for WarmThroughput for table is lower than WriteCapacityUnits of "
+            "ProvisionedThroughput",
+        ),
+    ],
+)
+async def test_throughput_that_a_new_table_cannot_have(ddb: Any, refused: Any, changes: Any, message: str) -> None:
+    assert await refused(ddb("CreateTable", **table(**changes))) == ("ValidationException", INVALID + message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
         (
             {
                 **PROVISIONED,
@@ -360,14 +539,21 @@ async def test_more_units_than_there_are(ddb: Any, refused: Any, changes: Any, m
     assert await refused(ddb("CreateTable", **table(**changes))) == ("ValidationException", message)
 
 
-async def test_encryption_is_described(ddb: Any) -> None:
+async def test_encryption_is_described(ddb: Any, refused: Any) -> None:
     await ddb("CreateTable", **table(SSESpecification={"Enabled": True, "SSEType": "KMS"}))
     encryption = (await described(ddb))["SSEDescription"]
     assert (encryption["Status"], encryption["SSEType"]) == ("ENABLED", "KMS")
     assert encryption["KMSMasterKeyArn"].startswith("arn:aws:kms:us-east-1:000000000000:key/")
     arn = "arn:aws:kms:us-east-1:000000000000:key/mine"
-    await ddb("UpdateTable", TableName="things", SSESpecification={"Enabled": True, "KMSMasterKeyId": arn})
-    assert (await described(ddb))["SSEDescription"]["KMSMasterKeyArn"] == arn
+    mine = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": arn}
+    working = (await ddb("UpdateTable", TableName="things", SSESpecification=mine))["TableDescription"]
+    assert (working["TableStatus"], working["SSEDescription"]["Status"]) == ("ACTIVE", "UPDATING")
+    assert (await described(ddb))["SSEDescription"] == {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": arn}
+    assert await refused(ddb("UpdateTable", TableName="things", SSESpecification=mine)) == (
+        "ValidationException",
+        INVALID + "Table is already encrypted with given KMSMasterKeyId. Use KMSMasterKeyId parameter if you want to "
+        "change Master Key",
+    )
     await ddb("UpdateTable", TableName="things", SSESpecification={"Enabled": False})
     assert "SSEDescription" not in await described(ddb)
 

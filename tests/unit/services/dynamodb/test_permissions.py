@@ -231,6 +231,13 @@ STATEMENTS: list[tuple[str, str, str, dict[str, Any]]] = [
         {"Attributes": ["sk"], "FullTableScan": "false", "LeadingKeys": ["1"], **ALL},
     ),
     (
+        # Too much for one statement, which is told only to those who may.
+        f"SELECT * FROM notes WHERE pk IN [{', '.join(repr(str(n)) for n in range(51))}] AND sk IN ['1', '2']",
+        "Select",
+        ARN,
+        {"Attributes": ["pk", "sk"], "FullTableScan": "false", "LeadingKeys": [str(n) for n in range(51)], **ALL},
+    ),
+    (
         "INSERT INTO notes VALUE {'pk': 'alice', 'sk': '1', 'title': ['x']}",
         "Insert",
         ARN,

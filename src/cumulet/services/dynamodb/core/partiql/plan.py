@@ -59,7 +59,13 @@ class _Branch(NamedTuple):
 _ANYTHING = _Branch(None, (), False, False)
 
 
-def plan_read(where: Condition | None, values: Mapping[str, Value], hash_name: str, range_name: str | None) -> ReadPlan:
+def plan_read(
+    where: Condition | None,
+    values: Mapping[str, Value],
+    hash_name: str,
+    range_name: str | None,
+    reads_max: int = STATEMENT_READS_MAX,
+) -> ReadPlan:
     """Return how to read what a WHERE clause can be about. Raises ValidationException for too many reads by key."""
     if where is None:
         return ReadPlan(None, False)
@@ -78,7 +84,7 @@ def plan_read(where: Condition | None, values: Mapping[str, Value], hash_name: s
             accesses.append(Access(partition, ()))
         else:
             accesses += [Access(partition, branch.sorts) for branch in same]
-    if len(accesses) > STATEMENT_READS_MAX:
+    if len(accesses) > reads_max:
         _too_many_reads()
     return ReadPlan(tuple(accesses), filtered)
 

@@ -88,6 +88,9 @@ BYTECODE_SOURCE_BYTES_MIN = 4 * 1024
 READINESS_LOOK_S = 30.0
 """How often what is to be ready before it is invoked is looked at, for what no hint has told."""
 
+SNAPSHOT_AGAIN_S, SNAPSHOT_AGAIN_S_MAX = 60.0, 3600.0
+"""How long a version whose snapshot could not be copied is left alone: at first, and at most."""
+
 PROVISION_AGAIN_S = 60.0
 """How long a version whose environments fail to initialise is left alone; a new request is tried at once."""
 

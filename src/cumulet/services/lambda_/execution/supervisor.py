@@ -34,6 +34,7 @@ from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.preparation import prepare, seen_roots
 from cumulet.services.lambda_.execution.sandbox.fork_servers import ForkServers
 from cumulet.services.lambda_.execution.sessions import assume_role
+from cumulet.services.lambda_.execution.setbacks import Setback, set_back
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, LATEST, VersionRecord, find_version
 from cumulet.store.api import ReadTx
 
@@ -57,8 +58,8 @@ class Fleet:
     """How many of them there were when that was last told or asked."""
     snapshot: Environment | None = None
     """What environments are copied from, if they are."""
-    uncopied_revision_id: str = ""
-    """Of code whose environments each initialise themselves, since its process cannot be copied."""
+    setback: Setback | None = None
+    """While it is in force environments each initialise themselves, since the snapshot could not be copied."""
 
     def suspended(self) -> list[Environment]:
         """Return the environments that can be restored, as from a snapshot."""
@@ -232,22 +233,29 @@ class Supervisor:
 
     async def _find_snapshot(self, fleet: Fleet, scope: Scope, version: VersionRecord) -> Environment | None:
         """Return what an environment of a version with SnapStart is copied from, or None if it initialises itself."""
-        if not version.runtime.startswith("python") or fleet.uncopied_revision_id == version.revision_id:
+        now_s = self._ground.clock.monotonic_s()
+        if not version.runtime.startswith("python"):
+            return None
+        if fleet.setback is not None and fleet.setback.is_in_force(version.revision_id, now_s):
             return None
         snapshot = fleet.snapshot
         if (
             snapshot is None
             or snapshot.state is not State.STARTING
+            or not snapshot.is_snapshot
             or snapshot.version.revision_id != version.revision_id
-            or snapshot.expires_s <= self._ground.clock.monotonic_s()
+            or snapshot.expires_s <= now_s
         ):
             if self._alive >= self.environments_max:
                 return None
             snapshot = self._start_snapshot(fleet, scope, version)
         if await asyncio.shield(snapshot.can_be_copied) and snapshot.is_snapshot:
             return snapshot
-        fleet.uncopied_revision_id = version.revision_id
+        self._set_back(fleet, version)
         return None
+
+    def _set_back(self, fleet: Fleet, version: VersionRecord) -> None:
+        fleet.setback = set_back(fleet.setback, version.revision_id, self._ground.clock.monotonic_s())
 
     def on_suspended(self, environment: Environment) -> None:
         """It can be restored, which shows that its version can be initialised."""
@@ -255,7 +263,7 @@ class Supervisor:
             trial.set_result(None)
         fleet = self._fleet_of[environment.number]
         if not environment.is_snapshot:
-            fleet.uncopied_revision_id = environment.version.revision_id
+            self._set_back(fleet, environment.version)
         self._plan(fleet)
         if environment.is_suspended:
             environment.inside_invoke = False  # the invocation in whose time it was tried again needs it no more
@@ -375,16 +383,19 @@ class Supervisor:
             self._give_up(environment, ServiceError("ServiceException", str(failure), status=500))
 
     async def _copy(self, environment: Environment, snapshot: Environment) -> None:
+        fleet = self._fleet_of[environment.number]
         try:
             await environment.start_from(snapshot)
         except ServiceError as refused:
             if snapshot.state is State.STARTING:
                 _log.warning("a snapshot cannot be copied: function=%s: %s", snapshot.version.arn, refused)
-                self._fleet_of[environment.number].uncopied_revision_id = snapshot.version.revision_id
+                self._set_back(fleet, snapshot.version)
                 snapshot.stop()
             # Else it has just ended. Whoever waits is planned for anew.
             environment.abandon()
             self._remove(environment)
+        else:
+            fleet.setback = None
 
     def _give_up(self, environment: Environment, refused: ServiceError | FunctionChanged) -> None:
         if (trial := self._trials.pop(environment.number, None)) is not None:

@@ -99,6 +99,15 @@ while True:
     api.request("POST", path + event.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", b"own")
     api.getresponse().read()
 """
+MOODY = """
+import os, socket
+try:
+    socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))).close()
+except OSError:
+    ends = os.pipe()
+def lambda_handler(event, context):
+    return 1
+"""
 OBSTACLES = {
     "threads": "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
     "processes": "import subprocess; child = subprocess.Popen(['/bin/sleep', '60'])",
@@ -253,6 +262,35 @@ async def test_what_cannot_be_copied_is_initialised_for_each(rig: Any, obstacle:
 
     await until(is_told)
     assert (await rig.invoke(version)).payload == b"1"
+
+
+async def test_what_could_not_be_copied_is_tried_again_after_a_while(rig: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    version = await publish(rig, MOODY, environment={"PORT": f"{port}"})
+    fleet, clock = fleet_of(rig, version), rig.ground.clock
+
+    async def was_tried() -> bool:
+        before = next(rig.plane._supervisor._numbers)
+        found = await rig.plane._supervisor._find_snapshot(fleet, rig.scope, version)
+        assert found is None or found.is_copied
+        return next(rig.plane._supervisor._numbers) > before + 1
+
+    tries = []
+    for seconds in (0, 58, 4, 0, 58, 58):  # by then it was tried twice: the pause is now of two minutes
+        clock.move_to(clock.ahead_ms + seconds * 1000)
+        tries.append(await was_tried())
+    assert tries == [False, False, True, False, False, False]
+    with socket.create_server(("127.0.0.1", port)):
+        assert not await was_tried()
+        clock.move_to(clock.ahead_ms + 10_000)
+        assert await was_tried()
+    for one in serving(rig, version):
+        one.stop()
+    await until(lambda: not serving(rig, version))
+    answer = await rig.invoke(version)
+    assert (answer.payload, fleet.setback) == (b"1", None)
+    assert [one.is_copied for one in fleet.members.values()] == [True, False]
 
 
 async def test_a_snapshot_says_one_word_to_its_guard(rig: Any) -> None:

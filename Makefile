@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KEEP ?=
+PORT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test conformance postgres browser check format docs bench crash clean
@@ -26,8 +27,8 @@ node_modules/.ready: package.json package-lock.json
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
 
-demo: setup ## Run the notes application: deploy it, use it, show what happened (KEEP=1 leaves it running)
-	@$(BIN)/python examples/notes/demo.py $(if $(KEEP),--keep)
+demo: setup ## Run the notes application: deploy it, use it, show what happened (KEEP=1 leaves it running, PORT=...)
+	@$(BIN)/python examples/notes/demo.py $(if $(KEEP),--keep) $(if $(PORT),--port $(PORT))
 
 # The tests start a server of their own from these programs; what a system runs already is left alone.
 postgres:

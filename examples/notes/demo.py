@@ -74,7 +74,7 @@ def start_server(folder: Path, port: int) -> "subprocess.Popen[str]":
         if line.startswith("Ctrl-C"):
             return server
     server.wait(60)
-    raise DemoFailed("the server did not start")
+    raise DemoFailed("the server did not start; where its port is another's, `make demo PORT=...` takes a free one")
 
 
 def run(endpoint: str) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from cumulet.errors import NotImplementedHere
-from cumulet.services.lambda_.execution.sandbox.interpreters import find_installed, find_interpreter, own_interpreter
+from cumulet.services.lambda_.execution.sandbox import interpreters
+from cumulet.services.lambda_.execution.sandbox.interpreters import (
+    find_installed,
+    find_interpreter,
+    oldest_minor,
+    own_interpreter,
+    sdk_requirements,
+)
 
 OWN = sys.version_info.minor
 
@@ -64,6 +71,28 @@ def test_the_nearest_is_taken(path: Path, tmp_path: Path) -> None:
     assert find_interpreter(f"python3.{OWN + 3}").executable == str(newer)
     assert find_interpreter(f"python3.{OWN + 1}").executable == str(newer)  # as near as our own, and newer
     assert find_interpreter("python3.8") == own_interpreter()
+
+
+def test_a_python_that_is_too_old_for_the_sdk_is_passed_over(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = install(tmp_path / "older", f"python3.{OWN - 1}", path)
+    for oldest, found in ((OWN, own_interpreter().executable), (OWN - 1, str(older))):
+        monkeypatch.setattr(interpreters, "sdk_requirements", lambda oldest=oldest: (f">=3.{oldest}",))
+        assert find_interpreter(f"python3.{OWN - 1}").executable == found
+
+
+@pytest.mark.parametrize(
+    ("requirements", "oldest"),
+    [((), 0), ((">=3.9", ">= 3.10", ">=3.8"), 10), ((">=2.7, !=3.0.*, !=3.1.*", ">=3.12, <4"), 12)],
+)
+def test_the_oldest_python_of_requirements(requirements: tuple[str, ...], oldest: int) -> None:
+    assert oldest_minor(requirements) == oldest
+
+
+def test_the_sdk_tells_what_it_needs() -> None:
+    assert all(sdk_requirements())
+    assert oldest_minor(sdk_requirements()) <= OWN
 
 
 @pytest.mark.parametrize("runtime", ["python2.7", "python3", "nodejs20.x", "python3.x"])

@@ -3,9 +3,12 @@
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cumulet.errors import NotImplementedHere
@@ -38,12 +41,27 @@ def find_interpreter(runtime: str) -> Interpreter:
         raise NotImplementedHere(f"Runtime {runtime}")
     wanted, own = int(version), sys.version_info.minor
     for minor in sorted({*MINORS, own}, key=lambda minor: (abs(minor - wanted), minor < wanted)):
+        if minor < own and minor < oldest_minor(sdk_requirements()):
+            continue
         found = own_interpreter() if minor == own else find_installed(f"python3.{minor}")
         if found is not None:
             if minor != wanted:
-                _log.warning("%s is not on this machine: its functions run on python3.%s", runtime, minor)
+                _log.warning("%s is not here, or too old for boto3: its functions run on python3.%s", runtime, minor)
             return found
     return own_interpreter()
+
+
+def oldest_minor(requirements: Iterable[str]) -> int:
+    """Return the oldest Python 3 that meets all requirements of the form ">=3.10"."""
+    return max((int(minor) for text in requirements for minor in re.findall(r">=\s*3\.(\d+)", text)), default=0)
+
+
+@cache
+def sdk_requirements() -> tuple[str, ...]:
+    """Return which Pythons the SDK needs that functions are given. It is the server's own, so the server's will do."""
+    from importlib.metadata import metadata  # a tenth of a second, for who has functions of older Pythons
+
+    return tuple(metadata(package)["Requires-Python"] for package in ("boto3", "botocore", "urllib3"))
 
 
 def find_installed(name: str) -> Interpreter | None:

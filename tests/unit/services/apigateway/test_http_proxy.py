@@ -131,6 +131,19 @@ async def test_requests_are_mapped(mapping: dict[str, str], target: str, seen: d
         assert joined.get(name) == (value.rpartition(",")[2] if value else None)
 
 
+async def test_line_breaks_at_the_ends_of_a_value_break_nothing() -> None:
+    house = ApiHouse()
+    mapping = {"append:header.a": "$request.body.lines", "append:header.b": "$request.querystring.q"}
+    async with backend() as served:
+        api_id = await proxied(house, served.url, RequestParameters=mapping)
+        answer = await house.request(
+            api_id, "POST", "/7", query="q=%0d%0aEvil:%201%0d%0a", body=b'{"lines": "\\r\\n\\u0000"}'
+        )
+    [(_, headers, _)] = served.requests
+    assert answer.status == 200
+    assert (dict(headers)["a"], dict(headers)["b"]) == ("", "Evil: 1")
+
+
 async def test_answers_are_mapped_by_their_status() -> None:
     house = ApiHouse()
     mapping = {

@@ -229,6 +229,11 @@ async def test_format_1_wants_a_status_code() -> None:
         (ServiceError("AccessDeniedException", "no", status=403), 500, b'{"message":"Internal Server Error"}'),
         (ServiceError("ResourceNotFoundException", "none"), 500, b'{"message":"Internal Server Error"}'),
         (ServiceError("TooManyRequestsException", "Rate Exceeded."), 503, b'{"message":"Service Unavailable"}'),
+        (
+            ServiceError("RequestEntityTooLargeException", "Request must be smaller", status=413),
+            413,
+            b'{"message":"Request Entity Too Large"}',
+        ),
     ],
 )
 async def test_an_invoke_that_fails(error: ServiceError, status: int, body: bytes) -> None:

@@ -219,4 +219,4 @@ async def test_what_is_larger_than_10_mb_is_refused() -> None:
     house = ApiHouse()
     api_id = await house.rest_api("POST /a")
     response = await house.request(api_id, "POST", "/dev/a", body=b"x" * (10 * 1024 * 1024 + 1))
-    assert (response.status, response.body) == (413, b'{"message":"Request Too Long"}')
+    assert (response.status, response.body) == (413, b'{"message": "Request Too Long"}')

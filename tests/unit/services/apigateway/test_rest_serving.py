@@ -293,7 +293,19 @@ async def test_a_body_over_ten_megabytes_is_too_long() -> None:
 
     response = await house.request(api_id, "POST", "/dev/notes", body=bytes(10 * 1024 * 1024 + 1))
 
-    assert (response.status, response.body) == (413, b'{"message":"Request Too Long"}')
+    assert (response.status, response.body) == (413, b'{"message": "Request Too Long"}')
+
+
+async def test_an_event_that_is_more_than_lambda_takes_is_too_long() -> None:
+    # Captured on AWS: https://github.com/koki-develop/lgtm-generator/issues/10
+    house = ApiHouse()
+    api_id = await house.rest_api("POST /notes")
+    house.function.answer = ServiceError("RequestEntityTooLargeException", "Request must be smaller", status=413)
+
+    response = await house.request(api_id, "POST", "/dev/notes", body=b"a")
+
+    assert (response.status, response.body) == (413, b'{"message": "Request Too Long"}')
+    assert header(response, "x-amzn-errortype") == "BadRequestException"
 
 
 async def test_a_deployment_is_frozen_and_a_stage_can_be_pointed_back() -> None:

@@ -174,8 +174,11 @@ def identity(arrival: Arrival, authorized: Authorized | None, members: tuple[str
 
 
 def one_line(value: str) -> str:
-    """Return a text as a header's value may have it: what a client sent must not become a second header."""
-    return "".join([char if " " <= char != "\x7f" or char == "\t" else " " for char in value])
+    """Return a text as a header's value may have it: what a client sent must not become a second header.
+
+    Blanks at its ends are none of the value, and HTTP's own writers refuse them.
+    """
+    return "".join([char if " " <= char != "\x7f" or char == "\t" else " " for char in value]).strip(" \t")
 
 
 @lru_cache(maxsize=1024)

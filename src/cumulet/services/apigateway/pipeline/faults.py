@@ -97,7 +97,8 @@ _REST: dict[Fault, Words] = {
         400, "BAD_REQUEST_PARAMETERS", "BadRequestException", "Missing required request parameters", _SPACED
     ),
     "bad_body": Words(400, "BAD_REQUEST_BODY", "BadRequestException", "Invalid request body", _SPACED),
-    "too_long": Words(413, "REQUEST_TOO_LARGE", "RequestTooLargeException", "Request Too Long"),
+    # As captured in koki-develop/lgtm-generator#10, of an event that is larger than Lambda takes.
+    "too_long": Words(413, "REQUEST_TOO_LARGE", "BadRequestException", "Request Too Long", _SPACED),
     "unmapped_type": Words(415, "UNSUPPORTED_MEDIA_TYPE", "BadRequestException", "Unsupported Media Type"),
     "unreadable_body": Words(
         400, "DEFAULT_4XX", "BadRequestException", "Could not parse request body into json", _SPACED

@@ -147,7 +147,7 @@ async def begin(
         head = h11.Request(
             method=method,
             target=address.target,
-            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in sent],
+            headers=[(name.encode("ascii"), _encode(value)) for name, value in sent],
         )
     except (h11.LocalProtocolError, UnicodeEncodeError) as error:
         raise BadUrl(str(error)) from error
@@ -171,6 +171,14 @@ async def begin(
     except BaseException:
         writer.close()
         raise
+
+
+def _encode(value: str) -> bytes:
+    # What came in a header goes out as it came; a query or a body can hold more, and text is UTF-8 everywhere else.
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "replace")
 
 
 def _parse(url: str) -> _Address:

@@ -18,7 +18,7 @@ from cumulet.services.apigateway.control.lambda_uri import function_arn
 from cumulet.services.apigateway.model import CALLER, DEFAULT_ROUTE, Authorizer, Target
 from cumulet.services.apigateway.pipeline import streaming
 from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent, Streamed
-from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.faults import Fault, Refused
 from cumulet.services.apigateway.pipeline.relay import relay
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
 from cumulet.services.kit import Ground, Output, Principal
@@ -30,6 +30,10 @@ SESSION_NAME = "BackplaneAssumeRoleSession"
 """As CloudTrail shows API Gateway's sessions."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+_FAULTS: dict[str, Fault] = {"TooManyRequestsException": "throttled", "RequestEntityTooLargeException": "too_long"}
+"""What of Lambda's errors is the client's to know."""
 
 
 class Integrator:
@@ -124,8 +128,8 @@ class Integrator:
         except NotImplementedHere:
             raise
         except ServiceError as error:
-            # Denied, no such function, an event over Lambda's limit: AWS tells the client nothing more.
-            raise Refused("throttled" if error.code == "TooManyRequestsException" else "misconfigured") from error
+            # Denied, no such function: AWS tells the client nothing more.
+            raise Refused(_FAULTS.get(error.code, "misconfigured")) from error
 
     async def principal(self, matched: Matched) -> Principal:
         """Return as whom an integration's backend is called."""

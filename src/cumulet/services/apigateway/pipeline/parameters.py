@@ -151,7 +151,7 @@ def _one_line(value: str | None) -> str | None:
     # What a client sent, even in a body or in an encoded query, must not become a second header.
     if value is None:
         return None
-    return "".join(char if " " <= char < "\x7f" or char == "\t" else " " for char in value)
+    return "".join(char if " " <= char < "\x7f" or char == "\t" else " " for char in value).strip(" \t")
 
 
 def _evaluate(value: str, lookup: Lookup) -> str | None:

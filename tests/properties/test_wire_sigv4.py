@@ -5,6 +5,7 @@ import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import msgspec
 import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -108,4 +109,4 @@ def test_no_other_signature_is_accepted(request: Request, guess: bytes) -> None:
     assert claim is not None
     signature = base64.b16encode(guess).decode().lower()
     with pytest.raises(ServiceError):
-        verify(request, claim._replace(signature=signature), SECRET, time_of(request))
+        verify(request, msgspec.structs.replace(claim, signature=signature), SECRET, time_of(request))

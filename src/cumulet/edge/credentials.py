@@ -36,6 +36,15 @@ async def find_principal(
     Raises MissingAuthenticationToken where AWS does not serve strangers, AccessDenied for a developer credential that
     another site's page sent, and what `identify` and `sigv4.verify` raise.
     """
+    return find_unissued(ground, request, claim, service) or await find_issued(
+        ground, identify, request, claim, service
+    )
+
+
+def find_unissued(
+    ground: Ground, request: Request, claim: sigv4.Claim | None, service: ServiceModel
+) -> Principal | None:
+    """Return who signed the request if that can be told without IAM's records, as `find_principal` does; else None."""
     if claim is None:
         if service.protocol == "rest-xml":
             return Principal.anonymous()  # S3 has public buckets: the policy decides
@@ -47,23 +56,38 @@ async def find_principal(
     key_id = claim.access_key_id
     settings = ground.settings
     # A request can name an empty key id, and a server that has no root key holds an empty one: they are not the same.
-    if key_id and key_id == settings.root_access_key_id:
+    if key_id == settings.root_access_key_id and key_id:
         if claim.security_token:
             raise _in_words_of(service, ServiceError("UnrecognizedClientException", _INVALID_TOKEN))
         sigv4.verify(request, claim, settings.root_secret_access_key, ground.clock.outside_ms(), service.signing_name)
         return Principal.root(settings.account, key_id)
     if len(key_id) == _ISSUED_KEY_ID_CHARACTERS and _may_be_issued(key_id):
-        now_ms = ground.clock.now_ms()
-        try:
-            identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.security_token, now_ms))
-        except ServiceError as error:
-            raise _in_words_of(service, error) from None
-        except KeyIsGone:
-            # Not one that a developer made up, who would be root.
-            raise _unknown_key(service) from None
-        if identity is not None:
-            sigv4.verify(request, claim, identity.secret, ground.clock.outside_ms(), service.signing_name)
-            return identity.principal
+        return None
+    return _find_developer(ground, request, key_id, service)
+
+
+async def find_issued(
+    ground: Ground, identify: Identify, request: Request, claim: sigv4.Claim | None, service: ServiceModel
+) -> Principal:
+    """Return who signed with a key that looks as if IAM or STS had issued it. Raises as `find_principal` does."""
+    assert claim is not None  # or it would have been told without
+    key_id = claim.access_key_id
+    now_ms = ground.clock.now_ms()
+    try:
+        identity = await ground.store.read(lambda tx: identify(tx, key_id, claim.security_token, now_ms))
+    except ServiceError as error:
+        raise _in_words_of(service, error) from None
+    except KeyIsGone:
+        # Not one that a developer made up, who would be root.
+        raise _unknown_key(service) from None
+    if identity is None:
+        return _find_developer(ground, request, key_id, service)
+    sigv4.verify(request, claim, identity.secret, ground.clock.outside_ms(), service.signing_name)
+    return identity.principal
+
+
+def _find_developer(ground: Ground, request: Request, key_id: str, service: ServiceModel) -> Principal:
+    settings = ground.settings
     if settings.strict:
         raise _unknown_key(service)
     if _is_from_another_site(request) and not (service.protocol == "rest-xml" and request.method in ("GET", "HEAD")):
@@ -117,11 +141,6 @@ def _is_from_another_site(request: Request) -> bool:
 @lru_cache(maxsize=1024)
 def _root_of(key_id: str, default_account: str) -> Principal:
     return Principal.root(key_id if _ACCOUNT.fullmatch(key_id) else default_account, key_id)
-
-
-def region_of(claim: sigv4.Claim | None, default: str) -> str:
-    """Return the region that the request was signed for."""
-    return claim.region if claim else default
 
 
 _INVALID_TOKEN = "The security token included in the request is invalid."

@@ -4,6 +4,7 @@ from cumulet.edge.credentials import find_signer
 from cumulet.edge.pipeline import Tools
 from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM, Scope
+from cumulet.services.dispatch import is_free
 from cumulet.services.kit import Principal
 from cumulet.store.api import ReadTx
 from cumulet.wire.message import BrokeOff, Request, Response
@@ -68,7 +69,8 @@ async def serve_function_url(tools: Tools, url_id: str, request: Request, path: 
         ),
     }
     try:
-        await tools.dispatcher.authorize_operation(call, service, invoke_function_url, params)
+        if not is_free(call, invoke_function_url):
+            await tools.dispatcher.authorize_operation(call, service, invoke_function_url, params)
     except ServiceError:
         return _FORBIDDEN
     try:

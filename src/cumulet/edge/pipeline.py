@@ -8,16 +8,17 @@ the protocol of the service, if that is known by then.
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
-from cumulet.edge.credentials import find_principal, region_of
+from cumulet.edge.credentials import find_issued, find_unissued
 from cumulet.edge.limits import DYNAMODB_HEAD_BYTES_MAX
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
-from cumulet.services.dispatch import Dispatcher, new_request_id
+from cumulet.services.dispatch import Dispatcher, is_free, new_request_id, refuse_unsupported
 from cumulet.services.iam import Identify
-from cumulet.services.kit import Call, Ground, Operation, Output, Service, Unavailable
+from cumulet.services.kit import Call, Ground, Operation, Output, Principal, Service, Unavailable
 from cumulet.store.api import StoreError
 from cumulet.wire import constraints, faults, protocols, sigv4
 from cumulet.wire.content_coding import compress_answer
@@ -55,13 +56,25 @@ async def answer_service_request(tools: Tools, request: Request, path: str) -> R
     `path` names the resource: in virtual-host style it is another than the one the request was signed for.
     """
     resolved: Resolved | None = None
+    dispatcher = tools.dispatcher
     try:
-        resolved = await resolve_operation(tools, request, path)
-        call = await authenticate(tools, resolved)
-        params = protocols.parse(resolved.target, resolved.request)
-        constraints.check(resolved.target.operation, params)
-        await tools.dispatcher.authorize_operation(call, resolved.service, resolved.operation, params)
-        output = await tools.dispatcher.perform(call, resolved.service, resolved.operation, params)
+        # What is known already is not waited for: nearly always the service runs, and a key says itself whose it is.
+        addressed = request if path == request.path else msgspec.structs.replace(request, path=path)
+        target = resolve(addressed)
+        service_name = target.operation.service.name
+        service = dispatcher.running(service_name) or await dispatcher.service(service_name)
+        resolved = resolve_operation(tools, request, addressed, target, service)
+        claim = sigv4.find_claim(request)
+        principal = find_unissued(tools.ground, request, claim, target.operation.service) or await find_issued(
+            tools.ground, tools.identify, request, claim, target.operation.service
+        )
+        call = new_call(tools, resolved, claim, principal)
+        params = protocols.parse(target, addressed)
+        constraints.check(target.operation, params)
+        refuse_unsupported(service, resolved.operation, params)
+        if not is_free(call, resolved.operation):
+            await dispatcher.authorize_operation(call, service, resolved.operation, params)
+        output = await dispatcher.perform(call, service, resolved.operation, params)
         return serialise(resolved, output)
     except ServiceError as error:
         return _render(tools, request, resolved, error)
@@ -76,34 +89,32 @@ async def answer_service_request(tools: Tools, request: Request, path: str) -> R
         return _render(tools, request, resolved, internal_failure(request_id))
 
 
-async def resolve_operation(tools: Tools, request: Request, path: str) -> Resolved:
-    """Find the operation that the request names. Raises UnknownOperation..., NotImplementedHere."""
-    addressed = request if path == request.path else msgspec.structs.replace(request, path=path)
-    target = resolve(addressed)
-    if request.head_bytes > DYNAMODB_HEAD_BYTES_MAX and target.operation.service.raw_values:
+def resolve_operation(tools: Tools, signed: Request, addressed: Request, target: Target, service: Service) -> Resolved:
+    """Find the operation that the request names. Raises NotImplementedHere for what is modelled but not built."""
+    if signed.head_bytes > DYNAMODB_HEAD_BYTES_MAX and target.operation.service.raw_values:
         # The status is AWS's; its words nobody has written down.
         raise ServiceError("ValidationException", "The request line and headers are too large.", status=400)
-    service_name = target.operation.service.name
-    service, operation = await tools.dispatcher.find_operation(service_name, target.operation.name)
-    return Resolved(request, addressed, target, service, operation, new_request_id(service_name, tools.ground.ids))
+    operation = service.operation(target.operation.name)
+    return Resolved(signed, addressed, target, service, operation, new_request_id(service.name, tools.ground.ids))
 
 
-async def authenticate(tools: Tools, resolved: Resolved) -> Call:
-    """Find who calls, and verify the signature of keys that IAM or STS issued."""
+def new_call(tools: Tools, resolved: Resolved, claim: sigv4.Claim | None, principal: Principal) -> Call:
+    """Return the circumstances of the call."""
     signed = resolved.signed
-    ground = tools.ground
-    claim = sigv4.find_claim(signed)
-    principal = await find_principal(ground, tools.identify, signed, claim, resolved.target.operation.service)
+    settings = tools.ground.settings
     return tools.dispatcher.new_call(
         resolved.service,
         principal,
-        Scope(principal.account or ground.settings.account, region_of(claim, ground.settings.region)),
+        _scope(principal.account or settings.account, claim.region if claim is not None else settings.region),
         resolved.request_id,
         signed.client_ip,
         signed.headers.get("user-agent") or "",
         signed.scheme == "https",
         signed.headers.get("x-amzn-trace-id") or "",
     )
+
+
+_scope = lru_cache(maxsize=256)(Scope)
 
 
 def serialise(resolved: Resolved, output: Output) -> Response:

@@ -4,7 +4,7 @@ The edge's last stages and the calls between services are the same three steps; 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import cache, partial
 from typing import cast
@@ -40,6 +40,20 @@ def new_request_id(service: str, ids: Ids) -> str:
     return ids.token(52, REQUEST_ID_ALPHABET) if service.startswith("dynamodb") else ids.uuid()
 
 
+def refuse_unsupported(service: Service, operation: Operation, params: Params) -> None:
+    """Raise NotImplementedHere for a parameter that is not built."""
+    if more := unsupported(params, operation.params):
+        raise NotImplementedHere(f"The parameter {more[0]} of {service.iam_prefix}:{operation.name}")
+
+
+def is_free(call: Call, operation: Operation) -> bool:
+    """Return whether nobody need be asked: anybody may, or nothing but a resource's policy can narrow the caller."""
+    principal = call.principal
+    return operation.open_to_all or (
+        principal.kind == "root" and principal.account == call.scope.account and operation.resource_policy is None
+    )
+
+
 def _request_keys(operation: Operation, tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     return {**tag_keys(params), **operation.condition_values(tx, call, params)}
 
@@ -65,12 +79,13 @@ class Dispatcher:
         self._built: dict[str, Service] = {}
         self._starting: dict[str, asyncio.Lock] = {}
 
+    def running(self, name: str) -> Service | None:
+        """Return a service if it runs already, as nearly always: whoever asks first waits for `service`."""
+        return self._built.get(name)
+
     async def service(self, name: str) -> Service:
         """Return a running service. Raises NotImplementedHere for one that Cumulet does not have."""
-        built = self._built.get(name)
-        if built is not None:
-            return built
-        return await self._start(name)
+        return self._built.get(name) or await self._start(name)
 
     async def stop(self, first: Collection[str] = ()) -> None:
         """Stop the services that were started, `first` and then the last started first.
@@ -81,14 +96,6 @@ class Dispatcher:
             for name in sorted(self._built, key=lambda name: name in first):
                 if (plane := self._built[name].plane) is not None:
                     stopping.push_async_callback(plane.stop)
-
-    async def find_operation(self, service_name: str, name: str) -> tuple[Service, Operation]:
-        """Return an operation and its service. Raises NotImplementedHere for what is modelled but not built."""
-        service = await self.service(service_name)
-        operation = service.operations.get(name)
-        if operation is None:
-            raise NotImplementedHere(f"{service.iam_prefix}:{name}")
-        return service, operation
 
     async def call(
         self,
@@ -106,10 +113,13 @@ class Dispatcher:
         With a lease, nothing of it happens once the lease is lost: raises LeaseLost. `trace_header` is that of what led
         to it.
         """
-        found, declared = await self.find_operation(service, operation)
+        found = await self.service(service)
+        declared = found.operation(operation)
         self._check_params(service, operation, params)
         call = self.new_call(found, principal, scope, trace_header=trace_header)
-        await self.authorize_operation(call, found, declared, params)
+        refuse_unsupported(found, declared, params)
+        if not is_free(call, declared):
+            await self.authorize_operation(call, found, declared, params)
         return await self.perform(call, found, declared, params, lease)
 
     def new_call(
@@ -138,11 +148,7 @@ class Dispatcher:
         )
 
     async def authorize_operation(self, call: Call, service: Service, operation: Operation, params: Params) -> None:
-        """Refuse parameters that are not built, then raise the service's AccessDenied unless the caller may."""
-        if more := unsupported(params, operation.params):
-            raise NotImplementedHere(f"The parameter {more[0]} of {service.iam_prefix}:{operation.name}")
-        if operation.open_to_all or self._is_own_root(call, operation):
-            return
+        """Raise the service's AccessDenied unless the caller may. What `is_free` needs no asking."""
         action = service.action_of(operation)
 
         def decide(tx: ReadTx) -> Ruling:
@@ -182,19 +188,25 @@ class Dispatcher:
         # Of what is asked about so, nothing has tags of its own.
         return await self._store.read(lambda tx: self._authorizer.decide(tx, call, demand, resource_policy, dict))
 
-    async def perform(
+    def perform(
         self, call: Call, service: Service, operation: Operation, params: Params, lease: Lease | None = None
-    ) -> Output:
+    ) -> Awaitable[Output]:
         """Run the operation's body: in a read or write transaction, or beside the store with the service's plane."""
         body = operation.body
         if operation.kind == "read":
-            return cast(Output, await self._store.read(lambda tx: body(call, tx, params)))
+            return self._store.read(lambda tx: body(call, tx, params))
         if operation.kind == "write":
             write = self._store.write if lease is None else lease.write
-            return cast(Output, await write(lambda tx: body(call, tx, params)))
-        if lease is not None:
-            await self._store.read(lease.fence)  # it makes transactions of its own, so this is as near as it gets
-        return cast(Output, await body(call, service.plane, params))
+            return write(lambda tx: body(call, tx, params))
+        if lease is None:
+            return cast(Awaitable[Output], body(call, service.plane, params))
+        return self._perform_fenced(call, service, operation, params, lease)
+
+    async def _perform_fenced(
+        self, call: Call, service: Service, operation: Operation, params: Params, lease: Lease
+    ) -> Output:
+        await self._store.read(lease.fence)  # it makes transactions of its own, so this is as near as it gets
+        return cast(Output, await operation.body(call, service.plane, params))
 
     def _decide(
         self, tx: ReadTx, call: Call, owner: Service | None, demand: Demand, policy: str | None = None
@@ -207,14 +219,6 @@ class Dispatcher:
             if owner.tags_of is not None:
                 tags = partial(owner.tags_of, tx, call, demand.resource)
         return self._authorizer.decide(tx, call, demand, policy, tags)
-
-    @staticmethod
-    def _is_own_root(call: Call, operation: Operation) -> bool:
-        # Nothing can narrow an account's root but a resource policy that denies it.
-        principal = call.principal
-        return (
-            principal.kind == "root" and principal.account == call.scope.account and operation.resource_policy is None
-        )
 
     async def _start(self, name: str) -> Service:
         builder = self._builders.get(name)

@@ -26,6 +26,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from cumulet.clock import Clock
+from cumulet.errors import NotImplementedHere
 from cumulet.ids import Ids
 from cumulet.scope import Scope
 from cumulet.settings import Settings
@@ -280,6 +281,13 @@ class Service:
     not asked for the account's own root, so that a request of the root costs nothing more."""
     tags_of: Callable[[ReadTx, Call, str], Mapping[str, str]] | None = None
     """Returns the tags of the resource with this ARN, for policies that ask for them (aws:ResourceTag)."""
+
+    def operation(self, name: str) -> Operation:
+        """Return an operation. Raises NotImplementedHere for one that is modelled but not built."""
+        found = self.operations.get(name)
+        if found is None:
+            raise NotImplementedHere(f"{self.iam_prefix}:{name}")
+        return found
 
     def action_of(self, operation: Operation) -> str:
         """Return the IAM action of an operation."""

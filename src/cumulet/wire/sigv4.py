@@ -20,6 +20,8 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
+import msgspec
+
 from cumulet.errors import ServiceError
 from cumulet.wire.message import Headers, Request
 
@@ -64,7 +66,7 @@ _ISO_BASIC = re.compile(r"\d{8}T\d{6}Z")
 _TIMESTAMP_CHARACTERS = 16
 
 
-class Claim(NamedTuple):
+class Claim(msgspec.Struct, frozen=True):
     """Who a request says has signed it, and all that the signature depends on besides the request itself."""
 
     access_key_id: str
@@ -182,25 +184,23 @@ def _header_claim(request: Request, authorization: str, service: str | None) -> 
     # Sixty-four hexadecimal digits; whether they are, `verify` finds out.
     read = _read_head if len(head) <= _REMEMBERED_CHARACTERS_MAX else _read_head.__wrapped__
     shared = read(head) if len(signature) == 64 and signature.isalnum() else None
-    timestamp = request.headers.get("x-amz-date")
+    header = request.headers.get
+    timestamp = header("x-amz-date")
     if shared is None or timestamp is None:
         return _unusual_claim(request, authorization, service)
-    scope, signed_headers = shared
-    key_id, date, region, service, terminator = scope
-    token = request.headers.get("x-amz-security-token")
-    dialect = _dialect(request, service)
-    return Claim(key_id, date, region, service, terminator, signed_headers, signature, timestamp, dialect, None, token)
+    dialect = "json" if header("x-amz-target") is not None else _dialect_of(shared[3])
+    return Claim(*shared, signature, timestamp, dialect, None, header("x-amz-security-token"))
 
 
 @lru_cache(maxsize=1024)
-def _read_head(text: str) -> tuple[tuple[str, str, str, str, str], tuple[str, ...]] | None:
+def _read_head(text: str) -> tuple[str, str, str, str, str, tuple[str, ...]] | None:
     """Return the credential's parts and the signed headers, or None if anything is out of the ordinary."""
     algorithm, _, rest = text.partition(" ")
     fields = _fields(rest)
     scope = fields.get("Credential", "").rsplit("/", 4)
     if algorithm != ALGORITHM or len(scope) != 5 or not scope[0] or not fields.get("SignedHeaders"):
         return None
-    return (scope[0], scope[1], scope[2], scope[3], scope[4]), tuple(fields["SignedHeaders"].lower().split(";"))
+    return scope[0], scope[1], scope[2], scope[3], scope[4], tuple(fields["SignedHeaders"].lower().split(";"))
 
 
 def _unusual_claim(request: Request, authorization: str, service: str | None) -> Claim:
@@ -304,8 +304,10 @@ def _expires(dialect: Dialect, text: str | None) -> int | None:
 
 
 def _dialect(request: Request, service: str) -> Dialect:
-    if "x-amz-target" in request.headers:
-        return "json"
+    return "json" if "x-amz-target" in request.headers else _dialect_of(service)
+
+
+def _dialect_of(service: str) -> Dialect:
     if service == "s3":
         return "s3"
     return "query" if service in _QUERY_SERVICES else "json"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from cumulet.edge import connection, credentials, hosts
@@ -40,7 +41,9 @@ def ask_for_age(timestamp: str) -> None:
     claim = sigv4.find_claim(Request("POST", "/", "", authorization("test")))
     assert claim is not None
     with pytest.raises(ServiceError):
-        sigv4.check_fresh(claim._replace(timestamp="20150830T123600Z" if timestamp == "short" else timestamp), 0)
+        sigv4.check_fresh(
+            msgspec.structs.replace(claim, timestamp="20150830T123600Z" if timestamp == "short" else timestamp), 0
+        )
 
 
 def verify(text: str) -> None:
@@ -78,7 +81,7 @@ async def principal_of(key_id: str, region: str = "us-east-1") -> Principal:
     house = House()
     claim = sigv4.find_claim(Request("POST", "/", "", authorization(key_id)))
     assert claim is not None
-    fresh = claim._replace(timestamp=sigv4._basic(house.clock.now_ms() // 1000), region=region)
+    fresh = msgspec.structs.replace(claim, timestamp=sigv4._basic(house.clock.now_ms() // 1000), region=region)
     request = Request("POST", "/", "", Headers())
     return await credentials.find_principal(house.ground, identify, request, fresh, load_service("dynamodb"))
 

@@ -151,7 +151,7 @@ def _mentioned(request: Mapping[str, Any], table: OpenTable | None) -> tuple[set
         if (text := request.get(name)) is not None:
             bind_condition(text, name, mentions)
     if (text := request.get("UpdateExpression")) is not None:
-        bind_update(text, mentions)
+        mentions.attributes |= bind_update(text, mentions).mentioned
     bind_projection(request.get("ProjectionExpression"), mentions)
     return mentions.attributes, leading
 

@@ -67,11 +67,16 @@ def write_item(
     """
     if call.plane is not None:
         call.plane.transactions.check_free(place, call.request_id)
-    stored = None if item is None else encode_item(item, size)
-    units = Units(write_units(0 if before is None else stored_bytes(before), size if item is not None else 0))
+    if item is None:
+        stored, size = None, 0
+    else:
+        stored = encode_item(item, size)
+    size_before = 0 if before is None else stored_bytes(before)
+    units = Units(write_units(size_before, size))
     old = new = None
     index_writes: list[IndexWrite] = []
     vector_writes: list[VectorWrite] = []
+    collection = None
     if table.watched:
         old = None if before is None else Image(decode_item(before), before)
         new = None if item is None or stored is None else Image(item, stored)
@@ -83,8 +88,7 @@ def write_item(
         for write in index_writes:
             consumed = units.local_indexes if write.keys.is_local else units.global_indexes
             consumed[write.keys.name] = write.units
-    grown = (0 if item is None else size) - (0 if before is None else stored_bytes(before))
-    collection = grown_collection(tx, table, place, new, grown, index_writes) if table.watched else None
+        collection = grown_collection(tx, table, place, new, size - size_before, index_writes)
     charge(call, table, units, writes=True, thing=place)
 
     if stored is not None:

@@ -23,7 +23,7 @@ def encode_item(item: Item, size: int) -> bytes:
 
 def decode_item(stored: bytes) -> Item:
     """Return the item. It is the caller's own and may be changed."""
-    return _item_decoder.decode(memoryview(stored)[_HEADER_BYTES:])
+    return _item_decoder.decode(stored[_HEADER_BYTES:])
 
 
 def stored_json(stored: bytes) -> msgspec.Raw:

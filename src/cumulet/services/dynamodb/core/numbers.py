@@ -17,8 +17,8 @@ from cumulet.services.dynamodb.core.limits import (
 
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?")
 _ALREADY_CANONICAL = re.compile(r"(?:0|-?[1-9][0-9]{0,30})").fullmatch
-_SHORT_INTEGER = re.compile(r"-?[0-9]{1,30}").fullmatch
-"""What counters are, mostly: sums of these fit, and need no decimals."""
+_SHORT = 30
+"""Whole numbers of so many characters need no decimals: their sums fit."""
 _EXPONENT_CHARACTERS_MAX = 10
 _REMEMBERED_CHARACTERS_MAX = 50
 _OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"
@@ -130,16 +130,21 @@ def number_bytes(canonical: str) -> int:
 
 def add_numbers(left: str, right: str) -> str:
     """Return the canonical sum. Raises ValidationException if it does not fit."""
-    if _SHORT_INTEGER(left) and _SHORT_INTEGER(right):
+    if _is_short(left) and _is_short(right):
         return str(int(left) + int(right))
     return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
 
 
 def subtract_numbers(left: str, right: str) -> str:
     """Return the canonical difference. Raises ValidationException if it does not fit."""
-    if _SHORT_INTEGER(left) and _SHORT_INTEGER(right):
+    if _is_short(left) and _is_short(right):
         return str(int(left) - int(right))
     return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
+
+
+def _is_short(canonical: str) -> bool:
+    """Return whether a number is a short whole one, as counters are."""
+    return len(canonical) <= _SHORT and (canonical.isdecimal() or (canonical[1:].isdecimal() and canonical[0] == "-"))
 
 
 def _canonical_result(result: Decimal) -> str:

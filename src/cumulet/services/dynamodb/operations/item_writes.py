@@ -10,7 +10,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, write_units
 from cumulet.services.dynamodb.core.expressions.conditions import Test
 from cumulet.services.dynamodb.core.expressions.legacy import bind_attribute_updates
-from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind_update, touches
+from cumulet.services.dynamodb.core.expressions.updates import BoundUpdate, bind_update
 from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes
 from cumulet.services.dynamodb.core.limits import ITEM_BYTES_MAX
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, invalid_parameter
@@ -123,7 +123,7 @@ def locate_write(table: OpenTable, write: ItemWrite) -> bytes:
     if write.kind == "Put":
         return locate_item(table, write.item)
     place = locate(table, write.item)
-    if write.update is not None and (part_of_key := touches(write.update.paths, table.key_names)) is not None:
+    if write.update is not None and (part_of_key := write.update.touches(table.key_names)) is not None:
         invalid_parameter(f"Cannot update attribute {part_of_key}. This attribute is part of the key")
     if table.indexes and write.update is not None:
         check_index_paths(table, write.update.paths)

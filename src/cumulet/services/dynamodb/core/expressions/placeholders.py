@@ -1,7 +1,7 @@
 """One request's #names and :values: checked, looked up, and in the end all used."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -17,35 +17,42 @@ _SHORT = ATTRIBUTE_NAME_BYTES_MAX // 4
 
 
 @lru_cache(maxsize=4096)
-def _is_key(key: str) -> bool:
-    return bool(_NAME_KEY(key) if key[:1] == "#" else _VALUE_KEY(key))
-
-
 def _is_name_key(key: str) -> bool:
-    return key[:1] == "#" and len(key) <= PLACEHOLDER_BYTES_MAX and _is_key(key)
+    return _NAME_KEY(key) is not None
 
 
+@lru_cache(maxsize=4096)
 def _is_value_key(key: str) -> bool:
-    return key[:1] == ":" and len(key) <= PLACEHOLDER_BYTES_MAX and _is_key(key)
+    return _VALUE_KEY(key) is not None
+
+
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 class Placeholders:
     """The names and values of one request. Looking one up marks it as used."""
 
-    __slots__ = ("_names", "_used_names", "_used_values", "_values")
+    __slots__ = ("_used_values", "names", "used_names", "values")
 
     def __init__(self, names: Mapping[str, str] | None, values: Mapping[str, Any] | None) -> None:
         """Check what the client sent. Raises AWS's errors for bad keys, names and values."""
-        self._names = {} if names is None else _checked_names(names)
-        self._values: Mapping[str, Value] = {} if values is None else _checked_values(values)
-        self._used_names: set[str] = set()
+        self.names: Mapping[str, str] = {} if names is None else _checked_names(names)
+        self.values: Mapping[str, Value] = {} if values is None else _checked_values(values)
+        self.used_names = _NO_NAMES
         self._used_values: set[str] = set()
 
     @staticmethod
     def of_canonical(values: Mapping[str, Value]) -> "Placeholders":
         """Return placeholders for a tree that was made, not parsed: these values, and no names."""
         placeholders = Placeholders(None, None)
-        placeholders._values = values
+        placeholders.values = values
+        return placeholders
+
+    @staticmethod
+    def of_names(names: Mapping[str, str]) -> "Placeholders":
+        """Return placeholders for what is compiled before there are values. The names are checked already."""
+        placeholders = Placeholders(None, None)
+        placeholders.names = names
         return placeholders
 
     def elements(self, path: Path, expression: str) -> Elements:
@@ -59,18 +66,18 @@ class Placeholders:
     def _name(self, element: str, expression: str) -> str:
         if element[0] != "#":
             return element
-        name = self._names.get(element)
+        name = self.names.get(element)
         if name is None:
             invalid(
                 f"Invalid {expression}: An expression attribute name used in the document path is not defined; "
                 f"attribute name: {element}"
             )
-        self._used_names.add(element)
+        self.used_names |= {element}
         return name
 
     def value(self, ref: ValueRef, expression: str) -> Value:
         """Return the value of a placeholder."""
-        value = self._values.get(ref.name)
+        value = self.values.get(ref.name)
         if value is None:
             invalid(
                 f"Invalid {expression}: An expression attribute value used in expression is not defined; "
@@ -81,13 +88,13 @@ class Placeholders:
 
     def check_all_used(self) -> None:
         """Raise ValidationException if a name or value was sent that no expression mentions."""
-        if len(self._used_names) < len(self._names):
-            self._unused("ExpressionAttributeNames", self._names.keys(), self._used_names)
-        if len(self._used_values) < len(self._values):
-            self._unused("ExpressionAttributeValues", self._values.keys(), self._used_values)
+        if len(self.used_names) < len(self.names):
+            self._unused("ExpressionAttributeNames", self.names.keys(), self.used_names)
+        if len(self._used_values) < len(self.values):
+            self._unused("ExpressionAttributeValues", self.values.keys(), self._used_values)
 
     @staticmethod
-    def _unused(parameter: str, given: Any, used: set[str]) -> NoReturn:
+    def _unused(parameter: str, given: Any, used: Container[str]) -> NoReturn:
         unused = ", ".join(key for key in given if key not in used)
         invalid(f"Value provided in {parameter} unused in expressions: keys: {{{unused}}}")
 
@@ -110,7 +117,7 @@ def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
     if not names:
         invalid("ExpressionAttributeNames must not be empty")
     for key, name in names.items():
-        if not _is_name_key(key):
+        if len(key) > PLACEHOLDER_BYTES_MAX or not _is_name_key(key):
             _refuse_key("ExpressionAttributeNames", key)
         if not name:
             invalid(f"ExpressionAttributeNames contains invalid value: Empty attribute name; key: {key}")
@@ -127,7 +134,7 @@ def _checked_values(values: Mapping[str, Any]) -> dict[str, Value]:
         invalid("ExpressionAttributeValues must not be empty")
     checked = {}
     for key, value in values.items():
-        if not _is_value_key(key):
+        if len(key) > PLACEHOLDER_BYTES_MAX or not _is_value_key(key):
             _refuse_key("ExpressionAttributeValues", key)
         try:
             checked[key], size = canonical_value(value)

@@ -1,15 +1,17 @@
-"""Updates: a tree and a request's placeholders become a function from the old item to the new one.
+"""Updates: a tree and its names are compiled once; with a request's values they change its item.
 
 Every value is computed from the item as it was; then all are put in place. List indexes count in the list as it was:
 elements set beyond its end are appended in the order of their indexes, and elements are removed last.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NoReturn, TypeAlias
 
+from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.ast import (
+    Action,
     AddAction,
     Arithmetic,
     DeleteAction,
@@ -39,9 +41,15 @@ from cumulet.services.dynamodb.core.values import (
 )
 
 _NAME = "UpdateExpression"
+_REMEMBERED = 512
+_REMEMBERED_NAMES_CHARACTERS_MAX = 1024
+"""Of the names that an update is remembered with: a client could fill the memory with longer ones."""
 
-Compute: TypeAlias = Callable[[Item], Value | None]
+Values: TypeAlias = Mapping[str, Value]
+Compute: TypeAlias = Callable[[Item, Values], Value | None]
 """Returns the new value of a path, or None to remove it."""
+Check: TypeAlias = Callable[[Placeholders], None]
+"""Raises ValidationException for values that are wrong whatever the item holds."""
 
 _LONG_NAMES = {
     "S": "STRING",
@@ -56,194 +64,258 @@ _LONG_NAMES = {
     "NULL": "NULL",
 }
 _SETS = frozenset(("SS", "NS", "BS"))
+_ADDABLE = _SETS | {"N"}
+_MISMATCH = "An operand in the update expression has an incorrect data type"
 
 
 class BoundUpdate:
     """An update expression with one request's names and values in place."""
 
-    __slots__ = ("_computed", "_has_indexes", "_is_flat", "_touched", "creates", "paths")
+    __slots__ = ("_plan", "_values", "creates", "paths")
 
-    def __init__(self, paths: "_Paths", computed: list[Compute], creates: bool) -> None:
-        self._computed = computed
-        self.paths = paths.all
-        self._has_indexes = paths.have_indexes
-        self._is_flat = paths.are_flat
-        self._touched = paths.touched
-        self.creates = creates
+    def __init__(self, plan: "_Plan", values: Values) -> None:
+        self._plan = plan
+        self._values = values
+        self.paths = plan.paths
+        self.creates = plan.creates
         """Whether the update can bring an item into being: one that only removes leaves an absent item absent."""
+
+    @property
+    def mentioned(self) -> set[str]:
+        """The top-level attributes that it reads or changes."""
+        return self._plan.mentioned
+
+    def touches(self, names: Collection[str]) -> str | None:
+        """Return the first of these attributes, in the order of the expression, that it changes, or None."""
+        if self._plan.touched.isdisjoint(names):
+            return None
+        return next(name for path in self.paths if (name := str(path[0])) in names)
 
     def apply(self, item: Item) -> int:
         """Change the item, which is the caller's own; return how many bytes its size has grown by, as AWS counts it.
 
         Raises ValidationException where it does not fit the update, or would be nested too deeply.
         """
-        values = [compute(item) for compute in self._computed]
-        if self._is_flat:
-            return self._apply_flat(item, values)
-        before = self._touched_bytes(item)
-        planned = list(zip(self.paths, values, strict=True))
+        plan = self._plan
+        given = self._values
+        values = [compute(item, given) for compute in plan.computes]
+        if plan.is_flat:
+            return _apply_flat(item, plan.paths, values)
+        before = _bytes_of(item, plan.touched)
+        planned = list(zip(plan.paths, values, strict=True))
         removed = [path for path, value in planned if value is None and _is_there(item, path)]
-        if self._has_indexes:
-            planned.sort(key=lambda plan: _order(plan[0]))
+        if plan.has_indexes:
+            planned.sort(key=lambda step: _order(step[0]))
             removed.sort(key=_order, reverse=True)
         for path, value in planned:
             if value is not None:
                 _set(item, path, value)
         for path in removed:
             _remove(item, path)
-        for name in self._touched:
+        for name in plan.touched:
             if name in item:
                 check_nesting(item[name])
-        return self._touched_bytes(item) - before
+        return _bytes_of(item, plan.touched) - before
 
-    def _apply_flat(self, item: Item, values: list[Value | None]) -> int:
-        # Whole attributes, as nearly always: there is nothing to find, and no order to keep.
-        grown = 0
-        for path, value in zip(self.paths, values, strict=True):
-            name: str = path[0]  # type: ignore[assignment]
-            old = item.get(name)
-            if value is not None:
+
+def _apply_flat(item: Item, paths: list[Elements], values: list[Value | None]) -> int:
+    # Whole attributes, as nearly always: there is nothing to find, and no order to keep.
+    grown = 0
+    for path, value in zip(paths, values, strict=True):
+        name: str = path[0]  # type: ignore[assignment]
+        old = item.get(name)
+        if value is not None:
+            if "M" in value or "L" in value:
                 check_nesting(value)
-                item[name] = value
-                grown += value_bytes(value) + (text_bytes(name) if old is None else -value_bytes(old))
-            elif old is not None:
-                del item[name]
-                grown -= text_bytes(name) + value_bytes(old)
-        return grown
-
-    def _touched_bytes(self, item: Item) -> int:
-        return sum([text_bytes(name) + value_bytes(item[name]) for name in self._touched if name in item])
+            item[name] = value
+            grown += value_bytes(value) + (text_bytes(name) if old is None else -value_bytes(old))
+        elif old is not None:
+            del item[name]
+            grown -= text_bytes(name) + value_bytes(old)
+    return grown
 
 
-class _Paths:
-    """The paths of an update, and what follows from them alone."""
-
-    __slots__ = ("all", "are_flat", "have_indexes", "touched")
-
-    def __init__(self, paths: list[Elements]) -> None:
-        """Raises ValidationException if two of them overlap or conflict."""
-        check_paths(_NAME, paths)
-        self.all = paths
-        self.have_indexes = any(isinstance(element, int) for path in paths for element in path)
-        self.are_flat = all(len(path) == 1 for path in paths)
-        self.touched = {str(path[0]) for path in paths}
-
-
-@lru_cache(maxsize=512)
-def _plain_paths(text: str) -> _Paths:
-    """Return the paths of an expression without names to put in place: they are the same for every request."""
-    return _Paths([action.path.elements for action in parse_update(text).actions])
+def _bytes_of(item: Item, names: Iterable[str]) -> int:
+    return sum([text_bytes(name) + value_bytes(item[name]) for name in names if name in item])
 
 
 def bind_update(text: str, placeholders: Placeholders) -> BoundUpdate:
     """Return the update of a request. Raises ValidationException for what is wrong whatever the item holds."""
-    return bind_update_tree(parse_update(text), placeholders, plain_text=None if "#" in text else text)
+    names = placeholders.names
+    if not names or sum(map(len, names.values())) <= _REMEMBERED_NAMES_CHARACTERS_MAX:
+        plan = _plan_of(text, tuple(names.items()))
+    else:
+        plan = _plan_of.__wrapped__(text, tuple(names.items()))
+    return plan.bind(placeholders)
 
 
-def bind_update_tree(
-    tree: Update,
-    placeholders: Placeholders,
-    mismatch: str = "An operand in the update expression has an incorrect data type",
-    plain_text: str | None = None,
-) -> BoundUpdate:
+def bind_update_tree(tree: Update, placeholders: Placeholders, mismatch: str = _MISMATCH) -> BoundUpdate:
     """Return an update that came as a tree. `mismatch` is what AWS says where the item has a value of another type."""
-    binder = _Binder(placeholders, mismatch)
-    paths: list[Elements] = []
-    computed: list[Compute] = []
-    creates = False
-    for action in tree.actions:
-        path = placeholders.elements(action.path, _NAME)
-        paths.append(path)
-        if isinstance(action, SetAction):
-            computed.append(binder.assigned(action.value))
-            creates = True
-        elif isinstance(action, RemoveAction):
-            computed.append(lambda item: None)
-        elif isinstance(action, AddAction):
-            computed.append(binder.added(path, action))
-            creates = True
-        else:
-            computed.append(binder.deleted(path, action))
-    return BoundUpdate(_Paths(paths) if plain_text is None else _plain_paths(plain_text), computed, creates)
+    return _Plan(tree, placeholders.names, mismatch).bind(placeholders)
 
 
-class _Binder:
-    """Binds the values of one update."""
+@lru_cache(maxsize=_REMEMBERED)
+def _plan_of(text: str, names: tuple[tuple[str, str], ...]) -> "_Plan":
+    return _Plan(parse_update(text), dict(names), _MISMATCH)
 
-    def __init__(self, placeholders: Placeholders, mismatch: str) -> None:
-        self._placeholders = placeholders
+
+class _Plan:
+    """What a tree and its names alone decide: it is the same for every request."""
+
+    __slots__ = (
+        "_checks",
+        "_used_names",
+        "computes",
+        "creates",
+        "has_indexes",
+        "is_flat",
+        "mentioned",
+        "paths",
+        "touched",
+    )
+
+    def __init__(self, tree: Update, names: Mapping[str, str], mismatch: str) -> None:
+        named = Placeholders.of_names(names)
+        compiler = _Compiler(named, mismatch)
+        self.paths: list[Elements] = []
+        self.computes: list[Compute] = []
+        self._checks = compiler.checks
+        try:
+            for action in tree.actions:
+                path = compiler.elements(action.path)
+                self.paths.append(path)
+                self.computes.append(compiler.computed(action, path))
+            check_paths(_NAME, self.paths)
+        except ServiceError as fault:
+            # Values are judged where they stand in the text, so what is wrong in front of this is reported first.
+            self._checks.append(_refusal(fault.message))
+        self.creates = any(isinstance(action, SetAction | AddAction) for action in tree.actions)
+        self.has_indexes = any(isinstance(element, int) for path in self.paths for element in path)
+        self.is_flat = all(len(path) == 1 for path in self.paths)
+        self.touched = {str(path[0]) for path in self.paths}
+        self.mentioned = compiler.mentioned
+        self._used_names = named.used_names
+
+    def bind(self, placeholders: Placeholders) -> BoundUpdate:
+        """Return the update with a request's values in place."""
+        for check in self._checks:
+            check(placeholders)
+        if self._used_names:
+            placeholders.used_names |= self._used_names
+        return BoundUpdate(self, placeholders.values)
+
+
+def _refusal(message: str) -> Check:
+    return lambda placeholders: invalid(message)
+
+
+class _Compiler:
+    """Compiles the actions of one update."""
+
+    def __init__(self, names: Placeholders, mismatch: str) -> None:
+        self._names = names
         self._mismatch = mismatch
+        self.checks: list[Check] = []
+        """What is to be looked at in each request's values, in the order of the text."""
+        self.mentioned: set[str] = set()
+
+    def elements(self, path: Path) -> Elements:
+        """Return a path with its names in place."""
+        elements = self._names.elements(path, _NAME)
+        self.mentioned.add(str(elements[0]))
+        return elements
+
+    def computed(self, action: Action, path: Elements) -> Compute:
+        """Return how the new value of an action's path is computed."""
+        if isinstance(action, SetAction):
+            return self._assigned(action.value)
+        if isinstance(action, RemoveAction):
+            return lambda item, values: None
+        return self._added(path, action) if isinstance(action, AddAction) else self._deleted(path, action)
+
+    def _check_kind(self, operator: str, kind: str, *operands: Operand) -> None:
+        """Have the values among the operands looked at: they are of this kind."""
+        for node in operands:
+            if isinstance(node, ValueRef):
+                self.checks.append(_kind_check(operator, kind, node.name))
 
     # --- SET
 
-    def assigned(self, node: Operand) -> Compute:
-        get, _ = self._operand(node)
+    def _assigned(self, node: Operand) -> Compute:
+        get = self._operand(node)
+        if isinstance(node, ValueRef | Arithmetic):
+            return get
 
-        def assigned(item: Item) -> Value:
-            value = get(item)
+        def assigned(item: Item, values: Values) -> Value:
+            value = get(item, values)
             return _missing() if value is None else value
 
         return assigned
 
-    def _operand(self, node: Operand) -> tuple[Compute, Value | None]:
-        """Return how to get an operand's value, and the value itself if it is fixed."""
+    def _operand(self, node: Operand) -> Compute:
         if isinstance(node, ValueRef):
-            value = self._placeholders.value(node, _NAME)
-            return (lambda item: value), value
+            name = node.name
+            self.checks.append(_use(node))
+            return lambda item, values: values[name]
         if isinstance(node, Path):
-            path = self._placeholders.elements(node, _NAME)
-            return (lambda item: _copy(find(item, path))), None
+            path = self.elements(node)
+            if len(path) == 1:
+                attribute: str = path[0]  # type: ignore[assignment]
+                return lambda item, values: _copy(item.get(attribute))
+            return lambda item, values: _copy(find(item, path))
         if isinstance(node, Arithmetic):
-            return self._arithmetic(node), None
+            return self._arithmetic(node)
         if len(node.operands) != OPERAND_COUNTS[node.name]:
             _invalid(
                 "Incorrect number of operands for operator or function; "
                 f"operator or function: {node.name}, number of operands: {len(node.operands)}"
             )
-        return (self._if_not_exists(node) if node.name == "if_not_exists" else self._list_append(node)), None
+        return self._if_not_exists(node) if node.name == "if_not_exists" else self._list_append(node)
 
     def _arithmetic(self, node: Arithmetic) -> Compute:
-        left, left_fixed = self._operand(node.left)
-        right, right_fixed = self._operand(node.right)
-        _check_kind(node.operator, "N", left_fixed, right_fixed)
+        left, right = self._content_of(node.left, "N"), self._content_of(node.right, "N")
+        self._check_kind(node.operator, "N", node.left, node.right)
         combine = add_numbers if node.operator == "+" else subtract_numbers
+        return lambda item, values: {"N": combine(left(item, values), right(item, values))}
 
-        def total(item: Item) -> Value:
-            return {"N": combine(self._content(left(item), "N"), self._content(right(item), "N"))}
-
-        return total
+    def _content_of(self, node: Operand, kind: str) -> Callable[[Item, Values], Any]:
+        """Return what gives the content of an operand, which must be of this kind."""
+        get = self._operand(node)
+        if isinstance(node, ValueRef):
+            name = node.name
+            return lambda item, values: values[name][kind]
+        content = self._content
+        return lambda item, values: content(get(item, values), kind)
 
     def _if_not_exists(self, node: Function) -> Compute:
         subject, fallback = node.operands
-        get, _ = self._operand(subject)
+        get = self._operand(subject)
         if not isinstance(subject, Path):
             _invalid("Operator or function requires a document path; operator or function: if_not_exists")
-        otherwise, _ = self._operand(fallback)
+        otherwise = self._operand(fallback)
 
-        def if_not_exists(item: Item) -> Value | None:
-            value = get(item)
-            return otherwise(item) if value is None else value
+        def if_not_exists(item: Item, values: Values) -> Value | None:
+            value = get(item, values)
+            return otherwise(item, values) if value is None else value
 
         return if_not_exists
 
     def _list_append(self, node: Function) -> Compute:
-        left, left_fixed = self._operand(node.operands[0])
-        right, right_fixed = self._operand(node.operands[1])
-        _check_kind("list_append", "L", left_fixed, right_fixed)
-        return lambda item: {"L": self._content(left(item), "L") + self._content(right(item), "L")}
+        left, right = self._content_of(node.operands[0], "L"), self._content_of(node.operands[1], "L")
+        self._check_kind("list_append", "L", *node.operands)
+        return lambda item, values: {"L": left(item, values) + right(item, values)}
 
     # --- ADD and DELETE
 
-    def added(self, path: Elements, action: AddAction) -> Compute:
-        value = self._placeholders.value(action.value, _NAME)
-        kind = kind_of(value)
-        if kind != "N" and kind not in _SETS:
-            _wrong_operand("ADD", kind)
+    def _added(self, path: Elements, action: AddAction) -> Compute:
+        name = action.value.name
+        self.checks += (_use(action.value), _action_check("ADD", name, _ADDABLE))
 
-        def added(item: Item) -> Value:
-            old = find(item, path)
+        def added(item: Item, values: Values) -> Value:
+            value, old = values[name], find(item, path)
             if old is None:
                 return value
+            kind = kind_of(value)
             content = self._content(old, kind)
             if kind == "N":
                 return {"N": add_numbers(content, value["N"])}
@@ -251,17 +323,16 @@ class _Binder:
 
         return added
 
-    def deleted(self, path: Elements, action: DeleteAction) -> Compute:
-        value = self._placeholders.value(action.value, _NAME)
-        kind = kind_of(value)
-        if kind not in _SETS:
-            _wrong_operand("DELETE", kind)
-        gone = set(value[kind])
+    def _deleted(self, path: Elements, action: DeleteAction) -> Compute:
+        name = action.value.name
+        self.checks += (_use(action.value), _action_check("DELETE", name, _SETS))
 
-        def deleted(item: Item) -> Value | None:
+        def deleted(item: Item, values: Values) -> Value | None:
             old = find(item, path)
             if old is None:
                 return None
+            ((kind, members),) = values[name].items()
+            gone = set(members)
             left = [element for element in self._content(old, kind) if element not in gone]
             return {kind: left} if left else None
 
@@ -276,24 +347,37 @@ class _Binder:
         return value[kind]
 
 
-def _missing() -> NoReturn:
-    invalid("The provided expression refers to an attribute that does not exist in the item")
+def _use(ref: ValueRef) -> Check:
+    def use(placeholders: Placeholders) -> None:
+        placeholders.value(ref, _NAME)
+
+    return use
 
 
-def _check_kind(operator: str, kind: str, *fixed: Value | None) -> None:
-    for value in fixed:
-        if value is not None and kind not in value:
+def _kind_check(operator: str, kind: str, name: str) -> Check:
+    def check(placeholders: Placeholders) -> None:
+        if kind not in (value := placeholders.values[name]):
             _invalid(
                 "Incorrect operand type for operator or function; "
                 f"operator or function: {operator}, operand type: {kind_of(value)}"
             )
 
+    return check
 
-def _wrong_operand(operator: str, kind: str) -> NoReturn:
-    _invalid(
-        f"Incorrect operand type for operator or function; operator: {operator}, operand type: {_LONG_NAMES[kind]}, "
-        f"typeSet: ALLOWED_FOR_{operator}_OPERAND"
-    )
+
+def _action_check(action: str, name: str, kinds: frozenset[str]) -> Check:
+    def check(placeholders: Placeholders) -> None:
+        if (kind := kind_of(placeholders.values[name])) not in kinds:
+            _invalid(
+                f"Incorrect operand type for operator or function; operator: {action}, operand type: "
+                f"{_LONG_NAMES[kind]}, typeSet: ALLOWED_FOR_{action}_OPERAND"
+            )
+
+    return check
+
+
+def _missing() -> NoReturn:
+    invalid("The provided expression refers to an attribute that does not exist in the item")
 
 
 def _invalid(problem: str) -> NoReturn:
@@ -346,11 +430,3 @@ def _set(item: Item, path: Elements, value: Value) -> None:
 
 def _remove(item: Item, path: Elements) -> None:
     del _holder(item, path)[path[-1]]
-
-
-def touches(paths: Iterable[Elements], names: Container[str | int]) -> str | None:
-    """Return the first of these attribute names that one of the paths begins with, or None."""
-    for path in paths:
-        if path[0] in names:
-            return str(path[0])
-    return None

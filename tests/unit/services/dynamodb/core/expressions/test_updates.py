@@ -142,3 +142,42 @@ def test_only_setting_and_adding_create_items() -> None:
     assert bind_update("SET a = :1 REMOVE b", Placeholders(None, VALUES)).creates
     assert bind_update("ADD a :1", Placeholders(None, VALUES)).creates
     assert not bind_update("REMOVE a DELETE b :ab", Placeholders(None, VALUES)).creates
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        (
+            "SET a = :nothing, #nothing = :1",
+            "An expression attribute value used in expression is not defined; attribute value: :nothing",
+        ),
+        (
+            "SET #nothing = :1, a = :nothing",
+            "An expression attribute name used in the document path is not defined; attribute name: #nothing",
+        ),
+        ("SET a = :s + :1, a = :2", OPERAND + "operator or function: +, operand type: S"),
+        ("ADD a :s REMOVE #nothing", OPERAND + "operator: ADD, operand type: STRING, typeSet: ALLOWED_FOR_ADD_OPERAND"),
+    ],
+)
+def test_of_several_problems_the_first_in_the_text_is_told(expression: str, problem: str) -> None:
+    with pytest.raises(ServiceError) as error:
+        bind_update(expression, Placeholders({"#dot": "a.b"}, VALUES))
+    assert error.value.message == f"Invalid UpdateExpression: {problem}"
+
+
+def test_one_text_with_other_names_and_values_is_another_update() -> None:
+    for name, number in (("a", "1"), ("b", "2"), ("a", "3")):
+        item: dict[str, Any] = {}
+        bind_update("SET #n = :n", Placeholders({"#n": name}, {":n": {"N": number}})).apply(item)
+        assert item == {name: {"N": number}}
+
+
+def test_names_and_values_count_as_used_each_time() -> None:
+    for _ in range(2):
+        placeholders = Placeholders({"#n": "a"}, {":n": {"N": "1"}})
+        bind_update("SET #n = :n", placeholders)
+        placeholders.check_all_used()
+    placeholders = Placeholders({"#n": "a", "#m": "b"}, {":n": {"N": "1"}})
+    bind_update("SET #n = :n", placeholders)
+    with pytest.raises(ServiceError, match=r"unused in expressions: keys: \{#m\}"):
+        placeholders.check_all_used()

@@ -172,7 +172,11 @@ def test_resource_policies(dynamodb: Any, make_table: Callable[[], str]) -> None
     assert error_of(dynamodb.delete_resource_policy, **wrong) == missing
     assert dynamodb.delete_resource_policy(ResourceArn=arn)["RevisionId"] == revision
     bad = error_of(dynamodb.put_resource_policy, ResourceArn=arn, Policy="{}")
-    assert bad == ("ValidationException", "Invalid policy document: Syntax errors in policy.", 400)
+    assert bad == (
+        "ValidationException",
+        "One or more parameter values were invalid: Invalid policy document: Syntax errors in policy.",
+        400,
+    )
 
 
 def test_contributor_insights(dynamodb: Any, make_table: Callable[[], str]) -> None:
@@ -187,7 +191,7 @@ def test_contributor_insights(dynamodb: Any, make_table: Callable[[], str]) -> N
     assert listed["ContributorInsightsStatus"] == "ENABLED"
     assert error_of(dynamodb.describe_contributor_insights, TableName=name, IndexName="none") == (
         "ResourceNotFoundException",
-        "Requested resource not found: Index: none not found",
+        f"Requested resource not found: Index: none not found for table: {name}",
         400,
     )
     for call, more in (

@@ -72,7 +72,7 @@ def name_of_backup(call: Call, arn: str) -> tuple[str, str]:
     """Return the table's name and the backup's id that an ARN says. Raises ValidationException if it is none."""
     match = _BACKUP_ARN(arn)
     if match is None:
-        invalid(f"Invalid BackupArn: {arn}")
+        invalid("Invalid Backup ARN")
     region, account, table_name, backup_id = match.groups()
     if (account, region) != call.scope:
         missing_backup(arn)

@@ -14,7 +14,7 @@ from cumulet.policy.documents import parse_document
 from cumulet.policy.evaluate import Policy, Request, evaluate
 from cumulet.policy.principals import Caller
 from cumulet.services.dynamodb.core.limits import RESOURCE_POLICY_BYTES_MAX
-from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
 from cumulet.services.dynamodb.streams import STREAMS
 from cumulet.services.dynamodb.tables import Table, find_table
 from cumulet.services.kit import Call
@@ -66,11 +66,11 @@ def tags_of(tx: ReadTx, call: Call, arn: str) -> Mapping[str, str]:
 def check_policy(text: str) -> None:
     """Raise ValidationException for what is no policy of a resource, or too long."""
     if len(text.encode()) > RESOURCE_POLICY_BYTES_MAX:
-        invalid(f"Resource-based policy size exceeds the limit of {RESOURCE_POLICY_BYTES_MAX} bytes")
+        invalid_parameter(f"Maximum policy size of {RESOURCE_POLICY_BYTES_MAX} bytes exceeded")
     try:
         parse_document(text, "resource")
     except ServiceError as error:
-        invalid(f"Invalid policy document: {error.message}")
+        invalid_parameter(f"Invalid policy document: {error.message}")
 
 
 def check_keeps_access(call: Call, arn: str, text: str) -> None:

@@ -5,7 +5,7 @@ Not restored, as on AWS: tags, stream, TTL, point-in-time recovery, deletion pro
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -13,7 +13,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.dynamodb.backups import backup_arn
 from cumulet.services.dynamodb.core.schema import render_definitions, render_key_schema
-from cumulet.services.dynamodb.core.values import invalid_parameter
+from cumulet.services.dynamodb.core.values import invalid
 from cumulet.services.dynamodb.core.vectors import VectorIndex, define_vector_index, render_vector_index
 from cumulet.services.dynamodb.tables import Index, Table, TableRestore, arn_of
 from cumulet.services.kit import Params
@@ -29,8 +29,9 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
     """Return the CreateTable request that makes the restored table, without its items."""
     mode = params.get("BillingModeOverride") or source.billing_mode
     provisioned = mode == "PROVISIONED"
-    local = _chosen(source.local_indexes, params.get("LocalSecondaryIndexOverride"), "LocalSecondaryIndexOverride")
-    chosen = _chosen(source.global_indexes, params.get("GlobalSecondaryIndexOverride"), "GlobalSecondaryIndexOverride")
+    _check_overrides(source, params, mode)
+    local = _chosen(source.local_indexes, params.get("LocalSecondaryIndexOverride"))
+    chosen = _chosen(source.global_indexes, params.get("GlobalSecondaryIndexOverride"))
     global_indexes = []
     for index, given in chosen:
         definition = _define_index(index)
@@ -38,6 +39,8 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
             definition |= {
                 name: given[name] for name in ("ProvisionedThroughput", "OnDemandThroughput") if given.get(name)
             }
+            if provisioned and "ProvisionedThroughput" not in definition:
+                invalid(f"Invalid Request: Must specify provisioned throughput for index {index.name}")
         elif provisioned:
             definition["ProvisionedThroughput"] = _units(index)
         global_indexes.append(definition)
@@ -71,6 +74,25 @@ def define_restored(source: Table, name: str, params: Params) -> dict[str, Any]:
     return request
 
 
+def _check_overrides(source: Table, params: Params, mode: str) -> None:
+    """Raise ValidationException for a throughput that does not go with the restored table's billing mode."""
+    overridden, throughput = params.get("BillingModeOverride"), params.get("ProvisionedThroughputOverride")
+    problem = ""
+    if throughput is not None and overridden == "PAY_PER_REQUEST":
+        problem = "Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST"
+    elif throughput is not None and mode == "PAY_PER_REQUEST":
+        problem = "Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED"
+    elif throughput is None and overridden == "PROVISIONED" != source.billing_mode:
+        problem = "Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED"
+    elif mode == "PROVISIONED":
+        for name in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
+            if (params.get("OnDemandThroughputOverride") or {}).get(name) is not None:
+                problem = f"Cannot override {name} for OnDemandThroughput unless BillingModeOverride is PAY_PER_REQUEST"
+                break
+    if problem:
+        invalid(f"Invalid Request: {problem}")
+
+
 def render_restore(scope: Scope, restore: TableRestore) -> dict[str, Any]:
     """Return a RestoreSummary."""
     summary: dict[str, Any] = {
@@ -89,7 +111,7 @@ def refuse_existing(name: str) -> ServiceError:
 
 
 def _chosen(
-    indexes: Iterable[Index], given: Sequence[Mapping[str, Any]] | None, member: str
+    indexes: Iterable[Index], given: Sequence[Mapping[str, Any]] | None
 ) -> list[tuple[Index, Mapping[str, Any] | None]]:
     """Return the indexes to restore: all, or those that an override names and describes as they are."""
     kept = [index for index in indexes if not index.gone_ms]
@@ -100,7 +122,7 @@ def _chosen(
     for override in given:
         index = by_name.get(override["IndexName"])
         if index is None or not _is_same(index, override):
-            invalid_parameter(f"{member} does not match an index of the source table: {override['IndexName']}")
+            _no_such_index(override["IndexName"])
         chosen.append((index, override))
     return chosen
 
@@ -114,11 +136,16 @@ def _chosen_vectors(source: Table, given: Sequence[Mapping[str, Any]] | None) ->
     for override in given:
         index = by_name.get(override["IndexName"])
         if index is None or define_vector_index(override, source.attributes, index.number) != index:
-            invalid_parameter(
-                f"VectorIndexOverride does not match an index of the source table: {override['IndexName']}"
-            )
+            _no_such_index(override["IndexName"])
         chosen.append(index)
     return chosen
+
+
+def _no_such_index(name: str) -> NoReturn:
+    invalid(
+        f"Invalid Request: Index {name} does not match a secondary index that existed in the source table and cannot "
+        "be created during the restore operation"
+    )
 
 
 def _is_same(index: Index, override: Mapping[str, Any]) -> bool:

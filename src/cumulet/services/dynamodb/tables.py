@@ -325,7 +325,7 @@ def name_of(call: Call, given: str) -> str:
             "policy allows it",
         )
     if region != call.scope.region:
-        invalid(f"Region in ARN {given} does not match the region of the request: {call.scope.region}")
+        invalid(f"1 validation error detected: Invalid AWS region in '{given}'")
     return name
 
 

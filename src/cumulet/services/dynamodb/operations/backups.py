@@ -20,7 +20,7 @@ from cumulet.services.dynamodb.backups import (
 from cumulet.services.dynamodb.copies import begin_backup, begin_restore
 from cumulet.services.dynamodb.core.limits import BACKUPS_LISTED_MAX
 from cumulet.services.dynamodb.core.schema import render_key_schema
-from cumulet.services.dynamodb.core.values import invalid
+from cumulet.services.dynamodb.core.values import invalid, invalid_parameter
 from cumulet.services.dynamodb.descriptions import describe_table_record
 from cumulet.services.dynamodb.operations.tables import read_table
 from cumulet.services.dynamodb.restores import OVERRIDES, define_restored, refuse_existing, with_source_limits
@@ -98,8 +98,8 @@ def list_backups(call: Call, tx: ReadTx, params: Params) -> Output:
     given, start = params.get("TableName"), params.get("ExclusiveStartBackupArn")
     name = None if given is None else name_of(call, given)
     lower, upper = params.get("TimeRangeLowerBound"), params.get("TimeRangeUpperBound")
-    if lower is not None and upper is not None and lower >= upper:
-        invalid("TimeRangeLowerBound must be earlier than TimeRangeUpperBound")
+    if lower is not None and upper is not None and lower > upper:
+        invalid_parameter("Time range lower bound must be less than or equal to upper bound")
     behind = None if start is None else name_of_backup(call, start)
     if behind is not None and name is not None and behind[0] != name:
         invalid(f"Invalid BackupArn: {start} is not a backup of the table {name}")

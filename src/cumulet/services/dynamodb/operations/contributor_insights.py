@@ -37,6 +37,7 @@ def update_contributor_insights(call: Call, tx: WriteTx, params: Params) -> Outp
     """Switch the setting on or off. It holds at once, though the answer says ENABLING or DISABLING as AWS's does."""
     record = get_table(call, tx, params["TableName"]).record
     index, enabled = _read_index(record, params), params["ContributorInsightsAction"] == "ENABLE"
+    _check_active(record, index, call.now_ms)
     mode = params.get("ContributorInsightsMode")
     if mode is not None and not enabled:
         invalid("ContributorInsightsMode can only be specified when ContributorInsightsAction is ENABLE")
@@ -132,8 +133,22 @@ def _read_index(record: Table, params: Params) -> str:
     if name is None:
         return ""
     if all(index.name != name or index.gone_ms for index in record.global_indexes):
-        raise ServiceError("ResourceNotFoundException", f"Requested resource not found: Index: {name} not found")
+        raise ServiceError(
+            "ResourceNotFoundException",
+            f"Requested resource not found: Index: {name} not found for table: {record.name}",
+        )
     return str(name)
+
+
+def _check_active(record: Table, index: str, now_ms: int) -> None:
+    statuses = [("TableStatus", record.status(now_ms))]
+    statuses += [("IndexStatus", one.status(now_ms)) for one in record.global_indexes if one.name == index]
+    for name, status in statuses:
+        if status != "ACTIVE":
+            invalid(
+                "Table or Index is not in a valid state to update Key Access Insights: "
+                f"{name} must be ACTIVE to enable ContributorInsights."
+            )
 
 
 def _invalid_token() -> ServiceError:

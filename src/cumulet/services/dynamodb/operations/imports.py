@@ -15,6 +15,7 @@ from cumulet.services.dynamodb.exports import DYNAMODB_HOST, TRANSFERS_TOPIC
 from cumulet.services.dynamodb.imports import IMPORTS, Import, render_import, render_summary
 from cumulet.services.dynamodb.operations.tables import read_table
 from cumulet.services.dynamodb.plane import DynamoDbPlane
+from cumulet.services.dynamodb.quotas import check_new_table
 from cumulet.services.dynamodb.tables import TABLES, arn_of, find_table, name_of, transfer_arns
 from cumulet.services.kit import Call, Output, Params, operation, unsupported
 from cumulet.store.api import ReadTx, WriteTx
@@ -83,6 +84,7 @@ async def import_table(call: Call, plane: DynamoDbPlane, params: Params) -> Outp
             return {"ImportTableDescription": render_import(call, same)}
         if find_table(tx, call, table.name) is not None:
             raise ServiceError("ResourceInUseException", f"Table already exists: {table.name}")
+        check_new_table(tx, call, table)
         TABLES.save(tx, call.scope, table.name, record=table)
         IMPORTS.save(tx, call.scope, table.name, record.id, record=record)
         save_chore(tx, "import", call.scope, f"{table.name}/{record.id}")

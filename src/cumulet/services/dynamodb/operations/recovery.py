@@ -53,7 +53,7 @@ def update_continuous_backups(call: Call, tx: WriteTx, params: Params) -> Output
         save_chore(tx, "change log", call.scope, record.name)
     else:
         if days is not None:
-            invalid("RecoveryPeriodInDays can only be specified when PointInTimeRecoveryEnabled is true")
+            invalid("Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.")
         record = msgspec.structs.replace(record, recovery_since_ms=0, recovery_days=0)
         delete_chore(tx, "change log", call.scope, record.name)
         if not record.copies:
@@ -77,10 +77,12 @@ def restore_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> O
     """Make a table of another one as it was. A small one is there at once, though the answer says CREATING."""
     given = params.get("SourceTableArn") or params.get("SourceTableName")
     if given is None or (params.get("SourceTableArn") and params.get("SourceTableName")):
-        invalid("Exactly one of SourceTableArn and SourceTableName must be specified")
+        invalid("Must provide exactly one of: sourceTableArn, sourceTableName")
     moment = params.get("RestoreDateTime")
     if (moment is None) == (not params.get("UseLatestRestorableTime")):
-        invalid("Exactly one of UseLatestRestorableTime and RestoreDateTime must be specified")
+        invalid(
+            "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both"
+        )
     table = _get(call, tx, given)
     source, name = table.record, params["TargetTableName"]
     if not source.recovery_since_ms:

@@ -13,6 +13,7 @@ from cumulet.services.dynamodb.tables import TABLES, OpenTable, find_table, name
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
+_DYNAMODB_ARN = re.compile(r"arn:[^:]*:dynamodb:.*").fullmatch
 _TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*").fullmatch
 
 
@@ -60,11 +61,13 @@ def read_tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
     for tag in given:
         key = tag["Key"]
         if key in tags:
-            invalid_parameter(f"Duplicate Tag Keys: {key}")
+            invalid(f"Duplicate Tag Keys provided as input: Duplicate Tag Key found {key}")
         if key.lower().startswith("aws:"):
-            invalid_parameter("Tag keys that begin with aws: are reserved for system use")
-        if not (_TAG_TEXT(key) and _TAG_TEXT(tag["Value"])):
-            invalid_parameter("Tags may hold letters, white space, numbers and _ . : / = + - @ only")
+            invalid(f"Tag Key cannot be prefixed with aws:, Key: {key}")
+        if not _TAG_TEXT(key):
+            invalid(f"The Tag Key provided is invalid, Key: {key}")
+        if not _TAG_TEXT(tag["Value"]):
+            invalid(f"The Tag Value provided is invalid, Value: {tag['Value']}")
         tags[key] = tag["Value"]
     _check_count(len(tags))
     return tags
@@ -72,13 +75,19 @@ def read_tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 def _check_count(count: int) -> None:
     if count > TAGS_MAX:
-        invalid_parameter(f"Too many tags: {count}, maximum: {TAGS_MAX}")
+        invalid("Number of Tags exceed the current limit for the provided ResourceArn")
 
 
 def _get(call: Call, tx: ReadTx, params: Params) -> OpenTable:
     arn = params["ResourceArn"]
     if not arn.startswith("arn:"):
-        invalid(f"Invalid TableArn: ARNs must start with 'arn:': {arn}")
+        invalid_parameter(f"ARNs must start with 'arn:': {arn}")
+    if not _DYNAMODB_ARN(arn):
+        invalid_parameter(f"Provided Arn is not a DynamoDB resource arn: {arn}")
+    if "/index/" in arn:
+        invalid_parameter(
+            f"Invalid resource arn provided, only table or stream is accepted. Provided resource arn: {arn}"
+        )
     try:
         name = name_of(call, arn)
     except ServiceError as error:

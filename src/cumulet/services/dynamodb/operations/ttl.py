@@ -54,7 +54,10 @@ def _update(call: Call, tx: WriteTx, params: Params, delay_ms: int) -> Output:
 @operation("DescribeTimeToLive", resource=table_arn, params="TableName")
 def describe_time_to_live(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return whether items of a table expire, and by which attribute."""
-    return {"TimeToLiveDescription": render_expiry(tx, _get(call, tx, params), call.now_ms)}
+    table = _get(call, tx, params)
+    if (status := table.record.status(call.now_ms)) in ("CREATING", "DELETING"):
+        invalid(f"Cannot describe time to live while table is in {status} state: Current table state is {status}")
+    return {"TimeToLiveDescription": render_expiry(tx, table, call.now_ms)}
 
 
 def render_expiry(tx: ReadTx, table: OpenTable, now_ms: int) -> dict[str, Any]:

@@ -165,11 +165,41 @@ async def test_overrides(tables: Tables) -> None:
     )
     assert await refused(call) == (
         "ValidationException",
-        "One or more parameter values were invalid: GlobalSecondaryIndexOverride does not match an index of the source "
-        "table: by-other",
+        "Invalid Request: Index by-other does not match a secondary index that existed in the source table and cannot "
+        "be created during the restore operation",
     )
-    call = tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-4", BillingModeOverride="PROVISIONED")
-    assert (await refused(call))[0] == "ValidationException"
+    for overrides, problem in (
+        (
+            {"BillingModeOverride": "PROVISIONED"},
+            "Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED",
+        ),
+        (
+            {"BillingModeOverride": "PAY_PER_REQUEST", "ProvisionedThroughputOverride": units},
+            "Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST",
+        ),
+        (
+            {"ProvisionedThroughputOverride": units},
+            "Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED",
+        ),
+        (
+            {
+                "BillingModeOverride": "PROVISIONED",
+                "ProvisionedThroughputOverride": units,
+                "OnDemandThroughputOverride": {"MaxWriteRequestUnits": 1},
+            },
+            "Cannot override MaxWriteRequestUnits for OnDemandThroughput unless BillingModeOverride is PAY_PER_REQUEST",
+        ),
+        (
+            {
+                "BillingModeOverride": "PROVISIONED",
+                "ProvisionedThroughputOverride": units,
+                "GlobalSecondaryIndexOverride": [index],
+            },
+            "Must specify provisioned throughput for index by-value",
+        ),
+    ):
+        call = tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="tab-4", **overrides)
+        assert await refused(call) == ("ValidationException", f"Invalid Request: {problem}")
     assert await tables("ListTables") == {"TableNames": ["tab", "tab-2", "tab-3"]}
 
 
@@ -225,7 +255,7 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "TableNotFoundException",
         "Table not found: none",
     ),
-    "no ARN": ("DescribeBackup", {"BackupArn": "x" * 40}, "ValidationException", f"Invalid BackupArn: {'x' * 40}"),
+    "no ARN": ("DescribeBackup", {"BackupArn": "x" * 40}, "ValidationException", "Invalid Backup ARN"),
     "no backup": ("DescribeBackup", {"BackupArn": MISSING}, "BackupNotFoundException", f"Backup not found: {MISSING}"),
     "another region's": (
         "DescribeBackup",
@@ -237,7 +267,7 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "ListBackups",
         {"TimeRangeLowerBound": 2, "TimeRangeUpperBound": 1},
         "ValidationException",
-        "TimeRangeLowerBound must be earlier than TimeRangeUpperBound",
+        "One or more parameter values were invalid: Time range lower bound must be less than or equal to upper bound",
     ),
     "another table's backup to begin behind": (
         "ListBackups",
@@ -400,7 +430,7 @@ async def test_which_vector_indexes_are_restored(tables: Tables, override: Any, 
     if isinstance(restored, str):
         code, message = await refused(tables("RestoreTableFromBackup", **request))
         assert code == "ValidationException"
-        assert message.endswith(f"VectorIndexOverride does not match an index of the source table: {restored}")
+        assert message.startswith(f"Invalid Request: Index {restored} does not match a secondary index that existed")
         return
     await tables("RestoreTableFromBackup", **request)
     described = (await tables("DescribeTable", TableName="back"))["Table"]

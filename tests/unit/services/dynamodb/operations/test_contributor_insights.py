@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from cumulet.settings import Settings
+from harness import House
 from streaming import Tables, refused
 
 NOW_S = 1_760_000_000
@@ -73,9 +75,33 @@ async def test_settings_are_listed_in_pages(tables: Tables) -> None:
 async def test_bad_requests_are_refused(tables: Tables) -> None:
     assert await refused(update(tables, IndexName="none")) == (
         "ResourceNotFoundException",
-        "Requested resource not found: Index: none not found",
+        "Requested resource not found: Index: none not found for table: tab",
     )
     assert await refused(update(tables, "DISABLE", ContributorInsightsMode="THROTTLED_KEYS")) == (
         "ValidationException",
         "ContributorInsightsMode can only be specified when ContributorInsightsAction is ENABLE",
     )
+
+
+async def test_a_table_in_the_making_has_no_insights() -> None:
+    house = House("dynamodb", settings=Settings(dynamodb_delay_ms=1000))
+    table = {
+        "TableName": "tab",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    await house.call("dynamodb", "CreateTable", table)
+    enable = {"TableName": "tab", "ContributorInsightsAction": "ENABLE"}
+    assert await refused(house.call("dynamodb", "UpdateContributorInsights", enable)) == (
+        "ValidationException",
+        "Table or Index is not in a valid state to update Key Access Insights: TableStatus must be ACTIVE to enable "
+        "ContributorInsights.",
+    )
+    assert await refused(house.call("dynamodb", "DescribeTimeToLive", {"TableName": "tab"})) == (
+        "ValidationException",
+        "Cannot describe time to live while table is in CREATING state: Current table state is CREATING",
+    )
+    house.clock.advance(1)
+    answer = await house.call("dynamodb", "UpdateContributorInsights", enable)
+    assert answer["ContributorInsightsStatus"] == "ENABLING"

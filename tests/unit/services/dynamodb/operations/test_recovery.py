@@ -158,22 +158,22 @@ BAD_RESTORES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no source": (
         {"UseLatestRestorableTime": True},
         "ValidationException",
-        "Exactly one of SourceTableArn and SourceTableName must be specified",
+        "Must provide exactly one of: sourceTableArn, sourceTableName",
     ),
     "two sources": (
         {**TWO_SOURCES, "UseLatestRestorableTime": True},
         "ValidationException",
-        "Exactly one of SourceTableArn and SourceTableName must be specified",
+        "Must provide exactly one of: sourceTableArn, sourceTableName",
     ),
     "no moment": (
         {"SourceTableName": "tab"},
         "ValidationException",
-        "Exactly one of UseLatestRestorableTime and RestoreDateTime must be specified",
+        "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both",
     ),
     "two moments": (
         {"SourceTableName": "tab", "UseLatestRestorableTime": True, "RestoreDateTime": NOW_S},
         "ValidationException",
-        "Exactly one of UseLatestRestorableTime and RestoreDateTime must be specified",
+        "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both",
     ),
     "no such table": (
         {"SourceTableName": "none", "UseLatestRestorableTime": True},
@@ -219,5 +219,5 @@ async def test_bad_settings_are_refused(tables: Tables) -> None:
     call = tables("UpdateContinuousBackups", TableName="tab", PointInTimeRecoverySpecification=specification)
     assert await refused(call) == (
         "ValidationException",
-        "RecoveryPeriodInDays can only be specified when PointInTimeRecoveryEnabled is true",
+        "Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.",
     )

@@ -76,11 +76,17 @@ async def test_bad_policies_are_refused(tables: Tables) -> None:
     missing = ("ResourceNotFoundException", f"Requested resource not found: ResourceArn: {TABLE} not found")
     assert await refused(put(tables)) == missing
     await tables.create("tab")
-    bad = ("ValidationException", "Invalid policy document: Syntax errors in policy.")
+    bad = (
+        "ValidationException",
+        "One or more parameter values were invalid: Invalid policy document: Syntax errors in policy.",
+    )
     assert await refused(put(tables, "no JSON")) == bad
     long = document(allow("dynamodb:GetItem", Principal="*", Sid="x" * 20_480))
     code, message = await refused(put(tables, long))
-    assert (code, message) == ("ValidationException", "Resource-based policy size exceeds the limit of 20480 bytes")
+    assert (code, message) == (
+        "ValidationException",
+        "One or more parameter values were invalid: Maximum policy size of 20480 bytes exceeded",
+    )
     locks_out = document(deny("dynamodb:*", Principal="*"))
     assert (await refused(put(tables, locks_out)))[0] == "ValidationException"
     await put(tables, locks_out, ConfirmRemoveSelfResourceAccess=True)

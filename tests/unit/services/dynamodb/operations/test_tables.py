@@ -390,17 +390,59 @@ async def test_tags_come_and_go(ddb: Any, refused: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "tags",
-    [
-        [],
+BAD_TAGS: dict[str, tuple[list[dict[str, str]], str]] = {
+    "none": ([], "Atleast one Tag needs to be provided as Input."),
+    "twice": (
         [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}],
-        [{"Key": "hi!", "Value": "x"}],
-        [{"Key": "a", "Value": "%"}],
-        [{"Key": "aws:a", "Value": "x"}],
+        "Duplicate Tag Keys provided as input: Duplicate Tag Key found a",
+    ),
+    "characters of a key": ([{"Key": "hi!", "Value": "x"}], "The Tag Key provided is invalid, Key: hi!"),
+    "characters of a value": ([{"Key": "a", "Value": "%"}], "The Tag Value provided is invalid, Value: %"),
+    "AWS's own": ([{"Key": "aws:a", "Value": "x"}], "Tag Key cannot be prefixed with aws:, Key: aws:a"),
+    "too many": (
         [{"Key": str(number), "Value": "x"} for number in range(51)],
-    ],
-)
-async def test_bad_tags(ddb: Any, refused: Any, tags: Any) -> None:
+        "Number of Tags exceed the current limit for the provided ResourceArn",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TAGS)
+async def test_bad_tags(ddb: Any, refused: Any, case: str) -> None:
+    tags, message = BAD_TAGS[case]
     await ddb("CreateTable", **request())
-    assert (await refused(ddb("TagResource", ResourceArn=ARN + "events", Tags=tags)))[0] == "ValidationException"
+    assert await refused(ddb("TagResource", ResourceArn=ARN + "events", Tags=tags)) == ("ValidationException", message)
+    if tags:
+        created = await refused(ddb("CreateTable", **request(TableName="other", Tags=tags)))
+        assert created == ("ValidationException", message)
+
+
+NOT_TAGGED = {
+    "no ARN": ("events", INVALID + "ARNs must start with 'arn:': events"),
+    "of another service": (
+        "arn:aws:s3:::bucket",
+        INVALID + "Provided Arn is not a DynamoDB resource arn: arn:aws:s3:::bucket",
+    ),
+    "an index": (
+        f"{ARN}events/index/idx",
+        INVALID + "Invalid resource arn provided, only table or stream is accepted. Provided resource arn: "
+        f"{ARN}events/index/idx",
+    ),
+    "of another region": (
+        f"{ARN}events".replace("us-east-1", "eu-west-1"),
+        f"Invalid TableArn: Invalid ResourceArn provided as input {ARN}events".replace("us-east-1", "eu-west-1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOT_TAGGED)
+async def test_what_has_no_tags(ddb: Any, refused: Any, case: str) -> None:
+    arn, message = NOT_TAGGED[case]
+    assert await refused(ddb("ListTagsOfResource", ResourceArn=arn)) == ("ValidationException", message)
+
+
+async def test_a_table_of_another_region_is_not_described(ddb: Any, refused: Any) -> None:
+    arn = f"{ARN}events".replace("us-east-1", "eu-west-1")
+    assert await refused(ddb("DescribeTable", TableName=arn)) == (
+        "ValidationException",
+        f"1 validation error detected: Invalid AWS region in '{arn}'",
+    )

@@ -102,7 +102,6 @@ class ForkServer:
         self._walls = load("cumulet_isolation", os.path.join(here, "isolation.py"))
         self._runtime = load("cumulet_bootstrap", os.path.join(settings["runtime"], "bootstrap.py"))
         self._sdk = load("cumulet_sdk", os.path.join(settings["runtime"], "sdk.py"))
-        self._transport = load("cumulet_transport", os.path.join(settings["runtime"], "transport.py"))
         self._snapshots = load("cumulet_snapshot", os.path.join(here, "snapshot.py"))
         self._guards: dict[int, str] = {}
         self._lines: dict[str, socket.socket] = {}
@@ -130,7 +129,6 @@ class ForkServer:
         import_early()
         sys.path.append(self._settings["python_path"])
         self._sdk.warm_up()
-        self._transport.install()
         gc.collect()
         gc.freeze()  # forks do not copy pages for the sake of the collector's marks
         wake_read, wake_write = os.pipe()

@@ -3,13 +3,14 @@
 The words are those of com.github.fge's json-schema-validator, as API Gateway lets them through.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import msgspec
 
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.mapping import patterns
 
 
 def describe(errors: Iterator[Any]) -> str:
@@ -48,8 +49,15 @@ def _required(wanted: Any, found: Any, schema: Any) -> str:
     return f"object has missing required properties ({_json(missing)})"
 
 
-def _additional(wanted: Any, found: Any, schema: Any) -> str:
+def foreign_properties(schema: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return the names of an object's properties of which a schema says nothing, sorted."""
+    named = schema.get("patternProperties") or ()
     foreign = sorted(found.keys() - (schema.get("properties") or {}).keys())
+    return [name for name in foreign if not any(patterns.finds(name, pattern) for pattern in named)]
+
+
+def _additional(wanted: Any, found: Any, schema: Any) -> str:
+    foreign = foreign_properties(schema, found)
     return f"object instance has properties which are not allowed by the schema: {_json(foreign)}"
 
 

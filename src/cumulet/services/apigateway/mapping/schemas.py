@@ -1,7 +1,7 @@
 """Models as JSON Schema, draft 4: checked when they are kept, compiled once per text (pure).
 
 References lead to another part of the same model, or to another model of the API by its URL; a schema that is held
-against bodies has been flattened. patternProperties are refused by name.
+against bodies has been flattened.
 
 A body comes from a stranger, so none costs more than its length allows: patterns and uniqueItems take linear time, and
 references that lead to each other are followed so often and no more.
@@ -84,6 +84,8 @@ def _compile(text: str) -> Any:
     own = {
         "multipleOf": partial(_multiple_of, Draft4Validator.VALIDATORS["multipleOf"]),
         "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
         "uniqueItems": _unique_items,
         "$ref": partial(_reference, schema),
     }
@@ -114,16 +116,20 @@ def _check_references(schema: dict[str, Any]) -> None:
                 if not reference.startswith("#"):
                     raise NotImplementedHere(f"The reference {reference} of a model")
                 _resolve(schema, reference)
-            if isinstance(part.get("patternProperties"), dict):
-                raise NotImplementedHere("The keyword patternProperties of a model")
-            if isinstance(pattern := part.get("pattern"), str):
-                try:
-                    patterns.compile_pattern(pattern)
-                except ValueError as error:
-                    raise BadSchema(str(error)) from None
+            named = part.get("patternProperties")
+            for pattern in (part.get("pattern"), *(named if isinstance(named, dict) else ())):
+                if isinstance(pattern, str):
+                    _check_pattern(pattern)
             stack.extend(part.values())
         elif isinstance(part, list):
             stack.extend(part)
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        patterns.compile_pattern(pattern)
+    except ValueError as error:
+        raise BadSchema(str(error)) from None
 
 
 def model_url(api_id: str, name: str) -> str:
@@ -207,6 +213,28 @@ def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterat
 
     if isinstance(instance, str) and not patterns.finds(instance, pattern):
         yield ValidationError("the pattern is not found")
+
+
+def _pattern_properties(validator: Any, schemas: dict[str, Any], instance: Any, schema: Any) -> Iterator[Any]:
+    if not isinstance(instance, dict):
+        return
+    for pattern, inner in schemas.items():
+        for name, value in instance.items():
+            if patterns.finds(name, pattern):
+                yield from validator.descend(value, inner, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if allowed is True or not isinstance(instance, dict):
+        return
+    foreign = schema_errors.foreign_properties(schema, instance)
+    if allowed is False and foreign:
+        yield ValidationError("a property is foreign")
+    elif allowed is not False:
+        for name in foreign:
+            yield from validator.descend(instance[name], allowed, path=name)
 
 
 def _multiple_of(usual: Any, validator: Any, divisor: Any, instance: Any, schema: Any) -> Iterator[Any]:

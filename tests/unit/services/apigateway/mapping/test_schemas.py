@@ -104,3 +104,50 @@ def test_a_property_with_the_name_of_a_keyword_is_no_way_to_another_dialect(name
 def test_a_body_that_is_nested_too_deeply_is_not_allowed_and_nothing_else_happens(depth: int) -> None:
     # Deep below, the library that jsonschema looks references up with would panic, which no caller expects.
     assert allows(DEFINED, nested(depth)) is (depth < 200)
+
+
+NAMED = {
+    "properties": {"id": {"type": "string"}, "x-id": {}},
+    "patternProperties": {"^x-": {"type": "integer"}, "n$": {"minimum": 3}},
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "changes", "words"),
+    [
+        ({"id": "a", "x-a": 1, "an": 3}, {}, ""),
+        ({"x-n": 3}, {}, ""),
+        ({"x-n": 2}, {}, "numeric instance is lower than the required minimum (minimum: 3, found: 2)"),
+        (
+            {"x-id": "both say what it is"},
+            {},
+            'instance type (string) does not match any allowed primitive type (allowed: ["integer"])',
+        ),
+        (
+            {"a-x": 1, "y": 1, "x-a": 1},
+            {},
+            'object instance has properties which are not allowed by the schema: ["a-x","y"]',
+        ),
+        ({"y": "a"}, {"additionalProperties": {"type": "string"}}, ""),
+        (
+            {"y": 1, "x-a": 1},
+            {"additionalProperties": {"type": "string"}},
+            'instance type (integer) does not match any allowed primitive type (allowed: ["string"])',
+        ),
+        ({"y": 1}, {"additionalProperties": True}, ""),
+        (["y"], {}, ""),
+    ],
+)
+def test_properties_whose_names_fit_a_pattern(value: Any, changes: dict[str, Any], words: str) -> None:
+    schema = json.dumps({**NAMED, **changes})
+    assert allows(schema, value) is (not words)
+    assert schemas.errors(schema, value, 1_000) == f"[{words}]"
+
+
+def test_a_name_takes_no_longer_than_it_is_long() -> None:
+    schema = json.dumps({"patternProperties": {"^(a+)+$": {"type": "integer"}}, "additionalProperties": False})
+    assert allows(schema, {"a" * 20_000: 1})
+    assert not allows(schema, {"a" * 20_000 + "b": 1})  # where patterns backtrack this would take years
+    with pytest.raises(schemas.BadSchema):
+        schemas.check(json.dumps({"patternProperties": {"(": {}}}))

@@ -374,3 +374,32 @@ def test_lambda_functions_with_layers(functions: Any, function: str) -> None:
         "InvalidParameterValueException",
         f"Layer version {arns[0]}9 does not exist.",
     )
+
+
+def test_lambda_refuses_what_is_elsewhere_or_nowhere(functions: Any, function: str) -> None:
+    invalid = "InvalidParameterValueException"
+    elsewhere = "arn:aws:lambda:eu-west-1:000000000000:layer:shared:1"
+    assert refusal(functions.update_function_configuration, FunctionName=function, Layers=[elsewhere]) == (
+        400,
+        invalid,
+        "Layers are not in the same region as the function. Layers are expected to be in region us-east-1.",
+    )
+    grant = {"FunctionName": function, "StatementId": "one", "Action": "lambda:InvokeFunction"}
+    assert refusal(functions.add_permission, **grant, Principal="arn:aws:iam::000000000000:role/nobody") == (
+        400,
+        invalid,
+        "The provided principal was invalid. Please check the principal and try again.",
+    )
+    nowhere = f"arn:aws:lambda:us-east-1:000000000000:function:{function}-audit"
+    told = {"OnFailure": {"Destination": nowhere}}
+    assert refusal(functions.put_function_event_invoke_config, FunctionName=function, DestinationConfig=told) == (
+        400,
+        invalid,
+        f"The destination ARN {nowhere} is invalid.",
+    )
+    status, code, words = refusal(functions.list_layers, CompatibleRuntime="perl5")
+    assert (status, code) == (400, "ValidationException")
+    start = (
+        "1 validation error detected: Value 'perl5' at 'compatibleRuntime' failed to satisfy constraint: Member must"
+    )
+    assert words.startswith(f"{start} satisfy enum value set: [dotnet6, ")

@@ -5,12 +5,15 @@ from typing import Any
 import msgspec
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.configuration import invalid
-from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
+from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy, load_version
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
+from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.names import FunctionRef, function_of, parse_function, resource, unqualified_resource
-from cumulet.services.lambda_.records import EVENT_CONFIGS, FUNCTIONS, LATEST, EventConfig
+from cumulet.services.lambda_.plane import LambdaPlane
+from cumulet.services.lambda_.records import EVENT_CONFIGS, FUNCTIONS, LATEST, EventConfig, VersionRecord
 from cumulet.services.tokens import encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -27,9 +30,11 @@ _NOT_HERE = ("sqs", "sns", "events", "s3")
     params=_SETTINGS,
     missing=_MISSING,
 )
-def put_function_event_invoke_config(call: Call, tx: WriteTx, params: Params) -> Output:
+async def put_function_event_invoke_config(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Set how events are retried and where their results go; what is not given is AWS's default again."""
-    return _save(call, tx, params, EventConfig(qualifier="", changed_ms=call.now_ms))
+    await _check_reach(call, plane, params)
+    new = EventConfig(qualifier="", changed_ms=call.now_ms)
+    return await plane.ground.store.write(lambda tx: _save(call, tx, params, new))
 
 
 @operation(
@@ -39,10 +44,10 @@ def put_function_event_invoke_config(call: Call, tx: WriteTx, params: Params) ->
     params=_SETTINGS,
     missing=_MISSING,
 )
-def update_function_event_invoke_config(call: Call, tx: WriteTx, params: Params) -> Output:
+async def update_function_event_invoke_config(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Change some of it; what is not given stays."""
-    ref = _function(call, tx, params)
-    return _save(call, tx, params, _load(tx, ref))
+    await _check_reach(call, plane, params)
+    return await plane.ground.store.write(lambda tx: _save(call, tx, params, _load(tx, _function(call, tx, params))))
 
 
 @operation(
@@ -122,24 +127,59 @@ def _load(tx: ReadTx, ref: FunctionRef) -> EventConfig:
     return config
 
 
+async def _check_reach(call: Call, plane: LambdaPlane, params: Params) -> None:
+    """Raise AWS's errors unless the destinations are there, and the function's role may invoke them."""
+    arns = [arn for arn in _destinations(params).values() if arn]
+    if not arns:
+        return
+
+    def find(tx: ReadTx) -> tuple[Scope, VersionRecord]:
+        ref = _function(call, tx, params)
+        for arn in arns:
+            _check_destination(call, tx, ref, arn)
+        return ref.scope, load_version(tx, ref)
+
+    scope, version = await plane.ground.store.read(find)
+    for arn in arns:
+        try:
+            session = await assume_role(plane.ground, scope, version)
+            role = msgspec.structs.replace(session.principal, function_arn="")  # as it will be told
+            tried = {"FunctionName": arn, "InvocationType": "DryRun"}
+            await plane.ground.operations.call(role, scope, "lambda", "Invoke", tried)
+        except ServiceError as refused:
+            if refused.code == "ResourceNotFoundException":
+                raise _no_destination(arn) from None
+            if refused.code != "AccessDeniedException":
+                raise
+            # Words for SNS: hashicorp/terraform-provider-aws, internal/service/lambda/function_event_invoke_config.go.
+            raise invalid(
+                f"The function's execution role does not have permissions to call InvokeFunction on {arn}"
+            ) from None
+
+
 def _save(call: Call, tx: WriteTx, params: Params, before: EventConfig) -> Output:
     fields: dict[str, Any] = {}
     for member, field in (("MaximumRetryAttempts", "retries_max"), ("MaximumEventAgeInSeconds", "age_s_max")):
         if params.get(member) is not None:
             fields[field] = params[member]
-    destinations = params.get("DestinationConfig")
-    if not fields and destinations is None:
+    if not fields and params.get("DestinationConfig") is None:
         raise invalid("You must specify at least one of error handling or destination setting.")
     ref = _function(call, tx, params)
-    for member, field in (("OnSuccess", "on_success"), ("OnFailure", "on_failure")):
-        arn = ((destinations or {}).get(member) or {}).get("Destination")
-        if arn is not None:
-            _check_destination(call, tx, ref, arn)
-            fields[field] = arn
+    for field, arn in _destinations(params).items():
+        _check_destination(call, tx, ref, arn)
+        fields[field] = arn
     qualifier = ref.qualifier or LATEST
     config = msgspec.structs.replace(before, qualifier=qualifier, changed_ms=call.now_ms, **fields)
     EVENT_CONFIGS.save(tx, ref.scope, ref.name, qualifier, record=config)
     return render_event_config(ref, config)
+
+
+def _destinations(params: Params) -> dict[str, str]:
+    """Return the destinations that are given, by field of an EventConfig; an empty one takes away what was there."""
+    given = params.get("DestinationConfig") or {}
+    fields = {"on_success": given.get("OnSuccess"), "on_failure": given.get("OnFailure")}
+    arns = {field: (place or {}).get("Destination") for field, place in fields.items()}
+    return {field: arn for field, arn in arns.items() if arn is not None}
 
 
 def _check_destination(call: Call, tx: ReadTx, ref: FunctionRef, arn: str) -> None:
@@ -149,9 +189,13 @@ def _check_destination(call: Call, tx: ReadTx, ref: FunctionRef, arn: str) -> No
     if parts[0] == "arn" and parts[2] in _NOT_HERE:
         raise NotImplementedHere(f"A destination of the service {parts[2]}")
     if parts[2:4] != ["lambda", ref.scope.region] or parts[5] != "function":
-        raise invalid(f"The destination ARN {arn} is invalid.")
+        raise _no_destination(arn)
     named = parse_function(call.scope, arn)
     if named.scope == ref.scope and named.name == ref.name:
         raise invalid("You can't specify the function as a destination for itself.")
     if FUNCTIONS.find(tx, named.scope, named.name) is None:
-        raise invalid(f"The destination ARN {arn} is invalid.")
+        raise _no_destination(arn)
+
+
+def _no_destination(arn: str) -> ServiceError:
+    return invalid(f"The destination ARN {arn} is invalid.")

@@ -111,6 +111,28 @@ async def test_layers_and_code_signing_are_for_their_own_account(guarded: Guarde
         )
 
 
+async def test_a_destination_is_one_that_the_role_may_invoke(guarded: GuardedHouse, creation: Any) -> None:
+    await guarded.call("lambda", "CreateFunction", creation("audit", Role=ROLE))
+    audit = ARN.replace("notes", "audit")
+    told = {"FunctionName": "notes", "DestinationConfig": {"OnFailure": {"Destination": audit}}}
+    with pytest.raises(ServiceError) as caught:
+        await guarded.call("lambda", "PutFunctionEventInvokeConfig", told)
+    assert (caught.value.code, caught.value.message) == (
+        "InvalidParameterValueException",
+        f"The function's execution role does not have permissions to call InvokeFunction on {audit}",
+    )
+    allowed = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": audit}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    policy = {"RoleName": "runs", "PolicyName": "tell", "PolicyDocument": document}
+    await guarded.call("iam", "PutRolePolicy", policy)
+    kept = await guarded.call("lambda", "PutFunctionEventInvokeConfig", told)
+    assert kept["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {"Destination": audit}}
+    await guarded.call("iam", "DeleteRolePolicy", {"RoleName": "runs", "PolicyName": "tell"})
+    less = {"FunctionName": "notes", "DestinationConfig": {"OnFailure": {"Destination": ""}}}
+    left = await guarded.call("lambda", "UpdateFunctionEventInvokeConfig", less)
+    assert left["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {}}
+
+
 async def test_another_account_needs_a_statement_too(guarded: GuardedHouse) -> None:
     stranger = Principal.root(STRANGERS.account)
     for operation in ("Invoke", "GetFunction", "DeleteFunction"):

@@ -385,6 +385,8 @@ async def test_a_configuration_is_kept_changed_and_dropped(queue: Any) -> None:
                 "arn:aws:dynamodb:us-east-1:000000000000:table/notes",
                 "arn:aws:lambda:us-east-1:000000000000:layer:shared:1",
                 "arn:aws:lambda:eu-west-1:000000000000:function:other",
+                "arn:aws:lambda:us-east-1:000000000000:function:other:7",
+                "arn:aws:lambda:us-east-1:000000000000:function:other:live",
                 "kafka://topic",
             )
         ),
@@ -396,5 +398,6 @@ async def test_a_configuration_is_kept_changed_and_dropped(queue: Any) -> None:
     ],
 )
 async def test_configurations_that_are_refused(queue: Any, config: Any, code: str, words: str | None) -> None:
+    await queue.create("other")
     refused = await queue.refusal("PutFunctionEventInvokeConfig", {"FunctionName": "notes", **config})
     assert refused == (code, words or "The function doesn't exist.")

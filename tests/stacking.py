@@ -13,7 +13,7 @@ from cumulet.store.leases import Lease
 from cumulet.store.memory import MemoryStore
 from harness import House
 
-SERVICES = ("cloudformation", "dynamodb", "iam", "logs", "s3")
+SERVICES = ("apigateway", "apigatewayv2", "cloudformation", "dynamodb", "iam", "lambda", "logs", "s3")
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],

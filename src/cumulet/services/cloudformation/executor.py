@@ -232,6 +232,7 @@ class Execution:
             logical_id=resource.logical_id,
             name=name or resource.physical_id,
             tags=resource.tags,
+            note=lambda tx, physical_id: self._journal.note(tx, resource.logical_id, physical_id),
         )
 
     async def _create(
@@ -267,16 +268,20 @@ class Execution:
             # Nothing is made of such properties, so nothing must be deleted by them either.
             await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
             raise
-        # A generated name cannot be anybody else's, so it is recorded before the resource is there: what a crash leaves
-        # behind is found under it. A given name is recorded only when the resource is known to be this stack's.
-        wanted.physical_id = name if kind.name_property and not given_name else ""
+        # Its physical id is recorded in the transaction that makes the resource (`Desk.make`), so that no crash leaves
+        # behind what nobody knows of. Some operations make transactions of their own. Of these a generated name, which
+        # cannot be anybody else's, is recorded ahead. A given name is known to be this stack's only when they return,
+        # so a crash in that moment leaves a table, a function or a layer version of a given name; and what has no name:
+        # a client certificate, or the URL of a function that is not the stack's.
+        wanted.physical_id = name if kind.named_ahead and not given_name else ""
         await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
         desk = self._desk(operation, wanted, name)
         try:
             made = await kind.create(desk, wanted.properties)
         except (ServiceError, ResourceFailed):
             # Half made, it goes when the stack is rolled back. If nothing was made, whatever bears the name stays.
-            wanted.physical_id = name if kind.name_property and desk.done else ""
+            unnoted = name if kind.named_ahead and desk.done else ""
+            wanted.physical_id = desk.noted[-1] if desk.noted else unnoted
             await self._journal.change(lambda stack: stack.resources.__setitem__(wanted.logical_id, wanted))
             raise
         _take(wanted, made)

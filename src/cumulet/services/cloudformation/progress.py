@@ -82,6 +82,12 @@ class Journal:
 
         return await self._lease.write(body)
 
+    def note(self, tx: WriteTx, logical_id: str, physical_id: str) -> None:
+        """Record where a resource is, in the transaction that has made it."""
+        stack = self._get(tx)
+        stack.resources[logical_id].physical_id = physical_id
+        save_stack(tx, self._scope, stack)
+
     async def stack_is(
         self, status: str, reason: str = "", also: Callable[[Stack, WriteTx], None] | None = None
     ) -> Stack:

@@ -1,12 +1,16 @@
 """Stack operations over real services: events in order, rollback, replacement, cleanup, and what a kill leaves."""
 
 import asyncio
+import io
+import zipfile
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.scope import Scope
+from cumulet.services.kit import Principal
 from cumulet.store.memory import MemoryStore
 from stacking import BAD_ROLE, TABLE, Interfering, Stacks, log_group, role
 
@@ -285,8 +289,8 @@ async def test_exports_bind_stacks(stacks: Stacks) -> None:
     assert (await stacks.call("ListExports"))["Exports"] == []
 
 
-async def interrupt(stacks: Stacks, at: str, step: Any) -> None:
-    """Run a step until the call `at` is under way, then end the server."""
+async def interrupt(stacks: Stacks, at: str, step: Any, *, behind: bool = False) -> None:
+    """Run a step until the call `at` is under way, or done and `behind` the server, then end the server."""
     reached, never = asyncio.Event(), asyncio.Event()
 
     async def meet(call: str, params: Any) -> None:
@@ -294,8 +298,14 @@ async def interrupt(stacks: Stacks, at: str, step: Any) -> None:
             reached.set()
             await never.wait()
 
+    class Unheard(Interfering):
+        async def call(self, principal: Principal, scope: Scope, service: str, operation: str, *more: Any) -> Any:
+            output = await stacks.house.dispatcher.call(principal, scope, service, operation, *more)
+            await meet(f"{service}:{operation}", None)
+            return output
+
     plane = await stacks.plane()
-    plane.ground = replace(plane.ground, operations=Interfering(stacks.house, meet))
+    plane.ground = replace(plane.ground, operations=(Unheard if behind else Interfering)(stacks.house, meet))
     running = asyncio.ensure_future(step)
     await reached.wait()
     plane.stop_seconds_max = 0  # as if it had been killed
@@ -320,6 +330,56 @@ async def test_an_interrupted_update_is_undone_at_the_next_start(stacks: Stacks)
     assert await stacks.log_groups() == {"/a": 7, "/b": 7}
 
 
+POLICY = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+CODE = {"S3Bucket": "code", "S3Key": "layer.zip"}
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "properties", "listed"),
+    [
+        ("iam:CreateRole", "AWS::IAM::Role", {"RoleName": "mine", **role()["Properties"]}, "ListRoles"),
+        ("iam:CreatePolicy", "AWS::IAM::ManagedPolicy", {"PolicyDocument": POLICY}, "ListPolicies"),
+        ("logs:CreateLogGroup", "AWS::Logs::LogGroup", {"LogGroupName": "/mine"}, "DescribeLogGroups"),
+        ("s3:CreateBucket", "AWS::S3::Bucket", {"BucketName": "mine"}, "ListBuckets"),
+        ("apigateway:CreateRestApi", "AWS::ApiGateway::RestApi", {"Name": "mine"}, "GetRestApis"),
+        ("apigateway:CreateApiKey", "AWS::ApiGateway::ApiKey", {}, "GetApiKeys"),
+        ("apigateway:CreateUsagePlan", "AWS::ApiGateway::UsagePlan", {}, "GetUsagePlans"),
+        ("apigatewayv2:CreateApi", "AWS::ApiGatewayV2::Api", {"Name": "mine", "ProtocolType": "HTTP"}, "GetApis"),
+        ("dynamodb:CreateTable", "AWS::DynamoDB::Table", TABLE["Properties"], "ListTables"),
+        ("lambda:PublishLayerVersion", "AWS::Lambda::LayerVersion", {"Content": CODE}, "ListLayers"),
+    ],
+)
+async def test_a_resource_that_is_made_when_the_server_is_killed_is_known_to_the_next(
+    stacks: Stacks, at: str, kind: str, properties: Any, listed: str
+) -> None:
+    if kind == "AWS::Lambda::LayerVersion":
+        with zipfile.ZipFile(packed := io.BytesIO(), "w") as archive:
+            archive.writestr("layer.py", "")
+        body = packed.getvalue()
+        await stacks.house.call("s3", "CreateBucket", {"Bucket": CODE["S3Bucket"]})
+        await stacks.house.call("s3", "PutObject", {"Bucket": CODE["S3Bucket"], "Key": CODE["S3Key"], "Body": body})
+
+    async def count() -> int:
+        params = {"Scope": "Local"} if listed == "ListPolicies" else {}
+        output = await stacks.house.call(at.partition(":")[0], listed, params)
+        return max(len(found) for found in output.values() if isinstance(found, list))
+
+    await interrupt(stacks, at, stacks.create(Made={"Type": kind, "Properties": properties}), behind=True)
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert await count() == 0
+
+    stacks = Stacks(store=stacks.house.store, node_id="node-3")
+    await stacks.create("again", Made={"Type": kind, "Properties": properties})
+    assert (await stacks.status("again"), await count()) == ("CREATE_COMPLETE", 1)
+
+
+async def test_a_replacement_that_is_made_when_the_server_is_killed_goes(stacks: Stacks) -> None:
+    await stacks.create(Logs=log_group("/a"))
+    await interrupt(stacks, "logs:CreateLogGroup", stacks.update(Logs=log_group("/b")), behind=True)
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert set(await stacks.log_groups()) == {"/a"}
+
+
 async def test_an_interrupted_deletion_is_finished_at_the_next_start(stacks: Stacks) -> None:
     stack_id = (await stacks.create(Logs=log_group("/a"), Role=role(Description={"Ref": "Logs"})))["StackId"]
     await interrupt(stacks, "logs:DeleteLogGroup", stacks.call("DeleteStack", StackName="s"))
@@ -328,8 +388,6 @@ async def test_an_interrupted_deletion_is_finished_at_the_next_start(stacks: Sta
 
 
 async def test_resources_are_made_as_the_caller(stacks: Stacks) -> None:
-    from cumulet.services.kit import Principal
-
     seen: list[Principal] = []
 
     class Watching(Interfering):

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
-from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
@@ -111,14 +111,9 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         "cloneFrom": properties.get("CloneFrom"),
         "tags": desk.merged_tags(properties) or None,
     }
-    api_id = (await desk.call("apigateway", "CreateRestApi", params))["id"]
+    api_id = (await desk.make("apigateway", "CreateRestApi", params, itemgetter("id")))["id"]
     if _has_document(properties):
-        try:
-            await _put_body(desk, api_id, properties)
-        except (ServiceError, ResourceFailed):
-            # Its id is known to nobody yet, so it must go here.
-            await desk.drop("apigateway", "DeleteRestApi", {"restApiId": api_id}, _GONE)
-            raise
+        await _put_body(desk, api_id, properties)
     return await _made_api(desk, api_id)
 
 
@@ -217,7 +212,7 @@ REST_API = resource_type(
 
 
 async def _create_resource(desk: Desk, properties: Properties) -> Made:
-    output = await desk.call("apigateway", "CreateResource", lowered(properties))
+    output = await desk.make("apigateway", "CreateResource", lowered(properties), itemgetter("id"))
     return Made(output["id"], {"ResourceId": output["id"]})
 
 
@@ -252,9 +247,9 @@ _INTEGRATION = (
 async def _put_method(desk: Desk, properties: Properties) -> Made:
     place = {lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
     method = {lower(name): properties.get(name) for name in _METHOD.split()}
-    await desk.call(
-        "apigateway", "PutMethod", {**place, **method, "authorizationType": properties.get("AuthorizationType", "NONE")}
-    )
+    physical_id = "|".join([properties["RestApiId"], properties["ResourceId"], properties["HttpMethod"]])
+    params = {**place, **method, "authorizationType": properties.get("AuthorizationType", "NONE")}
+    await desk.make("apigateway", "PutMethod", params, lambda _: physical_id)
     integration = dict(properties.get("Integration") or {})
     responses = integration.pop("IntegrationResponses", None) or []
     if integration:
@@ -269,7 +264,7 @@ async def _put_method(desk: Desk, properties: Properties) -> Made:
         await desk.call("apigateway", "PutMethodResponse", {**place, **_response(response)})
     for response in responses:
         await desk.call("apigateway", "PutIntegrationResponse", {**place, **_response(response)})
-    return Made("|".join([properties["RestApiId"], properties["ResourceId"], properties["HttpMethod"]]))
+    return Made(physical_id)
 
 
 def _response(response: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """AWS::ApiGateway::Authorizer, GatewayResponse, and AWS::ApiGatewayV2::Authorizer: who may call, how refusals sound."""
 
 import json
+from operator import itemgetter
 from typing import Any
 
 from cumulet.services.cloudformation.resources.apigateway import lower, lowered, text_of
@@ -18,7 +19,7 @@ _PATCHED = (
 
 
 async def _create_authorizer(desk: Desk, properties: Properties) -> Made:
-    made = await desk.call("apigateway", "CreateAuthorizer", lowered(properties))
+    made = await desk.make("apigateway", "CreateAuthorizer", lowered(properties), itemgetter("id"))
     return Made(made["id"], {"AuthorizerId": made["id"]})
 
 
@@ -75,8 +76,8 @@ async def _put_response(desk: Desk, properties: Properties) -> Made:
         "responseParameters": properties.get("ResponseParameters"),
         "responseTemplates": properties.get("ResponseTemplates"),
     }
-    await desk.call("apigateway", "PutGatewayResponse", params)
     physical_id = f"{properties['RestApiId']}:{properties['ResponseType']}"
+    await desk.make("apigateway", "PutGatewayResponse", params, lambda _: physical_id)
     return Made(physical_id, {"Id": physical_id})
 
 
@@ -106,7 +107,7 @@ GATEWAY_RESPONSE = resource_type(
 
 
 async def _create_http_authorizer(desk: Desk, properties: Properties) -> Made:
-    made = await desk.call("apigatewayv2", "CreateAuthorizer", properties)
+    made = await desk.make("apigatewayv2", "CreateAuthorizer", properties, itemgetter("AuthorizerId"))
     return Made(made["AuthorizerId"], {"AuthorizerId": made["AuthorizerId"]})
 
 

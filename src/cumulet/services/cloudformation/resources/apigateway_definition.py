@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from cumulet.services.cloudformation.resources.apigateway import lower, lowered, text_of
@@ -41,7 +42,7 @@ async def _create_model(desk: Desk, properties: Properties) -> Made:
         "description": properties.get("Description"),
         "schema": _as_text(properties.get("Schema", {})),
     }
-    await desk.call("apigateway", "CreateModel", params)
+    await desk.make("apigateway", "CreateModel", params, itemgetter("name"))
     return Made(name)
 
 
@@ -75,7 +76,7 @@ _VALIDATES = "ValidateRequestBody ValidateRequestParameters"
 
 async def _create_validator(desk: Desk, properties: Properties) -> Made:
     params = {lower(name): properties.get(name) for name in f"Name RestApiId {_VALIDATES}".split()}
-    validator_id = (await desk.call("apigateway", "CreateRequestValidator", params))["id"]
+    validator_id = (await desk.make("apigateway", "CreateRequestValidator", params, itemgetter("id")))["id"]
     return Made(validator_id, {"RequestValidatorId": validator_id})
 
 
@@ -111,7 +112,7 @@ async def _create_part(desk: Desk, properties: Properties) -> Made:
         "location": lowered(properties["Location"]),
         "properties": properties["Properties"],
     }
-    part_id = (await desk.call("apigateway", "CreateDocumentationPart", params))["id"]
+    part_id = (await desk.make("apigateway", "CreateDocumentationPart", params, itemgetter("id")))["id"]
     return Made(part_id, {"DocumentationPartId": part_id})
 
 
@@ -143,8 +144,9 @@ DOCUMENTATION_PART = resource_type(
 
 
 async def _create_version(desk: Desk, properties: Properties) -> Made:
-    await desk.call("apigateway", "CreateDocumentationVersion", lowered(properties))
-    return Made(properties["DocumentationVersion"])
+    version = properties["DocumentationVersion"]
+    await desk.make("apigateway", "CreateDocumentationVersion", lowered(properties), lambda _: version)
+    return Made(version)
 
 
 async def _update_version(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:

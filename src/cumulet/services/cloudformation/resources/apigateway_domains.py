@@ -1,5 +1,6 @@
 """AWS::ApiGateway::DomainName and BasePathMapping, AWS::ApiGatewayV2::DomainName, ApiMapping and RoutingRule."""
 
+from operator import itemgetter
 from typing import Any
 
 from cumulet.services.cloudformation.resources.kit import Desk, Made, Properties, own_tags, resource_type
@@ -38,7 +39,7 @@ async def _create_domain(desk: Desk, properties: Properties) -> Made:
         "securityPolicy": properties.get("SecurityPolicy"),
         "tags": desk.merged_tags(properties) or None,
     }
-    return _made_domain(await desk.call("apigateway", "CreateDomainName", params))
+    return _made_domain(await desk.make("apigateway", "CreateDomainName", params, itemgetter("domainName")))
 
 
 def _made_domain(output: Any) -> Made:
@@ -105,8 +106,11 @@ async def _create_base_path(desk: Desk, properties: Properties) -> Made:
         "restApiId": properties["RestApiId"],
         "stage": properties.get("Stage"),
     }
-    output = await desk.call("apigateway", "CreateBasePathMapping", params)
-    return Made(f"{properties['DomainName']}|{output['basePath']}")
+
+    def identify(output: Any) -> str:
+        return f"{properties['DomainName']}|{output['basePath']}"
+
+    return Made(identify(await desk.make("apigateway", "CreateBasePathMapping", params, identify)))
 
 
 def _base_path(physical_id: str) -> dict[str, str]:
@@ -146,7 +150,7 @@ BASE_PATH_MAPPING = resource_type(
 
 async def _create_v2_domain(desk: Desk, properties: Properties) -> Made:
     params = {**properties, "Tags": desk.merged_tags(properties) or None}
-    return _made_v2_domain(await desk.call("apigatewayv2", "CreateDomainName", params))
+    return _made_v2_domain(await desk.make("apigatewayv2", "CreateDomainName", params, itemgetter("DomainName")))
 
 
 def _made_v2_domain(output: Any) -> Made:
@@ -182,7 +186,8 @@ V2_DOMAIN_NAME = resource_type(
 
 
 async def _create_mapping(desk: Desk, properties: Properties) -> Made:
-    mapping_id = (await desk.call("apigatewayv2", "CreateApiMapping", properties))["ApiMappingId"]
+    identify = itemgetter("ApiMappingId")
+    mapping_id = identify(await desk.make("apigatewayv2", "CreateApiMapping", properties, identify))
     return Made(mapping_id, {"ApiMappingId": mapping_id})
 
 
@@ -220,7 +225,8 @@ def _made_rule(output: Any) -> Made:
 
 
 async def _create_rule(desk: Desk, properties: Properties) -> Made:
-    return _made_rule(await desk.call("apigatewayv2", "CreateRoutingRule", _rule_params(properties)))
+    params, identify = _rule_params(properties), itemgetter("RoutingRuleArn")
+    return _made_rule(await desk.make("apigatewayv2", "CreateRoutingRule", params, identify))
 
 
 async def _update_rule(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from cumulet.services.cloudformation.resources.apigateway import lower, lowered, set_tags, text_of
@@ -19,7 +20,7 @@ async def _create_key(desk: Desk, properties: Properties) -> Made:
         "name": properties.get("Name") or desk.name,
         "tags": desk.merged_tags(properties) or None,
     }
-    key_id = (await desk.call("apigateway", "CreateApiKey", params))["id"]
+    key_id = (await desk.make("apigateway", "CreateApiKey", params, itemgetter("id")))["id"]
     return Made(key_id, {"APIKeyId": key_id})
 
 
@@ -71,7 +72,7 @@ async def _create_plan(desk: Desk, properties: Properties) -> Made:
         "quota": lowered(properties.get("Quota")),
         "tags": desk.merged_tags(properties) or None,
     }
-    plan_id = (await desk.call("apigateway", "CreateUsagePlan", params))["id"]
+    plan_id = (await desk.make("apigateway", "CreateUsagePlan", params, itemgetter("id")))["id"]
     return Made(plan_id, {"Id": plan_id})
 
 
@@ -139,8 +140,8 @@ USAGE_PLAN = resource_type(
 
 
 async def _create_plan_key(desk: Desk, properties: Properties) -> Made:
-    made = await desk.call("apigateway", "CreateUsagePlanKey", lowered(properties))
-    physical_id = f"{made['id']}:{properties['UsagePlanId']}"
+    physical_id = f"{properties['KeyId']}:{properties['UsagePlanId']}"
+    await desk.make("apigateway", "CreateUsagePlanKey", lowered(properties), lambda _: physical_id)
     return Made(physical_id, {"Id": physical_id})
 
 

@@ -1,6 +1,7 @@
 """AWS::ApiGateway::Deployment and Stage."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from cumulet.errors import ServiceError
@@ -59,16 +60,11 @@ async def _create_deployment(desk: Desk, properties: Properties) -> Made:
     tags = described.pop("Tags", None)
     if unknown := sorted(described.keys() - _OF_STAGE):
         raise ResourceFailed(f"Properties validation failed: extraneous key [{unknown[0]}] is not permitted")
-    deployment_id = (await desk.call("apigateway", "CreateDeployment", params))["id"]
-    try:
-        if patches := stage_patches({}, described):
-            await desk.call("apigateway", "UpdateStage", {**place, "patchOperations": patches})
-        if tags is not None:
-            await set_tags(desk, f"/restapis/{place['restApiId']}/stages/{place['stageName']}", {}, {"Tags": tags})
-    except (ServiceError, ResourceFailed):
-        # Nobody knows of it yet, so it must go here.
-        await _delete_deployment(desk, deployment_id, properties)
-        raise
+    deployment_id = (await desk.make("apigateway", "CreateDeployment", params, itemgetter("id")))["id"]
+    if patches := stage_patches({}, described):
+        await desk.call("apigateway", "UpdateStage", {**place, "patchOperations": patches})
+    if tags is not None:
+        await set_tags(desk, f"/restapis/{place['restApiId']}/stages/{place['stageName']}", {}, {"Tags": tags})
     return Made(deployment_id, {"DeploymentId": deployment_id})
 
 
@@ -109,15 +105,11 @@ async def _create_stage(desk: Desk, properties: Properties) -> Made:
     place = {"restApiId": properties["RestApiId"], "stageName": properties["StageName"]}
     canary = lowered(properties.get("CanarySetting"))
     tags = desk.merged_tags(properties) or None
-    await desk.call("apigateway", "CreateStage", {**params, **place, "canarySettings": canary, "tags": tags})
+    given = {**params, **place, "canarySettings": canary, "tags": tags}
+    await desk.make("apigateway", "CreateStage", given, itemgetter("stageName"))
     # It was made with its canary and its documentation.
     if patches := stage_patches({}, {**properties, "CanarySetting": None, "DocumentationVersion": None}):
-        try:
-            await desk.call("apigateway", "UpdateStage", {**place, "patchOperations": patches})
-        except (ServiceError, ResourceFailed):
-            # Nobody knows of it yet, so it must go here.
-            await desk.drop("apigateway", "DeleteStage", place, _GONE)
-            raise
+        await desk.call("apigateway", "UpdateStage", {**place, "patchOperations": patches})
     return Made(properties["StageName"])
 
 

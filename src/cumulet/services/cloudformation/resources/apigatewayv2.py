@@ -1,9 +1,9 @@
 """AWS::ApiGatewayV2::Api, Integration, Route and Stage."""
 
 import json
+from operator import itemgetter
 from typing import Any
 
-from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
@@ -18,6 +18,10 @@ _GONE = "NotFoundException"
 
 async def _call(desk: Desk, operation: str, params: Properties) -> Any:
     return await desk.call("apigatewayv2", operation, params)
+
+
+async def _make(desk: Desk, operation: str, params: Properties, identity: str) -> Any:
+    return await desk.make("apigatewayv2", operation, params, itemgetter(identity))
 
 
 async def _set_tags(desk: Desk, path: str, old: Properties, new: Properties) -> None:
@@ -48,21 +52,16 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         if properties.get("Name") is None or properties.get("ProtocolType") is None:
             raise ResourceFailed("Name and ProtocolType are required unless there is a Body")
         given = _without(properties, "Body", "FailOnWarnings", "BasePath", "Tags")
-        output = await _call(desk, "CreateApi", {**given, "Tags": tags or None})
+        output = await _make(desk, "CreateApi", {**given, "Tags": tags or None}, "ApiId")
         return _made_api(output)
     params = {
         "Body": json.dumps(body),
         "FailOnWarnings": properties.get("FailOnWarnings"),
         "Basepath": properties.get("BasePath"),
     }
-    made = _made_api(await _call(desk, "ImportApi", params))
-    try:
-        await _set_beside_body(desk, made.physical_id, {}, properties)
-        await _set_tags(desk, f"/apis/{made.physical_id}", {}, properties)
-    except (ServiceError, ResourceFailed):
-        # Its id is known to nobody yet, so it must go here.
-        await desk.drop("apigatewayv2", "DeleteApi", {"ApiId": made.physical_id}, _GONE)
-        raise
+    made = _made_api(await _make(desk, "ImportApi", params, "ApiId"))
+    await _set_beside_body(desk, made.physical_id, {}, properties)
+    await _set_tags(desk, f"/apis/{made.physical_id}", {}, properties)
     return made
 
 
@@ -124,7 +123,7 @@ API = resource_type(
 
 
 async def _create_integration(desk: Desk, properties: Properties) -> Made:
-    integration_id = (await _call(desk, "CreateIntegration", properties))["IntegrationId"]
+    integration_id = (await _make(desk, "CreateIntegration", properties, "IntegrationId"))["IntegrationId"]
     return Made(integration_id, {"IntegrationId": integration_id})
 
 
@@ -153,7 +152,7 @@ INTEGRATION = resource_type(
 
 
 async def _create_route(desk: Desk, properties: Properties) -> Made:
-    route_id = (await _call(desk, "CreateRoute", properties))["RouteId"]
+    route_id = (await _make(desk, "CreateRoute", properties, "RouteId"))["RouteId"]
     return Made(route_id, {"RouteId": route_id})
 
 
@@ -184,7 +183,7 @@ ROUTE = resource_type(
 
 async def _create_stage(desk: Desk, properties: Properties) -> Made:
     given = _without(properties, "Tags")
-    await _call(desk, "CreateStage", {**given, "Tags": desk.merged_tags(properties) or None})
+    await _make(desk, "CreateStage", {**given, "Tags": desk.merged_tags(properties) or None}, "StageName")
     return Made(properties["StageName"])
 
 

@@ -198,4 +198,5 @@ TABLE = resource_type(
     " ImportSourceSpecification KinesisStreamSpecification ResourcePolicy",
     attributes="Arn StreamArn",
     name_property="TableName",
+    named_ahead=True,
 )

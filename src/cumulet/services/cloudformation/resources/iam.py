@@ -32,7 +32,7 @@ async def _create_role(desk: Desk, properties: Properties) -> Made:
         member: properties.get(member)
         for member in ("Path", "Description", "MaxSessionDuration", "PermissionsBoundary")
     }
-    output = await desk.call(
+    output = await desk.make(
         "iam",
         "CreateRole",
         {
@@ -41,6 +41,7 @@ async def _create_role(desk: Desk, properties: Properties) -> Made:
             "Tags": tag_list(desk.merged_tags(properties)),
             **params,
         },
+        lambda _: name,
     )
     await _set_role_policies(desk, name, {}, properties)
     return Made(name, {"Arn": output["Role"]["Arn"], "RoleId": output["Role"]["RoleId"]})
@@ -100,8 +101,12 @@ ROLE = resource_type(
 )
 
 
+def _arn_of(output: Any) -> str:
+    return str(output["Policy"]["Arn"])
+
+
 async def _create_managed_policy(desk: Desk, properties: Properties) -> Made:
-    output = await desk.call(
+    output = await desk.make(
         "iam",
         "CreatePolicy",
         {
@@ -110,8 +115,9 @@ async def _create_managed_policy(desk: Desk, properties: Properties) -> Made:
             "Path": properties.get("Path"),
             "Description": properties.get("Description"),
         },
+        _arn_of,
     )
-    arn = output["Policy"]["Arn"]
+    arn = _arn_of(output)
     for role in properties.get("Roles") or []:
         await desk.call("iam", "AttachRolePolicy", {"RoleName": role, "PolicyArn": arn})
     return Made(arn, {"PolicyArn": arn, "PolicyId": output["Policy"]["PolicyId"]})
@@ -167,7 +173,7 @@ async def _set_policy(desk: Desk, old: Properties, new: Properties) -> None:
     new_place = {(role, new.get("PolicyName")) for role in new.get("Roles") or []}
     for role, name in sorted(new_place):
         params = {"RoleName": role, "PolicyName": name, "PolicyDocument": _document(new["PolicyDocument"])}
-        await desk.call("iam", "PutRolePolicy", params)
+        await desk.make("iam", "PutRolePolicy", params, lambda _: desk.name)
     for role, name in sorted(old_place - new_place):
         await desk.drop("iam", "DeleteRolePolicy", {"RoleName": role, "PolicyName": name}, _GONE)
 

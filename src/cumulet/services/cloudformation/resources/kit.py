@@ -6,15 +6,17 @@ is gone already succeeds, so that an interrupted deletion can be taken up again.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypeVar
 
 from cumulet.clock import Clock
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Operations, Output, Principal
+from cumulet.store.api import WriteTx
 from cumulet.store.leases import Lease
 
+T = TypeVar("T")
 Properties: TypeAlias = Mapping[str, Any]
 
 POLL_S = 0.02
@@ -48,8 +50,12 @@ class Desk:
     """The name that the resource gets unless its properties give one."""
     tags: Mapping[str, str]
     """The stack's tags, which go to every resource that can carry tags."""
+    note: Callable[[WriteTx, str], None]
+    """Records in the stack under which physical id the resource is there."""
     done: list[str] = field(default_factory=list)
     """The operations that succeeded: without any, a failed creation has left nothing behind."""
+    noted: list[str] = field(default_factory=list)
+    """The physical ids that were recorded."""
 
     async def call(self, service: str, operation: str, params: Mapping[str, Any]) -> Output:
         """Return an operation's output; params that are None are left out, scalars get the model's types."""
@@ -58,6 +64,18 @@ class Desk:
             self.principal, self.scope, service, operation, conform(service, operation, given), self.lease
         )
         self.done.append(operation)
+        return output
+
+    async def make(
+        self, service: str, operation: str, params: Mapping[str, Any], identify: Callable[[Output], str]
+    ) -> Output:
+        """Call the operation that brings the resource into being; its physical id is recorded in the same transaction.
+
+        Operations that make transactions of their own do not let that in; what they make is recorded when they return.
+        """
+        noting = replace(self, lease=_NotingLease(self.lease, lambda tx, output: self.note(tx, identify(output))))
+        output = await noting.call(service, operation, params)
+        self.noted.append(identify(output))
         return output
 
     async def drop(self, service: str, operation: str, params: Mapping[str, Any], *gone: str) -> None:
@@ -79,6 +97,27 @@ class Desk:
     def merged_tags(self, properties: Properties) -> dict[str, str]:
         """Return the stack's tags and the resource's own, which win."""
         return {**self.tags, **own_tags(properties)}
+
+
+class _NotingLease(Lease):
+    """A lease in whose transactions a note is made of what they did."""
+
+    def __init__(self, lease: Lease, note: Callable[[WriteTx, Any], None]) -> None:
+        self._lease = lease
+        self._note = note
+        self.record, self.ended = lease.record, lease.ended
+
+    @property
+    def is_held(self) -> bool:
+        return self._lease.is_held
+
+    async def write(self, fn: Callable[[WriteTx], T]) -> T:
+        def noted(tx: WriteTx) -> T:
+            output = fn(tx)
+            self._note(tx, output)
+            return output
+
+        return await self._lease.write(noted)
 
 
 def own_tags(properties: Properties) -> dict[str, str]:
@@ -114,6 +153,8 @@ class ResourceType:
     """Properties that AWS has and that are refused by name."""
     attributes: frozenset[str]
     name_property: str | None
+    named_ahead: bool
+    """Whether it is found under the name that the desk has for it, and made by an operation that cannot be noted."""
     name_max: int
     lower_case: bool
     taggable: bool
@@ -135,6 +176,7 @@ def resource_type(
     not_built: str = "",
     attributes: str = "",
     name_property: str | None = None,
+    named_ahead: bool = False,
     name_max: int = 255,
     lower_case: bool = False,
     objects: str = "",
@@ -153,6 +195,7 @@ def resource_type(
         not_built=frozenset(not_built.split()),
         attributes=frozenset(attributes.split()),
         name_property=name_property,
+        named_ahead=named_ahead,
         name_max=name_max,
         lower_case=lower_case,
         taggable="Tags" in built,

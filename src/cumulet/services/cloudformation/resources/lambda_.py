@@ -165,6 +165,7 @@ FUNCTION = resource_type(
     not_built="CapacityProviderConfig DurableConfig FunctionScalingConfig PublishToLatestPublished TenancyConfig",
     attributes="Arn SnapStartResponse.ApplyOn SnapStartResponse.OptimizationStatus",
     name_property="FunctionName",
+    named_ahead=True,
     name_max=64,
 )
 
@@ -186,6 +187,7 @@ async def _remove_permission(desk: Desk, statement_id: str, properties: Properti
 
 PERMISSION = resource_type(
     "AWS::Lambda::Permission",
+    named_ahead=True,
     create=_add_permission,
     update=None,
     delete=_remove_permission,
@@ -206,7 +208,11 @@ def _signing_made(output: Any) -> Made:
 
 async def _create_signing(desk: Desk, properties: Properties) -> Made:
     params = {**properties, "Tags": desk.merged_tags(properties) or None}
-    return _signing_made(await desk.call("lambda", "CreateCodeSigningConfig", params))
+    return _signing_made(await desk.make("lambda", "CreateCodeSigningConfig", params, _signing_arn))
+
+
+def _signing_arn(output: Any) -> str:
+    return str(output["CodeSigningConfig"]["CodeSigningConfigArn"])
 
 
 async def _update_signing(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:

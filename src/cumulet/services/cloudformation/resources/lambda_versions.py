@@ -1,9 +1,9 @@
 """What hangs on a function: AWS::Lambda::Version, Alias, EventInvokeConfig, Url, LayerVersion and its permission."""
 
+from operator import itemgetter
 from typing import Any
 
-from cumulet.errors import ServiceError
-from cumulet.services.cloudformation.resources.kit import Delete, Desk, Made, Properties, ResourceFailed, resource_type
+from cumulet.services.cloudformation.resources.kit import Desk, Made, Properties, ResourceFailed, resource_type
 from cumulet.services.cloudformation.resources.lambda_ import settle_function
 
 _GONE = "ResourceNotFoundException"
@@ -41,28 +41,18 @@ async def _provision(desk: Desk, function: str, qualifier: str, old: Properties,
     await desk.settle(is_ready)
 
 
-async def _provision_new(desk: Desk, arn: str, properties: Properties, undo: Delete) -> None:
-    """Do so for what has just been made, and unmake it if that fails: it has no name by which it would be found."""
-    try:
-        await _provision(desk, *_qualified(arn), {}, properties)
-    except (ServiceError, ResourceFailed):
-        await undo(desk, arn, properties)
-        raise
-
-
 async def _publish(desk: Desk, properties: Properties) -> Made:
     params = {name: properties.get(name) for name in ("FunctionName", "CodeSha256", "Description")}
-    made = await desk.call("lambda", "PublishVersion", params)
-    arn: str = made["FunctionArn"]
-    if arn.rpartition(":")[2] != made["Version"]:
-        arn = f"{arn}:{made['Version']}"
-    try:
-        await settle_function(desk, arn)
-    except ResourceFailed:
-        await _unpublish(desk, arn, properties)
-        raise
-    await _provision_new(desk, arn, properties, _unpublish)
+    made = await desk.make("lambda", "PublishVersion", params, _version_arn)
+    arn = _version_arn(made)
+    await settle_function(desk, arn)
+    await _provision(desk, *_qualified(arn), {}, properties)
     return Made(arn, {"FunctionArn": arn, "Version": made["Version"]})
+
+
+def _version_arn(made: Any) -> str:
+    arn: str = made["FunctionArn"]
+    return arn if arn.rpartition(":")[2] == made["Version"] else f"{arn}:{made['Version']}"
 
 
 async def _unpublish(desk: Desk, physical_id: str, properties: Properties) -> None:
@@ -97,8 +87,8 @@ def _alias(properties: Properties) -> dict[str, Any]:
 
 
 async def _create_alias(desk: Desk, properties: Properties) -> Made:
-    arn: str = (await desk.call("lambda", "CreateAlias", _alias(properties)))["AliasArn"]
-    await _provision_new(desk, arn, properties, _delete_alias)
+    arn: str = (await desk.make("lambda", "CreateAlias", _alias(properties), itemgetter("AliasArn")))["AliasArn"]
+    await _provision(desk, *_qualified(arn), {}, properties)
     return Made(arn, {"AliasArn": arn})
 
 
@@ -129,8 +119,9 @@ ALIAS = resource_type(
 
 
 async def _put_invoke_config(desk: Desk, properties: Properties) -> Made:
-    await desk.call("lambda", "PutFunctionEventInvokeConfig", properties)
-    return Made(f"{properties['FunctionName']}|{properties['Qualifier']}")
+    physical_id = f"{properties['FunctionName']}|{properties['Qualifier']}"
+    await desk.make("lambda", "PutFunctionEventInvokeConfig", properties, lambda _: physical_id)
+    return Made(physical_id)
 
 
 async def _update_invoke_config(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
@@ -202,9 +193,16 @@ async def _publish_layer(desk: Desk, properties: Properties) -> Made:
 
 
 async def _delete_layer(desk: Desk, physical_id: str, properties: Properties) -> None:
-    layer, version = _qualified(physical_id)
-    params = {"LayerName": layer, "VersionNumber": int(version)}
-    await desk.drop("lambda", "DeleteLayerVersion", params, _GONE)
+    if not physical_id.startswith("arn:"):
+        # A crash came before its number was known. Nobody else has published under this name.
+        versions = (await desk.call("lambda", "ListLayerVersions", {"LayerName": physical_id}))["LayerVersions"]
+        numbers = [version["Version"] for version in versions]
+    else:
+        physical_id, _, version = physical_id.rpartition(":")
+        numbers = [int(version)]
+    for number in numbers:
+        params = {"LayerName": physical_id, "VersionNumber": number}
+        await desk.drop("lambda", "DeleteLayerVersion", params, _GONE)
 
 
 LAYER_VERSION = resource_type(
@@ -217,6 +215,7 @@ LAYER_VERSION = resource_type(
     required="Content",
     attributes="LayerVersionArn",
     name_property="LayerName",
+    named_ahead=True,
     name_max=140,
 )
 
@@ -230,7 +229,8 @@ def _layer_params(properties: Properties, statement_id: str) -> dict[str, Any]:
 
 async def _permit_layer(desk: Desk, properties: Properties) -> Made:
     given = {name: properties.get(name) for name in ("Action", "OrganizationId", "Principal")}
-    await desk.call("lambda", "AddLayerVersionPermission", {**_layer_params(properties, desk.name), **given})
+    params = {**_layer_params(properties, desk.name), **given}
+    await desk.make("lambda", "AddLayerVersionPermission", params, lambda _: desk.name)
     return Made(desk.name, {"Id": desk.name})
 
 

@@ -9,7 +9,7 @@ def _made(desk: Desk, name: str) -> Made:
 
 async def _create(desk: Desk, properties: Properties) -> Made:
     name = properties.get("LogGroupName", desk.name)
-    await desk.call(
+    await desk.make(
         "logs",
         "CreateLogGroup",
         {
@@ -18,6 +18,7 @@ async def _create(desk: Desk, properties: Properties) -> Made:
             "logGroupClass": properties.get("LogGroupClass"),
             "tags": desk.merged_tags(properties) or None,
         },
+        lambda _: name,
     )
     await _set_retention(desk, name, {}, properties)
     return _made(desk, name)

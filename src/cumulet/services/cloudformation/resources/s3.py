@@ -20,7 +20,8 @@ async def _create(desk: Desk, properties: Properties) -> Made:
         # CreateBucket succeeds for a bucket that one owns already, in us-east-1.
         raise ResourceFailed(f"{name} already exists")
     configuration = None if region == "us-east-1" else {"LocationConstraint": region}
-    await desk.call("s3", "CreateBucket", {"Bucket": name, "CreateBucketConfiguration": configuration})
+    params = {"Bucket": name, "CreateBucketConfiguration": configuration}
+    await desk.make("s3", "CreateBucket", params, lambda _: name)
     website = f"{name}.s3-website-{region}" if region == "us-east-1" else f"{name}.s3-website.{region}"
     return Made(
         name,

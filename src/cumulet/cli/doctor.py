@@ -161,6 +161,6 @@ def judge_runtime(runtime: str, ask: Callable[[str], str]) -> Finding:
     )
     if substitution_note(runtime, version):
         return Finding(
-            "note", runtime, f"is not on this machine; its functions run on {version} ({executable}){with_what}"
+            "note", runtime, f"does not run on this machine; its functions run on {version} ({executable}){with_what}"
         )
     return Finding("ok", runtime, f"{version} ({executable}){with_what}")

@@ -52,7 +52,7 @@ def test_a_port_that_is_taken() -> None:
 
 RUNTIMES = [
     ("provided.al2023", "ok", "runs the bootstrap of the function or of a layer"),
-    ("python3.0", "note", "is not on this machine; its functions run on "),
+    ("python3.0", "note", "does not run on this machine; its functions run on "),
     ("ruby3.4", "note", "not on this machine; its functions are refused"),
 ]
 

@@ -39,7 +39,7 @@ def test_names_and_notes() -> None:
     assert runtime_version("java17", "eu-west-1", "17.0.15")[0] == "java:17.v15"
     assert substitution_note("java8.al2", "1.8.0_412") == substitution_note("java17", "17.0.15") == ""
     assert substitution_note("java21", "17.0.15") == (
-        "cumulet: java21 is not on this machine; this environment runs on java17.0.15\n"
+        "cumulet: java21 does not run on this machine; this environment runs on java17.0.15\n"
     )
 
 

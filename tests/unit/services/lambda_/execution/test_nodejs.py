@@ -199,4 +199,4 @@ async def test_another_version_is_told_in_the_log(rig: Any) -> None:
     await rig.plane._supervisor._shipper.flush()
     first, second = rig.neighbours.events[stream][:2]
     assert first.startswith("INIT_START Runtime Version: nodejs:16.v")
-    assert second.startswith("cumulet: nodejs16.x is not on this machine; this environment runs on nodejs")
+    assert second.startswith("cumulet: nodejs16.x does not run on this machine; this environment runs on nodejs")

@@ -222,9 +222,13 @@ async def test_a_machine_without_nodejs(rig: Any, tmp_path: Path, monkeypatch: p
 
 NOTES = [
     ("python3.11", "3.11.2", ""),
-    ("python3.1", "3.11.2", "cumulet: python3.1 is not on this machine; this environment runs on python3.11.2\n"),
+    ("python3.1", "3.11.2", "cumulet: python3.1 does not run on this machine; this environment runs on python3.11.2\n"),
     ("nodejs20.x", "20.20.2", ""),
-    ("nodejs22.x", "20.20.2", "cumulet: nodejs22.x is not on this machine; this environment runs on nodejs20.20.2\n"),
+    (
+        "nodejs22.x",
+        "20.20.2",
+        "cumulet: nodejs22.x does not run on this machine; this environment runs on nodejs20.20.2\n",
+    ),
     ("provided.al2", "3.11.2", ""),
 ]
 

@@ -115,7 +115,7 @@ def substitution_note(runtime: str, version: str) -> str:
     told = str(java_number(version)) if family == "java" else version
     if family == "provided" or told == wanted or told.startswith(wanted + "."):
         return ""
-    return f"cumulet: {runtime} is not on this machine; this environment runs on {family}{version}\n"
+    return f"cumulet: {runtime} does not run on this machine; this environment runs on {family}{version}\n"
 
 
 def see_programs(java_libraries: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ An answer and the request for the next event leave in one write (HTTP pipelining
 from __future__ import annotations
 
 import atexit
+import builtins
 import functools
 import importlib
 import io
@@ -34,7 +35,7 @@ from importlib.machinery import (
     SourceFileLoader,
     SourcelessFileLoader,
 )
-from typing import Any
+from typing import Any, TextIO
 
 Handler = Callable[[Any, Any], Any]
 
@@ -394,13 +395,11 @@ def error_of(failure: BaseException, request_id: str = "") -> dict[str, Any]:
 
 
 def stack_trace(failure: BaseException) -> list[str]:
-    """Return the formatted frames of an exception, without those of this file that lead to the function's code."""
+    """Return the formatted frames of an exception, without those of this file around the function's code."""
     frames = traceback.extract_tb(failure.__traceback__)
-    first = next((at for at, frame in enumerate(frames) if frame.filename != __file__), 0)
+    shown = [frame for frame in frames if frame.filename != __file__] or frames
     # As plain tuples they are formatted without the column marks of newer Pythons, as AWS has it.
-    return traceback.format_list(
-        [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames[first:]]
-    )
+    return traceback.format_list([(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in shown])
 
 
 def log_error(error: dict[str, Any]) -> None:
@@ -548,6 +547,23 @@ def unbuffered(descriptor: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
+def print_by_one_write(stdout: TextIO) -> Callable[..., None]:
+    """Return a `print` that writes a line at once; Python's own takes a write for each value, space and line's end.
+
+    Each would wake whoever reads the log. What has options, or goes elsewhere, is left to Python's own.
+    """
+    plain = builtins.print
+
+    @functools.wraps(plain)
+    def whole(*values: Any, **options: Any) -> None:
+        if options or sys.stdout is not stdout:
+            plain(*values, **options)
+        else:
+            stdout.write(" ".join(map(str, values)) + "\n")
+
+    return whole
+
+
 def main(task_root: str, opt_root: str, bytecode: Sequence[tuple[str, str]] = (), snapshot: Any = None) -> None:
     """Be the runtime: never returns.
 
@@ -556,6 +572,7 @@ def main(task_root: str, opt_root: str, bytecode: Sequence[tuple[str, str]] = ()
     time.tzset()
     sys.stdin = open(0, closefd=False)
     sys.stdout, sys.stderr = unbuffered(1), unbuffered(2)
+    builtins.print = print_by_one_write(sys.stdout)
     sys.argv = [""]
     folders = [
         task_root,

@@ -269,10 +269,8 @@ class Execution:
             await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
             raise
         # Its physical id is recorded in the transaction that makes the resource (`Desk.make`), so that no crash leaves
-        # behind what nobody knows of. Some operations make transactions of their own. Of these a generated name, which
-        # cannot be anybody else's, is recorded ahead. A given name is known to be this stack's only when they return,
-        # so a crash in that moment leaves a table, a function or a layer version of a given name; and what has no name:
-        # a client certificate, or the URL of a function that is not the stack's.
+        # behind what nobody knows of. Where that is not possible a generated name, which cannot be anybody else's, is
+        # recorded ahead; decision 0042 tells what is left.
         wanted.physical_id = name if kind.named_ahead and not given_name else ""
         await self._journal.resource_is(wanted, f"{verb}_IN_PROGRESS", reason, touch=True)
         desk = self._desk(operation, wanted, name)

@@ -17,6 +17,8 @@ NUMBER_EXPONENT_MAX = 126
 EXPRESSION_BYTES_MAX = 4096
 EXPRESSION_OPERATORS_MAX = 300
 PLACEHOLDER_BYTES_MAX = 255
+SUBSTITUTES_BYTES_MAX = 2 * 1024 * 1024
+"""All names and values of one request's placeholders together."""
 IN_OPERANDS_MAX = 100
 # "PartiQL arithmetic, comparison, and logical operators for DynamoDB", developer guide: IN.
 STATEMENT_READS_MAX = 50

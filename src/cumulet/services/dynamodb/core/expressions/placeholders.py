@@ -7,7 +7,12 @@ from typing import Any, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.ast import Elements, Path, ValueRef
-from cumulet.services.dynamodb.core.limits import ATTRIBUTE_NAME_BYTES_MAX, ITEM_BYTES_MAX, PLACEHOLDER_BYTES_MAX
+from cumulet.services.dynamodb.core.limits import (
+    ATTRIBUTE_NAME_BYTES_MAX,
+    ITEM_BYTES_MAX,
+    PLACEHOLDER_BYTES_MAX,
+    SUBSTITUTES_BYTES_MAX,
+)
 from cumulet.services.dynamodb.core.values import Value, canonical_value, invalid, text_bytes
 
 _NAME_KEY = re.compile(r"#[A-Za-z0-9_]+").fullmatch
@@ -37,7 +42,12 @@ class Placeholders:
     def __init__(self, names: Mapping[str, str] | None, values: Mapping[str, Any] | None) -> None:
         """Check what the client sent. Raises AWS's errors for bad keys, names and values."""
         self.names: Mapping[str, str] = {} if names is None else _checked_names(names)
-        self.values: Mapping[str, Value] = {} if values is None else _checked_values(values)
+        self.values: Mapping[str, Value] = {}
+        size = 0
+        if values is not None:
+            self.values, size = _checked_values(values)
+        if size + ATTRIBUTE_NAME_BYTES_MAX * len(self.names) > SUBSTITUTES_BYTES_MAX:
+            _check_size(size, self.names)
         self.used_names = _NO_NAMES
         self._used_values: set[str] = set()
 
@@ -129,10 +139,22 @@ def _checked_names(names: Mapping[str, str]) -> Mapping[str, str]:
     return names
 
 
-def _checked_values(values: Mapping[str, Any]) -> dict[str, Value]:
+def _check_size(values_bytes: int, names: Mapping[str, str]) -> None:
+    size = values_bytes + sum(map(text_bytes, names.values()))
+    if size > SUBSTITUTES_BYTES_MAX:
+        # The quota is documented, AWS's words are not.
+        invalid(
+            "Aggregated size of all expression attribute names and values has exceeded the size limit of "
+            f"{SUBSTITUTES_BYTES_MAX} bytes"
+        )
+
+
+def _checked_values(values: Mapping[str, Any]) -> tuple[dict[str, Value], int]:
+    """Return the values in canonical form, and how large they are together."""
     if not values:
         invalid("ExpressionAttributeValues must not be empty")
     checked = {}
+    total = 0
     for key, value in values.items():
         if len(key) > PLACEHOLDER_BYTES_MAX or not _is_value_key(key):
             _refuse_key("ExpressionAttributeValues", key)
@@ -144,4 +166,5 @@ def _checked_values(values: Mapping[str, Any]) -> dict[str, Value]:
             if error.code != "ValidationException":
                 raise
             invalid(f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}")
-    return checked
+        total += size
+    return checked, total

@@ -290,6 +290,19 @@ def test_bad_placeholders(names: Any, values: Any, message: str) -> None:
     assert error.value.message == message
 
 
+def test_placeholders_have_two_megabytes_together() -> None:
+    values = {f":{number}": {"S": "x" * 400 * 1024} for number in range(5)}
+    left = 2 * 1024 * 1024 - 5 * 400 * 1024
+    Placeholders({"#a": "n" * 1024, "#b": "n"}, {**values, ":v": {"S": "x" * (left - 1025)}})
+    with pytest.raises(ServiceError) as error:
+        Placeholders({"#a": "n" * 1024, "#b": "nn"}, {**values, ":v": {"S": "x" * (left - 1025)}})
+    assert error.value.message == (
+        "Aggregated size of all expression attribute names and values has exceeded the size limit of 2097152 bytes"
+    )
+    with pytest.raises(ServiceError, match="Aggregated size"):
+        Placeholders({f"#{number}": "n" * 65_535 for number in range(33)}, None)
+
+
 def test_the_size_of_an_update_expression_is_not_told() -> None:
     with pytest.raises(ServiceError) as error:
         parse_update("SET a = :v" + " " * 4096)

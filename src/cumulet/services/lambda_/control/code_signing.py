@@ -63,7 +63,7 @@ def create_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Outpu
 @operation("GetCodeSigningConfig", resource=_config_resource, resource_policy=no_policy, params="CodeSigningConfigArn")
 def get_code_signing_config(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a configuration."""
-    return {"CodeSigningConfig": _render(load_code_signing(tx, params["CodeSigningConfigArn"]))}
+    return {"CodeSigningConfig": _render(load_code_signing(tx, call.scope, params["CodeSigningConfigArn"]))}
 
 
 @operation(
@@ -76,7 +76,7 @@ def get_code_signing_config(call: Call, tx: ReadTx, params: Params) -> Output:
 def update_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Output:
     """Change a configuration; what is not given stays."""
     _check_policy(params)
-    config = load_code_signing(tx, params["CodeSigningConfigArn"])
+    config = load_code_signing(tx, call.scope, params["CodeSigningConfigArn"])
     changed: dict[str, Any] = {"changed_ms": call.now_ms}
     if params.get("Description") is not None:
         changed["description"] = params["Description"]
@@ -92,7 +92,7 @@ def update_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Outpu
 )
 def delete_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove a configuration that no function has."""
-    config = load_code_signing(tx, params["CodeSigningConfigArn"])
+    config = load_code_signing(tx, call.scope, params["CodeSigningConfigArn"])
     scope = _scope(config.arn)
     if any(function.code_signing_arn == config.arn for function in FUNCTIONS.scan(tx, scope)):
         # "You can delete the code signing configuration only if no function is using it"; the words are not documented.
@@ -123,7 +123,7 @@ def list_code_signing_configs(call: Call, tx: ReadTx, params: Params) -> Output:
 )
 def list_functions_by_code_signing_config(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of the functions that have a configuration, by name."""
-    config = load_code_signing(tx, params["CodeSigningConfigArn"])
+    config = load_code_signing(tx, call.scope, params["CodeSigningConfigArn"])
     limit, behind = page_size(params), marker(params, str)
     functions = FUNCTIONS.scan(tx, _scope(config.arn), behind=None if behind is None else (behind,))
     found = [function.latest for function in functions if function.code_signing_arn == config.arn]
@@ -140,7 +140,7 @@ def list_functions_by_code_signing_config(call: Call, tx: ReadTx, params: Params
 def put_function_code_signing_config(call: Call, tx: WriteTx, params: Params) -> Output:
     """Hold a function's deployments against a configuration from now on."""
     ref = function_of(call, params)
-    arn = check_code_signing(tx, params["CodeSigningConfigArn"])
+    arn = check_code_signing(tx, ref.scope, params["CodeSigningConfigArn"])
     _save(tx, ref, arn)
     return {"CodeSigningConfigArn": arn, "FunctionName": ref.name}
 
@@ -170,9 +170,9 @@ def delete_function_code_signing_config(call: Call, tx: WriteTx, params: Params)
     return {}
 
 
-def load_code_signing(tx: ReadTx, arn: str) -> CodeSigning:
-    """Return a configuration by its ARN. Raises ResourceNotFoundException."""
-    config = _find(tx, arn)
+def load_code_signing(tx: ReadTx, scope: Scope, arn: str) -> CodeSigning:
+    """Return a configuration by its ARN. Raises ResourceNotFoundException, also for one of another region."""
+    config = _find(tx, scope, arn)
     if config is None:
         raise ServiceError(
             "ResourceNotFoundException", f"The Lambda code signing configuration {arn} can not be found.", Type="User"
@@ -185,9 +185,9 @@ def save_code_signing(tx: WriteTx, config: CodeSigning) -> None:
     CODE_SIGNINGS.save(tx, _scope(config.arn), config.config_id, record=config)
 
 
-def check_code_signing(tx: ReadTx, arn: str) -> str:
+def check_code_signing(tx: ReadTx, scope: Scope, arn: str) -> str:
     """Return the ARN of a configuration that a function is given. Raises CodeSigningConfigNotFoundException."""
-    if _find(tx, arn) is None:
+    if _find(tx, scope, arn) is None:
         raise ServiceError(
             "CodeSigningConfigNotFoundException",
             "The code signing configuration cannot be found. Check that the provided configuration is not deleted: "
@@ -197,9 +197,11 @@ def check_code_signing(tx: ReadTx, arn: str) -> str:
     return arn
 
 
-def _find(tx: ReadTx, arn: str) -> CodeSigning | None:
+def _find(tx: ReadTx, scope: Scope, arn: str) -> CodeSigning | None:
     match = _ARN.fullmatch(arn)
-    return None if match is None else CODE_SIGNINGS.find(tx, Scope(match[2], match[1]), match[3])
+    if match is None or scope != Scope(match[2], match[1]):
+        return None
+    return CODE_SIGNINGS.find(tx, scope, match[3])
 
 
 def _scope(arn: str) -> Scope:

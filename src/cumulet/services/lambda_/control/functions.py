@@ -117,7 +117,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             latest=version,
             tags=tags,
             code_url_secret=secret,
-            code_signing_arn=check_code_signing(tx, signing) if signing else "",
+            code_signing_arn=check_code_signing(tx, ref.scope, signing) if signing else "",
         )
         FUNCTIONS.save(tx, ref.scope, ref.name, record=function)
         return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version

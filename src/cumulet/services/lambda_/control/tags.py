@@ -66,12 +66,12 @@ def list_tags(call: Call, tx: ReadTx, params: Params) -> Output:
 
 def _load(call: Call, tx: ReadTx, params: Params) -> Mapping[str, str]:
     ref = _function(call, params)
-    return load_code_signing(tx, params["Resource"]).tags if ref is None else load_function(tx, ref).tags
+    return load_code_signing(tx, call.scope, params["Resource"]).tags if ref is None else load_function(tx, ref).tags
 
 
 def _save(call: Call, tx: WriteTx, params: Params, tags: dict[str, str]) -> None:
     ref = _function(call, params)
     if ref is None:
-        save_code_signing(tx, msgspec.structs.replace(load_code_signing(tx, params["Resource"]), tags=tags))
+        save_code_signing(tx, msgspec.structs.replace(load_code_signing(tx, call.scope, params["Resource"]), tags=tags))
     else:
         FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(load_function(tx, ref), tags=tags))

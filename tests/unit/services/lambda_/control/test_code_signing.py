@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from cumulet.scope import Scope
+
 PUBLISHER = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/team/abcdefghij"
 PUBLISHERS = {"SigningProfileVersionArns": [PUBLISHER]}
 ABSENT = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0"
@@ -68,6 +70,28 @@ async def test_a_configuration_that_is_not_there(house: Any, creation: Any, oper
         f"The code signing configuration cannot be found. Check that the provided configuration is not deleted: "
         f"{ABSENT}.",
     )
+
+
+@pytest.mark.parametrize("elsewhere", [Scope("0" * 12, "eu-west-1"), Scope("1" * 12, "us-east-1")])
+async def test_configurations_are_of_one_account_and_region(house: Any, creation: Any, elsewhere: Scope) -> None:
+    made = await house.call("lambda", "CreateCodeSigningConfig", {"AllowedPublishers": PUBLISHERS}, scope=elsewhere)
+    arn = made["CodeSigningConfig"]["CodeSigningConfigArn"]
+    named = {"CodeSigningConfigArn": arn}
+    await house.create()
+    unknown = (
+        "CodeSigningConfigNotFoundException",
+        f"The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}.",
+    )
+    assert await house.refusal("CreateFunction", creation("other", **named)) == unknown
+    assert await house.refusal("PutFunctionCodeSigningConfig", {"FunctionName": "notes", **named}) == unknown
+    for operation, params in (
+        *((name, named) for name in ("GetCodeSigningConfig", "UpdateCodeSigningConfig", "DeleteCodeSigningConfig")),
+        ("ListTags", {"Resource": arn}),
+    ):
+        assert await house.refusal(operation, params) == (
+            "ResourceNotFoundException",
+            f"The Lambda code signing configuration {arn} can not be found.",
+        )
 
 
 async def test_what_would_need_a_verified_signature_is_refused(house: Any) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units
+from cumulet.services.dynamodb.core.expressions.grammar import parse_condition
 from cumulet.services.dynamodb.core.limits import TRANSACTION_BYTES_MAX
 from cumulet.services.dynamodb.core.values import canonical_value, invalid
 from cumulet.services.dynamodb.item_collections import render_collection
@@ -32,8 +33,6 @@ from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.dynamodb.transactions import find_done, save_done
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
-
-_READERS = {"ConditionCheck": read_check, "Put": read_put, "Delete": read_delete, "Update": read_update}
 
 _CODES = {
     "ConditionalCheckFailedException": "ConditionalCheckFailed",
@@ -186,6 +185,19 @@ def reason_of(error: ServiceError) -> Mapping[str, Any]:
     if (item := error.fields.get("Item")) is not None:
         reason["Item"] = item
     return reason
+
+
+def _read_delete(params: Mapping[str, Any]) -> ItemWrite:
+    try:
+        return read_delete(params)
+    except ServiceError as error:
+        # AWS finds a condition that it cannot read before a key that is too deep; only here, and not in DeleteItem.
+        if error.message.startswith("Nesting Levels") and (text := params.get("ConditionExpression")) is not None:
+            parse_condition(text, "ConditionExpression")
+        raise
+
+
+_READERS = {"ConditionCheck": read_check, "Put": read_put, "Delete": _read_delete, "Update": read_update}
 
 
 def _read_action(action: Mapping[str, Any]) -> ItemWrite:

@@ -368,3 +368,17 @@ async def test_other_items_are_free_meanwhile(slow: House) -> None:
     assert "Item" in read
     store.go_on.set()
     await asyncio.gather(under_way, other)
+
+
+async def test_of_a_deletion_the_condition_is_read_before_a_key_that_is_too_deep(notes: Any, refused: Any) -> None:
+    deep: dict[str, Any] = {"S": "leaf"}
+    for _ in range(33):
+        deep = {"M": {"n": deep}}
+    key = {"pk": {"S": "a"}, "sk": deep}
+    delete = {"TableName": "notes", "Key": key, "ConditionExpression": "a ="}
+    syntax = ("ValidationException", 'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="')
+    assert await refused(notes("TransactWriteItems", TransactItems=[{"Delete": delete}])) == syntax
+    sound = {**delete, "ConditionExpression": "attribute_exists(a)"}
+    for call in (notes("TransactWriteItems", TransactItems=[{"Delete": sound}]), notes("DeleteItem", **delete)):
+        code, message = await refused(call)
+        assert (code, message[:44]) == ("ValidationException", "Nesting Levels have exceeded supported limit"), message

@@ -1,96 +1,97 @@
-"""JSONPath as $input.path and parameter mappings use it: names, indexes, wildcards, slices, descent (pure).
+"""JSONPath as $input.path and parameter mappings use it (pure): names, indexes, wildcards, slices, descent, filters.
 
-A path that names one place gives what is there, or None; one with a wildcard, a slice or a descent gives a list.
-https://github.com/json-path/JsonPath
+A path that names one place gives what is there, or None; one with a wildcard, a slice, a filter or a descent gives a
+list. Where JSONPath leaves room, the library that API Gateway uses decides: https://github.com/json-path/JsonPath
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.mapping.jsonpath_syntax import Condition, Names, Path, Step, read
 from cumulet.services.apigateway.mapping.values import TemplateError
 
-_STEP = re.compile(
-    r"(\.\.)?(?:\.?([A-Za-z0-9_$@-]+|\*)|\.?\[\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|(-?\d+)|(\*)"
-    r"|(-?\d*:-?\d*)|([^\]]*))\s*\])"
-)
-_Step = tuple[bool, str | int | slice | None]
-"""Whether it descends, and a name, an index, a slice, or None for every child."""
-
-
-@lru_cache(maxsize=limits.COMPILED_MAX)
-def _compile(path: str) -> tuple[tuple[_Step, ...], bool]:
-    """Return the steps of a path, and whether it names one place."""
-    rest = path.strip()
-    if not rest.startswith("$"):
-        rest = f"$.{rest}"
-    steps: list[_Step] = []
-    definite, at = True, 1
-    while at < len(rest):
-        found = _STEP.match(rest, at)
-        if found is None or len(steps) >= limits.TEMPLATE_DEPTH_MAX:
-            raise TemplateError(f"The JSONPath {path} cannot be read")
-        if found[8] is not None:
-            raise NotImplementedHere(f"The JSONPath expression [{found[8]}]")
-        descends = bool(found[1])
-        key: str | int | slice | None
-        if found[5] is not None:
-            key = int(found[5])
-        elif found[7] is not None:
-            first, _, last = found[7].partition(":")
-            key = slice(int(first) if first else None, int(last) if last else None)
-        else:
-            quoted = found[3] if found[3] is not None else found[4]
-            key = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else found[2]
-            if (key == "*" and quoted is None) or found[6]:
-                key = None
-        definite = definite and not descends and isinstance(key, str | int)
-        steps.append((descends, key))
-        at = found.end()
-    return tuple(steps), definite
+_compile = lru_cache(maxsize=limits.COMPILED_MAX)(read)
 
 
 def find(path: str, value: Any) -> Any:
-    """Return what a path leads to. Raises TemplateError if the path cannot be read."""
-    steps, definite = _compile(path)
-    found: Iterable[Any] = (value,)
-    for descends, key in steps:
-        if descends:
-            found = _all_below(found)
-        found = list(_step(found, key))
-    listed = list(found)
-    if not definite:
-        return listed
-    return listed[0] if listed else None
+    """Return what a path leads to. Raises TemplateError if the path cannot be read, or finds too much."""
+    return Search(value).find(_compile(path), value)
 
 
-def _step(holders: Iterable[Any], key: str | int | slice | None) -> Iterator[Any]:
-    for holder in holders:
+class Search:
+    """One look into a value, and what it may still take: a filter in a filter looks at everything for each thing."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._left = limits.TEMPLATE_STEPS_MAX
+
+    def find(self, path: Path, start: Any) -> Any:
+        """Return what a path leads to from `start`, which @ stands for; None for what is not there."""
+        found = self.places(path, start)
+        if path.is_length:
+            found = [len(place) if isinstance(place, list | dict) else None for place in found]
+        return found if not path.is_definite else found[0] if found else None
+
+    def places(self, path: Path, start: Any) -> list[Any]:
+        """Return every place that a path leads to."""
+        found = [self._root if path.from_root else start]
+        for step in path.steps:
+            found = list(self._take(found, step))
+        return found
+
+    def _take(self, holders: list[Any], step: Step) -> Iterator[Any]:
+        below = self._all_below(holders) if step.descends else holders
+        for holder in below:
+            yield from self._children(holder, step)
+
+    def _children(self, holder: Any, step: Step) -> Iterable[Any]:
+        key = step.key
+        if isinstance(key, Condition):
+            # An object is asked about itself, a list about its members; whoever descends meets those by themselves.
+            if isinstance(holder, dict):
+                return (holder,) if self._holds(key, holder) else ()
+            return (
+                [member for member in holder if self._holds(key, member)]
+                if isinstance(holder, list) and not step.descends
+                else ()
+            )
         if isinstance(holder, dict):
-            if key is None:
-                yield from holder.values()
-            elif isinstance(key, str) and key in holder:
-                yield holder[key]
-        elif isinstance(holder, list):
-            if key is None:
-                yield from holder
-            elif isinstance(key, slice):
-                yield from holder[key]
-            elif isinstance(key, int) and -len(holder) <= key < len(holder):
-                yield holder[key]
+            return _members(holder, key)
+        return _items(holder, key) if isinstance(holder, list) else ()
 
+    def _holds(self, condition: Condition, item: Any) -> bool:
+        self._spend()
+        return condition.holds(self, item)
 
-def _all_below(holders: Iterable[Any]) -> list[Any]:
-    below: list[Any] = []
-    stack = list(holders)[::-1]
-    while stack:
-        holder = stack.pop()
-        below.append(holder)
-        if len(below) > limits.TEMPLATE_STEPS_MAX:
+    def _all_below(self, holders: list[Any]) -> Iterator[Any]:
+        stack = holders[::-1]
+        while stack:
+            self._spend()
+            yield (holder := stack.pop())
+            children = list(holder.values()) if isinstance(holder, dict) else holder if isinstance(holder, list) else []
+            stack.extend(reversed(children))
+
+    def _spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
             raise TemplateError("A JSONPath finds too much")
-        children = list(holder.values()) if isinstance(holder, dict) else holder if isinstance(holder, list) else []
-        stack.extend(reversed(children))
-    return below
+
+
+def _members(holder: dict[str, Any], key: Any) -> Iterable[Any]:
+    if key is None:
+        return holder.values()
+    if isinstance(key, Names):
+        found = {name: holder[name] for name in key.names if name in holder}
+        return (found,) if key.is_last else found.values()
+    return (holder[key],) if isinstance(key, str) and key in holder else ()
+
+
+def _items(holder: list[Any], key: Any) -> Iterable[Any]:
+    if key is None:
+        return holder
+    if isinstance(key, slice):
+        return holder[key]
+    wanted = key if isinstance(key, tuple) else (key,)
+    return [holder[at] for at in wanted if isinstance(at, int) and -len(holder) <= at < len(holder)]

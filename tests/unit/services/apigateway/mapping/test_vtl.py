@@ -131,7 +131,7 @@ def test_template_bombs_end(template: str) -> None:
     assert time.monotonic() - begun < 5
 
 
-@pytest.mark.parametrize("template", ["#macro(x)a#end", "#parse('x')", "$input.path('$[?(@.a)]')"])
+@pytest.mark.parametrize("template", ["#macro(x)a#end", "#parse('x')", "$input.path('$.a.sum()')"])
 def test_what_is_not_here_is_refused_by_name(template: str) -> None:
     with pytest.raises(NotImplementedHere):
         render(template)

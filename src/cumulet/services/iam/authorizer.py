@@ -12,9 +12,9 @@ from cumulet.policy.documents import parse_document
 from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate, narrow
 from cumulet.policy.matching import Context
 from cumulet.policy.principals import Caller
-from cumulet.services.iam.circumstances import Circumstances, account_of
+from cumulet.services.iam.circumstances import Circumstances, account_of, find_source_account
 from cumulet.services.iam.standing import find_own_standing, held_policies, managed_policy
-from cumulet.services.kit import Call, Demand, ResourceTags, Ruling
+from cumulet.services.kit import Call, Demand, Principal, ResourceTags, Ruling
 from cumulet.store.api import ReadTx
 
 _ASSUME: Final = "sts:AssumeRole"
@@ -47,6 +47,32 @@ class _Policies(NamedTuple):
     session: tuple[Policy, ...]
 
 
+class _Source(NamedTuple):
+    """On whose behalf a service calls."""
+
+    arn: str
+    account: str
+
+
+class _Asked(Exception):
+    """A policy asks for circumstances."""
+
+
+class _SourceAlone:
+    """The `Context` of every call on behalf of one resource, or of none: whatever else is asked for is not known."""
+
+    def __init__(self, source: _Source | None) -> None:
+        self._told: dict[str, str | None] = {}
+        if source is not None:
+            self._told = {"aws:sourcearn": source.arn or None, "aws:sourceaccount": find_source_account(*source)}
+
+    def get(self, key: str, /) -> str | None:
+        """Return what the key stands for. Raises _Asked where that may differ between such calls."""
+        if key not in self._told:
+            raise _Asked
+        return self._told[key]
+
+
 class IamAuthorizer:
     """The kit's Authorizer over the records of the IAM service."""
 
@@ -73,7 +99,7 @@ class IamAuthorizer:
             tuple([_session_policy(tx, source) for source in principal.session_policies]),
         )
         foresee = _foresee if len(resource) <= _REMEMBERED_CHARACTERS_MAX else _foresee.__wrapped__
-        foreseen = foresee(caller, action, resource, account, policies)
+        foreseen = foresee(caller, action, resource, account, policies, _source_of(principal))
         if isinstance(foreseen, Ruling):
             return foreseen
         context = Circumstances(tx, call, demand, standing, account, resource_tags)
@@ -81,7 +107,9 @@ class IamAuthorizer:
 
 
 @lru_cache(maxsize=4096)  # a function does one thing all day long
-def _foresee(caller: Caller, action: str, resource: str, account: str, policies: _Policies) -> Ruling | _Policies:
+def _foresee(
+    caller: Caller, action: str, resource: str, account: str, policies: _Policies, source: _Source | None
+) -> Ruling | _Policies:
     """Return the ruling, if circumstances cannot change it, else what of the policies can speak of such a call."""
 
     def narrowed(group: tuple[Policy, ...]) -> tuple[Policy, ...]:
@@ -90,10 +118,14 @@ def _foresee(caller: Caller, action: str, resource: str, account: str, policies:
     held, own, session = narrowed(policies.held), narrowed(policies.own), narrowed(policies.session)
     boundary = narrowed((policies.boundary,)) if policies.boundary else ()
     left = _Policies(held, own, boundary[0] if boundary else None, session)
-    documents = [policy.document for policy in (*held, *own, *boundary, *session)]
-    if any(one.conditions or one.has_variables for document in documents for one in document.statements):
+    try:
+        return _rule(_request(caller, action, resource, account, _SourceAlone(source)), left)
+    except _Asked:
         return left
-    return _rule(_request(caller, action, resource, account, {}), left)
+
+
+def _source_of(principal: Principal) -> _Source | None:
+    return _Source(principal.source_arn, principal.source_account) if principal.kind == "service" else None
 
 
 def _request(caller: Caller, action: str, resource: str, account: str, context: Context) -> Request:

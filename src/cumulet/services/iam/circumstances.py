@@ -78,7 +78,7 @@ class Circumstances:
 def _source_account(it: Circumstances) -> str | None:
     if it.principal.kind != "service":
         return None
-    return it.principal.source_account or account_of(it.principal.source_arn) or None
+    return find_source_account(it.principal.source_arn, it.principal.source_account)
 
 
 def _called_via(it: Circumstances) -> list[str] | None:
@@ -104,6 +104,11 @@ def _requested_region(it: Circumstances) -> str:
 def _token_issue_time(it: Circumstances) -> str | None:
     principal = it.principal
     return _iso(principal.issued_ms // 1000) if principal.kind == "role" and principal.issued_ms else None
+
+
+def find_source_account(arn: str, account: str) -> str | None:
+    """Return whose resource a service calls for: it may say so, or name the resource, or neither."""
+    return account or account_of(arn) or None
 
 
 def account_of(arn: str) -> str:

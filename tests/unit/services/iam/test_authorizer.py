@@ -136,6 +136,32 @@ async def test_a_policy_that_is_gone_allows_nothing_which_is_remembered(kind: st
 
 
 @pytest.mark.parametrize(
+    ("condition", "other", "looks"),
+    [
+        ({"ArnLike": {"aws:SourceArn": "arn:aws:execute-api:*:*:a/*/*"}}, {"source_arn": "arn:aws:sns:::b"}, 2),
+        ({"StringEquals": {"aws:SourceAccount": ACCOUNT}}, {"source_account": "9" * 12}, 2),
+        ({"IpAddress": {"aws:SourceIp": "::1"}}, {}, 1),
+        ({"StringNotEquals": {"aws:SourceArn": "${aws:EpochTime}"}, "Null": {"aws:CurrentTime": True}}, {}, 1),
+    ],
+    ids=["its ARN", "its account", "something else", "something else in a variable"],
+)
+async def test_on_whose_behalf_a_service_calls_is_a_part_of_what_is_remembered(
+    condition: dict[str, Any], other: dict[str, str], looks: int
+) -> None:
+    house = Iam()
+    policy = resource_policy("Allow", {"Service": "apigateway.amazonaws.com"}, Condition=condition)
+    source = {"source_arn": f"arn:aws:execute-api:us-east-1:{ACCOUNT}:a/*/*", "source_account": ACCOUNT}
+    gateway = Principal.service("apigateway.amazonaws.com", **source)
+    another = Principal.service("apigateway.amazonaws.com", **{**source, **other})
+    _foresee.cache_clear()
+
+    said = [await denial(house, caller, policy) is None for caller in (gateway, another, gateway, another)]
+
+    assert said == [looks == 2, False] * 2
+    assert _foresee.cache_info().misses == looks
+
+
+@pytest.mark.parametrize(
     "narrowed",
     [
         allow("dynamodb:*", Condition={"DateLessThan": {"aws:CurrentTime": "2025-10-09T09:00:00Z"}}),

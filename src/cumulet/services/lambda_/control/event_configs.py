@@ -165,9 +165,7 @@ def _save(call: Call, tx: WriteTx, params: Params, before: EventConfig) -> Outpu
     if not fields and params.get("DestinationConfig") is None:
         raise invalid("You must specify at least one of error handling or destination setting.")
     ref = _function(call, tx, params)
-    for field, arn in _destinations(params).items():
-        _check_destination(call, tx, ref, arn)
-        fields[field] = arn
+    fields |= _destinations(params)
     qualifier = ref.qualifier or LATEST
     config = msgspec.structs.replace(before, qualifier=qualifier, changed_ms=call.now_ms, **fields)
     EVENT_CONFIGS.save(tx, ref.scope, ref.name, qualifier, record=config)
@@ -183,8 +181,6 @@ def _destinations(params: Params) -> dict[str, str]:
 
 
 def _check_destination(call: Call, tx: ReadTx, ref: FunctionRef, arn: str) -> None:
-    if not arn:
-        return
     parts = arn.split(":")
     if parts[0] == "arn" and parts[2] in _NOT_HERE:
         raise NotImplementedHere(f"A destination of the service {parts[2]}")

@@ -51,7 +51,11 @@ class Node:
 
     def is_current(self) -> bool:
         """Return whether this node has beaten so lately that nobody can have buried it."""
-        return not self._store.is_shared or self._clock.outside_s() - self._beat_s < SILENCE_S
+        return self.silent_s() < SILENCE_S
+
+    def silent_s(self) -> float:
+        """Return for how long this node could not say that it lives; one that has its store to itself need not."""
+        return self._clock.outside_s() - self._beat_s if self._store.is_shared else 0.0
 
     async def start(self) -> None:
         """Join the nodes, with the clock that they have; alone, bury whoever was here before."""

@@ -24,6 +24,9 @@ from cumulet.store.nodes import NODES, ClockTooFar, NodeRecord
 from cumulet.wire.message import Request, Response
 
 CODE_PATH = "lambda/code/"
+SILENT_SECONDS_MAX = 10
+"""Much longer than it takes to count as dead: a server that is only busy is left alone."""
+
 ADVANCE_SECONDS_MAX = 10 * 366 * 24 * 3600
 
 
@@ -32,6 +35,9 @@ class Node(Protocol):
 
     @property
     def node_id(self) -> str: ...
+
+    def silent_s(self) -> float:
+        """Return for how long this process has not been able to write to the store that it shares."""
 
     async def advance_clock(self, seconds: float) -> Sequence[NodeRecord]:
         """Move the time of all nodes forward; return those that have not followed in time. Raises ClockTooFar."""
@@ -76,7 +82,7 @@ class Control:
         return Response(200, (("content-type", "application/zip"),), code)
 
     def _health(self, on_this_machine: bool) -> tuple[int, dict[str, Any]]:
-        settings, trouble = self._ground.settings, self._ground.store.trouble
+        settings, trouble = self._ground.settings, self._trouble()
         standing = {"status": "ok"}
         if trouble is not None:
             standing = {"status": "failing", "message": trouble if on_this_machine else "the store is not available"}
@@ -99,6 +105,14 @@ class Control:
             "uptime_seconds": round(self._ground.clock.outside_s() - self._started_s, 3),
         }
         return 200 if trouble is None else 503, health
+
+    def _trouble(self) -> str | None:
+        if (trouble := self._ground.store.trouble) is not None:
+            return trouble
+        # A database that refuses to be written to, a disk that is full, a store that takes for ever.
+        if (silent_s := self._node.silent_s()) > SILENT_SECONDS_MAX:
+            return f"This server has not been able to write to its store for {silent_s:.0f} seconds."
+        return None
 
     async def _status(self, on_this_machine: bool) -> tuple[int, dict[str, Any]]:
         def load(tx: ReadTx) -> tuple[list[NodeRecord], list[LeaseRecord]]:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cumulet.edge.control import Control
+from cumulet.store.memory import MemoryStore
 from cumulet.store.nodes import NodeRecord
 from cumulet.wire.message import Headers, Request, Response
 from harness import House
@@ -66,6 +67,20 @@ async def test_a_store_that_refuses_work_is_no_health_and_why_is_for_this_machin
     assert "message" not in body_of(again)
 
 
+@pytest.mark.parametrize(("is_shared", "seconds", "status"), [(True, 9, 200), (True, 11, 503), (False, 3600, 200)])
+async def test_a_shared_store_that_cannot_be_written_to_is_no_health(
+    is_shared: bool, seconds: float, status: int
+) -> None:
+    house = House(store=MemoryStore(is_shared=is_shared))
+    control = Control(house.ground, house.node)
+    house.clock.advance(seconds)
+    answer = await control.answer(Request("GET", "/_cumulet/health", "", JSON, client_ip="127.0.0.1"), "health")
+    assert answer.status == status
+    assert body_of(answer).get("message") == (
+        None if status == 200 else "This server has not been able to write to its store for 11 seconds."
+    )
+
+
 async def test_the_clock_stays_where_dates_can_be_written() -> None:
     house = House()
     control = Control(house.ground, house.node)
@@ -100,6 +115,9 @@ async def test_a_move_of_the_clock_that_a_node_does_not_follow_says_so() -> None
 
     class Alone:
         node_id = "node-1"
+
+        def silent_s(self) -> float:
+            return 0.0
 
         async def advance_clock(self, seconds: float) -> list[NodeRecord]:
             return [NodeRecord(node_id="node-2", host="there", pid=7, address="a", version="0", started_ms=0)]

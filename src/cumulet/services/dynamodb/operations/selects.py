@@ -92,10 +92,10 @@ def read_select(
     select = prepared.select
     if select is None:
         raise InvariantViolated("a SELECT that is none")
+    test, mentioned = bind_where(select.where, prepared.values)
     table = open_table(tx, call, select.table)
     index = find_source(table, call, select, consistent)
     source: Source = table if index is None else index
-    test, mentioned = bind_where(select.where, prepared.values)
     plan = plan_read(select.where, prepared.values, source.hash_name, source.range_name)
     descending = _check_order(select, plan, source.hash_name, source.range_name)
     spans = _spans(table, index, plan, *descending)

@@ -164,7 +164,13 @@ class Done(NamedTuple):
 
 def perform_statement(tx: WriteTx, call: Call, prepared: Prepared, params: Params) -> Done:
     """Do the write of a statement. Raises DuplicateItemException where an INSERT finds an item."""
-    table = open_table(tx, call, prepared.table_name)
+    try:
+        table = open_table(tx, call, prepared.table_name)
+    except ServiceError:
+        if isinstance(prepared.statement, (Update, Delete)):
+            # What does not fit in the clause is told before its table is looked for.
+            bind_where(prepared.statement.where, prepared.values)
+        raise
     write = bind_write(table, prepared, params)
     outcome = perform_write(tx, call, table, write, locate_write(table, write), wants_old=True)
     returning = prepared.statement.returning if isinstance(prepared.statement, (Update, Delete)) else None

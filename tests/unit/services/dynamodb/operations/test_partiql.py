@@ -203,7 +203,24 @@ async def test_a_delete_returns_what_it_found(run: Any) -> None:
     assert await run(f"DELETE FROM notes {KEY} AND n = 9") == []
 
 
+OPERAND = "Incorrect operand type for operator or function; operator or function: <, operand type: BOOL"
 REFUSED = {
+    "an operand that does not fit, before the table is missed": (
+        "SELECT * FROM nowhere WHERE pk = 'a' AND n < true",
+        ("ValidationException", OPERAND),
+    ),
+    "the same of an update": (
+        "UPDATE nowhere SET n = 1 WHERE pk = 'a' AND n < true",
+        ("ValidationException", OPERAND),
+    ),
+    "a table without a name": (
+        "SELECT * FROM \"\" WHERE pk = 'a'",
+        ("ValidationException", "Path component cannot be an empty string"),
+    ),
+    "an index without a name": (
+        "SELECT * FROM notes.\"\" WHERE pk = 'a'",
+        ("ValidationException", "Path component cannot be an empty string"),
+    ),
     "a key twice": (
         "INSERT INTO notes VALUE {'pk': 'a', 'sk': '1'}",
         ("DuplicateItemException", "Duplicate primary key exists in table"),

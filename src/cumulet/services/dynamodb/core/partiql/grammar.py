@@ -255,6 +255,8 @@ class _Parser(TermParser):
         while True:
             if self._token.kind not in ("name", "quoted"):
                 not_well_formed("Invalid path dot component" if names else "Expected identifier for simple path")
+            if not self._token.value:
+                self._note("Path component cannot be an empty string")
             names.append(self._token.value)
             self._next()
             if not self._accept("."):

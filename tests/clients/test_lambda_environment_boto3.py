@@ -50,6 +50,15 @@ def handler(event, context):
         return [event, stopped.response["Error"]["Code"]]
     return json.loads(answer["Payload"].read())
 """
+LISTS_TABLES = """
+import boto3
+client = boto3.client("dynamodb")
+def handler(event, context):
+    try:
+        return sorted(client.list_tables())[:1]
+    except client.exceptions.ClientError as refused:
+        return refused.response["Error"]["Code"]
+"""
 TRACE = "import os\ndef handler(event, context):\n    return os.environ['_X_AMZN_TRACE_ID']\n"
 
 
@@ -170,3 +179,16 @@ def test_the_trace_of_a_request_to_an_api_is_the_functions(
     assert status == 200
     functions_own, gateways = (dict(field.split("=") for field in header.split(";")) for header in json.loads(body))
     assert functions_own["Root"] == gateways["Root"]
+
+
+def test_a_policy_tells_functions_of_one_role_apart(functions: Any, make: Make, client: Callable[..., Any]) -> None:
+    names = [make("told-apart-1", LISTS_TABLES), make("told-apart-2", LISTS_TABLES)]
+    only = {"lambda:SourceFunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:told-apart-1"}
+    statement = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*", "Condition": {"ArnEquals": only}}
+    named = {"RoleName": "environment-client-tests", "PolicyName": "told-apart"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client("iam").put_role_policy(**named, PolicyDocument=text)
+
+    answers = [json.loads(functions.invoke(FunctionName=name)["Payload"].read()) for name in names]
+
+    assert answers == [["ResponseMetadata"], "AccessDeniedException"]

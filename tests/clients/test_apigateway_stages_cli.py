@@ -175,6 +175,32 @@ def test_base_path_mappings_are_shown_and_changed(shell: Shell, api: dict[str, A
     aws(f"apigateway delete-domain-name {domain}")
 
 
+def test_routing_rules_are_made_shown_and_changed(shell: Shell, api: dict[str, Any], fetch: Any) -> None:
+    aws, host = shell.aws, "ruled.cli.example"
+    domain = f"--domain-name {host}"
+    regional = f"CertificateArn={CERTIFICATE},EndpointType=REGIONAL"
+    made = aws(
+        f"apigatewayv2 create-domain-name {domain} --routing-mode ROUTING_RULE_ONLY "
+        f"--domain-name-configurations {regional}"
+    )
+    assert made["RoutingMode"] == "ROUTING_RULE_ONLY"
+    conditions = json.dumps([{"MatchBasePaths": {"AnyOf": ["v1"]}}])
+    actions = json.dumps([{"InvokeApi": {"ApiId": api["id"], "Stage": "dev", "StripBasePath": True}}])
+    given = ("--conditions", conditions, "--actions", actions)
+    rule = aws(f"apigatewayv2 create-routing-rule {domain} --priority 50", *given)
+    assert fetch("GET", "/v1/notes", None, {"Host": host})[::2] == (200, b"first blue")
+    refused(shell, f"apigatewayv2 create-routing-rule {domain} --priority 50", "ConflictException", *given)
+    at = f"{domain} --routing-rule-id {rule['RoutingRuleId']}"
+    changed = aws(f"apigatewayv2 put-routing-rule {at} --priority 30", *given)
+    assert changed == {**rule, "Priority": 30}
+    assert aws(f"apigatewayv2 get-routing-rule {at}") == changed
+    assert aws(f"apigatewayv2 list-routing-rules {domain}")["RoutingRules"] == [changed]
+    aws(f"apigatewayv2 delete-routing-rule {at}")
+    refused(shell, f"apigatewayv2 get-routing-rule {at}", "NotFoundException")
+    assert fetch("GET", "/v1/notes", None, {"Host": host})[0] == 403
+    aws(f"apigateway delete-domain-name {domain}")
+
+
 def test_parts_of_http_apis_are_shown(shell: Shell) -> None:
     aws = shell.aws
     api = aws(f"apigatewayv2 create-api --name cli-parts --protocol-type HTTP --target {FUNCTION}")

@@ -1,10 +1,10 @@
 """DynamoDB's own condition keys: what policies can ask of a request besides its table.
 
-Source: "Using IAM policy conditions for fine-grained access control", developer guide. A request that is malformed has
-no keys here; the operation refuses it.
+Source: "Using IAM policy conditions for fine-grained access control", developer guide. Of a request that is
+malformed they tell nothing; the operation refuses it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,10 +34,12 @@ def item_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
         found["dynamodb:ReturnValues"] = returned
     if (told := params.get("ReturnConsumedCapacity")) is not None:
         found["dynamodb:ReturnConsumedCapacity"] = told
-    if not params.keys() & {"Item", "UpdateExpression", "AttributeUpdates"}:
-        projected = params.get("ProjectionExpression") is not None or params.get("AttributesToGet") is not None
-        found["dynamodb:Select"] = params.get("Select") or ("SPECIFIC_ATTRIBUTES" if projected else "ALL_ATTRIBUTES")
     return found
+
+
+def read_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+    """Return the condition keys of a request that reads items of one table."""
+    return {**item_conditions(tx, call, params), "dynamodb:Select": params.get("Select") or _selected([params])}
 
 
 def batch_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
@@ -58,6 +60,11 @@ def batch_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     if (told := params.get("ReturnConsumedCapacity")) is not None:
         found["dynamodb:ReturnConsumedCapacity"] = told
     return found
+
+
+def batch_read_conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+    """Return the condition keys of a batch that reads: of all attributes, if one of its requests asks for all."""
+    return {**batch_conditions(tx, call, params), "dynamodb:Select": _selected(params["RequestItems"].values())}
 
 
 def batch_arns(call: Call, params: Params) -> list[str]:
@@ -93,7 +100,8 @@ def transaction_demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
 def _transacted_conditions(
     tx: ReadTx, call: Call, request: Params, enclosing: str, told: str | None
 ) -> ConditionValues:
-    found = {**item_conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing}
+    conditions = read_conditions if enclosing == "TransactGetItems" else item_conditions
+    found = {**conditions(tx, call, request), "dynamodb:EnclosingOperation": enclosing}
     return found if told is None else {**found, "dynamodb:ReturnConsumedCapacity": told}
 
 
@@ -166,6 +174,13 @@ def _single_requests(requests: Any) -> Iterator[Mapping[str, Any]]:
         for request in (write or {}).values():
             if request is not None:
                 yield request
+
+
+def _selected(requests: Iterable[Any]) -> str:
+    for request in requests:
+        if (request or {}).get("ProjectionExpression") is None and (request or {}).get("AttributesToGet") is None:
+            return "ALL_ATTRIBUTES"
+    return "SPECIFIC_ATTRIBUTES"
 
 
 def _add_attributes(found: dict[str, str | list[str]], attributes: set[str], leading: list[Value]) -> None:

@@ -48,12 +48,7 @@ class Recorder:
         (
             "DeleteItem",
             {"Key": KEY, "ReturnConsumedCapacity": "TOTAL"},
-            {
-                "Attributes": ["pk", "sk"],
-                "LeadingKeys": ["alice"],
-                "ReturnConsumedCapacity": "TOTAL",
-                "Select": "ALL_ATTRIBUTES",
-            },
+            {"Attributes": ["pk", "sk"], "LeadingKeys": ["alice"], "ReturnConsumedCapacity": "TOTAL"},
         ),
         (
             "UpdateItem",
@@ -89,7 +84,8 @@ class Recorder:
             },
             {"Attributes": ["n", "pk"], "LeadingKeys": ["bob"], "Select": "ALL_ATTRIBUTES"},
         ),
-        ("GetItem", {"Key": {"pk": {"S": 5}}}, {}),
+        ("UpdateItem", {"Key": KEY}, {"Attributes": ["pk", "sk"], "LeadingKeys": ["alice"]}),
+        ("GetItem", {"Key": {"pk": {"S": 5}}}, {"Select": "ALL_ATTRIBUTES"}),
     ],
 )
 async def test_condition_keys(operation: str, params: dict[str, Any], conditions: dict[str, Any]) -> None:
@@ -125,6 +121,17 @@ async def test_a_batch_is_about_each_of_its_tables() -> None:
             {"dynamodb:Attributes": ["pk", "sk"], "dynamodb:LeadingKeys": ["alice", "bob"]},
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("second", "selected"),
+    [({"ProjectionExpression": "title"}, "SPECIFIC_ATTRIBUTES"), ({}, "ALL_ATTRIBUTES")],
+    ids=["all of them say which attributes", "one of them asks for all"],
+)
+async def test_a_batch_that_reads_is_asked_what_it_selects(second: dict[str, Any], selected: str) -> None:
+    items = {"notes": {"Keys": [KEY], "AttributesToGet": ["title"]}, "other": {"Keys": [KEY], **second}}
+    ((_, _, conditions),) = await asked("BatchGetItem", {"RequestItems": items})
+    assert conditions["dynamodb:Select"] == selected
 
 
 async def test_a_transaction_needs_the_permission_of_each_action() -> None:

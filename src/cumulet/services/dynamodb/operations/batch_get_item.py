@@ -15,7 +15,7 @@ from cumulet.services.dynamodb.core.limits import BATCH_GET_BYTES_MAX, BATCH_GET
 from cumulet.services.dynamodb.core.values import Item, canonical_item, invalid, missing_member
 from cumulet.services.dynamodb.items import locate
 from cumulet.services.dynamodb.operations.requests import read_projection
-from cumulet.services.dynamodb.permissions import batch_arns, batch_conditions
+from cumulet.services.dynamodb.permissions import batch_arns, batch_read_conditions
 from cumulet.services.dynamodb.tables import open_table
 from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation, unsupported
@@ -29,7 +29,7 @@ _SUPPORTED = frozenset(
 @operation(
     "BatchGetItem",
     resource=batch_arns,
-    conditions=batch_conditions,
+    conditions=batch_read_conditions,
     params="RequestItems ReturnConsumedCapacity",
 )
 def batch_get_item(call: Call, tx: ReadTx, params: Params) -> Output:

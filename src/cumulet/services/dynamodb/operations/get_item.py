@@ -5,7 +5,7 @@ from cumulet.services.dynamodb.core.item_codec import decode_item, stored_bytes,
 from cumulet.services.dynamodb.core.values import canonical_item
 from cumulet.services.dynamodb.items import locate
 from cumulet.services.dynamodb.operations.requests import read_projection
-from cumulet.services.dynamodb.permissions import item_conditions
+from cumulet.services.dynamodb.permissions import read_conditions
 from cumulet.services.dynamodb.tables import open_table, table_arn
 from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation
@@ -17,7 +17,7 @@ _PLAIN = frozenset(("TableName", "Key", "ConsistentRead", "ReturnConsumedCapacit
 @operation(
     "GetItem",
     resource=table_arn,
-    conditions=item_conditions,
+    conditions=read_conditions,
     params="TableName Key AttributesToGet ConsistentRead ReturnConsumedCapacity ProjectionExpression "
     "ExpressionAttributeNames",
 )

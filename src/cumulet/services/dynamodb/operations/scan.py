@@ -18,7 +18,7 @@ from cumulet.services.dynamodb.operations.paging import (
     units_of,
 )
 from cumulet.services.dynamodb.operations.requests import read_placeholders
-from cumulet.services.dynamodb.permissions import item_conditions
+from cumulet.services.dynamodb.permissions import read_conditions
 from cumulet.services.dynamodb.tables import OpenTable, Source, open_table, source_arn
 from cumulet.services.dynamodb.throttle import charge
 from cumulet.services.kit import Call, Output, Params, operation
@@ -32,7 +32,7 @@ _EXPRESSIONS = ("ProjectionExpression", "FilterExpression")
 @operation(
     "Scan",
     resource=source_arn,
-    conditions=item_conditions,
+    conditions=read_conditions,
     params="TableName IndexName Limit Select ExclusiveStartKey ReturnConsumedCapacity TotalSegments Segment "
     "ProjectionExpression FilterExpression ExpressionAttributeNames ExpressionAttributeValues ConsistentRead "
     "AttributesToGet ScanFilter ConditionalOperator",

@@ -1,6 +1,7 @@
 """Query equals a filter over sorted items, and paging equals one big page, whatever is stored."""
 
 import asyncio
+import base64
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cumulet.services.dynamodb.operations import paging
 from harness import House
 
 pytestmark = pytest.mark.slow
@@ -134,3 +136,55 @@ def test_scan_pages_and_segments_hold_every_item_once(rows: list[tuple[str, str]
     paged, parts = asyncio.run(scan())
     assert paged == parts
     assert sorted(paged) == sorted(set(rows))
+
+
+binaries = st.binary(min_size=1, max_size=3).map(lambda value: base64.b64encode(value).decode())
+filtered_rows = st.lists(st.tuples(st.sampled_from(["p", "q"]), binaries, st.integers(0, 9)), max_size=14)
+
+
+@settings(max_examples=60, deadline=None)
+@given(filtered_rows, st.integers(0, 9), st.booleans(), st.one_of(st.none(), st.integers(1, 5)), st.integers(40, 400))
+def test_filtered_pages_are_a_filter_over_sorted_items_whatever_ends_them(
+    rows: list[tuple[str, str, int]], least: int, forward: bool, limit: int | None, page_bytes: int
+) -> None:
+    """Pages end after so many items or so many bytes, which are counted before the filter."""
+
+    async def run() -> None:
+        house = await loaded("B", [])
+        for pk, sk, n in rows:
+            item = {"pk": {"S": pk}, "sk": {"B": sk}, "n": {"N": str(n)}, "more": {"S": "x" * 10 * n}}
+            await house.call("dynamodb", "PutItem", {"TableName": "rows", "Item": item})
+        stored = {(pk, base64.b64decode(sk)): n for pk, sk, n in rows}
+        filters = {"FilterExpression": "n >= :n", **({} if limit is None else {"Limit": limit})}
+        least_value = {":n": {"N": str(least)}}
+        for operation, asked, within in (
+            (
+                "Query",
+                {
+                    "KeyConditionExpression": "pk = :p",
+                    "ExpressionAttributeValues": {":p": {"S": "p"}, **least_value},
+                    "ScanIndexForward": forward,
+                },
+                [key for key in stored if key[0] == "p"],
+            ),
+            ("Scan", {"ExpressionAttributeValues": least_value}, list(stored)),
+        ):
+            found: list[tuple[str, bytes]] = []
+            counted = scanned = 0
+            start: dict[str, Any] = {}
+            while True:
+                params = {"TableName": "rows", **filters, **asked, **start}
+                page = msgspec.json.decode(msgspec.json.encode(await house.call("dynamodb", operation, params)))
+                found += [(item["pk"]["S"], base64.b64decode(item["sk"]["B"])) for item in page["Items"]]
+                counted, scanned = counted + page["Count"], scanned + page["ScannedCount"]
+                assert limit is None or page["ScannedCount"] <= limit
+                if "LastEvaluatedKey" not in page:
+                    break
+                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+            expected = sorted((key for key in within if stored[key] >= least), reverse=not forward)
+            assert (found if operation == "Query" else sorted(found, reverse=not forward)) == expected
+            assert (counted, scanned) == (len(expected), len(within))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paging, "PAGE_BYTES_MAX", page_bytes)
+        asyncio.run(run())

@@ -7,6 +7,7 @@ is answered, soon, and never with a failure of the server; a 501 says by name wh
 # ruff: noqa: E501  (the table below reads best a line per row)
 
 import json
+import os
 import random
 import socket
 from contextlib import closing
@@ -23,8 +24,8 @@ from running import Server
 
 pytestmark = pytest.mark.slow
 
-SEED = 22
-TRIES = 24
+SEED = int(os.environ.get("CUMULET_FUZZ_SEED", "22"))
+TRIES = int(os.environ.get("CUMULET_FUZZ_TRIES", "24"))
 """Of each operation."""
 
 T = {"TableName": "victim"}
@@ -55,7 +56,12 @@ DESIGN = {"TableName": "made", **PK, "BillingMode": "PAY_PER_REQUEST"}
 REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("CreateTable", {**DESIGN, "GlobalSecondaryIndexes": [INDEX], "VectorIndexes": [VECTOR], "Tags": [{"Key": "k", "Value": "v"}], "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}, "SSESpecification": {"Enabled": True}, "ResourcePolicy": POLICY, "OnDemandThroughput": {"MaxReadRequestUnits": 5}, "WarmThroughput": {"ReadUnitsPerSecond": 12000}}),
     ("CreateTable", {**DESIGN, "BillingMode": "PROVISIONED", **UNITS, "LocalSecondaryIndexes": [INDEX]}),
-    ("UpdateTable", {**T, **PK, "BillingMode": "PAY_PER_REQUEST", "GlobalSecondaryIndexUpdates": [{"Create": INDEX}], "TableClass": "STANDARD"}),
+    ("UpdateTable", {**T, **PK, "BillingMode": "PAY_PER_REQUEST", "GlobalSecondaryIndexUpdates": [{"Create": INDEX}]}),
+    ("UpdateTable", {**T, "BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}}),
+    ("UpdateTable", {**T, "BillingMode": "PAY_PER_REQUEST", "OnDemandThroughput": {"MaxReadRequestUnits": 5, "MaxWriteRequestUnits": -1}}),
+    ("UpdateTable", {**T, "WarmThroughput": {"ReadUnitsPerSecond": 13000, "WriteUnitsPerSecond": 5000}}),
+    ("UpdateTable", {**T, "SSESpecification": {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "mine"}}),
+    ("UpdateTable", {**T, "TableClass": "STANDARD"}),
     ("UpdateTable", {**T, **PK, "VectorIndexUpdates": [{"Create": VECTOR}], "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}),
     ("DescribeTable", T), ("ListTables", {"ExclusiveStartTableName": "a", "Limit": 1}), ("DeleteTable", {"TableName": "made"}),
     ("DescribeEndpoints", {}), ("DescribeLimits", {}),

@@ -53,21 +53,22 @@ class Bytecode:
 
     async def _make(self, code: Path, target: Path, executable: str, seen_as: str) -> None:
         async with self._turn:
-            if not await asyncio.to_thread(is_worth_compiling, code):
-                self._settled.add(target.name)
-                return
             draft = draft_of(target)
-            await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
             try:
+                if not await asyncio.to_thread(is_worth_compiling, code):
+                    self._settled.add(target.name)
+                    return
+                await self._code.look_through()
+                await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
                 arguments = (str(COMPILER), str(code), str(draft), seen_as, str(os.getpid()))
                 status, said = await _run(executable, "-I", "-S", *arguments)
-                if status == 0 and code.is_dir():  # else its place was needed meanwhile
+                if status == 0 and code.is_dir():
                     draft.rename(target)
                     await self._code.measure_again(code.name)
                     return
             except OSError as refused:
                 status, said = 1, str(refused)
-            if code.is_dir():
+            if code.is_dir():  # else its place was needed meanwhile
                 # Such as a full disk. What imports it compiles it, as it has always done.
                 self._settled.add(target.name)
                 _log.warning("no bytecode was made of %s: status=%s: %s", code, status, said)

@@ -41,6 +41,7 @@ class CodeCache:
         self._unpacking: dict[str, asyncio.Future[Path]] = {}
         self._sizes: dict[str, int] | None = None
         """Bytes by digest, the one needed longest ago first; None until the folder has been looked through."""
+        self._looking_through = asyncio.Lock()
 
     async def ensure(self, digest: str) -> Path:
         """Return the folder of the archive with this blob digest, unpacking it if it is not there.
@@ -76,37 +77,43 @@ class CodeCache:
         loaded = await self._ground.store.read(load)
         if loaded is None:
             raise FunctionChanged
-        if self._sizes is None:
-            self._sizes = await asyncio.to_thread(look_through, self.folder)
+        await self.look_through()
         await asyncio.to_thread(unpack, loaded[0], target, *loaded[1:])
         await self.measure_again(digest)
         return target
 
+    async def look_through(self) -> dict[str, int]:
+        """Count what there is, and remove what an earlier server left half done: before this one begins anything."""
+        async with self._looking_through:
+            if self._sizes is None:
+                self._sizes = await asyncio.to_thread(look_through, self.folder)
+            return self._sizes
+
     async def measure_again(self, digest: str) -> None:
         """Count a folder that is new, or has got bytecode, and make room for it."""
-        if self._sizes is not None:  # else all will be counted
-            size = await asyncio.to_thread(measure, self.folder / digest, *self._bytecode(digest))
-            self._sizes.pop(digest, None)
-            self._sizes[digest] = size
-            await self._evict(digest)
+        sizes = await self.look_through()
+        size = await asyncio.to_thread(measure, self.folder / digest, *self._bytecode(digest))
+        if (self.folder / digest).exists():  # its place may have been needed meanwhile
+            sizes.pop(digest, None)
+            sizes[digest] = size
+            await self._evict(sizes, digest)
 
     def _bytecode(self, digest: str) -> list[Path]:
         return list(self.folder.glob(f"{digest}.*{_BYTECODE}"))
 
-    async def _evict(self, newest: str) -> None:
-        assert self._sizes is not None
-        excess = sum(self._sizes.values()) - limits.CODE_CACHE_BYTES_MAX
+    async def _evict(self, sizes: dict[str, int], newest: str) -> None:
+        excess = sum(sizes.values()) - limits.CODE_CACHE_BYTES_MAX
         if excess <= 0:
             return
         kept, doomed = self._in_use(), []
-        for digest in list(self._sizes):
+        for digest in list(sizes):
             if excess <= 0:
                 break
             if digest != newest and digest not in kept:
                 # Renamed at once, so that nobody who looks for it from now on finds it half gone.
                 folders = (self.folder / digest, *self._bytecode(digest))
                 doomed += [folder.rename(folder.with_name(folder.name + _DOOMED)) for folder in folders]
-                excess -= self._sizes.pop(digest)
+                excess -= sizes.pop(digest)
         for folder in doomed:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -8,6 +8,7 @@ import json
 import os
 import py_compile
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,12 @@ def test_little_python_is_left_alone(tmp_path: Path, files: dict[str, str], is_w
 # What becomes of it on disk
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 class Shelf:
     """A code cache, and bytecode beside it."""
 
@@ -183,6 +190,35 @@ async def test_what_a_killed_server_left_half_made_is_not_used_and_goes(tmp_path
     assert shelf.bytecode.find([code], VERSION) == {}
     assert list(look_through(tmp_path)) == [code.name]
     assert listing(tmp_path) == [f"{code.name}/app.py"]
+
+
+async def test_what_is_being_made_is_not_taken_for_a_leftover(tmp_path: Path) -> None:
+    code = await Shelf(tmp_path / "code").unpack("x = 1\n")
+    shelf = Shelf(tmp_path / "code")  # as after a new start: nothing was counted yet
+    patient = tmp_path / "patient"
+    patient.write_text(f"#!/bin/sh\nmkdir $5; until [ -e {tmp_path}/seen ]; do sleep 0.01; done\n")
+    patient.chmod(0o755)
+    making = asyncio.ensure_future(shelf.compile(code, str(patient)))
+    await until(draft_of(bytecode_of(code, VERSION)).is_dir)
+    await shelf.unpack("y = 1\n")
+    (tmp_path / "seen").touch()
+    assert await making
+
+
+async def test_code_that_goes_while_it_is_compiled_is_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = Shelf(tmp_path)
+    code = await shelf.unpack("x = 1\n")
+    shutil.rmtree(code)
+    assert not await shelf.compile(code)
+    assert not caplog.records
+    code = await shelf.unpack("x = 1\n")
+    taken = tmp_path / "taken"
+    taken.write_text(f"#!/bin/sh\nexec mv '{code}' '{code}.doomed'\n")
+    taken.chmod(0o755)
+    assert not await shelf.compile(code, str(taken))
+    assert not caplog.records
 
 
 async def test_where_none_can_be_made_it_is_tried_once_and_the_code_stays(
@@ -241,12 +277,6 @@ def lambda_handler(event, context):
 import importlib.machinery, importlib.resources, os, package
 """
 HELPER = "word = 'source'\ndef fail():\n    raise ValueError('no')\n"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def unchecked(text: str, folder: Path) -> bytes:

@@ -2,16 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
+from cumulet.errors import ServiceError
 from cumulet.scope import Scope
+from cumulet.services.dynamodb.core.limits import KEY_CHANGES_MAX, KEY_CHANGES_MS, KEY_CHANGES_PAUSE_MS
 from cumulet.services.dynamodb.core.values import invalid_parameter
+from cumulet.services.dynamodb.tables import Table
 
 
-def change_key(scope: Scope, current: str | None, given: Mapping[str, Any]) -> str | None:
-    """Return the ARN of the key that a table has after a change. Raises ValidationException if it has it already."""
+def change_key(scope: Scope, table: Table, given: Mapping[str, Any], now_ms: int) -> Table:
+    """Return the record of a table with another key. Raises if it has that key already, or had others too lately."""
     wanted = key_arn_of(scope, given)
-    if wanted == current:
+    if wanted == table.kms_key_arn:
         if wanted is None:
             invalid_parameter("Table is already encrypted by default")
         if given.get("KMSMasterKeyId") is not None:
@@ -19,7 +25,22 @@ def change_key(scope: Scope, current: str | None, given: Mapping[str, Any]) -> s
                 "Table is already encrypted with given KMSMasterKeyId. Use KMSMasterKeyId parameter if you want to "
                 "change Master Key"
             )
-    return wanted
+    recent = tuple([moment for moment in table.key_changes_ms if now_ms - moment < KEY_CHANGES_MS])
+    if len(recent) >= KEY_CHANGES_MAX and now_ms - recent[-1] < KEY_CHANGES_PAUSE_MS:
+        raise ServiceError(
+            "LimitExceededException",
+            f"Subscriber limit exceeded: Encryption mode changes are limited in the 24h window ending at "
+            f"{_moment(recent[0] + KEY_CHANGES_MS)}. After the first {KEY_CHANGES_MAX} change, each subsequent change "
+            f"in the same window can be performed at most once every {KEY_CHANGES_PAUSE_MS // 1000} seconds. Number of "
+            f"updates today: {len(recent)}. Last change at {_moment(recent[-1])}. Next changes can be made at "
+            f"{_moment(min(recent[-1] + KEY_CHANGES_PAUSE_MS, recent[0] + KEY_CHANGES_MS))}.",
+        )
+    return msgspec.structs.replace(table, kms_key_arn=wanted, key_changes_ms=(*recent, now_ms))
+
+
+def _moment(moment_ms: int) -> str:
+    # How AWS writes these moments is not known.
+    return (datetime(1970, 1, 1) + timedelta(milliseconds=moment_ms)).isoformat(timespec="milliseconds")
 
 
 def key_arn_of(scope: Scope, given: Mapping[str, Any] | None) -> str | None:

@@ -149,6 +149,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     warm_write: int = 0
     kms_key_arn: str | None = None
     """The KMS key with which the table is said to be encrypted; None is AWS's own key, of which nothing is told."""
+    key_changes_ms: tuple[int, ...] = ()
+    """When the key was changed in the last 24 hours."""
     collection_bytes_max: int = ITEM_COLLECTION_BYTES_MAX
     ready_ms: int = 0
     """Until when the table is CREATING."""

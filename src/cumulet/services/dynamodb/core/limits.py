@@ -62,6 +62,10 @@ DECREASES_PER_DAY_MAX = 4
 """Of provisioned throughput; then one more in each hour without one."""
 BILLING_SWITCHES_PER_DAY_MAX = 4
 """To on-demand, in 24 hours."""
+KEY_CHANGES_MAX = 4
+KEY_CHANGES_MS = 24 * 60 * 60 * 1000
+KEY_CHANGES_PAUSE_MS = 6 * 60 * 60 * 1000
+"""So often the encryption key of a table may change in so long a time; then once more after each such pause."""
 CLASS_CHANGES_MAX = 2
 CLASS_CHANGES_MS = 30 * 24 * 60 * 60 * 1000
 """So often the class of a table may change in so long a time."""

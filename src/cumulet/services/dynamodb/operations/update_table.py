@@ -198,7 +198,7 @@ def _change_settings(call: Call, record: Table, params: Params) -> Table:
     if (protected := params.get("DeletionProtectionEnabled")) is not None:
         record = msgspec.structs.replace(record, deletion_protection=protected)
     if (encryption := params.get("SSESpecification")) is not None:
-        record = msgspec.structs.replace(record, kms_key_arn=change_key(call.scope, record.kms_key_arn, encryption))
+        record = change_key(call.scope, record, encryption, call.now_ms)
     return record
 
 

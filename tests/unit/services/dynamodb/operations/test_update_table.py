@@ -558,6 +558,31 @@ async def test_encryption_is_described(ddb: Any, refused: Any) -> None:
     assert "SSEDescription" not in await described(ddb)
 
 
+async def test_the_key_of_a_table_changes_four_times_a_day(refused: Any) -> None:
+    house = House("dynamodb")
+
+    async def change(key: str) -> Any:
+        encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
+        return await house.call("dynamodb", "UpdateTable", {"TableName": "things", "SSESpecification": encryption})
+
+    await house.call("dynamodb", "CreateTable", table())
+    for key in "abcd":
+        await change(key)
+    house.clock.advance(HOUR_S)
+    assert await refused(change("e")) == (
+        "LimitExceededException",
+        "Subscriber limit exceeded: Encryption mode changes are limited in the 24h window ending at "
+        "2025-10-10T08:53:20.000. After the first 4 change, each subsequent change in the same window can be performed "
+        "at most once every 21600 seconds. Number of updates today: 4. Last change at 2025-10-09T08:53:20.000. Next "
+        "changes can be made at 2025-10-09T14:53:20.000.",
+    )
+    house.clock.advance(5 * HOUR_S)
+    await change("e")
+    assert (await refused(change("f")))[0] == "LimitExceededException"
+    house.clock.advance(18 * HOUR_S)
+    await change("f")
+
+
 async def test_many_writers_and_a_new_index(ddb: Any) -> None:
     await ddb("CreateTable", **table())
     puts = [ddb("PutItem", TableName="things", Item={"pk": {"S": str(n)}, "a": {"S": "x"}}) for n in range(20)]

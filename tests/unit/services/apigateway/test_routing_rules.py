@@ -467,3 +467,29 @@ async def test_policies_name_rules_and_what_they_ask() -> None:
             ServiceError, match="is not authorized to perform: apigateway:UpdateRoutingRule on resource"
         ):
             await put(rule_id, priority, path)
+
+
+@pytest.mark.parametrize("name", [DOMAIN, "PetStore.Example.COM"])
+async def test_a_policy_knows_a_domain_in_whatever_case_it_is_named(name: str) -> None:
+    house = ApiHouse(authorizer=IamAuthorizer(), more={"iam": build_iam, "sts": build_sts})
+    await domain(house)
+    rule_id = await rule(house, 1, await everything(house))
+    made = (await house.call("iam", "CreateUser", {"UserName": "u"}))["User"]
+    of_domain = f"arn:aws:apigateway:us-east-1:*:/domainnames/{DOMAIN}"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "apigateway:*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "apigateway:*", "Resource": [of_domain, f"{of_domain}/*"]},
+        ],
+    }
+    await house.call("iam", "PutUserPolicy", {"UserName": "u", "PolicyName": "p", "PolicyDocument": json.dumps(policy)})
+    user = Principal("user", "000000000000", made["Arn"], unique_id=made["UserId"], name="u")
+    for service, operation, params in (
+        ("apigatewayv2", "DeleteRoutingRule", {"DomainName": name, "RoutingRuleId": rule_id}),
+        ("apigatewayv2", "DeleteDomainName", {"DomainName": name}),
+        ("apigateway", "DeleteDomainName", {"domainName": name}),
+        ("apigateway", "CreateBasePathMapping", {"domainName": name, "restApiId": "x"}),
+    ):
+        with pytest.raises(ServiceError, match="with an explicit deny in an identity-based policy"):
+            await house.call(service, operation, params, principal=user)

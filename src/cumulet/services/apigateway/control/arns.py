@@ -12,6 +12,7 @@ GET, POST, PUT = "apigateway:GET", "apigateway:POST", "apigateway:PUT"
 PATCH, DELETE = "apigateway:PATCH", "apigateway:DELETE"
 
 _MEMBER = re.compile(r"\{(\w+)\}")
+_DOMAIN = ("domainName", "DomainName")
 _WITHIN = re.compile(r"^(arn:aws:apigateway:[a-z0-9-]+::/[a-z]+/[^/]+)(?:/stages/[^/]+)?")
 _RESOURCE_ARN = re.compile(
     r"^arn:aws:apigateway:([a-z0-9-]+)::/(restapis|apis|domainnames)/([^/]+)(?:/stages/([^/]+))?$"
@@ -19,10 +20,17 @@ _RESOURCE_ARN = re.compile(
 
 
 def at(path: str) -> Callable[[Call, Params], str]:
-    """Return what names the resource at `path`, whose {Member}s are taken from the params."""
+    """Return what names the resource at `path`, whose {Member}s are taken from the params.
+
+    A domain name is the same in whatever case it is given, so policies see it in one.
+    """
+
+    def member(params: Params, name: str) -> str:
+        given = str(params.get(name, ""))
+        return given.lower() if name in _DOMAIN else given
 
     def resource(call: Call, params: Params) -> str:
-        filled = _MEMBER.sub(lambda member: str(params.get(member[1], "")), path)
+        filled = _MEMBER.sub(lambda found: member(params, found[1]), path)
         return f"arn:aws:apigateway:{call.scope.region}::{filled}"
 
     return resource

@@ -60,7 +60,7 @@ def arn_of(scope: Scope, domain_name: str, rule_id: str) -> str:
 
 
 def _any_rule(call: Call, params: Params) -> str:
-    return arn_of(call.scope, params["DomainName"], params.get("RoutingRuleId", "*"))
+    return arn_of(call.scope, params["DomainName"].lower(), params.get("RoutingRuleId", "*"))
 
 
 def _asked(call: Call, params: Params) -> ConditionValues:

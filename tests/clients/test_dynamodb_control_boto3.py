@@ -219,7 +219,15 @@ def test_what_tells_of_the_service_and_of_no_replicas(
     missing = ("GlobalTableNotFoundException", f"Global table not found: {name} does not exist", 400)
     assert error_of(dynamodb.describe_global_table, GlobalTableName=name) == missing
     assert error_of(dynamodb.describe_global_table_settings, GlobalTableName=name) == missing
-    assert error_of(dynamodb.update_global_table, GlobalTableName=name, ReplicaUpdates=[]) == missing
+    old = (
+        "ValidationException",
+        "One or more parameter values were invalid: DynamoDB global tables version 2017.11.29 is not supported. We "
+        "recommend using DynamoDB global tables version 2019.11.21, instead of version 2017.11.29 (Legacy).",
+        400,
+    )
+    assert error_of(dynamodb.update_global_table, GlobalTableName=name, ReplicaUpdates=[]) == old
+    here = [{"RegionName": "us-east-1"}]
+    assert error_of(dynamodb.create_global_table, GlobalTableName=name, ReplicationGroup=here) == old
     for call in (dynamodb.describe_kinesis_streaming_destination, dynamodb.describe_table_replica_auto_scaling):
         assert error_of(call, TableName="no-such-table") == (
             "ResourceNotFoundException",
@@ -233,7 +241,3 @@ def test_what_is_not_built_is_refused_by_name(dynamodb: Any) -> None:
     code, message, status = error_of(dynamodb.enable_kinesis_streaming_destination, TableName="tab", StreamArn=stream)
     assert (code, status) == ("NotImplementedException", 501)
     assert message.startswith("dynamodb:EnableKinesisStreamingDestination is not implemented")
-    code, message, _ = error_of(
-        dynamodb.create_global_table, GlobalTableName="tab", ReplicationGroup=[{"RegionName": "us-east-1"}]
-    )
-    assert message.startswith("dynamodb:CreateGlobalTable is not implemented")

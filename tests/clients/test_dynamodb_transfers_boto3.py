@@ -139,7 +139,9 @@ def test_an_incremental_export_needs_its_stretch_of_time(ddb: Any, bucket: str) 
     ddb.delete_table(TableName=name)
     (left,) = ddb.list_backups(TableName=name, BackupType="SYSTEM")["BackupSummaries"]
     assert left["BackupName"] == f"{name}$DeletedTableBackup"
-    ddb.delete_backup(BackupArn=left["BackupArn"])
+    code, message = code_and_message(ddb.delete_backup, BackupArn=left["BackupArn"])
+    assert code == "ValidationException"
+    assert message.startswith("Invalid Request: User is not allowed to delete the system backup with arn ")
 
 
 def test_what_is_not_there(ddb: Any) -> None:

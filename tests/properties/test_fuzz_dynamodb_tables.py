@@ -81,6 +81,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("PutResourcePolicy", {"ResourceArn": ARN, "Policy": POLICY, "ExpectedRevisionId": "NO_POLICY"}), ("GetResourcePolicy", {"ResourceArn": ARN}), ("DeleteResourcePolicy", {"ResourceArn": ARN, "ExpectedRevisionId": "1"}),
     ("UpdateContributorInsights", {**T, "ContributorInsightsAction": "ENABLE", "ContributorInsightsMode": "THROTTLED_KEYS"}), ("DescribeContributorInsights", {**T, "IndexName": "by-pk"}), ("ListContributorInsights", {**T, "MaxResults": 1, "NextToken": "t"}),
     ("DescribeGlobalTable", {"GlobalTableName": "victim"}), ("DescribeGlobalTableSettings", {"GlobalTableName": "victim"}), ("ListGlobalTables", {"Limit": 1, "RegionName": "us-east-1"}),
+    ("CreateGlobalTable", {"GlobalTableName": "victim", "ReplicationGroup": [{"RegionName": "us-east-1"}]}),
     ("UpdateGlobalTable", {"GlobalTableName": "victim", "ReplicaUpdates": [{"Create": {"RegionName": "us-east-1"}}]}), ("DescribeTableReplicaAutoScaling", T), ("DescribeKinesisStreamingDestination", T),
     ("SearchVectors", {**T, "IndexName": "near", "SearchVector": [{"N": "1"}, {"N": "2"}], "TopK": 1, "SearchConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}, "ProjectionExpression": "v"}),
     ("BatchExecuteStatement", {"Statements": [STATEMENT, {**STATEMENT, "ConsistentRead": True}], "ReturnConsumedCapacity": "INDEXES"}),

@@ -1,6 +1,7 @@
 """On-demand backups: making, describing, listing, deleting and restoring them."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -81,6 +82,13 @@ def delete_backup(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove a backup."""
     arn = params["BackupArn"]
     backup = get_backup(tx, call, arn)
+    if backup.kind == "SYSTEM":
+        # How AWS writes the moment is not known.
+        moment = (datetime(1970, 1, 1) + timedelta(milliseconds=backup.expires_ms)).isoformat(timespec="milliseconds")
+        invalid(
+            f"Invalid Request: User is not allowed to delete the system backup with arn {arn}. It will automatically "
+            f"expire on {moment}"
+        )
     if backup.status == "CREATING" or backup.restores:
         refuse_busy_backup(arn)
     remove_backup(tx, call.scope, backup)

@@ -53,7 +53,7 @@ def export_table_to_point_in_time(call: Call, tx: WriteTx, params: Params) -> Ou
         raise NotImplementedHere("S3SseAlgorithm=KMS of dynamodb:ExportTableToPointInTime")
     arn = params["TableArn"]
     if not arn.startswith("arn:"):
-        invalid(f"Invalid TableArn: {arn}")
+        invalid("tableArn is not a valid ARN")
     table = find_table(tx, call, name_of(call, arn))
     if table is None:
         raise ServiceError("TableNotFoundException", f"Table not found: {arn}")
@@ -109,7 +109,7 @@ def describe_export(call: Call, tx: ReadTx, params: Params) -> Output:
     arn = params["ExportArn"]
     match = _EXPORT_ARN(arn)
     if match is None:
-        invalid(f"Invalid ExportArn: {arn}")
+        invalid("Invalid Export ARN")
     region, account, table_name, export_id = match.groups()
     export = EXPORTS.find(tx, call.scope, table_name, export_id) if (account, region) == call.scope else None
     if export is None:

@@ -100,7 +100,7 @@ def describe_import(call: Call, tx: ReadTx, params: Params) -> Output:
     arn = params["ImportArn"]
     match = _IMPORT_ARN(arn)
     if match is None:
-        invalid(f"Invalid ImportArn: {arn}")
+        invalid("Invalid Import ARN")
     region, account, table_name, import_id = match.groups()
     record = IMPORTS.find(tx, call.scope, table_name, import_id) if (account, region) == call.scope else None
     if record is None:

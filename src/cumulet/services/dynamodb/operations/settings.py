@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.limits import ACCOUNT_UNITS_MAX, ENDPOINT_CACHE_MINUTES, TABLE_UNITS_MAX
+from cumulet.services.dynamodb.core.values import invalid_parameter
 from cumulet.services.dynamodb.operations.tables import get_table
 from cumulet.services.dynamodb.plane import DynamoDbPlane
 from cumulet.services.dynamodb.tables import table_arn
@@ -72,10 +73,23 @@ def describe_global_table_settings(call: Call, tx: ReadTx, params: Params) -> Ou
     _missing(params)
 
 
+@operation("CreateGlobalTable", resource=global_table_arn, params="GlobalTableName ReplicationGroup")
+def create_global_table(call: Call, tx: WriteTx, params: Params) -> Output:
+    """Say what AWS says of the 2017 version: it makes no such global table any more."""
+    _refuse_version()
+
+
 @operation("UpdateGlobalTable", resource=global_table_arn, params="GlobalTableName ReplicaUpdates")
 def update_global_table(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Say that there is no such global table."""
-    _missing(params)
+    """Say what AWS says of the 2017 version."""
+    _refuse_version()
+
+
+def _refuse_version() -> NoReturn:
+    invalid_parameter(
+        "DynamoDB global tables version 2017.11.29 is not supported. We recommend using DynamoDB global tables version "
+        "2019.11.21, instead of version 2017.11.29 (Legacy)."
+    )
 
 
 def _missing(params: Mapping[str, Any]) -> NoReturn:

@@ -374,15 +374,19 @@ async def test_a_deleted_table_that_had_recovery_leaves_a_system_backup_for_35_d
     assert await tables.store.read(lambda tx: list(scan_chores(tx, "system backup"))) == []
 
 
-async def test_a_system_backup_can_be_deleted(tables: Tables) -> None:
+async def test_a_system_backup_is_deleted_by_aws_alone(tables: Tables) -> None:
     await tables.create("tab")
     await fill(tables, "tab", 3)
     await keep_past(tables, "tab")
     await tables("DeleteTable", TableName="tab")
     (summary,) = await list_backups(tables, "SYSTEM")
-    await tables("DeleteBackup", BackupArn=summary["BackupArn"])
-    assert await tables.store.read(lambda tx: list(tx.scan(*DDB_ITEM.range(SCOPE)))) == []
-    assert await tables.store.read(lambda tx: list(scan_chores(tx, "system backup"))) == []
+    arn = summary["BackupArn"]
+    assert await refused(tables("DeleteBackup", BackupArn=arn)) == (
+        "ValidationException",
+        f"Invalid Request: User is not allowed to delete the system backup with arn {arn}. It will automatically "
+        "expire on 2025-11-13T08:53:20.000",
+    )
+    assert (await list_backups(tables, "SYSTEM"))[0]["BackupStatus"] == "AVAILABLE"
 
 
 async def test_a_restore_consumes_none_of_the_new_tables_capacity(tables: Tables) -> None:

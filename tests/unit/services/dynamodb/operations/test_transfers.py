@@ -229,7 +229,7 @@ async def test_exports_are_listed(tables: Tables) -> None:
 
 EXPORTS_REFUSED = {
     "no such table": ({"TableArn": ARN + "nothing"}, "TableNotFoundException", f"Table not found: {ARN}nothing"),
-    "a name": ({"TableArn": "source"}, "ValidationException", "Invalid TableArn: source"),
+    "a name": ({"TableArn": "source"}, "ValidationException", "tableArn is not a valid ARN"),
     "the future": (
         {"ExportTime": 4_000_000_000},
         "InvalidExportTimeException",

@@ -17,7 +17,7 @@ from cumulet.services.apigateway.model import (
     DEFAULT_STAGE,
     DEPLOYMENTS,
     OWNERS,
-    STAGES,
+    SERVED_STAGES,
     ApiOwner,
     Deployment,
     Stage,
@@ -96,7 +96,7 @@ class Gateway:
             if owner is None:
                 return None
             if mapped is not None and mapped.stage is not None:
-                stage, path = STAGES.find(tx, owner.scope, api_id, mapped.stage), path_after_api
+                stage, path = SERVED_STAGES.find(tx, owner.scope, api_id, mapped.stage), path_after_api
             else:
                 stage, path = find_stage(tx, owner, api_id, path_after_api, via)
             if stage is None:
@@ -200,8 +200,8 @@ def find_stage(
     if owner.kind == "HTTP" and via == "path" and name.lower() == "%24default":
         name = DEFAULT_STAGE
     nameable = bool(name) and (name != DEFAULT_STAGE or via == "path")
-    if nameable and (stage := STAGES.find(tx, owner.scope, api_id, name)) is not None:
+    if nameable and (stage := SERVED_STAGES.find(tx, owner.scope, api_id, name)) is not None:
         return stage, slash + rest or "/"
     if owner.kind == "HTTP":
-        return STAGES.find(tx, owner.scope, api_id, DEFAULT_STAGE), path or "/"
+        return SERVED_STAGES.find(tx, owner.scope, api_id, DEFAULT_STAGE), path or "/"
     return None, path

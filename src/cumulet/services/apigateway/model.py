@@ -305,9 +305,11 @@ def method_settings(stage: Stage, route: Route) -> MethodSettings:
     return own_settings(stage, route) or stage.method_settings.get(ALL_METHODS, DEFAULT_METHOD_SETTINGS)
 
 
-OWNERS = Records(API_OWNER, ApiOwner)
+OWNERS = Records(API_OWNER, ApiOwner, cached=1024)
 DEPLOYMENTS = Records(API_DEPLOYMENT, Deployment)
 STAGES = Records(API_STAGE, Stage)
+SERVED_STAGES = Records(API_STAGE, Stage, cached=1024)
+"""The same records for requests, which change none of them."""
 
 
 def claim_api_id(tx: WriteTx, ids: Ids, scope: Scope, kind: Kind) -> str:

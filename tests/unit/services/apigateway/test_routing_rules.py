@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
-from cumulet.scope import Scope
 from cumulet.services.apigateway import ApiDoors
 from cumulet.services.iam import build as build_iam
 from cumulet.services.iam import build_sts
@@ -14,6 +13,7 @@ from cumulet.services.iam.authorizer import IamAuthorizer
 from cumulet.services.kit import Principal
 from cumulet.services.logs import build as build_logs
 from cumulet.wire.message import Headers, Request, Response
+from harness import SCOPE
 from unit.services.apigateway.fake_lambda import ApiHouse
 from unit.services.apigateway.test_rest_logs import written
 from unit.services.apigateway.test_stage_settings import GROUP, replace, with_role
@@ -428,6 +428,14 @@ async def test_a_log_tells_which_rule_or_mapping_was_taken() -> None:
     assert sorted(told) == ["- (none)", "- -", "- v1/orders", f"{rule_id} -"]
 
 
+async def user_with(house: ApiHouse, *statements: dict[str, Any]) -> Principal:
+    """Return a user with a policy of these statements."""
+    made = (await house.call("iam", "CreateUser", {"UserName": "u"}))["User"]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    await house.call("iam", "PutUserPolicy", {"UserName": "u", "PolicyName": "p", "PolicyDocument": policy})
+    return Principal("user", SCOPE.account, made["Arn"], unique_id=made["UserId"], name="u")
+
+
 async def test_policies_name_rules_and_what_they_ask() -> None:
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-permissions.html has such policies.
     house = ApiHouse(authorizer=IamAuthorizer(), more={"iam": build_iam, "sts": build_sts})
@@ -435,31 +443,24 @@ async def test_policies_name_rules_and_what_they_ask() -> None:
     await domain(house)
     production = await rule(house, 1_000, api_id, base("orders"))
     free = await rule(house, 1_500, api_id, base("orders"))
-    made = (await house.call("iam", "CreateUser", {"UserName": "u"}))["User"]
     between = {"apigateway:Resource/Priority": 1001, "apigateway:Request/Priority": 1001}
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "apigateway:UpdateRoutingRule",
-                "Resource": f"arn:aws:apigateway:us-east-1:000000000000:/domainnames/{DOMAIN}/routingrules/*",
-                "Condition": {
-                    "NumericGreaterThanEquals": between,
-                    "ForAllValues:StringLike": {"apigateway:Request/ConditionBasePaths": ["orders*"]},
-                },
-            }
-        ],
-    }
-    await house.call("iam", "PutUserPolicy", {"UserName": "u", "PolicyName": "p", "PolicyDocument": json.dumps(policy)})
-    user = Principal("user", "000000000000", made["Arn"], unique_id=made["UserId"], name="u")
+    statements: list[dict[str, Any]] = [
+        {
+            "Effect": "Allow",
+            "Action": "apigateway:UpdateRoutingRule",
+            "Resource": f"arn:aws:apigateway:us-east-1:000000000000:/domainnames/{DOMAIN}/routingrules/*",
+            "Condition": {
+                "NumericGreaterThanEquals": between,
+                "ForAllValues:StringLike": {"apigateway:Request/ConditionBasePaths": ["orders*"]},
+            },
+        }
+    ]
+    user = await user_with(house, *statements)
 
     async def put(rule_id: str, priority: int, path: str) -> Any:
         params = {**AT, "RoutingRuleId": rule_id, "Priority": priority, "Conditions": [base(path)]}
         call = {**params, "Actions": invoke(api_id)}
-        return await house.call(
-            "apigatewayv2", "PutRoutingRule", call, principal=user, scope=Scope("000000000000", "us-east-1")
-        )
+        return await house.call("apigatewayv2", "PutRoutingRule", call, principal=user)
 
     assert (await put(free, 1_600, "orders/1"))["Priority"] == 1_600
     for rule_id, priority, path in ((production, 1_600, "orders"), (free, 900, "orders"), (free, 1_700, "payments")):
@@ -474,17 +475,16 @@ async def test_a_policy_knows_a_domain_in_whatever_case_it_is_named(name: str) -
     house = ApiHouse(authorizer=IamAuthorizer(), more={"iam": build_iam, "sts": build_sts})
     await domain(house)
     rule_id = await rule(house, 1, await everything(house))
-    made = (await house.call("iam", "CreateUser", {"UserName": "u"}))["User"]
     of_domain = f"arn:aws:apigateway:us-east-1:*:/domainnames/{DOMAIN}"
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "apigateway:*", "Resource": "*"},
-            {"Effect": "Deny", "Action": "apigateway:*", "Resource": [of_domain, f"{of_domain}/*"]},
-        ],
-    }
-    await house.call("iam", "PutUserPolicy", {"UserName": "u", "PolicyName": "p", "PolicyDocument": json.dumps(policy)})
-    user = Principal("user", "000000000000", made["Arn"], unique_id=made["UserId"], name="u")
+    statements: list[dict[str, Any]] = [
+        {"Effect": "Allow", "Action": "apigateway:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "apigateway:*", "Resource": [of_domain, f"{of_domain}/*"]},
+    ]
+    user = await user_with(house, *statements)
+    with pytest.raises(ServiceError, match="Invalid resource ARN specified in the request"):
+        await house.v2(
+            "TagResource", ResourceArn=f"arn:aws:apigateway:us-east-1::/domainnames/{DOMAIN.upper()}", Tags={}
+        )
     for service, operation, params in (
         ("apigatewayv2", "DeleteRoutingRule", {"DomainName": name, "RoutingRuleId": rule_id}),
         ("apigatewayv2", "DeleteDomainName", {"DomainName": name}),
@@ -493,3 +493,24 @@ async def test_a_policy_knows_a_domain_in_whatever_case_it_is_named(name: str) -
     ):
         with pytest.raises(ServiceError, match="with an explicit deny in an identity-based policy"):
             await house.call(service, operation, params, principal=user)
+
+
+async def test_a_rule_has_its_domains_tags() -> None:
+    house = ApiHouse(authorizer=IamAuthorizer(), more={"iam": build_iam, "sts": build_sts})
+    await domain(house)
+    rule_id = await rule(house, 1, await everything(house))
+    statements: list[dict[str, Any]] = [
+        {
+            "Effect": "Allow",
+            "Action": "apigateway:GetRoutingRule",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/team": "a"}},
+        }
+    ]
+    user = await user_with(house, *statements)
+    ask_for = {**AT, "RoutingRuleId": rule_id}
+    with pytest.raises(ServiceError, match="because no identity-based policy allows"):
+        await house.call("apigatewayv2", "GetRoutingRule", ask_for, principal=user)
+    arn = f"arn:aws:apigateway:us-east-1::/domainnames/{DOMAIN}"
+    await house.v2("TagResource", ResourceArn=arn, Tags={"team": "a"})
+    assert (await house.call("apigatewayv2", "GetRoutingRule", ask_for, principal=user))["Priority"] == 1

@@ -13,7 +13,8 @@ PATCH, DELETE = "apigateway:PATCH", "apigateway:DELETE"
 
 _MEMBER = re.compile(r"\{(\w+)\}")
 _DOMAIN = ("domainName", "DomainName")
-_WITHIN = re.compile(r"^(arn:aws:apigateway:[a-z0-9-]+::/[a-z]+/[^/]+)(?:/stages/[^/]+)?")
+# Of a routing rule the ARN names the account, too.
+_WITHIN = re.compile(r"^(arn:aws:apigateway:[a-z0-9-]+:)\d*(:/[a-z]+/[^/]+)(/stages/[^/]+)?")
 _RESOURCE_ARN = re.compile(
     r"^arn:aws:apigateway:([a-z0-9-]+)::/(restapis|apis|domainnames)/([^/]+)(?:/stages/([^/]+))?$"
 )
@@ -39,10 +40,15 @@ def at(path: str) -> Callable[[Call, Params], str]:
 def tagged_above(arn: str) -> list[str]:
     """Return the ARNs whose tags count for what an ARN names, the nearest first: what lies in an API has the API's."""
     found = _WITHIN.match(arn.partition("::/tags/")[2] or arn)
-    return [] if found is None else [found[0], found[1]]
+    if found is None:
+        return []
+    above = f"{found[1]}{found[2]}"
+    return [f"{above}{found[3] or ''}", above]
 
 
 def parse_taggable(arn: str) -> tuple[str, str, str, str | None] | None:
     """Return region, collection (restapis, apis, domainnames), id and stage of an ARN that can be tagged, or None."""
     found = _RESOURCE_ARN.match(arn)
-    return None if found is None else (found[1], found[2], found[3], found[4])
+    if found is None or (found[2] == "domainnames" and found[3] != found[3].lower()):
+        return None  # unlike a domain name, an ARN has one case: policies compare it
+    return found[1], found[2], found[3], found[4]

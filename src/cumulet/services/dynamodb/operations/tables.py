@@ -215,7 +215,8 @@ def _delete(call: Call, tx: WriteTx, given: str, delay_ms: int) -> Output:
             "Resource cannot be deleted as it is currently protected against deletion. "
             "Disable deletion protection first."
         )
-    check_deletion(tx, call)
+    if delay_ms:
+        check_deletion(tx, call)
     description = describe_deleted(tx, table, call.now_ms)
     if record.stream is not None and record.stream.enabled:
         record = without_stream(tx, call, record)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.services.dynamodb.chores import scan_chores
+from cumulet.services.dynamodb.core import limits
 from cumulet.services.dynamodb.core.limits import COPY_STEP_ITEMS_MAX, COUNTED_PAGE
 from cumulet.services.dynamodb.sweeps import Sweeps
 from cumulet.store.keyspace import DDB_ITEM
@@ -441,3 +442,22 @@ async def test_which_vector_indexes_are_restored(tables: Tables, override: Any, 
     assert [(index["IndexName"], index["ItemCount"]) for index in described.get("VectorIndexes", [])] == [
         (name, 1) for name in restored
     ]
+
+
+async def test_restores_count_towards_what_an_account_may_have(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    await tables.create("tab")
+    await fill(tables, "tab", LARGE)
+    arn = await back_up(tables)
+    await run(tables, "copy")
+    monkeypatch.setattr(limits, "RESTORES_AT_ONCE_MAX", 1)
+    await tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="one")
+    assert await refused(tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="two")) == (
+        "LimitExceededException",
+        "Subscriber limit exceeded: Only 1 restore operations can be done simultaneously",
+    )
+    await run(tables, "copy")
+    monkeypatch.setattr(limits, "TABLES_MAX", 2)
+    assert await refused(tables("RestoreTableFromBackup", BackupArn=arn, TargetTableName="two")) == (
+        "LimitExceededException",
+        "Subscriber limit exceeded: There is a limit of 2 tables per subscriber",
+    )

@@ -57,7 +57,8 @@ class Asked(NamedTuple):
 
 def read_request(call: Call, params: Params) -> Asked:
     """Return what a request asks for. Raises what AWS says of it whatever the table is like."""
-    given = {change for change in CHANGES if params.get(change) is not None}
+    updates = _read_index_updates(params.get("GlobalSecondaryIndexUpdates"))
+    given = {change for change in CHANGES if params.get(change) not in (None, [])}
     if not given:
         invalid(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
@@ -65,7 +66,6 @@ def read_request(call: Call, params: Params) -> Asked:
             "MultiRegionConsistency, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is "
             "required"
         )
-    updates = _read_index_updates(params.get("GlobalSecondaryIndexUpdates"))
     vector_update = _read_vector_update(params.get("VectorIndexUpdates") or ())
     view = read_specification(params.get("StreamSpecification"), creating=False)
     _check_members(call, params, updates)

@@ -169,18 +169,24 @@ LIMIT = (
 )
 
 
+NOTHING = (
+    "ValidationException",
+    "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
+    "SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, "
+    "DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required",
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         (
             {},
-            (
-                "ValidationException",
-                "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
-                "SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, "
-                "MultiRegionConsistency, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass "
-                "is required",
-            ),
+            NOTHING,
+        ),
+        (
+            {"VectorIndexUpdates": []},
+            NOTHING,
         ),
         (
             {"GlobalSecondaryIndexUpdates": [{}]},

@@ -514,3 +514,30 @@ async def test_a_rule_has_its_domains_tags() -> None:
     arn = f"arn:aws:apigateway:us-east-1::/domainnames/{DOMAIN}"
     await house.v2("TagResource", ResourceArn=arn, Tags={"team": "a"})
     assert (await house.call("apigatewayv2", "GetRoutingRule", ask_for, principal=user))["Priority"] == 1
+
+
+async def test_a_policy_allows_some_routing_modes() -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-permissions.html has this one, too.
+    house = ApiHouse(authorizer=IamAuthorizer(), more={"iam": build_iam, "sts": build_sts})
+    await domain(house)
+    statement = {
+        "Effect": "Allow",
+        "Action": ["apigateway:PATCH"],
+        "Resource": f"arn:aws:apigateway:us-east-1::/domainnames/{DOMAIN}",
+        "Condition": {"StringLike": {"apigateway:Request/RoutingMode": ["*API_MAPPING*", "*PATH_MAPPING*"]}},
+    }
+    user = await user_with(house, statement)
+
+    async def change(service: str, **params: Any) -> Any:
+        return await house.call(service, "UpdateDomainName", params, principal=user)
+
+    changed = await change("apigatewayv2", **AT, RoutingMode="ROUTING_RULE_THEN_API_MAPPING")
+    assert changed["RoutingMode"] == "ROUTING_RULE_THEN_API_MAPPING"
+    patches = [replace("/routingMode", mode) for mode in ("ROUTING_RULE_THEN_BASE_PATH_MAPPING", "ROUTING_RULE_ONLY")]
+    for service, params in (
+        ("apigatewayv2", {**AT, "RoutingMode": "ROUTING_RULE_ONLY"}),
+        ("apigatewayv2", AT),
+        ("apigateway", {"domainName": DOMAIN, "patchOperations": patches}),
+    ):
+        with pytest.raises(ServiceError, match="is not authorized to perform: apigateway:PATCH on resource"):
+            await change(service, **params)

@@ -15,7 +15,7 @@ from cumulet.services.apigateway.control.security_policies import check_security
 from cumulet.services.apigateway.domains import Configuration, Domain, EndpointType
 from cumulet.services.apigateway.model import OWNERS, STAGES, ApiOwner
 from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
-from cumulet.services.kit import Call
+from cumulet.services.kit import Call, ConditionValues
 from cumulet.store.api import ReadTx, WriteTx
 
 MISSING = "mutual TLS"
@@ -148,6 +148,11 @@ def parse_mode(given: str | None, names: Mapping[str, RoutingMode]) -> RoutingMo
     if given not in names:
         raise _bad(f"Invalid routing mode specified: {given}. Must be one of [{', '.join(names)}]")
     return names[given]
+
+
+def routing_keys(mode: str | None) -> ConditionValues:
+    """Return what a request says of a routing mode, for policies that allow some."""
+    return {"apigateway:Request/RoutingMode": mode} if mode else {}
 
 
 def checked_key(key: str) -> str:

@@ -23,13 +23,14 @@ from cumulet.services.apigateway.control.domains import (
     make_configuration,
     parse_mode,
     remove_mapping,
+    routing_keys,
 )
 from cumulet.services.apigateway.control.listing import scanning
 from cumulet.services.apigateway.control.v1 import patching
 from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.domains import Configuration, Domain
 from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
-from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 DOMAIN = at("/domainnames/{domainName}")
@@ -77,6 +78,15 @@ _KEY_TAKEN = "Base path already exists for this domain name"
 _NO_MAPPING = "Invalid base path mapping identifier specified"
 
 
+def _asked(call: Call, params: Params) -> ConditionValues:
+    return routing_keys(params.get("routingMode"))
+
+
+def _patched(call: Call, params: Params) -> ConditionValues:
+    modes = [one.get("value") for one in params.get("patchOperations") or () if one.get("path") == "/routingMode"]
+    return routing_keys(modes[-1] if modes else None)
+
+
 @operation(
     "CreateDomainName",
     action=POST,
@@ -85,6 +95,7 @@ _NO_MAPPING = "Invalid base path mapping identifier specified"
         "domainName certificateName certificateArn regionalCertificateName regionalCertificateArn "
         "endpointConfiguration tags securityPolicy endpointAccessMode ownershipVerificationCertificateArn routingMode"
     ),
+    conditions=_asked,
     missing=_MISSING,
 )
 def create_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -135,7 +146,14 @@ def get_domain_names(call: Call, tx: ReadTx, params: Params) -> Output:
     return page(params, scanning(domains.domains_of(tx, call.scope), _name), _name, show)
 
 
-@operation("UpdateDomainName", action=PATCH, resource=DOMAIN, params="domainName patchOperations", missing=_MISSING)
+@operation(
+    "UpdateDomainName",
+    action=PATCH,
+    resource=DOMAIN,
+    params="domainName patchOperations",
+    conditions=_patched,
+    missing=_MISSING,
+)
 def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     """The domain name has the patched values."""
     before = get_domain(tx, call, params["domainName"])

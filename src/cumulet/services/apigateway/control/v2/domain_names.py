@@ -23,12 +23,13 @@ from cumulet.services.apigateway.control.domains import (
     make_configuration,
     parse_mode,
     remove_mapping,
+    routing_keys,
 )
 from cumulet.services.apigateway.control.listing import scanning
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.domains import Configuration, Domain
 from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
-from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 DOMAIN = at("/domainnames/{DomainName}")
@@ -41,11 +42,16 @@ _KEY_TAKEN = "ApiMapping key already exists for this domain name"
 _NO_MAPPING = "Invalid API mapping identifier specified"
 
 
+def _asked(call: Call, params: Params) -> ConditionValues:
+    return routing_keys(params.get("RoutingMode"))
+
+
 @operation(
     "CreateDomainName",
     action=POST,
     resource=at("/domainnames"),
     params="DomainName DomainNameConfigurations RoutingMode Tags",
+    conditions=_asked,
     missing=MISSING,
 )
 def create_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -100,6 +106,7 @@ def get_domain_names(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=DOMAIN,
     params="DomainName DomainNameConfigurations RoutingMode",
+    conditions=_asked,
     missing=MISSING,
 )
 def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:

@@ -29,7 +29,7 @@ class LambdaPlane:
 
         # Where functions are they will be invoked; a server that has none need not warm anything.
         if (function := await self.ground.store.read(find_one)) is not None:
-            self.execution.prepare(function.latest.runtime)
+            self.execution.prepare(function.latest)
 
     async def stop(self) -> None:
         """Let running invocations end, and leave no process behind."""

@@ -123,7 +123,7 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
         return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
 
     version = await plane.ground.store.write(create)
-    plane.execution.prepare(version.runtime)
+    plane.execution.prepare(version)
     return render_configuration(version, "creating")
 
 
@@ -221,6 +221,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
         return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
 
     version = await plane.ground.store.write(update)
+    plane.execution.prepare(version)
     if params.get("Publish"):
         return render_configuration(version, qualifier=version.version)
     return render_configuration(version, "updating")
@@ -256,8 +257,8 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
         return _save_changed(tx, call, ref, function, revision_id, **changed)
 
     version = await plane.ground.store.write(update)
-    if "runtime" in fields:
-        plane.execution.prepare(version.runtime)
+    if "runtime" in fields or layers is not None:
+        plane.execution.prepare(version)
     return render_configuration(version, "updating")
 
 

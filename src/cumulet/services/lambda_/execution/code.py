@@ -89,6 +89,10 @@ class CodeCache:
                 self._sizes = await asyncio.to_thread(look_through, self.folder)
             return self._sizes
 
+    async def has_room(self, size: int) -> bool:
+        """Tell whether code of this size can be unpacked without that other code goes."""
+        return sum((await self.look_through()).values()) + size <= limits.CODE_CACHE_BYTES_MAX
+
     async def measure_again(self, digest: str) -> None:
         """Count a folder that is new, or has got bytecode, and make room for it."""
         sizes = await self.look_through()

@@ -51,10 +51,10 @@ class ProcessPlane:
         await self._admission.stop()
         await self._standing.stop()
 
-    def prepare(self, runtime: str) -> None:
-        """Begin to warm what functions of this runtime start from; returns at once."""
+    def prepare(self, version: VersionRecord) -> None:
+        """Begin to make ready what environments of a version start from; returns at once."""
         if self._supervisor is not None:
-            self._supervisor.prepare(runtime)
+            self._supervisor.prepare(version)
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         """Return the invocation's result. See plane.py for what it raises."""

@@ -21,8 +21,8 @@ class ExecutionPlane(Protocol):
         """Let running invocations end (bounded), then leave no process behind."""
         ...
 
-    def prepare(self, runtime: str) -> None:
-        """Begin to warm what functions of this runtime start from; a hint that returns at once."""
+    def prepare(self, version: VersionRecord) -> None:
+        """Begin to make ready what environments of a version start from; a hint that returns at once."""
         ...
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:

@@ -13,6 +13,8 @@ class Setback(msgspec.Struct, frozen=True):
     """That a revision could not be copied, how often in a row, and until when it is left alone."""
 
     revision_id: str
+    snapshot: int
+    """Which of its snapshots it was, the last time."""
     times: int
     until_s: float
 
@@ -21,12 +23,12 @@ class Setback(msgspec.Struct, frozen=True):
         return self.revision_id == revision_id and now_s < self.until_s
 
 
-def set_back(before: Setback | None, revision_id: str, now_s: float) -> Setback:
-    """Return the setback after a revision could not be copied; of one try it may be said several times."""
+def set_back(before: Setback | None, revision_id: str, snapshot: int, now_s: float) -> Setback:
+    """Return the setback after a snapshot could not be copied; of one it may be said several times."""
     times = 1
     if before is not None and before.revision_id == revision_id:
-        if before.is_in_force(revision_id, now_s):
+        if before.snapshot == snapshot:
             return before
         times = before.times + 1
     pause_s = min(limits.SNAPSHOT_AGAIN_S * 2 ** min(times - 1, 32), limits.SNAPSHOT_AGAIN_S_MAX)
-    return Setback(revision_id, times, now_s + pause_s)
+    return Setback(revision_id, snapshot, times, now_s + pause_s)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from cumulet.errors import ServiceError
@@ -33,10 +34,12 @@ from cumulet.services.lambda_.execution.occupancy import (
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.preparation import prepare, seen_roots
 from cumulet.services.lambda_.execution.sandbox.fork_servers import ForkServers
+from cumulet.services.lambda_.execution.sandbox.programs import Program
+from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.execution.setbacks import Setback, set_back
 from cumulet.services.lambda_.records import FUNCTION_CHANGED, LATEST, VersionRecord, find_version
-from cumulet.store.api import ReadTx
+from cumulet.store.api import ReadTx, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class Supervisor:
         folder = ground.settings.run_dir / "lambda"
         self._code = CodeCache(ground, folder / "code", self._code_in_use)
         self._bytecode = Bytecode(self._code)
+        self._preparing = asyncio.Lock()
         self._shipper = LogShipper(ground)
         self._fleets: dict[str, Fleet] = {}
         self._fleet_of: dict[int, Fleet] = {}
@@ -133,10 +137,35 @@ class Supervisor:
             fleet.waiting.remove(job)
             job.end()
 
-    def prepare(self, runtime: str) -> None:
-        """Begin to warm the fork server of a runtime."""
+    # Ahead of demand
+
+    def prepare(self, version: VersionRecord) -> None:
+        """Begin to warm the fork server of a version's runtime, and to unpack and compile its code."""
         if not self._stopping:
-            self._spawn_task(self._fork_servers.warm(runtime))
+            self._spawn_task(self._prepare(version))
+
+    async def _prepare(self, version: VersionRecord) -> None:
+        try:
+            program, zygote = await self._fork_servers.find(version.runtime)
+            async with self._preparing:  # one archive at a time: they pass through memory
+                if not self._stopping and await self._code.has_room(version.unzipped_size):
+                    self._compile(program, zygote, *await self._unpack(version))
+        except (ServiceError, StoreError) as refused:
+            _log.warning("nothing is made ready for a function: function=%s: %s", version.arn, refused)
+        except FunctionChanged:
+            pass  # it has gone meanwhile
+
+    async def _unpack(self, version: VersionRecord) -> tuple[Path, Path | None]:
+        """Return the folders of a version's code and layers. Raises FunctionChanged, or ServiceError."""
+        code = await self._code.ensure(version.code_blob)
+        if not version.layers:
+            return code, None
+        return code, await self._code.ensure_layers([layer.code_blob for layer in version.layers])
+
+    def _compile(self, program: Program, zygote: Zygote, code: Path, layers: Path | None) -> None:
+        if program.family == "python":
+            places = zip((code, layers), seen_roots(zygote, code, layers), strict=True)
+            self._bytecode.make_soon(places, zygote.version, program.interpreter.executable)
 
     # Planning and performing
 
@@ -242,7 +271,7 @@ class Supervisor:
         if (
             snapshot is None
             or snapshot.state is not State.STARTING
-            or not snapshot.is_snapshot
+            or (fleet.setback is not None and fleet.setback.snapshot == snapshot.number)
             or snapshot.version.revision_id != version.revision_id
             or snapshot.expires_s <= now_s
         ):
@@ -251,19 +280,20 @@ class Supervisor:
             snapshot = self._start_snapshot(fleet, scope, version)
         if await asyncio.shield(snapshot.can_be_copied) and snapshot.is_snapshot:
             return snapshot
-        self._set_back(fleet, version)
+        self._set_back(fleet, snapshot)
         return None
 
-    def _set_back(self, fleet: Fleet, version: VersionRecord) -> None:
-        fleet.setback = set_back(fleet.setback, version.revision_id, self._ground.clock.monotonic_s())
+    def _set_back(self, fleet: Fleet, snapshot: Environment) -> None:
+        now_s = self._ground.clock.monotonic_s()
+        fleet.setback = set_back(fleet.setback, snapshot.version.revision_id, snapshot.number, now_s)
 
     def on_suspended(self, environment: Environment) -> None:
         """It can be restored, which shows that its version can be initialised."""
         if (trial := self._trials.pop(environment.number, None)) is not None:
             trial.set_result(None)
         fleet = self._fleet_of[environment.number]
-        if not environment.is_snapshot:
-            self._set_back(fleet, environment.version)
+        if fleet.snapshot is environment and not environment.is_snapshot:
+            self._set_back(fleet, environment)
         self._plan(fleet)
         if environment.is_suspended:
             environment.inside_invoke = False  # the invocation in whose time it was tried again needs it no more
@@ -358,14 +388,11 @@ class Supervisor:
                 if snapshot is not None:
                     await self._copy(environment, snapshot)
                     return
-            session, (program, zygote), code = await asyncio.gather(
+            session, (program, zygote), (code, layers) = await asyncio.gather(
                 assume_role(self._ground, scope, version),
                 self._fork_servers.find(version.runtime),
-                self._code.ensure(version.code_blob),
+                self._unpack(version),
             )
-            layers = None
-            if version.layers:
-                layers = await self._code.ensure_layers([layer.code_blob for layer in version.layers])
             settings = self._ground.settings
             bytecode = {}
             if program.family == "python":
@@ -373,9 +400,7 @@ class Supervisor:
             await environment.start(
                 prepare(scope, version, environment.stream, settings, program, zygote, session, code, layers, bytecode)
             )
-            if program.family == "python":
-                places = zip((code, layers), seen_roots(zygote, code, layers), strict=True)
-                self._bytecode.make_soon(places, zygote.version, program.interpreter.executable)
+            self._compile(program, zygote, code, layers)
         except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
         except Exception as failure:  # noqa: BLE001  the supervisor: one environment's failure ends no other
@@ -389,7 +414,7 @@ class Supervisor:
         except ServiceError as refused:
             if snapshot.state is State.STARTING:
                 _log.warning("a snapshot cannot be copied: function=%s: %s", snapshot.version.arn, refused)
-                self._set_back(fleet, snapshot.version)
+                self._set_back(fleet, snapshot)
                 snapshot.stop()
             # Else it has just ended. Whoever waits is planned for anew.
             environment.abandon()

@@ -24,7 +24,7 @@ class FakeExecution:
     def __init__(self) -> None:
         self.result = InvocationResult(payload=b'{"ok": true}', function_error=None, log_tail=b"START\nEND\n")
         self.invocations: list[tuple[Scope, VersionRecord, Invocation]] = []
-        self.prepared: list[str] = []
+        self.prepared: list[VersionRecord] = []
         self.before_each: Callable[[], Awaitable[None]] | None = None
         """What happens between an invocation's look at the function and its run."""
 
@@ -34,8 +34,8 @@ class FakeExecution:
     async def stop(self) -> None:
         return None
 
-    def prepare(self, runtime: str) -> None:
-        self.prepared.append(runtime)
+    def prepare(self, version: VersionRecord) -> None:
+        self.prepared.append(version)
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         if self.before_each is not None:

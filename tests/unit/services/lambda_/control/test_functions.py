@@ -311,14 +311,20 @@ async def _blobs(house: Any) -> int:
     return count
 
 
-async def test_a_runtime_is_warmed_when_a_function_first_needs_it(house: Any) -> None:
+async def test_what_a_function_starts_from_is_made_ready_when_it_is_deployed(house: Any, make_zip: Any) -> None:
+    prepared = house.execution.prepared
     await house.create(Runtime="python3.12")
-    assert house.execution.prepared == ["python3.12"]
     change = {"FunctionName": "notes", "MemorySize": 256}
     await house.call("lambda", "UpdateFunctionConfiguration", change)
-    assert house.execution.prepared == ["python3.12"]
+    assert [one.runtime for one in prepared] == ["python3.12"]
     await house.call("lambda", "UpdateFunctionConfiguration", {**change, "Runtime": "python3.13"})
-    assert house.execution.prepared == ["python3.12", "python3.13"]
+    assert [one.runtime for one in prepared] == ["python3.12", "python3.13"]
+    code = {"FunctionName": "notes", "ZipFile": make_zip({"other.py": b""})}
+    await house.call("lambda", "UpdateFunctionCode", {**code, "DryRun": True})
+    assert len(prepared) == 2
+    await house.call("lambda", "UpdateFunctionCode", code)
+    assert len({one.code_blob for one in prepared}) == 2
+    assert len(prepared) == 3
 
 
 async def test_no_function_is_a_replica_of_another_region(house: Any) -> None:

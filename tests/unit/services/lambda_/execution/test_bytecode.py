@@ -289,7 +289,7 @@ def unchecked(text: str, folder: Path) -> bytes:
 
 async def publish(rig: Any, tmp_path: Path, code: str = CODE, **fields: Any) -> Any:
     """Return a function that ships bytecode of its own for one module, above a layer."""
-    archives = [{"python/lent.py": "word = 'layer'\n" + PADDING}]
+    archives = [{"python/lent.py": f"word = 'layer'  # of {tmp_path}\n" + PADDING}]
     archives.append(
         {
             "lambda_function.py": code + PADDING,
@@ -415,3 +415,24 @@ async def test_what_a_wrapper_starts_has_it_too(rig: Any, tmp_path: Path) -> Non
         pytest.skip("without walls they compile for themselves")
     plant(made, "helper", "word = 'ahead'\n", tmp_path)
     assert await again(rig, version, 2) == "ahead"
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
+async def test_code_that_was_deployed_is_ready_before_it_is_invoked(
+    rig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await publish(rig, tmp_path)
+    rig.plane.prepare(version)
+    await until(lambda: all(folder.is_dir() for folder in folders(rig, version)))
+    assert (await again(rig, version, 1))["word"] == ["source", "shipped", "layer"]
+    # Where it would take the place of other code, is not there or cannot be run, it is left alone.
+    full = await publish(rig, tmp_path, CODE + "# another\n")
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(limits, "CODE_CACHE_BYTES_MAX", 1)
+        rig.plane.prepare(full)
+        await asyncio.gather(*rig.plane._supervisor._tasks)
+    rig.plane.prepare(msgspec.structs.replace(full, code_blob="0" * 64))
+    rig.plane.prepare(msgspec.structs.replace(full, runtime="cobol85"))
+    await asyncio.gather(*rig.plane._supervisor._tasks)
+    assert not list(rig.plane._supervisor._code.folder.glob(full.code_blob + "*"))

@@ -23,13 +23,6 @@ class ForkServers:
         self._programs: dict[str, Program] = {}
         self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
 
-    async def warm(self, runtime: str) -> None:
-        """Start the fork server of a runtime before it is needed."""
-        try:
-            await self.find(runtime)
-        except ServiceError as refused:
-            _log.warning("no fork server for %s: %s", runtime, refused)
-
     async def find(self, runtime: str) -> tuple[Program, Zygote]:
         """Return what runs a runtime, and the fork server from which it starts. Raises ServiceError."""
         program = self._programs.get(runtime)

@@ -119,7 +119,10 @@ class Connection(asyncio.Protocol):
         self._body_ends_at = 0.0
         # What is being answered
         self._line: deque[_Waiting] = deque()
+        self._answering = False
         self._task: asyncio.Task[None] | None = None
+        """What answers, one request after the other, and rests in between: a task for each would cost more."""
+        self._rest: asyncio.Future[None]
         self._streaming = False
         self._reading = True
         self._heard_all = False
@@ -151,15 +154,15 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         if self._drained is not None:
             self._drained.set()
-        if self._task is None:
+        if not self._answering:
             self._line.clear()
-        elif self._streaming:
+        if self._task is not None and (self._streaming or not self._answering):
             self._task.cancel()
 
     def eof_received(self) -> bool:
         # A client that has said all may still be listening: what it asked for is answered first.
         self._sender_done = True
-        return self._task is not None
+        return self._answering
 
     def data_received(self, data: bytes) -> None:
         if self._heard_all:
@@ -209,7 +212,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close the connection, after the answer that is under way."""
         self._ending = True
-        if self._task is None:
+        if not self._answering:
             self._transport.close()
 
     def drain(self) -> None:
@@ -219,7 +222,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing has come that is not answered."""
-        return self._task is None and not (self._in_head or self._in_body)
+        return not (self._answering or self._in_head or self._in_body)
 
     # What the parser finds
 
@@ -256,21 +259,23 @@ class Connection(asyncio.Protocol):
         headers = Headers.of_lower_case(lower, fields)
         self._fields = []
         # Whoever stands in front may have understood these otherwise than what follows here.
-        if headers.has_several("host") or (headers.get("transfer-encoding") or "chunked").lower() != "chunked":
+        header = headers.get
+        coding = header("transfer-encoding")
+        if (headers.repeats and headers.has_several("host")) or (coding and coding.lower() != "chunked"):
             raise ValueError("two hosts, or a body in a coding that nobody here reads")
         self._head = (_method(self._parser.get_method()), path, query, headers, version, head_bytes)
         self._body_bytes = 0
         self._body_limit = BODY_BYTES_ALWAYS_FINE
-        declared = headers.get("content-length")
+        declared = header("content-length")
         length = int(declared) if declared is not None else 0
-        if length > BODY_BYTES_ALWAYS_FINE or "transfer-encoding" in headers:
+        if length > BODY_BYTES_ALWAYS_FINE or coding is not None:
             head = self._request(self._head, b"")
             self._body_limit = self._answerer.body_limit(head)
             if length > self._body_limit:
                 # Before the body is read, so that a refused upload is not carried through first.
                 raise _Unanswerable(self._answerer.too_large(head))
         self._body_ends_at = self._loop.time() + limits.BODY_SECONDS_MAX
-        if self._task is None and (headers.get("expect") or "").lower() == "100-continue":
+        if (expected := header("expect")) is not None and not self._answering and expected.lower() == "100-continue":
             self._transport.write(_CONTINUE)
 
     def _check_head_bytes(self) -> int:
@@ -319,68 +324,83 @@ class Connection(asyncio.Protocol):
     def _line_up(self, waiting: _Waiting) -> None:
         self._deadline = None
         self._line.append(waiting)
-        if self._task is None:
-            self._task = task = self._loop.create_task(self._answer_line())
-            self._server.tasks.add(task)
+        if not self._answering:
+            self._answering = True
+            if self._task is None:
+                self._task = self._loop.create_task(self._answer_lines())
+            else:
+                self._rest.set_result(None)
+            self._server.tasks.add(self._task)
         elif self._reading:
             self._reading = False
             self._transport.pause_reading()
 
-    async def _answer_line(self) -> None:
-        """Answer what waits, in order, until nothing does or the connection is over."""
+    async def _answer_lines(self) -> None:
+        """Answer what waits, in order, whenever something does, until the connection is over."""
+        task = self._task
         try:
-            while self._line:
-                if self._drained is not None:
-                    await self._drained.wait()
-                if self._transport.is_closing():
-                    break
-                waiting = self._line.popleft()
-                if waiting.request is None:
-                    assert waiting.answer is not None
-                    self._send_refusal(waiting.answer)
-                    return
-                if len(self._server.connections) > limits.CONNECTIONS_MAX:
-                    log.warning("too many connections", extra={"connections": len(self._server.connections)})
-                    response = _SERVER_FULL
-                else:
-                    try:
-                        response = await self._answerer.answer(waiting.request)
-                    except Exception:
-                        log.exception("a request failed inside Cumulet", extra={"path": waiting.request.path})
-                        response = _FAILED
-                if self._transport.is_closing():
-                    await _let_go(response.body)
-                    break
-                goes_on = waiting.keeps_alive and not self._ending
-                if isinstance(response.body, bytes):
-                    goes_on = self._send_whole(waiting.request, response, response.body, goes_on)
-                else:
-                    goes_on = await self._send(waiting.request, response, response.body, goes_on)
-                self._server.total_requests += 1
-                if not goes_on:
-                    self._line.clear()
-                    self._transport.close()
-                    return
-            if self._transport.is_closing():
-                self._line.clear()
-                return
-            if self._sender_done or self._ending:
-                self._transport.close()
-                return
-            if not self._reading:
-                # The beginning of a next request may lie here already; its time begins to count now.
-                self._read_on()
-                self._expect_within(self.head_seconds_max)
-            elif not (self._in_head or self._in_body):
-                self._expect_within(limits.IDLE_SECONDS_MAX)
+            while await self._answer_line():
+                self._answering = False
+                self._server.tasks.discard(task)
+                self._rest = self._loop.create_future()
+                await self._rest
         except Exception:
             # Nobody has set a time for what comes now, so a client would wait for ever.
             log.exception("an answer could not be sent")
             self._line.clear()
             self._transport.abort()
         finally:
-            task, self._task = self._task, None
+            self._answering = False
+            self._task = None
             self._server.tasks.discard(task)
+
+    async def _answer_line(self) -> bool:
+        """Answer what waits, in order; return whether more can come."""
+        while self._line:
+            if self._drained is not None:
+                await self._drained.wait()
+            if self._transport.is_closing():
+                break
+            waiting = self._line.popleft()
+            if waiting.request is None:
+                assert waiting.answer is not None
+                self._send_refusal(waiting.answer)
+                return False
+            if len(self._server.connections) > limits.CONNECTIONS_MAX:
+                log.warning("too many connections", extra={"connections": len(self._server.connections)})
+                response = _SERVER_FULL
+            else:
+                try:
+                    response = await self._answerer.answer(waiting.request)
+                except Exception:
+                    log.exception("a request failed inside Cumulet", extra={"path": waiting.request.path})
+                    response = _FAILED
+            if self._transport.is_closing():
+                await _let_go(response.body)
+                break
+            goes_on = waiting.keeps_alive and not self._ending
+            if isinstance(response.body, bytes):
+                goes_on = self._send_whole(waiting.request, response, response.body, goes_on)
+            else:
+                goes_on = await self._send(waiting.request, response, response.body, goes_on)
+            self._server.total_requests += 1
+            if not goes_on:
+                self._line.clear()
+                self._transport.close()
+                return False
+        if self._transport.is_closing():
+            self._line.clear()
+            return False
+        if self._sender_done or self._ending:
+            self._transport.close()
+            return False
+        if not self._reading:
+            # The beginning of a next request may lie here already; its time begins to count now.
+            self._read_on()
+            self._expect_within(self.head_seconds_max)
+        elif not (self._in_head or self._in_body):
+            self._expect_within(limits.IDLE_SECONDS_MAX)
+        return True
 
     def _send_whole(self, request: Request, response: Response, body: bytes, keeps_alive: bool) -> bool:
         """Send an answer in one write; return whether the connection can go on."""

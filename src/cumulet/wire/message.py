@@ -4,7 +4,7 @@ They are msgspec structs, since a frozen dataclass takes ten times as long to ma
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import msgspec
 
@@ -16,32 +16,31 @@ class _Find(Protocol):
 class Headers:
     """Header fields in order, looked up without regard to case. Names are kept in lower case, and as they were sent."""
 
-    __slots__ = ("_first", "_sent", "get", "items")
+    __slots__ = ("_first", "_sent", "get", "items", "repeats")
+
+    _first: dict[str, str]
+    _sent: Sequence[tuple[bytes, bytes]]
 
     get: "_Find"
     """Returns the first value of a header whose name is given in lower case. It is the dictionary's own function, since
     a request is asked for a dozen of its headers."""
 
+    items: tuple[tuple[str, str], ...]
+    repeats: bool
+    """Whether any name stands there more than once."""
+
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         given = tuple(items)
         lower = tuple([(name.lower(), value) for name, value in given])
-        self._take(lower, [(name.encode("latin-1", "replace"), b"") for name, _ in given])
+        _fill(self, lower, [(name.encode("latin-1", "replace"), b"") for name, _ in given])
 
-    @classmethod
-    def of_lower_case(cls, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]] = ()) -> "Headers":
+    @staticmethod
+    def of_lower_case(items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]] = ()) -> "Headers":
         """Return headers whose names are in lower case already, as the edge has them; `sent` are those of the client.
 
         What is made from other headers has none, and goes without.
         """
-        headers = cls.__new__(cls)
-        headers._take(items, sent)
-        return headers
-
-    def _take(self, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]]) -> None:
-        self.items = items
-        self._sent = sent
-        self._first = first = dict(reversed(items))
-        self.get = cast(_Find, first.get)
+        return _fill(_new(Headers), items, sent)
 
     def spellings(self) -> dict[str, str]:
         """Return the names as the client wrote them, by their lower case; the first spelling of each counts."""
@@ -56,7 +55,7 @@ class Headers:
 
     def has_several(self, name: str) -> bool:
         """Tell whether a header whose name is given in lower case stands there more than once."""
-        return len(self._first) < len(self.items) and len(self.get_all(name)) > 1
+        return self.repeats and len(self.get_all(name)) > 1
 
     def __contains__(self, name: str) -> bool:
         return name in self._first
@@ -66,6 +65,18 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self.items)!r})"
+
+
+_new = object.__new__
+
+
+def _fill(headers: Headers, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]]) -> Headers:
+    headers.items = items
+    headers._sent = sent
+    headers._first = first = dict(reversed(items))
+    headers.get = first.get  # type: ignore[assignment]
+    headers.repeats = len(first) < len(items)
+    return headers
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -110,7 +110,8 @@ def missing_authentication(request: Request) -> ServiceError:
 
 def check_fresh(claim: Claim, now_ms: int) -> None:
     """Raise the error for a signature that is too old, or from the future."""
-    signed_at = _seconds(claim.timestamp)
+    timestamp = claim.timestamp
+    signed_at = _read_timestamp(timestamp) if len(timestamp) == _TIMESTAMP_CHARACTERS else None
     if signed_at is None:
         raise _error(
             claim.dialect,
@@ -591,10 +592,6 @@ def _s3_malformed(presigned: bool, detail: str) -> ServiceError:
 
 
 # Dates
-
-
-def _seconds(timestamp: str) -> int | None:
-    return _read_timestamp(timestamp) if len(timestamp) == _TIMESTAMP_CHARACTERS else None
 
 
 @lru_cache(maxsize=256)  # the requests of one second say the same

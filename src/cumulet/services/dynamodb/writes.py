@@ -20,7 +20,7 @@ Checked before: the table's keys (`locate`, `locate_item`), the index keys of a 
 updated one (`index_keys.check_index_keys`), the item's size.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from cumulet.services.dynamodb.change_log import log_change
 from cumulet.services.dynamodb.core.capacity import Units, write_units
@@ -37,7 +37,7 @@ from cumulet.services.kit import Call
 from cumulet.store.api import ReadTx, WriteTx
 
 
-class Written(NamedTuple):
+class Written(msgspec.Struct, eq=False, frozen=True):
     """What a write came to."""
 
     stored: bytes | None

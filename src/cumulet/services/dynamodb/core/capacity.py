@@ -7,6 +7,8 @@ minimum.
 
 from typing import Any
 
+import msgspec
+
 from cumulet.services.dynamodb.core.limits import READ_UNIT_BYTES, WRITE_UNIT_BYTES
 
 
@@ -23,23 +25,14 @@ def write_units(before: int, after: int) -> float:
     return float(-(-larger // WRITE_UNIT_BYTES) or 1)
 
 
-class Units:
+class Units(msgspec.Struct, eq=False):
     """What requests consumed of one table and, by name, of its indexes. Adds up over the requests of a batch."""
 
-    __slots__ = ("global_indexes", "local_indexes", "table", "vector_indexes")
-
-    def __init__(
-        self,
-        table: float = 0.0,
-        local_indexes: dict[str, float] | None = None,
-        global_indexes: dict[str, float] | None = None,
-        vector_indexes: dict[str, float] | None = None,
-    ) -> None:
-        self.table = table
-        self.local_indexes = local_indexes or {}
-        self.global_indexes = global_indexes or {}
-        self.vector_indexes = vector_indexes or {}
-        """In bytes: vector indexes are not billed in units."""
+    table: float = 0.0
+    local_indexes: dict[str, float] = {}
+    global_indexes: dict[str, float] = {}
+    vector_indexes: dict[str, float] = {}
+    """In bytes: vector indexes are not billed in units."""
 
     @property
     def total(self) -> float:

@@ -5,6 +5,7 @@ Inside one table a key attribute has one type, so no type is written: text as UT
 """
 
 import binascii
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -12,6 +13,7 @@ from cumulet.services.dynamodb.core.numbers import encode_number
 
 HASH_BITS = 32
 _HASH_BYTES = HASH_BITS // 8
+_REMEMBERED_BYTES_MAX = 128
 
 
 def encode_key(kind: str, content: Any) -> bytes:
@@ -25,6 +27,13 @@ def encode_key(kind: str, content: Any) -> bytes:
 
 def hash_of(partition_key: bytes) -> bytes:
     """Return the hash by which a scan is ordered. Stored keys hold it: it can never change."""
+    return (
+        _hash_of(partition_key) if len(partition_key) <= _REMEMBERED_BYTES_MAX else _hash_of.__wrapped__(partition_key)
+    )
+
+
+@lru_cache(maxsize=4096)  # programs ask for the same partitions again and again
+def _hash_of(partition_key: bytes) -> bytes:
     return blake2b(partition_key, digest_size=_HASH_BYTES).digest()
 
 

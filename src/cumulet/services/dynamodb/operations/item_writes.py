@@ -4,7 +4,7 @@ PutItem, UpdateItem and DeleteItem are one such write each, a TransactWriteItems
 the request alone, `locate_write` at the table, `perform_write` at the item: AWS reports errors in this order.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.capacity import Units, write_units
@@ -34,34 +34,22 @@ _UPDATE_EXPECTED = ("AttributeUpdates", *_EXPECTED)
 _UPDATE_CONDITION = ("UpdateExpression", *_CONDITION)
 
 
-class ItemWrite:
+class ItemWrite(msgspec.Struct, eq=False, frozen=True):
     """One write as its request has it: a put, an update, a deletion, or only the check of a condition."""
 
-    __slots__ = ("creates", "item", "kind", "params", "size", "test", "update")
-
-    def __init__(
-        self,
-        kind: str,
-        params: Params,
-        item: Item,
-        size: int,
-        test: Test | None,
-        update: BoundUpdate | None = None,
-        creates: bool = True,
-    ) -> None:
-        self.kind = kind
-        """Put, Update, Delete or ConditionCheck."""
-        self.params = params
-        self.item = item
-        """The whole item of a put, the key of all others; canonical, of `size` bytes as AWS counts them."""
-        self.size = size
-        self.test = test
-        self.update = update
-        self.creates = creates
-        """Whether an update brings an absent item into being."""
+    kind: str
+    """Put, Update, Delete or ConditionCheck."""
+    params: Params
+    item: Item
+    """The whole item of a put, the key of all others; canonical, of `size` bytes as AWS counts them."""
+    size: int
+    test: Test | None
+    update: BoundUpdate | None = None
+    creates: bool = True
+    """Whether an update brings an absent item into being."""
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, eq=False, frozen=True):
     """What a write came to."""
 
     old: bytes | None
@@ -146,8 +134,8 @@ def perform_write(
     puts = write.kind == "Put"
     old = read_before(tx, table, place, needed=wants_old or write.test is not None or not puts)
     _check(call, table, write, place, old)
-    new, units = write_item(tx, call, table, place, old, write.item if puts else None, write.size)
-    return Outcome(old, new, units)
+    written = write_item(tx, call, table, place, old, write.item if puts else None, write.size)
+    return Outcome(old, written.stored, written.units)
 
 
 def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite, place: bytes) -> Outcome:
@@ -166,8 +154,8 @@ def _perform_update(tx: WriteTx, call: Call, table: OpenTable, write: ItemWrite,
         invalid("Item size to update has exceeded the maximum allowed size")
     if table.indexes and write.update is not None:
         check_index_keys(table, item, {str(path[0]) for path in write.update.paths})
-    new, units = write_item(tx, call, table, place, old, item, size)
-    return Outcome(old, new, units)
+    written = write_item(tx, call, table, place, old, item, size)
+    return Outcome(old, written.stored, written.units)
 
 
 def _check(

@@ -184,7 +184,7 @@ def units_of(page: Page, index: IndexKeys | None, consistent: bool) -> Units:
     if index is None:
         return Units(units)
     if not index.is_local:
-        return Units(0.0, None, {index.name: units})
+        return Units(0.0, global_indexes={index.name: units})
     return Units(sum(read_units(size, consistent) for size in page.fetched), {index.name: units})
 
 

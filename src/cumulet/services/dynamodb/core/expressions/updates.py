@@ -280,11 +280,16 @@ class _Compiler:
 
     def _content_of(self, node: Operand, kind: str) -> Callable[[Item, Values], Any]:
         """Return what gives the content of an operand, which must be of this kind."""
-        get = self._operand(node)
+        content = self._content
         if isinstance(node, ValueRef):
+            self.checks.append(_use(node))
             name = node.name
             return lambda item, values: values[name][kind]
-        content = self._content
+        if isinstance(node, Path) and kind == "N":
+            # Nothing that can be changed is taken out of the item, so nothing is copied.
+            path = self.elements(node)
+            return lambda item, values: content(find(item, path), kind)
+        get = self._operand(node)
         return lambda item, values: content(get(item, values), kind)
 
     def _if_not_exists(self, node: Function) -> Compute:

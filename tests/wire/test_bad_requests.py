@@ -100,10 +100,13 @@ REFUSED: dict[str, tuple[str, Sent, int, str, str]] = {
     "DynamoDB: unknown operation": ("dynamodb", dynamodb("Bogus"), 400, "UnknownOperationException", ""),
     "DynamoDB: unbuilt operation": (
         "dynamodb",
-        dynamodb("CreateGlobalTable", {"GlobalTableName": "abc", "ReplicationGroup": []}),
+        dynamodb(
+            "EnableKinesisStreamingDestination",
+            {"TableName": "abc", "StreamArn": "arn:aws:kinesis:us-east-1:000000000000:stream/any"},
+        ),
         501,
         "NotImplementedException",
-        "dynamodb:CreateGlobalTable is not implemented",
+        "dynamodb:EnableKinesisStreamingDestination is not implemented",
     ),
     "SQS: unbuilt service": (
         "sqs",

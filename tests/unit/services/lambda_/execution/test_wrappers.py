@@ -70,3 +70,19 @@ async def test_the_path_of_python_is_the_functions(rig: Any) -> None:
         environment={"PYTHONPATH": "/var/task/more"},
     )
     assert (await rig.invoke(version)).payload == b'"help"'
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["forked", "wrapped"])
+async def test_a_functions_own_modules_hide_those_of_the_runtime(rig: Any, is_wrapped: bool) -> None:
+    code = """
+import boto3, json, textwrap, uuid
+def lambda_handler(event, context):
+    return [boto3.word, uuid.word, textwrap.word, hasattr(json, "dumps")]
+"""
+    files = dict.fromkeys(("boto3/__init__.py", "uuid.py", "textwrap.py", "json.py"), "word = 'own'\n")
+    if is_wrapped:
+        version = await wrapped(rig, "-B", code=code, files=files)
+    else:
+        version = await rig.function(code, files=files)
+    # What the runtime itself needs stays: on AWS, too, it was imported before the function's folder is looked into.
+    assert json.loads((await rig.invoke(version)).payload) == ["own", "own", "own", True]

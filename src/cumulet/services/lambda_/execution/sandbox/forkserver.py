@@ -129,6 +129,7 @@ class ForkServer:
         import_early()
         sys.path.append(self._settings["python_path"])
         self._sdk.warm_up()
+        self._runtime.note_loaded()
         gc.collect()
         gc.freeze()  # forks do not copy pages for the sake of the collector's marks
         wake_read, wake_write = os.pipe()

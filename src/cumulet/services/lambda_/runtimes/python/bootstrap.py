@@ -497,6 +497,16 @@ def handle(handler: Handler, encoder: Encoder, context: LambdaContext, body: byt
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {wrong}") from None
 
 
+LOADED: dict[str, list[str]] = {}
+"""The names of modules that were imported before the fork, by their first part."""
+
+
+def note_loaded() -> None:
+    """Note what has been imported. A look at all names after the fork would copy a page for nearly each of them."""
+    for name in sys.modules:
+        LOADED.setdefault(name.partition(".")[0], []).append(name)
+
+
 def unload_shadowed(folders: Sequence[str]) -> None:
     """Forget the modules imported before the fork that the function brings itself, as boto3 of another version.
 
@@ -509,8 +519,9 @@ def unload_shadowed(folders: Sequence[str]) -> None:
     if not brought.isdisjoint(SDK):
         brought.update(SDK)
     brought.difference_update(OWN_IMPORTS, sys.builtin_module_names)
-    for name in [name for name in sys.modules if name.partition(".")[0] in brought]:
-        del sys.modules[name]
+    for top in brought:
+        for name in LOADED.get(top, ()):
+            sys.modules.pop(name, None)
 
 
 def read_bytecode(root: str, folder: str) -> None:
@@ -638,6 +649,7 @@ def leave(code: object) -> None:
 
 
 if __name__ == "__main__":  # a wrapper script has started an interpreter of its own
+    note_loaded()
     main(
         os.environ["LAMBDA_TASK_ROOT"],
         sys.argv[1] if len(sys.argv) > 1 else "/opt",

@@ -425,7 +425,7 @@ async def test_no_more_than_so_many_values_are_kept_in_memory(
         await put(store, b"%d" % number, b"v%d" % number)
     for _ in range(2):
         assert [await get(store, b"%d" % number) for number in range(5)] == [b"v%d" % number for number in range(5)]
-    assert len(store._committed_reads._hot._values) == 2
+    assert len(store._committed_reads._hot.values) == 2
 
 
 async def test_a_scan_left_open_pins_nothing(store: SqliteStore) -> None:

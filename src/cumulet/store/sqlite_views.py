@@ -60,15 +60,15 @@ class HotValues:
     is the one that it reads.
     """
 
-    __slots__ = ("_values", "generation")
+    __slots__ = ("generation", "values")
 
     def __init__(self) -> None:
-        self._values: dict[bytes, bytes | None] = {}
+        self.values: dict[bytes, bytes | None] = {}
         self.generation = -1
 
     def get(self, key: bytes, read: Callable[[bytes], bytes | None]) -> bytes | None:
         """Return the value of `key`, from `read` if it is not known."""
-        values = self._values
+        values = self.values
         if key in values:
             return values[key]
         value = read(key)
@@ -84,14 +84,14 @@ class HotValues:
             self.forget_all()
             return
         for key in buffer.changes:
-            self._values.pop(key, None)
+            self.values.pop(key, None)
 
     def renew(self, buffer: OverlayTx) -> None:
         """Keep the values that a batch has made of those that were known: it is committed."""
         if buffer.deleted_ranges:
             self.forget_all()
             return
-        values = self._values
+        values = self.values
         for key, value in buffer.changes.items():
             if key in values:
                 if value is None or len(value) <= HOT_VALUE_BYTES_MAX:
@@ -101,21 +101,23 @@ class HotValues:
 
     def forget_all(self) -> None:
         """Drop every value."""
-        self._values.clear()
+        self.values.clear()
 
 
 class CommittedReads:
     """The last commit, as a connection sees it: what reads see in the only process, and what lies under every batch."""
 
-    __slots__ = ("_hot", "_read", "scan")
+    __slots__ = ("_hot", "_known", "_read", "scan")
 
     def __init__(self, view: View, hot: HotValues) -> None:
         self._hot = hot
+        self._known = hot.values
         self._read = view.get
         self.scan = view.scan
 
     def get(self, key: bytes) -> bytes | None:
-        return self._hot.get(key, self._read)
+        # Every body asks for several values, and nearly all are known: that is not worth a call.
+        return self._known[key] if key in self._known else self._hot.get(key, self._read)
 
 
 class Overtaken(Exception):

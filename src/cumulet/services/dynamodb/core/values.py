@@ -89,7 +89,8 @@ def canonical_value(value: object, depth: int = 0) -> tuple[Value, int]:
     """Return a value in canonical form, and its size as AWS counts it. Raises AWS's error for a bad one."""
     if type(value) is not dict or len(value) != 1:
         value = _only_kind(value)
-    ((kind, content),) = value.items()
+    (kind,) = value
+    content = value[kind]
     if kind == "S":
         if type(content) is str:
             return value, len(content) if content.isascii() else len(content.encode())
@@ -278,7 +279,8 @@ def in_order(kind: str, members: Iterable[str]) -> list[str]:
 
 def value_bytes(value: Value) -> int:
     """Return the size of a canonical value as AWS counts it."""
-    ((kind, content),) = value.items()
+    (kind,) = value
+    content = value[kind]
     if kind == "S":
         return text_bytes(content)
     if kind == "N":
@@ -312,7 +314,8 @@ def binary_bytes(base64_text: str) -> int:
 
 def check_nesting(value: Value, depth: int = 1) -> None:
     """Raise ValidationException if an update has nested an attribute with this value too deeply."""
-    ((kind, content),) = value.items()
+    (kind,) = value
+    content = value[kind]
     if kind != "M" and kind != "L":
         return
     if depth >= NESTING_DEPTH_MAX:
@@ -329,7 +332,8 @@ def kind_of(value: Value) -> str:
 
 def comparable(value: Value) -> tuple[str, Any] | None:
     """Return (kind, what orders it) for a string, number or binary, and None for a kind without an order."""
-    ((kind, content),) = value.items()
+    (kind,) = value
+    content = value[kind]
     if kind == "S":
         # UTF-8 order is code point order, which is Python's.
         return kind, content

@@ -393,11 +393,10 @@ def _copy(value: Value | None) -> Value | None:
     """Return a value that shares nothing changeable with the item it came from."""
     if value is None:
         return None
-    ((kind, content),) = value.items()
-    if kind == "M":
-        return {"M": {name: _copy(element) for name, element in content.items()}}
-    if kind == "L":
-        return {"L": [_copy(element) for element in content]}
+    if (members := value.get("M")) is not None:
+        return {"M": {name: _copy(element) for name, element in members.items()}}
+    if (elements := value.get("L")) is not None:
+        return {"L": [_copy(element) for element in elements]}
     return value
 
 

@@ -19,3 +19,9 @@ class Scope(NamedTuple):
 
 SYSTEM = Scope("", "")
 """Records that belong to the installation: API host names, bucket names, the signing secret."""
+
+
+def account_of(arn: str) -> str:
+    """Return the account in an ARN; S3's have none, and AWS's own policies have no number."""
+    parts = arn.split(":", 5)
+    return parts[4] if len(parts) > 5 and parts[4].isdigit() else ""

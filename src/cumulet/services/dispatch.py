@@ -12,7 +12,7 @@ from typing import cast
 from cumulet.clock import Clock
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.ids import REQUEST_ID_ALPHABET, Ids
-from cumulet.scope import Scope
+from cumulet.scope import Scope, account_of
 from cumulet.services.kit import (
     Authorizer,
     Call,
@@ -47,11 +47,13 @@ def refuse_unsupported(service: Service, operation: Operation, params: Params) -
 
 
 def is_free(call: Call, operation: Operation) -> bool:
-    """Return whether nobody need be asked: anybody may, or nothing but a resource's policy can narrow the caller."""
+    """Return whether nobody need be asked: anybody may, or the account's root acts on what is certainly its own."""
+    return operation.open_to_all or (operation.at_home and _is_own_root(call))
+
+
+def _is_own_root(call: Call) -> bool:
     principal = call.principal
-    return operation.open_to_all or (
-        principal.kind == "root" and principal.account == call.scope.account and operation.resource_policy is None
-    )
+    return principal.kind == "root" and principal.account == call.scope.account
 
 
 def _request_keys(operation: Operation, tx: ReadTx, call: Call, params: Params) -> ConditionValues:
@@ -150,6 +152,8 @@ class Dispatcher:
     async def authorize_operation(self, call: Call, service: Service, operation: Operation, params: Params) -> None:
         """Raise the service's AccessDenied unless the caller may. What `is_free` needs no asking."""
         action = service.action_of(operation)
+        # Nothing but a resource's policy can narrow the account's root, as long as it names nothing of another's.
+        account = call.scope.account if _is_own_root(call) and operation.resource_policy is None else None
 
         def decide(tx: ReadTx) -> Ruling:
             policy = operation.resource_policy(tx, call, params) if operation.resource_policy else None
@@ -162,6 +166,8 @@ class Dispatcher:
                     keys = cache(keys)  # those of a batch are the same for each of its tables
                 demands = [Demand(action, arn, keys) for arn in resources]
             for demand in demands:
+                if account is not None and account_of(demand.resource) in ("", account):
+                    continue
                 if not (ruling := self._decide(tx, call, service, demand, policy)).allowed:
                     return ruling
             return Ruling(True)

@@ -172,6 +172,8 @@ class Operation:
     """Whether `resource` takes a transaction."""
     conditions_read: bool = False
     """Whether `conditions` takes a transaction."""
+    at_home: bool = False
+    """Whether all that it acts on is the caller's account's own, with no policy of its own, whatever a request says."""
 
     def __call__(self, *args: Any) -> Any:
         return self.body(*args)
@@ -220,9 +222,15 @@ def operation(
             missing=missing,
             resource_reads=callable(resource) and len(inspect.signature(resource).parameters) == 3,
             conditions_read=callable(conditions) and len(inspect.signature(conditions).parameters) == 3,
+            at_home=resource_policy is None and not any(map(_takes_arn, params.split())),
         )
 
     return declare
+
+
+def _takes_arn(member: str) -> bool:
+    # Table names, log groups and functions may be ARNs as well: these the services themselves refuse or have policies.
+    return member.lower().endswith("arn") or member == "StackName"
 
 
 def _kind_of(body: Body) -> OperationKind:

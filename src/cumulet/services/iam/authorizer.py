@@ -12,7 +12,8 @@ from cumulet.policy.documents import parse_document
 from cumulet.policy.evaluate import Decision, Policy, PolicyKind, Request, evaluate, narrow
 from cumulet.policy.matching import Context
 from cumulet.policy.principals import Caller
-from cumulet.services.iam.circumstances import Circumstances, account_of, find_source_account
+from cumulet.scope import account_of
+from cumulet.services.iam.circumstances import Circumstances, find_source_account
 from cumulet.services.iam.standing import find_own_standing, held_policies, managed_policy
 from cumulet.services.kit import Call, Demand, Principal, ResourceTags, Ruling
 from cumulet.store.api import ReadTx

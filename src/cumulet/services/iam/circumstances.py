@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from cumulet.policy.matching import NotTold
-from cumulet.scope import GLOBAL_REGION
+from cumulet.scope import GLOBAL_REGION, account_of
 from cumulet.services.iam.records import tags_of
 from cumulet.services.iam.standing import Standing
 from cumulet.services.kit import Call, Demand, ResourceTags
@@ -109,12 +109,6 @@ def _token_issue_time(it: Circumstances) -> str | None:
 def find_source_account(arn: str, account: str) -> str | None:
     """Return whose resource a service calls for: it may say so, or name the resource, or neither."""
     return account or account_of(arn) or None
-
-
-def account_of(arn: str) -> str:
-    """Return the account in an ARN; S3's have none, and AWS's own policies have no number."""
-    parts = arn.split(":", 5)
-    return parts[4] if len(parts) > 5 and parts[4].isdigit() else ""
 
 
 @lru_cache(maxsize=64)

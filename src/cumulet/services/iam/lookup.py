@@ -2,7 +2,7 @@
 
 from cumulet.errors import ServiceError
 from cumulet.ids import UPPER_ALPHANUMERIC, Ids
-from cumulet.scope import Scope
+from cumulet.scope import Scope, account_of
 from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
 from cumulet.services.iam.records import ManagedPolicy, Named, Role, User, find_customer_policy, find_role, find_user
 from cumulet.services.kit import Call, Params
@@ -26,16 +26,18 @@ def get_user(tx: ReadTx, scope: Scope, name: str) -> User:
     return user
 
 
-def find_policy(tx: ReadTx, arn: str) -> ManagedPolicy | None:
-    """Return the managed policy, AWS's or a customer's, or None. Raises InvalidInput for what is no ARN."""
+def find_policy(tx: ReadTx, account: str, arn: str) -> ManagedPolicy | None:
+    """Return the managed policy, AWS's or the account's, or None. Raises InvalidInput for what is no ARN."""
     if not arn.startswith("arn:"):
         raise ServiceError("InvalidInput", f"ARN {arn} is not valid.")
-    return aws_managed_policies().get(arn) if is_aws_managed(arn) else find_customer_policy(tx, arn)
+    if is_aws_managed(arn):
+        return aws_managed_policies().get(arn)
+    return find_customer_policy(tx, arn) if account_of(arn) == account else None
 
 
-def get_policy(tx: ReadTx, arn: str) -> ManagedPolicy:
+def get_policy(tx: ReadTx, scope: Scope, arn: str) -> ManagedPolicy:
     """Return the managed policy. Raises NoSuchEntity."""
-    policy = find_policy(tx, arn)
+    policy = find_policy(tx, scope.account, arn)
     if policy is None:
         raise ServiceError("NoSuchEntity", f"Policy {arn} was not found.")
     return policy
@@ -43,8 +45,8 @@ def get_policy(tx: ReadTx, arn: str) -> ManagedPolicy:
 
 def get_attachable_policy(tx: ReadTx, scope: Scope, arn: str) -> ManagedPolicy:
     """Return a managed policy that may be attached in the account. Raises NoSuchEntity."""
-    policy = find_policy(tx, arn)
-    if policy is None or not (is_aws_managed(arn) or policy.arn(scope.account) == arn):
+    policy = find_policy(tx, scope.account, arn)
+    if policy is None:
         raise ServiceError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
     return policy
 

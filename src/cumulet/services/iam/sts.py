@@ -131,7 +131,7 @@ def _session_policies(tx: ReadTx, account: str, params: Params) -> tuple[tuple[s
             "ValidationError", f"Cannot exceed quota for PolicyArns: {SESSION_POLICY_ARNS_MAX}", status=400
         )
     for arn in arns:
-        if find_policy(tx, arn) is None:
+        if find_policy(tx, account, arn) is None:
             raise ServiceError("ValidationError", f"Policy {arn} does not exist or is not attachable.", status=400)
     texts = [params["Policy"]] if params.get("Policy") else []
     for text in texts:

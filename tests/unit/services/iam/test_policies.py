@@ -8,6 +8,7 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.policy.documents import parse_document
+from cumulet.scope import Scope
 from cumulet.services.iam.aws_managed import aws_managed_policies
 from iam_house import ACCOUNT, LAMBDA, Iam, allow, document
 
@@ -180,6 +181,38 @@ async def test_listing() -> None:
             break
         more = {"Marker": page["Marker"]}
     assert paged == await arns()
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("GetPolicy", {}),
+        ("GetPolicyVersion", {"VersionId": "v1"}),
+        ("ListPolicyVersions", {}),
+        ("ListPolicyTags", {}),
+        ("ListEntitiesForPolicy", {}),
+        ("CreatePolicyVersion", {"PolicyDocument": TEXT, "SetAsDefault": True}),
+        ("SetDefaultPolicyVersion", {"VersionId": "v1"}),
+        ("DeletePolicyVersion", {"VersionId": "v1"}),
+        ("TagPolicy", {"Tags": [{"Key": "k", "Value": "v"}]}),
+        ("UntagPolicy", {"TagKeys": ["k"]}),
+        ("DeletePolicy", {}),
+    ],
+)
+async def test_the_root_of_another_account_reads_and_changes_no_policy(operation: str, more: dict[str, Any]) -> None:
+    house = Iam()
+    arn = await created(house)
+    params = {"PolicyArn": arn, **more}
+
+    with pytest.raises(ServiceError) as refused:
+        await house.call("iam", operation, params, scope=Scope("123456789012", "us-east-1"))
+
+    assert (refused.value.code, refused.value.status) == ("AccessDenied", 403)
+    assert refused.value.message == (
+        f"User: arn:aws:iam::123456789012:root is not authorized to perform: iam:{operation} on resource: {arn} "
+        f"because no resource-based policy allows the iam:{operation} action"
+    )
+    assert (await house.iam("ListPolicyVersions", PolicyArn=arn))["Versions"][0]["VersionId"] == "v1"
 
 
 async def test_aws_managed_policies_are_read_only() -> None:

@@ -220,11 +220,11 @@ async def test_session_policies_are_packed_and_checked() -> None:
 
     refused = await refusal(house.sts("AssumeRole", by=by, RoleArn=arn, RoleSessionName="one", Policy="{"))
     assert refused[0] == "MalformedPolicyDocument"
-    refused = await refusal(house.session(arn, PolicyArns=[{"arn": "arn:aws:iam::aws:policy/Nothing"}]))
-    assert refused == (
-        "ValidationError",
-        "Policy arn:aws:iam::aws:policy/Nothing does not exist or is not attachable.",
-    )
+    elsewhere = {"PolicyName": "theirs", "PolicyDocument": policy}
+    theirs = await house.call("iam", "CreatePolicy", elsewhere, scope=Scope("123456789012", "us-east-1"))
+    for absent in ("arn:aws:iam::aws:policy/Nothing", theirs["Policy"]["Arn"]):
+        refused = await refusal(house.session(arn, PolicyArns=[{"arn": absent}]))
+        assert refused == ("ValidationError", f"Policy {absent} does not exist or is not attachable.")
 
 
 @pytest.mark.parametrize("account", ["000000000000", "123456789012", "999999999999"])

@@ -57,7 +57,7 @@ def create_policy(call: Call, tx: WriteTx, params: Params) -> Output:
 def get_policy_operation(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return one managed policy, without its document."""
     arn = params["PolicyArn"]
-    policy = get_policy(tx, arn)
+    policy = get_policy(tx, call.scope, arn)
     attached, bounding = count_uses(tx, call.scope)
     owner = OWNER if is_aws_managed(arn) else call.scope.account
     shown = render_policy(owner, policy, attached[arn], bounding[arn])
@@ -98,7 +98,7 @@ def list_policies(call: Call, tx: ReadTx, params: Params) -> Output:
 def list_entities_for_policy(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a page of the roles and users that a managed policy is attached to."""
     arn = params["PolicyArn"]
-    get_policy(tx, arn)
+    get_policy(tx, call.scope, arn)
     wanted = params.get("EntityFilter")
     if wanted in ("Group", "LocalManagedPolicy", "AWSManagedPolicy"):
         raise NotImplementedHere(f"The EntityFilter {wanted} of iam:ListEntitiesForPolicy")
@@ -156,14 +156,14 @@ def untag_policy(call: Call, tx: WriteTx, params: Params) -> Output:
 @operation("ListPolicyTags", resource=policy_resource, params="PolicyArn" + PAGED)
 def list_policy_tags(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a managed policy's tags."""
-    policy = get_policy(tx, params["PolicyArn"])
+    policy = get_policy(tx, call.scope, params["PolicyArn"])
     tags, more = page(params, render_tags(policy.tags), lambda tag: tag["Key"].lower())
     return {"Tags": tags, **more}
 
 
 def get_own_policy(call: Call, tx: ReadTx, arn: str, action: str) -> ManagedPolicy:
     """Return a policy that the account may change. Raises NoSuchEntity, and AccessDenied for AWS's own policies."""
-    policy = get_policy(tx, arn)
+    policy = get_policy(tx, call.scope, arn)
     if is_aws_managed(arn):
         raise ServiceError(
             "AccessDenied",

@@ -37,7 +37,7 @@ def create_policy_version(call: Call, tx: WriteTx, params: Params) -> Output:
 @operation("GetPolicyVersion", resource=policy_resource, params="PolicyArn VersionId")
 def get_policy_version(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return one version with its document."""
-    policy = get_policy(tx, params["PolicyArn"])
+    policy = get_policy(tx, call.scope, params["PolicyArn"])
     version = _get_version(policy, params)
     return {
         "PolicyVersion": {"Document": render_document(version.document), **_render_version(policy, version)},
@@ -47,7 +47,7 @@ def get_policy_version(call: Call, tx: ReadTx, params: Params) -> Output:
 @operation("ListPolicyVersions", resource=policy_resource, params="PolicyArn" + PAGED)
 def list_policy_versions(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return a policy's versions, newest first, without their documents."""
-    policy = get_policy(tx, params["PolicyArn"])
+    policy = get_policy(tx, call.scope, params["PolicyArn"])
     # Markers count up while the version numbers come down.
     versions, more = page(params, reversed(policy.versions), lambda version: f"{1_000_000 - version.number:07}")
     return {"Versions": [_render_version(policy, version) for version in versions], **more}

@@ -35,6 +35,9 @@ BODY_BYTES_ALWAYS_FINE = 1024 * 1024
 HEAD_BYTES_ALWAYS_FINE = 8 * 1024
 """No limit is lower, so a head in so few bytes is not counted."""
 
+HEAD_BYTES_KEPT_MAX = 4 * 1024
+"""An idle connection keeps no longer head than this."""
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = ("connection", "close")
 _BODILESS = (204, 304)
@@ -70,6 +73,8 @@ class _Unanswerable(Exception):
         super().__init__(answer.status)
         self.answer = answer
 
+
+_Fields: TypeAlias = list[tuple[bytes, bytes]]
 
 _Head: TypeAlias = tuple[str, str, str, Headers, str, int]
 """Method, path, query, headers, version, and how long all that is."""
@@ -111,7 +116,10 @@ class Connection(asyncio.Protocol):
         self._read_bytes = 0
         """What has been read since before the head began."""
         self._url = b""
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields: _Fields = []
+        self._sent_fields: _Fields = []
+        """Those of the head before, and the same as text."""
+        self._known_fields: tuple[tuple[str, str], ...] = ()
         self._head: _Head | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -254,9 +262,8 @@ class Connection(asyncio.Protocol):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         is_short = head_bytes <= HEAD_BYTES_ALWAYS_FINE  # or what is remembered of it would fill the memory
         path, query = _split_url(self._url) if is_short else _split_url.__wrapped__(self._url)
-        name_of = _field_name if is_short else _field_name.__wrapped__
-        lower = tuple([(name_of(name), value.decode("latin-1")) for name, value in fields])
-        headers = Headers.of_lower_case(lower, fields)
+        kept = head_bytes <= HEAD_BYTES_KEPT_MAX
+        headers = Headers.of_lower_case(self._read_fields(fields) if kept else _read_fields(fields), fields)
         self._fields = []
         # Whoever stands in front may have understood these otherwise than what follows here.
         header = headers.get
@@ -277,6 +284,17 @@ class Connection(asyncio.Protocol):
         self._body_ends_at = self._loop.time() + limits.BODY_SECONDS_MAX
         if (expected := header("expect")) is not None and not self._answering and expected.lower() == "100-continue":
             self._transport.write(_CONTINUE)
+
+    def _read_fields(self, fields: "_Fields") -> tuple[tuple[str, str], ...]:
+        """Return a head's fields as text. A client's next head is mostly its last one, so what stands there is kept."""
+        sent, read = self._sent_fields, self._known_fields
+        if len(sent) == len(fields):
+            known = zip(fields, sent, read, strict=True)
+            read = tuple([text if field == before else _read_field(field) for field, before, text in known])
+        else:
+            read = tuple([_read_field(field) for field in fields])
+        self._sent_fields, self._known_fields = fields, read
+        return read
 
     def _check_head_bytes(self) -> int:
         """Return how long the URL and the headers are together. Raises _Unanswerable if that is too much."""
@@ -510,6 +528,16 @@ async def _let_go(body: bytes | AsyncIterator[bytes]) -> None:
         await aclose()
     except Exception:
         log.exception("an answer broke off")
+
+
+def _read_field(field: tuple[bytes, bytes]) -> tuple[str, str]:
+    name, value = field
+    return _field_name(name), value.decode("latin-1")
+
+
+def _read_fields(fields: _Fields) -> tuple[tuple[str, str], ...]:
+    """Return fields of any length as text: to remember anything of them could fill the memory."""
+    return tuple([(_field_name.__wrapped__(name), value.decode("latin-1")) for name, value in fields])
 
 
 @lru_cache(maxsize=512)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from cumulet.edge.connection import Connection
+from cumulet.edge.connection import HEAD_BYTES_KEPT_MAX, Connection
 from cumulet.wire.message import BrokeOff, Request, Response
 
 ANSWER = b"x" * (8 * 1024 * 1024)
@@ -252,6 +252,32 @@ async def test_requests_in_line_are_answered_in_order_and_not_read_ahead(port: i
     received = await asyncio.wait_for(reader.read(), 5)
     assert re.findall(rb"\r\n\r\n(ok|second)", received) == [b"ok", b"second", b"ok"]
     assert [request.path for request in echo.seen] == ["/held", "/echo", "/third"]
+    writer.close()
+
+
+async def test_each_head_is_read_for_itself(port: int, echo: Echo) -> None:
+    heads = [
+        [("x-a", "1"), ("x-b", "2")],
+        [("x-a", "1"), ("x-b", "3")],
+        [("x-b", "3"), ("x-a", "1")],
+        [("x-b", "3")],
+        [("x-b", "3"), ("x-long", "y" * HEAD_BYTES_KEPT_MAX)],
+        [("x-b", "3"), ("x-long", "z" * HEAD_BYTES_KEPT_MAX)],
+        [("x-b", "\xe4"), ("X-B", "3")],
+        [("X-B", "\xe4"), ("x-b", "3")],
+    ]
+    lines = [[f"{name}: {value}" for name, value in head] for head in heads]
+    for head in lines:
+        head.insert(0, "Host: x")
+    lines[-1].append("Connection: close")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number, head in enumerate(lines):  # a read each, as from a client that waits for its answers
+        writer.write("\r\n".join([f"GET /{number} HTTP/1.1", *head, "", ""]).encode("latin-1"))
+        await reader.readuntil(b"\r\n\r\nok")
+    assert [[pair for pair in request.headers if pair[0][:2] == "x-"] for request in echo.seen] == [
+        [(name.lower(), value) for name, value in head] for head in heads
+    ]
+    assert echo.seen[-1].headers.spellings()["x-b"] == "X-B"
     writer.close()
 
 

@@ -168,13 +168,14 @@ class _Compiler:
     def _list(self, shape: Shape) -> Check:
         element = shape.member.shape
         opaque = is_opaque(self._service, element)
+        silent = _is_secret(shape)
         own = None if opaque else self._constraints(element)
         below = None if opaque else self._below(element)
         words = own and f"Member must satisfy constraint: [{own.in_container}{self._dialect.in_elements}]"
 
         def check_elements(values: Any, path: str, errors: list[str]) -> None:
             if own is not None and not all(value is None or own.hold(value) for value in values):
-                errors.append(_failure(_render(values, shape), path, words or ""))
+                errors.append(_failure(None if silent else _render(values, shape), path, words or ""))
             for number, value in enumerate(values, 1):
                 if value is None:
                     errors.append(_failure(None, f"{path}.{number}.member", _NULL))
@@ -187,21 +188,29 @@ class _Compiler:
         inner = shape.value.shape
         if is_opaque(self._service, inner):
             return None
+        silent, is_flat = _is_secret(shape), inner.type not in ("structure", "list", "map")
         keys, own, below = self._constraints(shape.key.shape), self._constraints(inner), self._below(inner)
-        if keys is None and own is None and below is None:
-            return None
+
+        def refuse(values: Any, path: str, words: str) -> str:
+            return _failure(None if silent else _render(values, shape), path, words)
 
         def check_entries(values: Any, path: str, errors: list[str]) -> None:
             if keys is not None and not all(map(keys.hold, values)):
-                words = f"Map keys must satisfy constraint: [{keys.in_container}]"
-                errors.append(_failure(_render(values, shape), path, words))
+                errors.append(refuse(values, path, f"Map keys must satisfy constraint: [{keys.in_container}]"))
+            words = ""
             if own is not None and not all(value is None or own.hold(value) for value in values.values()):
-                words = f"Map value must satisfy constraint: [{own.in_container}]"
-                errors.append(_failure(_render(values, shape), path, words))
-            if below is not None:
-                for key, value in values.items():
-                    if value is not None:
-                        below(value, f"{path}.{key}.member", errors)
+                words = own.in_container
+            if is_flat and None in values.values():
+                words = f"{words}, {_NULL}" if words else _NULL
+            if words:
+                errors.append(refuse(values, path, f"Map value must satisfy constraint: [{words}]"))
+            if is_flat:
+                return
+            for key, value in values.items():
+                if value is None:
+                    errors.append(_failure(None, f"{path}.{key}.member", _NULL))
+                elif below is not None:
+                    below(value, f"{path}.{key}.member", errors)
 
         return check_entries
 
@@ -337,6 +346,12 @@ def _failure(value: str | None, path: str, words: str) -> str:
         return f"Value null at '{path}' failed to satisfy constraint: {words}"
     shown = "" if value is None else f" '{value}'"
     return f"Value{shown} at '{path}' failed to satisfy constraint: {words}"
+
+
+def _is_secret(shape: Shape) -> bool:
+    """Return whether a container, or what stands in it, is not to be printed."""
+    inner = (shape.member.shape,) if shape.type == "list" else (shape.key.shape, shape.value.shape)
+    return shape.sensitive or any(one.sensitive for one in inner)
 
 
 def _render(value: Any, shape: Shape) -> str:

@@ -115,6 +115,46 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
         "ValidationException",
         f"Value null at 'attributesToGet.2.member' {NULL}",
     ),
+    "null in a map": (
+        "lambda",
+        "TagResource",
+        {"Resource": "arn:aws:lambda:us-east-1:000000000000:function:f", "Tags": {"one": "x", "none": None}},
+        "ValidationException",
+        "Value '{one=x, none=null}' at 'tags' failed to satisfy constraint: Map value must satisfy constraint: "
+        "[Member must not be null]",
+    ),
+    "null and more in a map": (
+        "logs",
+        "CreateLogGroup",
+        {"logGroupName": "g", "tags": {"one": "a" * 257, "none": None}},
+        "InvalidParameterException",
+        f"Value '{{one={'a' * 257}, none=null}}' at 'tags' failed to satisfy constraint: Map value must satisfy "
+        "constraint: [Member must have length less than or equal to 256, Member must satisfy regular expression "
+        "pattern: ^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$, Member must not be null]",
+    ),
+    "null for a structure in a map": (
+        "dynamodb",
+        "BatchWriteItem",
+        {"RequestItems": {"tab": None}},
+        "ValidationException",
+        f"Value null at 'requestItems.tab.member' {NULL}",
+    ),
+    "what is secret is not told": (
+        "lambda",
+        "UpdateFunctionConfiguration",
+        {"FunctionName": "f", "Environment": {"Variables": {"1a": "secret"}}},
+        "ValidationException",
+        "Value at 'environment.variables' failed to satisfy constraint: Map keys must satisfy constraint: "
+        "[Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]",
+    ),
+    "nor if it is null": (
+        "lambda",
+        "UpdateFunctionConfiguration",
+        {"FunctionName": "f", "Environment": {"Variables": {"SECRET": "y", "MINE": None}}},
+        "ValidationException",
+        "Value at 'environment.variables' failed to satisfy constraint: Map value must satisfy constraint: "
+        "[Member must not be null]",
+    ),
     "only the first letter is made small": (
         "lambda",
         "CreateFunction",

@@ -11,7 +11,7 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
-from cumulet.services.lambda_.control.configuration import check_values, invalid
+from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import function_policy, load_alias, load_function, not_found
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.provisioned import check_alias_change, drop_provisioned
@@ -157,7 +157,6 @@ def _check_version(tx: ReadTx, ref: FunctionRef, version: str) -> None:
 
 def _parse_routing(tx: ReadTx, ref: FunctionRef, version: str, routing: Mapping[str, Any] | None) -> dict[str, float]:
     weights: dict[str, float] = dict((routing or {}).get("AdditionalVersionWeights") or {})
-    check_values("routingConfig.additionalVersionWeights", weights)
     if len(weights) > limits.ADDITIONAL_VERSIONS_MAX:
         raise invalid(
             f"Number of items in AdditionalVersionWeights cannot be greater than {limits.ADDITIONAL_VERSIONS_MAX}"

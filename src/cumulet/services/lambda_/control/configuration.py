@@ -49,20 +49,6 @@ def invalid(message: str) -> ServiceError:
     return ServiceError("InvalidParameterValueException", message, Type="User")
 
 
-def check_values(path: str, values: Mapping[str, object], *, silent: bool = False) -> None:
-    """Raise an error for a map with a value that is null, which the model does not forbid; `silent` for secrets."""
-    if None not in values.values():
-        return
-    given = ", ".join(f"{key}={'null' if value is None else value}" for key, value in values.items())
-    shown = "" if silent else f" '{{{given}}}'"
-    raise ServiceError(
-        "ValidationException",
-        f"1 validation error detected: Value{shown} at '{path}' failed to satisfy constraint: Map value must satisfy "
-        "constraint: [Member must not be null]",
-        status=400,
-    )
-
-
 def check_empty_defaults(params: Params) -> None:
     """Raise NotImplementedHere for a member that asks for something that is not built."""
     for name in EMPTY_ONLY.split():
@@ -104,7 +90,6 @@ def parse_configuration(params: Params) -> dict[str, Any]:
 
 def parse_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return a function's variables. Raises AWS's errors for reserved names and for more than 4 KB."""
-    check_values("environment.variables", variables, silent=True)
     reserved = [name for name in variables if name in RESERVED_VARIABLES]
     if reserved:
         raise invalid(
@@ -142,7 +127,6 @@ def check_snap_start(version: VersionRecord) -> None:
 
 def check_tags(tags: Mapping[str, str]) -> None:
     """Raise AWS's errors for more tags than a resource may have, for AWS's own, and for one without a value."""
-    check_values("tags", tags)
     if any(key.lower().startswith("aws:") for key in tags):
         # The rule is in every guide; the words are those of the services whose answer is on record.
         raise invalid("aws: prefixed tag key names are not allowed for external use.")

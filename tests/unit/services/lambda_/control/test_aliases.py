@@ -105,13 +105,6 @@ async def test_lists_are_by_name_and_may_be_of_one_version(versions: Any) -> Non
         ),
         (
             "UpdateAlias",
-            {"RoutingConfig": {"AdditionalVersionWeights": {"2": None}}},
-            "ValidationException",
-            "1 validation error detected: Value '{2=null}' at 'routingConfig.additionalVersionWeights' failed to "
-            "satisfy constraint: Map value must satisfy constraint: [Member must not be null]",
-        ),
-        (
-            "UpdateAlias",
             {"FunctionVersion": "$LATEST", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.5}}},
             "InvalidParameterValueException",
             "$LATEST is not supported for an alias pointing to more than 1 version",

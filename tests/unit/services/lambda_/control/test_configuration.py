@@ -55,12 +55,6 @@ ENVIRONMENT = (
             f"{ENVIRONMENT}contains reserved keys that are currently not supported for modification. "
             "Reserved keys used in this request: AWS_REGION, _HANDLER",
         ),
-        (
-            {"Environment": {"Variables": {"SECRET": "y", "MINE": None}}},
-            "ValidationException",
-            "1 validation error detected: Value at 'environment.variables' failed to satisfy constraint: Map value "
-            "must satisfy constraint: [Member must not be null]",
-        ),
     ],
 )
 def test_what_aws_refuses(params: dict[str, Any], code: str, words: str) -> None:

@@ -26,21 +26,6 @@ async def test_a_function_has_fifty_tags_at_most(house: Any) -> None:
     )
 
 
-async def test_a_tag_without_a_value_is_refused_wherever_it_is_set(house: Any, creation: Any) -> None:
-    tags = {"one": "x", "none": None}
-    refused = (
-        "ValidationException",
-        "1 validation error detected: Value '{one=x, none=null}' at 'tags' failed to satisfy constraint: Map value "
-        "must satisfy constraint: [Member must not be null]",
-    )
-    assert await house.refusal("CreateFunction", creation(Tags=tags)) == refused
-    profiles = {"SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/one/1"]}
-    assert await house.refusal("CreateCodeSigningConfig", {"AllowedPublishers": profiles, "Tags": tags}) == refused
-    await house.create()
-    assert await house.refusal("TagResource", {"Resource": ARN, "Tags": tags}) == refused
-    assert (await house.call("lambda", "ListTags", {"Resource": ARN}))["Tags"] == {}
-
-
 @pytest.mark.parametrize("key", ["aws:mine", "AWS:mine"])
 async def test_tags_of_aws_are_not_for_others(house: Any, key: str) -> None:
     await house.create()

@@ -72,9 +72,8 @@ def parse_condition(text: str, name: str) -> Condition:
     return _Parser(text, name).condition()
 
 
-@lru_cache(maxsize=_CACHED)
 def parse_update(text: str) -> Update:
-    """Return the tree of an update expression."""
+    """Return the tree of an update expression. It is what is compiled of it that stays."""
     return _Parser(text, "UpdateExpression").update()
 
 

@@ -41,9 +41,9 @@ from cumulet.services.dynamodb.core.values import (
 )
 
 _NAME = "UpdateExpression"
-_REMEMBERED = 512
+_REMEMBERED = 256
 _REMEMBERED_NAMES_CHARACTERS_MAX = 1024
-"""Of the names that an update is remembered with: a client could fill the memory with longer ones."""
+"""Of the names that an update is remembered with, and of what stands for them: a client could fill the memory."""
 
 Values: TypeAlias = Mapping[str, Value]
 Compute: TypeAlias = Callable[[Item, Values], Value | None]
@@ -142,7 +142,7 @@ def _bytes_of(item: Item, names: Iterable[str]) -> int:
 def bind_update(text: str, placeholders: Placeholders) -> BoundUpdate:
     """Return the update of a request. Raises ValidationException for what is wrong whatever the item holds."""
     names = placeholders.names
-    if not names or sum(map(len, names.values())) <= _REMEMBERED_NAMES_CHARACTERS_MAX:
+    if not names or sum(map(len, (*names, *names.values()))) <= _REMEMBERED_NAMES_CHARACTERS_MAX:
         plan = _plan_of(text, tuple(names.items()))
     else:
         plan = _plan_of.__wrapped__(text, tuple(names.items()))

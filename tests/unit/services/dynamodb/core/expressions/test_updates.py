@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.services.dynamodb.core.expressions import updates
 from cumulet.services.dynamodb.core.expressions.placeholders import Placeholders
 from cumulet.services.dynamodb.core.expressions.updates import bind_update
 
@@ -181,3 +182,30 @@ def test_names_and_values_count_as_used_each_time() -> None:
     bind_update("SET #n = :n", placeholders)
     with pytest.raises(ServiceError, match=r"unused in expressions: keys: \{#m\}"):
         placeholders.check_all_used()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"#n": "a" * 2000},
+        {f"#{number:0>200}": "a" for number in range(10)},
+        {f"#{number}": "a" for number in range(600)},
+    ],
+    ids=["a long name", "long placeholders", "many placeholders"],
+)
+def test_an_update_is_remembered_with_short_names_only(names: dict[str, str]) -> None:
+    # Clients choose them, and could fill the memory.
+    updates._plan_of.cache_clear()
+    bind_update("REMOVE #n", Placeholders({"#n": "a"}, None))
+    bind_update("REMOVE a", Placeholders(names, None))
+    assert updates._plan_of.cache_info().currsize == 1
+
+
+def test_what_is_remembered_of_an_update_has_no_values_of_a_request() -> None:
+    for content in ([], [{"N": "1"}]):
+        item: dict[str, Any] = {"c": numbers(5)}
+        placeholders = Placeholders({"#a": "a"}, {":v": {"L": content}})
+        bind_update("SET #a = if_not_exists(#a, :v), b = list_append(c, :v)", placeholders).apply(item)
+        placeholders.check_all_used()
+        assert item == {"a": {"L": content}, "b": {"L": [{"N": "5"}, *content]}, "c": numbers(5)}
+        bind_update("SET a[9] = :1, b[9] = :1, c[0] = :1", Placeholders(None, {":1": {"N": "7"}})).apply(item)

@@ -62,7 +62,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 
 EVENTS_AT_A_TIME = 100
 """Asynchronous invocations under way at once. Ours, as what follows: AWS has as many as concurrency allows."""
-EVENTS_FUNCTIONS_LOOKED_AT = 1000
+EVENTS_FUNCTIONS_LOOKED_AT = 100
 EVENTS_LOOKED_BYTES = 4 * 1024 * 1024
 """Of how many functions, and how much, one look reads: some milliseconds of the event loop."""
 EVENT_PAYLOAD_LARGE_BYTES = 64 * 1024

@@ -1,6 +1,5 @@
 """Where events lie until they are done: each function has a queue of its own, in the order in which they are due."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -30,6 +29,21 @@ class Place(NamedTuple):
         return cls(owner, key, len(event.payload) > limits.EVENT_PAYLOAD_LARGE_BYTES)
 
 
+class Round(NamedTuple):
+    """How far all functions have been gone through, in a ring, in search of what may begin."""
+
+    behind: Owner | None = None
+    """The last function that had its turn."""
+    until: Owner | None = None
+    """With which it ends; None: with the last of all."""
+    next_ms: int | None = None
+    """When the first that is not due yet will be, of those that were seen."""
+
+    def afresh(self) -> "Round":
+        """Return a round of its own that begins where this one is."""
+        return Round(self.behind, self.behind)
+
+
 class Found(NamedTuple):
     """What one look into the queues has found."""
 
@@ -37,8 +51,10 @@ class Found(NamedTuple):
     """What is to begin."""
     pause_s: float
     """After which to look again."""
-    behind: Owner | None
-    """The last function that was looked at, if there are more."""
+    rest: Round
+    """How the search goes on then."""
+    is_whole: bool
+    """Whether there was not too much for one look."""
 
 
 def save(tx: WriteTx, event: EventRecord) -> None:
@@ -51,62 +67,83 @@ def remove(tx: WriteTx, event: EventRecord) -> None:
     EVENTS.delete(tx, SYSTEM, *_owner(event), event.due_ms, event.request_id)
 
 
-def look(tx: ReadTx, now_ms: int, under_way: Collection[Place], behind: Owner | None) -> Found:
-    """Return what is to begin of the functions behind one.
+def look(tx: ReadTx, now_ms: int, under_way: Collection[Place], course: Round) -> Found:
+    """Return what is to begin of the functions that a round still has before it.
 
-    They are gone through in a ring, since of one look there is a limit to how many functions it sees, and how much it
-    reads: the next goes on from there.
+    It ends early when whatever is free has been taken by functions that had nothing under way: nobody comes before
+    those. The next begins behind the last that got a place, so that all have their turn, be they more than places.
     """
+    free = limits.EVENTS_AT_A_TIME - len(under_way)
+    if free <= 0:
+        return Found([], limits.EVENTS_LOOK_S, course, is_whole=True)
     left = limits.EVENTS_LOOKED_BYTES
-    next_ms = now_ms + int(limits.EVENTS_LOOK_S * 1000)
+    far_ms = now_ms + int(limits.EVENTS_LOOK_S * 1000)
+    next_ms = far_ms if course.next_ms is None else course.next_ms
 
     def due(owner: Owner) -> Iterator[EventRecord]:
         nonlocal next_ms
-        for event in _waiting(tx, owner, under_way):
+        for event in _waiting(tx, owner, places.get(owner, ())):
             if event.due_ms > now_ms:
                 next_ms = min(next_ms, event.due_ms)
                 return
             yield event
 
+    places: dict[Owner, list[Place]] = {}
+    for place in under_way:
+        places.setdefault(place.owner, []).append(place)
     queues: dict[Owner, Iterator[EventRecord]] = {}
-    last: Owner | None = None
-    for owner, size in _owners(tx, behind):
-        queues[owner] = due(owner)
+    behind, idle, is_part = course.behind, 0, False
+    for seen, (behind, first_ms, size) in enumerate(_owners(tx, course), 1):
         left -= size
-        if left <= 0 or len(queues) >= limits.EVENTS_FUNCTIONS_LOOKED_AT:
-            last = owner
+        if first_ms > now_ms:
+            next_ms = min(next_ms, first_ms)
+        else:
+            queues[behind] = due(behind)
+            idle += behind not in places
+        if idle >= free:
+            next_ms = far_ms  # before that nothing begins unless something ends
+            break
+        if left <= 0 or seen >= limits.EVENTS_FUNCTIONS_LOOKED_AT:
+            is_part = True
             break
     begun = []
-    for event in choose(queues, Counter(place.owner for place in under_way), limits.EVENTS_AT_A_TIME):
+    counts = {owner: len(found) for owner, found in places.items()}
+    for event in choose(queues, counts, limits.EVENTS_AT_A_TIME):
         begun.append(event)
         left -= len(event.payload)
         if left <= 0:
+            is_part = True
             break
-    is_part = left <= 0 or behind is not None or last is not None
-    return Found(begun, limits.EVENTS_SEARCH_S if is_part else (next_ms - now_ms) / 1000, last)
+    rest = Round(behind, course.until, next_ms)
+    if begun:
+        rest = Round(_owner(begun[-1])).afresh()
+    if is_part:
+        return Found(begun, limits.EVENTS_SEARCH_S, rest, is_whole=False)
+    return Found(begun, max(next_ms - now_ms, 0) / 1000, rest.afresh(), is_whole=True)
 
 
 def _owner(event: EventRecord) -> Owner:
     return event.account, event.region, event.function_name
 
 
-def _owners(tx: ReadTx, behind: Owner | None) -> Iterator[tuple[Owner, int]]:
-    """Yield the functions that have events, and how much was read to find each."""
+def _owners(tx: ReadTx, course: Round) -> Iterator[tuple[Owner, int, int]]:
+    """Yield the functions that a round has before it: when their first event is due, and how much was read."""
     family = EVENTS.family
     start, end = family.range(SYSTEM)
-    if behind is not None:
-        start = family.range(SYSTEM, *behind)[1]
-    while (first := next(iter(tx.scan(start, end, limit=1)), None)) is not None:
-        account, region, name, *_ = family.parts_of(first[0])
-        yield (account, region, name), len(first[1])
-        start = family.range(SYSTEM, account, region, name)[1]
+    at = family.range(SYSTEM, *course.behind)[1] if course.behind else start
+    stop = family.range(SYSTEM, *course.until)[1] if course.until else start
+    for first, last in [(at, stop)] if at < stop else [(at, end), (start, stop)]:
+        while (found := next(iter(tx.scan(first, last, limit=1)), None)) is not None:
+            account, region, name, due_ms, _ = family.parts_of(found[0])
+            yield (account, region, name), due_ms, len(found[1])
+            first = family.range(SYSTEM, account, region, name)[1]
 
 
 def _waiting(tx: ReadTx, owner: Owner, under_way: Collection[Place]) -> Iterator[EventRecord]:
     """Yield the events of a function that are not under way, in the order in which they are due."""
-    begun = {place.key for place in under_way if place.owner == owner}
+    begun = {place.key for place in under_way}
     start, end = EVENTS.family.range(SYSTEM, *owner)
-    for stop in [*sorted(place.key for place in under_way if place.is_large and place.owner == owner), end]:
+    for stop in [*sorted(place.key for place in under_way if place.is_large), end]:
         for key, value in tx.scan(start, stop):
             if key not in begun:
                 yield EVENTS.decode(value)

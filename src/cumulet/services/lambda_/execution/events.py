@@ -18,7 +18,7 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Loop
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.execution import event_queues
-from cumulet.services.lambda_.execution.event_queues import Owner, Place
+from cumulet.services.lambda_.execution.event_queues import Place, Round
 from cumulet.services.lambda_.execution.plane import ExecutionPlane
 from cumulet.services.lambda_.execution.retries import Condition, Patience, Tries, is_too_old, next_try_ms
 from cumulet.services.lambda_.execution.sessions import assume_role
@@ -74,8 +74,7 @@ class EventQueues:
         self._execution = execution
         self._under_way: dict[str, _UnderWay] = {}
         """By request id."""
-        self._behind: Owner | None = None
-        """Behind which function the next look begins."""
+        self._round = Round()
 
     def start(self) -> None:
         """Stand for the work."""
@@ -90,19 +89,19 @@ class EventQueues:
         try:
             while True:
                 woken.clear()
-                pause_s = await self._begin_due(lease)
-                if not self._under_way:
+                pause_s, is_whole = await self._begin_due(lease)
+                if is_whole and not self._under_way:
                     return pause_s
-                others = {
-                    asyncio.ensure_future(woken.wait()),
-                    asyncio.ensure_future(self._ground.clock.sleep(pause_s)),
-                }
+                waking = asyncio.ensure_future(woken.wait())
+                pause = asyncio.ensure_future(self._ground.clock.sleep(pause_s))
                 tasks = {one.task for one in self._under_way.values()}
                 try:
-                    await asyncio.wait(tasks | others, return_when=asyncio.FIRST_COMPLETED)
+                    done, _ = await asyncio.wait({*tasks, waking, pause}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    for other in others:
-                        other.cancel()
+                    waking.cancel()
+                    pause.cancel()
+                if done != {pause}:
+                    self._round = self._round.afresh()  # others may begin now, or may have come
                 self._gather()
         finally:
             stop_listening()
@@ -123,17 +122,17 @@ class EventQueues:
             while await lease.write(event_queues.sort_some):
                 pass
 
-    async def _begin_due(self, lease: Lease) -> float:
-        """Run what is due as far as there is room; return when to look again."""
+    async def _begin_due(self, lease: Lease) -> tuple[float, bool]:
+        """Run what is due as far as there is room; return when to look again, and whether all has been looked at."""
         now_ms = self._ground.clock.now_ms()
-        under_way, behind = [one.place for one in self._under_way.values()], self._behind
-        found = await self._ground.store.read(lambda tx: event_queues.look(tx, now_ms, under_way, behind))
-        self._behind = found.behind
+        under_way, course = [one.place for one in self._under_way.values()], self._round
+        found = await self._ground.store.read(lambda tx: event_queues.look(tx, now_ms, under_way, course))
+        self._round = found.rest
         for event in found.due:
             if event.request_id not in self._under_way:  # it may have been put off, and its task not yet be gathered
                 task = asyncio.get_running_loop().create_task(self._run(lease, event))
                 self._under_way[event.request_id] = _UnderWay(task, Place.of(event))
-        return found.pause_s
+        return found.pause_s, found.is_whole
 
     async def _run(self, lease: Lease, event: EventRecord) -> None:
         try:

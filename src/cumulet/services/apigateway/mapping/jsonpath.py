@@ -41,6 +41,12 @@ class Search:
             found = list(self._take(found, step))
         return found
 
+    def spend(self, steps: int = 1) -> None:
+        """Count what was taken. Raises TemplateError if that is too much."""
+        self._left -= steps
+        if self._left < 0:
+            raise TemplateError("A JSONPath finds too much")
+
     def _take(self, holders: list[Any], step: Step) -> Iterator[Any]:
         below = self._all_below(holders) if step.descends else holders
         for holder in below:
@@ -57,26 +63,23 @@ class Search:
                 if isinstance(holder, list) and not step.descends
                 else ()
             )
+        if isinstance(key, tuple) and not isinstance(key, Names):
+            self.spend(len(key))  # one may be named again and again, and each step multiplies them
         if isinstance(holder, dict):
             return _members(holder, key)
         return _items(holder, key) if isinstance(holder, list) else ()
 
     def _holds(self, condition: Condition, item: Any) -> bool:
-        self._spend()
+        self.spend()
         return condition.holds(self, item)
 
     def _all_below(self, holders: list[Any]) -> Iterator[Any]:
         stack = holders[::-1]
         while stack:
-            self._spend()
+            self.spend()
             yield (holder := stack.pop())
             children = list(holder.values()) if isinstance(holder, dict) else holder if isinstance(holder, list) else []
             stack.extend(reversed(children))
-
-    def _spend(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise TemplateError("A JSONPath finds too much")
 
 
 def _members(holder: dict[str, Any], key: Any) -> Iterable[Any]:

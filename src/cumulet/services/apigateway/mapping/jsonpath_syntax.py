@@ -33,6 +33,10 @@ class Finder(Protocol):
         """Return every place that the path leads to."""
         ...
 
+    def spend(self, steps: int) -> None:
+        """Count what a comparison takes. Raises TemplateError if that is too much."""
+        ...
+
 
 class Names(NamedTuple):
     """Several members of an object: at the end of a path they are one object, elsewhere each goes on by itself."""
@@ -81,6 +85,8 @@ _OTHER_OPERATOR = re.compile(r"[a-z]+\b")
 _FUNCTION = re.compile(r"\.([a-z]+)\(\s*\)")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _DIGITS_MAX = 18
+_MEMBERS_PER_STEP, _CHARACTERS_PER_STEP = 4, 500
+"""How much is compared in the time that it takes to look at an item."""
 
 
 def read(text: str) -> Path:
@@ -201,7 +207,13 @@ class _Reader:
             return lambda finder, item: bool(finder.places(left, item))
         self.at = operator.end()
         right, compare = self._operand(), _COMPARE[operator[0]]
-        return lambda finder, item: compare(_value(left, finder, item), _value(right, finder, item))
+
+        def holds(finder: Finder, item: Any) -> bool:
+            values = _value(left, finder, item), _value(right, finder, item)
+            finder.spend(sum(map(_weight, values)))
+            return compare(*values)
+
+        return holds
 
     def _operand(self) -> Any:
         self._blanks()
@@ -283,6 +295,13 @@ def _value(operand: Any, finder: Finder, item: Any) -> Any:
         return finder.find(operand, item)
     found = finder.places(operand, item)
     return found[0] if found else _ABSENT
+
+
+def _weight(value: Any) -> int:
+    """Return what comparing a value takes, in steps: a list of the body may be held against each item of another."""
+    if isinstance(value, list | dict):
+        return len(value) // _MEMBERS_PER_STEP
+    return len(value) // _CHARACTERS_PER_STEP if isinstance(value, str) else 0
 
 
 class _Regex(NamedTuple):

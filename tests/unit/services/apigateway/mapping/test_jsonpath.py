@@ -153,6 +153,13 @@ def nested(depth: int) -> Any:
     return value
 
 
+def in_lists(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -160,11 +167,19 @@ def nested(depth: int) -> Any:
         ("$..*..*..*", nested(10)),
         ("$[?($[?($[?(@ < 0)])])]", list(range(1_000))),
         ("$..a..a..a", nested(200)),
+        ("$" + "[0,0]" * 30, in_lists(30)),
+        ("$.items[?(@ in $.known)]", {"items": ["a"] * 2_000, "known": ["b"] * 2_000}),
+        ("$.items[?($.text =~ /a*b/)]", {"items": [1] * 200, "text": "a" * 1_000_000}),
     ],
 )
 def test_a_path_looks_at_so_much_and_no_more(path: str, value: Any) -> None:
     with pytest.raises(TemplateError, match="A JSONPath finds too much"):
         jsonpath.find(path, value)
+
+
+def test_a_list_held_against_each_item_of_another_may_be_as_long_as_usual() -> None:
+    value = {"items": [*range(600)], "known": [*range(500, 1_500)]}
+    assert jsonpath.find("$.items[?(@ in $.known)]", value) == [*range(500, 600)]
 
 
 def test_what_is_long_but_not_deep_is_looked_at_whole() -> None:

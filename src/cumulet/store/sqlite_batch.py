@@ -39,14 +39,14 @@ class Batch:
         """Make the changes, in the open transaction of SQLite's or in one of their own. Raises sqlite3.Error."""
         ranges = self.buffer.deleted_ranges
         deletions: list[bytes] = []
-        puts: list[bytes] = []
+        puts: list[bytearray] = []
         changes = sorted(self.buffer.changes.items())  # so neighbours find their pages at hand
         self.bytes = PAGE_BYTES * len(changes)  # what several have changed is written once
         for key, value in changes:
             if value is None:
                 deletions.append(key)
             else:
-                puts += (key, value)
+                puts += (bytearray(key), bytearray(value))  # see `sqlite_file.PUT`
                 self.bytes += len(value)
         execute = writer.execute
         if not (ranges or deletions or writer.in_transaction) and len(puts) <= 2 * ROWS_MAX:

@@ -26,14 +26,14 @@ class View:
         self.open_scans: list[sqlite3.Cursor] = []
 
     def get(self, key: bytes) -> bytes | None:
-        row = self._point.execute(GET, (key,)).fetchone()
+        row = self._point.execute(GET, (bytearray(key),)).fetchone()
         return None if row is None else row[0]
 
     def scan(
         self, start: bytes, end: bytes, *, limit: int | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         rows = self._connection.execute(
-            SCAN_BACK if reverse else SCAN, (start, end, -1 if limit is None else max(limit, 0))
+            SCAN_BACK if reverse else SCAN, (bytearray(start), bytearray(end), -1 if limit is None else max(limit, 0))
         )
         self.open_scans.append(rows)
         return rows

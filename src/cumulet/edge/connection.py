@@ -162,10 +162,14 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         if self._drained is not None:
             self._drained.set()
-        if not self._answering:
-            self._line.clear()
-        if self._task is not None and (self._streaming or not self._answering):
+        # It knows this connection too: together they would stay until the collector looks, which is seldom.
+        del self._parser
+        if self._streaming and self._task is not None:
             self._task.cancel()
+        elif not self._answering:
+            self._line.clear()
+            if self._task is not None and not self._rest.done():
+                self._rest.set_result(None)  # the task finds nothing to answer, and ends
 
     def eof_received(self) -> bool:
         # A client that has said all may still be listening: what it asked for is answered first.

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -340,6 +342,38 @@ async def test_a_stream_whose_reader_has_gone_before_it_began(port: int, echo: E
     echo.gate.set()
     await asyncio.wait_for(echo.let_go.wait(), 5)
     assert echo.flooded == 1
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(
+    ("sent", "ends_with"),
+    [
+        (b"", b""),
+        (request_line("/"), b"ok"),
+        (request_line("/") + b"GET / HTTP/1.1\r\nHo", b"ok"),
+        (request_line("/stream"), b"0\r\n\r\n"),
+        (request_line("/", LAST), b"ok"),
+        (b"no request\r\n\r\n", b"."),
+    ],
+)
+async def test_nothing_stays_of_a_connection_that_is_over(port: int, sent: bytes, ends_with: bytes) -> None:
+    # Neither in a task nor in a circle, which only the garbage collector would find.
+    gc.disable()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        received = b""
+        while sent and not received.endswith(ends_with):
+            received += await asyncio.wait_for(reader.read(4096), 5)
+        async with asyncio.timeout(5):
+            while not ImpatientConnection.made:
+                await asyncio.sleep(0)
+            over = weakref.ref(ImpatientConnection.made.pop())
+            writer.close()
+            while over() is not None:
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.usefixtures("patient")

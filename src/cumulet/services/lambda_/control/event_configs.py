@@ -186,7 +186,10 @@ def _check_destination(call: Call, tx: ReadTx, ref: FunctionRef, arn: str) -> No
         raise NotImplementedHere(f"A destination of the service {parts[2]}")
     if parts[2:4] != ["lambda", ref.scope.region] or parts[5] != "function":
         raise _no_destination(arn)
-    named = parse_function(call.scope, arn)
+    try:
+        named = parse_function(call.scope, arn)
+    except ServiceError:
+        raise _no_destination(arn) from None
     if named.scope == ref.scope and named.name == ref.name:
         raise invalid("You can't specify the function as a destination for itself.")
     if FUNCTIONS.find(tx, named.scope, named.name) is None:

@@ -47,7 +47,7 @@ async def check_principal(ground: Ground, call: Call, principal: str) -> None:
             Principal.root(account), Scope(account, call.scope.region), "iam", operation, {f"{member}Name": name}
         )
     except ServiceError as refused:
-        if refused.code != "NoSuchEntity":
+        if refused.code not in ("NoSuchEntity", "ValidationError"):  # the latter for what cannot be a name, as *
             raise
         raise _absent() from None
     if kind != "assumed-role" and found[member]["Arn"] != principal:

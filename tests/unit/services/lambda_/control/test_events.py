@@ -387,6 +387,8 @@ async def test_a_configuration_is_kept_changed_and_dropped(queue: Any) -> None:
                 "arn:aws:lambda:eu-west-1:000000000000:function:other",
                 "arn:aws:lambda:us-east-1:000000000000:function:other:7",
                 "arn:aws:lambda:us-east-1:000000000000:function:other:live",
+                "arn:aws:lambda:us-east-1::function:other",
+                "arn:aws:lambda:us-east-1:000000000000:function:other:live:1",
                 "kafka://topic",
             )
         ),

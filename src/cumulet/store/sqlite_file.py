@@ -24,8 +24,8 @@ BUSY_MS = 5000
 PAGE_BYTES = 8192
 """Why, and why a table without row ids and no memory map: docs/decisions/0006-sqlite-file-layout.md."""
 
-# Parameters of what runs all the time are bytearrays: the sqlite3 module takes them as they are. For each that is bytes it
-# looks for an adapter, and where there is none it looks on, through two errors that it makes and drops.
+# Parameters of what runs all the time are bytearrays: the sqlite3 module takes them as they are. For each that is bytes
+# it looks for an adapter, and where there is none it looks on, through two errors that it makes and drops.
 GET = "SELECT v FROM kv WHERE k = ?"
 LOOK = "SELECT 1 FROM kv"
 SCAN = "SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k LIMIT ?"

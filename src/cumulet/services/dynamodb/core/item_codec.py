@@ -28,11 +28,11 @@ def decode_item(stored: bytes) -> Item:
 
 def stored_json(stored: bytes) -> msgspec.Raw:
     """Return the item's JSON as it is."""
-    if stored[:1] != _VERSION:
+    if stored[0] != _VERSION[0]:
         raise InvariantViolated(f"an item has version {stored[0]}, this program reads {_VERSION[0]}")
     return msgspec.Raw(stored[_HEADER_BYTES:])
 
 
 def stored_bytes(stored: bytes) -> int:
     """Return the item's size as AWS counts it."""
-    return int.from_bytes(stored[1:_HEADER_BYTES], "big")
+    return stored[1] << 16 | stored[2] << 8 | stored[3]

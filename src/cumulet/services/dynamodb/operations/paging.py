@@ -128,11 +128,13 @@ def read_page(
 
     `partition_ends` are the keys that divide the range, in the order of reading, where it spans several partitions.
     """
+    decodes = test is not None or project is not None or fetch is not None
+    if not decodes and not partition_ends:
+        return _read_plain_page(pairs, limit, counts_only)
     items: list[Any] = []
     matched = scanned = total = 0
     sizes = [0]
     fetched: list[int] = []
-    decodes = test is not None or project is not None or fetch is not None
     last: bytes | None = None
     for key, stored in pairs:
         while len(sizes) <= len(partition_ends) and key >= partition_ends[len(sizes) - 1]:
@@ -162,6 +164,20 @@ def read_page(
     else:
         sizes.extend([0] * (len(partition_ends) + 1 - len(sizes)))
     return Page(items, matched, scanned, sizes, last, fetched)
+
+
+def _read_plain_page(pairs: Iterable[tuple[bytes, bytes]], limit: int | None, counts_only: bool) -> Page:
+    """Return the next page of one partition's items, or of one range's, as they lie there: most pages are such."""
+    read: list[bytes] = []
+    total = 0
+    last: bytes | None = None
+    for _, stored in pairs:
+        read.append(stored)
+        total += stored_bytes(stored)
+        if total > PAGE_BYTES_MAX or len(read) == limit:
+            last = stored
+            break
+    return Page([] if counts_only else list(map(stored_json, read)), len(read), len(read), [total], last)
 
 
 def render_page(page: Page, source: Source, counts_only: bool) -> dict[str, Any]:

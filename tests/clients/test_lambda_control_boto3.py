@@ -385,11 +385,12 @@ def test_lambda_refuses_what_is_elsewhere_or_nowhere(functions: Any, function: s
         "Layers are not in the same region as the function. Layers are expected to be in region us-east-1.",
     )
     grant = {"FunctionName": function, "StatementId": "one", "Action": "lambda:InvokeFunction"}
-    assert refusal(functions.add_permission, **grant, Principal="arn:aws:iam::000000000000:role/nobody") == (
-        400,
-        invalid,
-        "The provided principal was invalid. Please check the principal and try again.",
-    )
+    for name in ("role/nobody", "role/*", "user/"):
+        assert refusal(functions.add_permission, **grant, Principal=f"arn:aws:iam::000000000000:{name}") == (
+            400,
+            invalid,
+            "The provided principal was invalid. Please check the principal and try again.",
+        )
     nowhere = f"arn:aws:lambda:us-east-1:000000000000:function:{function}-audit"
     told = {"OnFailure": {"Destination": nowhere}}
     assert refusal(functions.put_function_event_invoke_config, FunctionName=function, DestinationConfig=told) == (

@@ -94,6 +94,60 @@ async def test_what_dynamodb_changes_one_by_one(stacks: Stacks) -> None:
     assert not now["DeletionProtectionEnabled"]
 
 
+def units(read: int | str) -> dict[str, Any]:
+    return {"ReadCapacityUnits": read, "WriteCapacityUnits": 2}
+
+
+async def test_indexes_get_their_units_with_the_table(stacks: Stacks) -> None:
+    await stacks.create(T=indexed(INDEX, OTHER))
+    stays = {**INDEX, "ProvisionedThroughput": units("7")}
+    comes = {**OTHER, "IndexName": "comes", "ProvisionedThroughput": units(8)}
+    await stacks.update(T=indexed(stays, comes, BillingMode="PROVISIONED", ProvisionedThroughput=units("3")))
+    assert await stacks.status() == "UPDATE_COMPLETE", await stacks.reasons()
+    indexes = (await described(stacks))["GlobalSecondaryIndexes"]
+    assert [(index["IndexName"], index["ProvisionedThroughput"]["ReadCapacityUnits"]) for index in indexes] == [
+        ("by-owner", 7),
+        ("comes", 8),
+    ]
+    await stacks.update(T=indexed({**INDEX, "OnDemandThroughput": {"MaxReadRequestUnits": 9}}))
+    assert await stacks.status() == "UPDATE_COMPLETE", await stacks.reasons()
+    now = await described(stacks)
+    assert now["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert now["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == {"MaxReadRequestUnits": 9}
+
+
+@pytest.mark.parametrize(
+    ("change", "failure"),
+    [
+        ({"ProvisionedThroughput": units(50_000)}, "above the per table maximum"),
+        ({"TimeToLiveSpecification": {"AttributeName": "other", "Enabled": True}}, "TimeToLive"),
+        ({"SSESpecification": {"SSEEnabled": True, "SSEType": "AES256"}}, "SSEType"),
+    ],
+)
+async def test_changes_that_have_not_come_to_pass_are_taken_back(
+    stacks: Stacks, change: dict[str, Any], failure: str
+) -> None:
+    before = {
+        "BillingMode": "PROVISIONED",
+        "ProvisionedThroughput": units("3"),
+        "TimeToLiveSpecification": {"AttributeName": "until", "Enabled": "true"},
+        "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
+    }
+    after = {
+        **before,
+        "ProvisionedThroughput": units(4),
+        "TableClass": "STANDARD_INFREQUENT_ACCESS",
+        "StreamSpecification": {"StreamViewType": "KEYS_ONLY"},
+    }
+    await stacks.create(T=table(**before))
+    await stacks.update(T=table(**{**after, **change}))
+    assert await stacks.status() == "UPDATE_ROLLBACK_COMPLETE", await stacks.reasons()
+    assert failure in (await stacks.reasons())["T UPDATE_FAILED"]
+    now = await described(stacks)
+    assert now["ProvisionedThroughput"]["ReadCapacityUnits"] == 3
+    assert now["StreamSpecification"]["StreamViewType"] == "NEW_IMAGE"
+
+
 async def test_an_index_keeps_its_keys(stacks: Stacks) -> None:
     await stacks.create(T=indexed(INDEX))
     await stacks.update(T=indexed({**OTHER, "IndexName": "by-owner"}))

@@ -1,5 +1,6 @@
 """AWS::DynamoDB::Table."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cumulet.errors import ServiceError
@@ -19,7 +20,7 @@ _CREATE = (
 )
 _BILLING = "ProvisionedThroughput OnDemandThroughput"
 _ALONE = "TableClass WarmThroughput DeletionProtectionEnabled"
-_INDEX_THROUGHPUT = ("ProvisionedThroughput", "OnDemandThroughput", "WarmThroughput")
+_INDEX_THROUGHPUT = "ProvisionedThroughput OnDemandThroughput WarmThroughput"
 
 
 async def _table(desk: Desk, name: str) -> Any:
@@ -82,37 +83,54 @@ async def _set_beside(desk: Desk, name: str, old: Properties, new: Properties) -
         ("TimeToLiveSpecification", "UpdateTimeToLive"),
         ("PointInTimeRecoverySpecification", "UpdateContinuousBackups"),
     ):
-        if new.get(member) is not None and new.get(member) != old.get(member):
-            await desk.call("dynamodb", operation, {"TableName": name, member: new[member]})
+        if (wanted := new.get(member)) in (None, old.get(member)):
+            continue
+        if operation == "UpdateTimeToLive" and old and _says(await _expiry(desk, name), wanted):
+            continue
+        await desk.call("dynamodb", operation, {"TableName": name, member: wanted})
 
 
-async def _change_indexes(desk: Desk, name: str, old: Properties, new: Properties) -> None:
-    """Delete, make and change global indexes: one by one, since UpdateTable makes or deletes one at a time."""
-    before = {index["IndexName"]: index for index in old.get("GlobalSecondaryIndexes") or ()}
-    after = {index["IndexName"]: index for index in new.get("GlobalSecondaryIndexes") or ()}
+async def _expiry(desk: Desk, name: str) -> dict[str, Any]:
+    there = (await desk.call("dynamodb", "DescribeTimeToLive", {"TableName": name}))["TimeToLiveDescription"]
+    return {"Enabled": there["TimeToLiveStatus"] == "ENABLED", "AttributeName": there.get("AttributeName")}
+
+
+def _says(there: Any, wanted: Any) -> bool:
+    """Return whether a description says what a template wants, which writes numbers as texts too."""
+    if isinstance(wanted, Mapping):
+        return isinstance(there, Mapping) and all(_says(there.get(name), value) for name, value in wanted.items())
+    return str(there).lower() == str(wanted).lower()
+
+
+async def _ask(desk: Desk, name: str, change: Mapping[str, Any]) -> None:
+    await desk.call("dynamodb", "UpdateTable", {"TableName": name, **change})
+    await _settled(desk, name)
+
+
+def _indexes(described: Mapping[str, Any]) -> dict[str, Any]:
+    return {index["IndexName"]: index for index in described.get("GlobalSecondaryIndexes") or ()}
+
+
+def _plan_indexes(there: Any, old: Properties, new: Properties) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the global indexes to delete, and those to make or change: one by one, as UpdateTable has it."""
+    before, after, present = _indexes(old), _indexes(new), _indexes(there)
     if before == after:
-        return
-    # What is there, and not what the old template said: a change that is taken back may not have come to pass.
-    there = {index["IndexName"]: index for index in (await _table(desk, name)).get("GlobalSecondaryIndexes", ())}
-    steps: list[dict[str, Any]] = [{"Delete": {"IndexName": gone}} for gone in there if gone not in after]
+        return [], []
+    deletions: list[dict[str, Any]] = [{"Delete": {"IndexName": gone}} for gone in present if gone not in after]
+    steps: list[dict[str, Any]] = []
     for index_name, index in after.items():
-        if index_name not in there:
+        if index_name not in present:
             steps.append({"Create": index})
             continue
-        if _shape(index) != _shape(there[index_name]):
+        was = before.get(index_name, {})
+        if index != was and _shape(index) != _shape(present[index_name]):
             raise ResourceFailed(
                 f"AWS::DynamoDB::Table: the keys or the projection of the index {index_name} changed. An index is"
                 " made anew under another name."
             )
-        was = before.get(index_name, {})
-        if changed := {key: index.get(key) for key in _INDEX_THROUGHPUT if index.get(key) != was.get(key)}:
+        if changed := _changed(present[index_name], was, index, _INDEX_THROUGHPUT):
             steps.append({"Update": {"IndexName": index_name, **changed}})
-    for step in steps:
-        params = {"TableName": name, "GlobalSecondaryIndexUpdates": [step]}
-        if "Create" in step:
-            params["AttributeDefinitions"] = new["AttributeDefinitions"]
-        await desk.call("dynamodb", "UpdateTable", params)
-        await _settled(desk, name)
+    return deletions, steps
 
 
 def _shape(index: Properties) -> tuple[Any, ...]:
@@ -120,43 +138,72 @@ def _shape(index: Properties) -> tuple[Any, ...]:
     return index.get("KeySchema"), projection.get("ProjectionType"), set(projection.get("NonKeyAttributes", ()))
 
 
+def _changed(there: Any, old: Properties, new: Properties, members: str) -> dict[str, Any]:
+    """Return what of these members is to be other than it is.
+
+    A change that is taken back may not have come to pass, and what is so already is refused by UpdateTable.
+    """
+    return {
+        member: new[member]
+        for member in members.split()
+        if new.get(member) not in (None, old.get(member)) and not _says(there.get(member), new[member])
+    }
+
+
 async def _change_stream(desk: Desk, name: str, old: Properties, new: Properties) -> None:
     before, after = old.get("StreamSpecification"), new.get("StreamSpecification")
-    if before == after:
+    there = (await _table(desk, name)).get("StreamSpecification")
+    if before == after or (after is not None and _says(there, _stream(after))):
         return
-    steps = [] if before is None else [{"StreamEnabled": False}]
+    if there is not None:
+        await _ask(desk, name, {"StreamSpecification": {"StreamEnabled": False}})
     if after is not None:
-        steps.append(_stream(after))
-    for step in steps:
-        await desk.call("dynamodb", "UpdateTable", {"TableName": name, "StreamSpecification": step})
-        await _settled(desk, name)
+        await _ask(desk, name, {"StreamSpecification": _stream(after)})
 
 
-def _plan_changes(old: Properties, new: Properties) -> list[dict[str, Any]]:
+async def _change_encryption(desk: Desk, name: str, old: Properties, new: Properties) -> None:
+    was, wanted = [_encryption(given.get("SSESpecification") or {"SSEEnabled": False}) for given in (old, new)]
+    there = (await _table(desk, name)).get("SSEDescription")
+    if was != wanted and not (there is None and _says({"Enabled": False}, wanted)):
+        await _ask(desk, name, {"SSESpecification": wanted})
+
+
+def _plan_changes(there: Any, old: Properties, new: Properties) -> list[dict[str, Any]]:
     """Return what to ask UpdateTable for, one by one: but for what belongs to billing it makes one change at a time."""
-
-    def changed(members: str) -> dict[str, Any]:
-        return {member: new[member] for member in members.split() if new.get(member) not in (None, old.get(member))}
-
-    billing = changed(_BILLING)
-    mode = new.get("BillingMode") or "PROVISIONED"
-    if mode != (old.get("BillingMode") or "PROVISIONED"):
-        billing["BillingMode"] = mode
+    there = {**there, "TableClass": there.get("TableClassSummary", {}).get("TableClass", "STANDARD")}
     if old.get("DeletionProtectionEnabled") and new.get("DeletionProtectionEnabled") is None:
         new = {**new, "DeletionProtectionEnabled": False}
-    return [change for change in (billing, *map(changed, _ALONE.split())) if change]
+    changes = [_plan_billing(there, old, new), *(_changed(there, old, new, member) for member in _ALONE.split())]
+    return [change for change in changes if change]
+
+
+def _plan_billing(there: Any, old: Properties, new: Properties) -> dict[str, Any]:
+    mode = new.get("BillingMode") or "PROVISIONED"
+    if mode == there.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"):
+        return _changed(there, old, new, _BILLING)
+    billing = {"BillingMode": mode, **{member: new.get(member) for member in _BILLING.split()}}
+    if mode == "PROVISIONED":
+        # Indexes get their units with the table, or it is refused.
+        billing["GlobalSecondaryIndexUpdates"] = [
+            {"Update": {"IndexName": name, "ProvisionedThroughput": index.get("ProvisionedThroughput")}}
+            for name, index in _indexes(new).items()
+            if name in _indexes(there)
+        ] or None
+    return billing
 
 
 async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     name = made.physical_id
-    for change in _plan_changes(old, new):
-        await desk.call("dynamodb", "UpdateTable", {"TableName": name, **change})
-        await _settled(desk, name)
-    was, wanted = [_encryption(given.get("SSESpecification") or {"SSEEnabled": False}) for given in (old, new)]
-    if was != wanted:
-        await desk.call("dynamodb", "UpdateTable", {"TableName": name, "SSESpecification": wanted})
-        await _settled(desk, name)
-    await _change_indexes(desk, name, old, new)
+    deletions, _ = _plan_indexes(await _table(desk, name), old, new)
+    for deletion in deletions:
+        await _ask(desk, name, {"GlobalSecondaryIndexUpdates": [deletion]})
+    for change in _plan_changes(await _table(desk, name), old, new):
+        await _ask(desk, name, change)
+    await _change_encryption(desk, name, old, new)
+    _, steps = _plan_indexes(await _table(desk, name), old, new)
+    for step in steps:
+        definitions = new["AttributeDefinitions"] if "Create" in step else None
+        await _ask(desk, name, {"AttributeDefinitions": definitions, "GlobalSecondaryIndexUpdates": [step]})
     await _change_stream(desk, name, old, new)
     await _set_beside(desk, name, old, new)
     tags = desk.merged_tags(new)

@@ -55,6 +55,8 @@ class Bytecode:
         async with self._turn:
             draft = draft_of(target)
             try:
+                if not self._code.leaves_disk():
+                    return
                 if not await asyncio.to_thread(is_worth_compiling, code):
                     self._settled.add(target.name)
                     return

@@ -90,8 +90,14 @@ class CodeCache:
             return self._sizes
 
     async def has_room(self, size: int) -> bool:
-        """Tell whether code of this size can be unpacked without that other code goes."""
-        return sum((await self.look_through()).values()) + size <= limits.CODE_CACHE_BYTES_MAX
+        """Tell whether code of this size can be unpacked ahead of need: no other has to go, the disk is not full."""
+        taken = sum((await self.look_through()).values())
+        return taken + size <= limits.CODE_CACHE_BYTES_MAX and self.leaves_disk(size)
+
+    def leaves_disk(self, size: int = 0) -> bool:
+        """Tell whether the disk has enough left for what cannot do without."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.folder).free - size >= limits.AHEAD_DISK_BYTES_MIN
 
     async def measure_again(self, digest: str) -> None:
         """Count a folder that is new, or has got bytecode, and make room for it."""

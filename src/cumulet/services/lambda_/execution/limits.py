@@ -82,6 +82,9 @@ SPARE_SLOTS = 100
 CODE_CACHE_BYTES_MAX = 2 * 1024 * 1024 * 1024
 """Unpacked code on disk, with its bytecode; what environments use stays beyond it."""
 
+AHEAD_DISK_BYTES_MIN = 256 * 1024 * 1024
+"""Of free disk, below which nothing is unpacked or compiled ahead of its need: the store often lies there too."""
+
 BYTECODE_SOURCE_BYTES_MIN = 4 * 1024
 """Of less Python, what is spared at a start is not more than what it takes to show an environment its bytecode."""
 

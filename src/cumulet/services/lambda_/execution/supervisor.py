@@ -150,7 +150,7 @@ class Supervisor:
             async with self._preparing:  # one archive at a time: they pass through memory
                 if not self._stopping and await self._code.has_room(version.unzipped_size):
                     self._compile(program, zygote, *await self._unpack(version))
-        except (ServiceError, StoreError) as refused:
+        except (ServiceError, StoreError, OSError) as refused:
             _log.warning("nothing is made ready for a function: function=%s: %s", version.arn, refused)
         except FunctionChanged:
             pass  # it has gone meanwhile

@@ -236,6 +236,18 @@ async def test_where_none_can_be_made_it_is_tried_once_and_the_code_stays(
 
 
 @pytest.mark.slow
+async def test_the_last_of_a_disk_is_left_to_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(tmp_path)
+    with monkeypatch.context() as nearly_full:
+        nearly_full.setattr(limits, "AHEAD_DISK_BYTES_MIN", 1 << 60)
+        assert not await shelf.code.has_room(0)
+        code = await shelf.unpack("x = 1\n")  # which somebody waits for
+        assert not await shelf.compile(code)
+    assert await shelf.code.has_room(0)
+    assert await shelf.compile(code)
+
+
+@pytest.mark.slow
 async def test_one_is_made_at_a_time_and_none_when_the_server_has_stopped(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     folders = [await shelf.unpack(f"x = {n}\n") for n in range(3)]

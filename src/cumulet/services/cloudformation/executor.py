@@ -147,11 +147,15 @@ class Execution:
                 await self._fail(f"The following resource(s) failed to {what}: [{name}].")
                 return
             resources[name] = made
-        outputs = [
-            _render_output(name, values.resolve(output))
-            for name, output in template.outputs.items()
-            if output.get("Condition") is None or values.conditions[output["Condition"]]
-        ]
+        try:
+            outputs = [
+                _render_output(name, values.resolve(output))
+                for name, output in template.outputs.items()
+                if output.get("Condition") is None or values.conditions[output["Condition"]]
+            ]
+        except ServiceError as failure:
+            await self._fail(failure.message)
+            return
         if (problem := await self._journal.publish(outputs, sorted(imported))) is not None:
             await self._fail(problem)
             return
@@ -509,7 +513,7 @@ def _is_same(one: StackResource, other: StackResource | None) -> bool:
 
 
 def _take(resource: StackResource, made: Made) -> None:
-    resource.physical_id = made.physical_id
+    resource.physical_id = str(made.physical_id)  # a name may be given as a number
     resource.attributes = dict(made.attributes)
 
 
@@ -528,6 +532,8 @@ def _render_output(name: str, resolved: dict[str, Any]) -> Output:
             f"Template format error: The Value field of every Outputs member must evaluate to a String ({name})"
         )
     export = resolved.get("Export") or {}
+    if not isinstance(export, dict):
+        raise validation_error(f"Template format error: [/Outputs/{name}/Export] Every Export member must be an object")
     return Output(name, str(value), str(resolved.get("Description", "")), str(export.get("Name", "")))
 
 

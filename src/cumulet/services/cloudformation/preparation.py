@@ -12,7 +12,13 @@ from cumulet.services.cloudformation.core import sam
 from cumulet.services.cloudformation.core.diff import ChangePlan, Picture, make_picture, plan_changes
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.parameters import choose_parameters
-from cumulet.services.cloudformation.core.template import Template, check_sections, find_transforms, read_template
+from cumulet.services.cloudformation.core.template import (
+    Template,
+    check_sections,
+    find_transforms,
+    read_template,
+    refuse_nulls,
+)
 from cumulet.services.cloudformation.core.text import parse_text
 from cumulet.services.cloudformation.limits import TAGS_MAX, TEMPLATE_BODY_BYTES_MAX, TEMPLATE_URL_BYTES_MAX
 from cumulet.services.cloudformation.plane import CloudFormationPlane
@@ -127,6 +133,7 @@ async def prepare(
     capabilities = list(params.get("Capabilities") or [])
     transforms = find_transforms(raw)
     processed = await expand(raw, chosen, call.scope.region)
+    refuse_nulls(processed)
     template = read_template(processed, KNOWN_TYPES)
     check_attributes(template)
     _check_capabilities(template, capabilities, auto_expand=bool(transforms) and not is_change_set)

@@ -8,7 +8,13 @@ from typing import Any
 from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.parameters import is_no_echo
-from cumulet.services.cloudformation.core.template import Template, check_sections, find_transforms, read_template
+from cumulet.services.cloudformation.core.template import (
+    Template,
+    check_sections,
+    find_transforms,
+    read_template,
+    refuse_nulls,
+)
 from cumulet.services.cloudformation.core.text import parse_text
 from cumulet.services.cloudformation.describe import get_stack
 from cumulet.services.cloudformation.plane import CloudFormationPlane
@@ -55,6 +61,7 @@ async def _read(call: Call, plane: CloudFormationPlane, params: Params) -> tuple
         # AWS does not run transforms here either; it names the capability instead.
         check_sections(raw, frozenset({"Globals"}))
         return raw, None
+    refuse_nulls(raw)
     template = read_template(raw, KNOWN_TYPES)
     check_attributes(template)
     return raw, template

@@ -36,6 +36,8 @@ _RESOURCE_MEMBERS = {
 }
 _RESOURCE_MEMBERS_REFUSED = {"CreationPolicy", "UpdatePolicy"}
 _DELETION_POLICIES = {"Delete", "Retain", "RetainExceptOnCreate"}
+_PROPERTIES = re.compile(r"^(/Resources/[^/]+)/Properties/")
+"""What AWS calls Type where it names a place in a resource: "[/Resources/myInstance/Type/EbsOptimized]"."""
 _LOGICAL_ID = re.compile(r"[a-zA-Z0-9]+")
 
 
@@ -102,6 +104,16 @@ def read_template(raw: Mapping[str, Any], known_types: frozenset[str]) -> Templa
     _check_references(template)
     _check_outputs(template)
     return template
+
+
+def refuse_nulls(value: Any, path: str = "") -> None:
+    """Raise ValidationError for a template with a null anywhere: `Key:` in YAML, with nothing behind it."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in below:
+        if part is None:
+            shown = _PROPERTIES.sub(r"\1/Type/", f"{path}/{name}")
+            raise validation_error(f"[{shown}] 'null' values are not allowed in templates")
+        refuse_nulls(part, f"{path}/{name}")
 
 
 def _section(raw: Mapping[str, Any], name: str, most: int | None) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from cumulet.services.cloudformation.resources.kit import (
     Made,
     Properties,
     ResourceFailed,
+    as_objects,
+    as_text,
     own_tags,
     refuse_changes,
     resource_type,
@@ -245,13 +247,13 @@ _INTEGRATION = (
 
 
 async def _put_method(desk: Desk, properties: Properties) -> Made:
-    place = {lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
+    place = _place(properties)
     method = {lower(name): properties.get(name) for name in _METHOD.split()}
-    physical_id = "|".join([properties["RestApiId"], properties["ResourceId"], properties["HttpMethod"]])
+    physical_id = "|".join(place.values())
     params = {**place, **method, "authorizationType": properties.get("AuthorizationType", "NONE")}
     await desk.make("apigateway", "PutMethod", params, lambda _: physical_id)
     integration = dict(properties.get("Integration") or {})
-    responses = integration.pop("IntegrationResponses", None) or []
+    responses = as_objects(integration.pop("IntegrationResponses", None), "#/Integration/IntegrationResponses")
     if integration:
         given = {lower(name): integration.pop(name, None) for name in _INTEGRATION.split()}
         given["integrationHttpMethod"] = integration.pop("IntegrationHttpMethod", None)
@@ -267,6 +269,10 @@ async def _put_method(desk: Desk, properties: Properties) -> Made:
     return Made(physical_id)
 
 
+def _place(properties: Properties) -> dict[str, str]:
+    return {lower(name): as_text(properties[name], f"#/{name}") for name in ("RestApiId", "ResourceId", "HttpMethod")}
+
+
 def _response(response: Mapping[str, Any]) -> dict[str, Any]:
     return {lower(name): value for name, value in response.items()}
 
@@ -277,7 +283,7 @@ async def _update_method(desk: Desk, made: Made, old: Properties, new: Propertie
 
 
 async def _delete_method(desk: Desk, physical_id: str, properties: Properties) -> None:
-    place = {lower(name): properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod")}
+    place = _place(properties)
     await desk.drop("apigateway", "DeleteMethod", place, _GONE)
 
 

@@ -11,6 +11,7 @@ from cumulet.services.cloudformation.resources.kit import (
     Made,
     Properties,
     ResourceFailed,
+    as_objects,
     resource_type,
 )
 
@@ -197,7 +198,7 @@ def _method_patches(old: Properties, new: Properties) -> list[dict[str, str]]:
 
 def _settings_by_method(properties: Properties) -> dict[str, dict[str, Any]]:
     methods: dict[str, dict[str, Any]] = {}
-    for given in properties.get("MethodSettings") or ():
+    for given in as_objects(properties.get("MethodSettings"), "#/MethodSettings"):
         settings = dict(given)
         path = str(settings.pop("ResourcePath", "/*"))
         if "~1" not in path and path != "/*":

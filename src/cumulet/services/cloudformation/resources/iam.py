@@ -7,6 +7,7 @@ from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
     Properties,
+    as_text,
     own_tags,
     refuse_changes,
     resource_type,
@@ -22,7 +23,8 @@ def _document(value: Any) -> str | None:
 
 def _inline(properties: Properties) -> dict[str, str]:
     return {
-        policy["PolicyName"]: _document(policy["PolicyDocument"]) or "" for policy in properties.get("Policies") or []
+        str(policy["PolicyName"]): _document(policy["PolicyDocument"]) or ""
+        for policy in properties.get("Policies") or []
     }
 
 
@@ -169,8 +171,10 @@ async def _put_policy(desk: Desk, properties: Properties) -> Made:
 
 
 async def _set_policy(desk: Desk, old: Properties, new: Properties) -> None:
-    old_place = {(role, old.get("PolicyName")) for role in old.get("Roles") or []}
-    new_place = {(role, new.get("PolicyName")) for role in new.get("Roles") or []}
+    old_place, new_place = (
+        {(role, as_text(properties["PolicyName"], "#/PolicyName")) for role in properties.get("Roles") or []}
+        for properties in (old, new)
+    )
     for role, name in sorted(new_place):
         params = {"RoleName": role, "PolicyName": name, "PolicyDocument": _document(new["PolicyDocument"])}
         await desk.make("iam", "PutRolePolicy", params, lambda _: desk.name)

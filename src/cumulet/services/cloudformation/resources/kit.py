@@ -73,9 +73,9 @@ class Desk:
 
         Operations that make transactions of their own do not let that in; what they make is recorded when they return.
         """
-        noting = replace(self, lease=_NotingLease(self.lease, lambda tx, output: self.note(tx, identify(output))))
+        noting = replace(self, lease=_NotingLease(self.lease, lambda tx, output: self.note(tx, str(identify(output)))))
         output = await noting.call(service, operation, params)
-        self.noted.append(identify(output))
+        self.noted.append(str(identify(output)))
         return output
 
     async def drop(self, service: str, operation: str, params: Mapping[str, Any], *gone: str) -> None:
@@ -123,7 +123,9 @@ class _NotingLease(Lease):
 def own_tags(properties: Properties) -> dict[str, str]:
     """Return a resource's Tags property, which is a list or (API Gateway V2) a map, as a map."""
     tags = properties.get("Tags") or {}
-    return dict(tags) if isinstance(tags, Mapping) else {tag["Key"]: str(tag["Value"]) for tag in tags}
+    if isinstance(tags, Mapping):
+        return dict(tags)
+    return {as_text(tag["Key"], "#/Tags"): as_text(tag["Value"], "#/Tags") for tag in tags}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]] | None:
@@ -217,6 +219,8 @@ def check_properties(kind: ResourceType, logical_id: str, properties: Properties
             problems.append(f"#/{name}: expected type: JSONObject, found: {_type_of(value)}")
         elif name in kind.entries:
             problems += _entry_problems(name, value, kind.entries[name])
+        elif name == kind.name_property and isinstance(value, (Mapping, list)):
+            problems.append(f"#/{name}: expected type: String, found: {_type_of(value)}")
     if problems:
         raise ResourceFailed(
             f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(problems)
@@ -230,6 +234,10 @@ def _type_of(value: Any) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), "Null")
 
 
+_TEXTS = frozenset(("Key", "Value", "PolicyName"))
+"""Keys of entries by which these are told apart, before an operation looks at them."""
+
+
 def _entry_problems(name: str, value: Any, keys: frozenset[str]) -> list[str]:
     if not isinstance(value, list):
         return [f"#/{name}: expected type: JSONArray, found: {_type_of(value)}"]
@@ -240,7 +248,30 @@ def _entry_problems(name: str, value: Any, keys: frozenset[str]) -> list[str]:
             problems.append(f"#/{name}/{index}: expected type: {wanted}, found: {_type_of(entry)}")
         elif isinstance(entry, Mapping):
             problems += [f"#/{name}/{index}: required key [{key}] not found" for key in sorted(keys - entry.keys())]
+            problems += [
+                f"#/{name}/{index}/{key}: expected type: String, found: {_type_of(entry[key])}"
+                for key in sorted(_TEXTS & entry.keys())
+                if isinstance(entry[key], (Mapping, list))
+            ]
     return problems
+
+
+def as_text(value: Any, path: str) -> str:
+    """Return a property that is a scalar as the text that templates take it for."""
+    text: str = _conform_scalar("string", value, path)
+    return text
+
+
+def as_objects(value: Any, path: str) -> list[Mapping[str, Any]]:
+    """Return a property that is a list of objects, or is not there."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _mistyped(path, "JSONArray", value)
+    for index, entry in enumerate(value):
+        if not isinstance(entry, Mapping):
+            raise _mistyped(f"{path}/{index}", "JSONObject", entry)
+    return value
 
 
 def refuse_changes(kind: str, names: str, old: Properties, new: Properties) -> None:
@@ -280,17 +311,35 @@ def _conform(shape: Any, value: Any, path: str) -> Any:
             raise ResourceFailed(
                 f"Properties validation failed with message:\n{path}: extraneous key [{extra[0]}] is not permitted"
             )
-        return {name: _conform(shape.members[name].shape, child, f"{path}/{name}") for name, child in value.items()}
+        return {
+            name: _conform(shape.members[name].shape, child, f"{path}/{name}")
+            for name, child in value.items()
+            if child is not None
+        }
     if kind == "list" and isinstance(value, list):
         return [_conform(shape.member.shape, child, f"{path}/{index}") for index, child in enumerate(value)]
     if kind == "map" and isinstance(value, Mapping):
         return {str(name): _conform(shape.value.shape, child, f"{path}/{name}") for name, child in value.items()}
-    if kind in ("blob", "timestamp") or isinstance(value, (Mapping, list)):
+    if kind in ("blob", "timestamp"):
         return value
+    if kind in _CONTAINERS:
+        raise _mistyped(path, _CONTAINERS[kind], value)
     return _conform_scalar(kind, value, path)
 
 
+_CONTAINERS = {"structure": "JSONObject", "map": "JSONObject", "list": "JSONArray"}
+_SCALARS = {"integer": "Integer", "long": "Integer", "float": "Number", "double": "Number", "boolean": "Boolean"}
+
+
+def _mistyped(path: str, wanted: str, value: Any) -> ResourceFailed:
+    return ResourceFailed(
+        f"Properties validation failed with message:\n{path}: expected type: {wanted}, found: {_type_of(value)}"
+    )
+
+
 def _conform_scalar(kind: str, value: Any, path: str) -> Any:
+    if isinstance(value, (Mapping, list)):
+        raise _mistyped(path, _SCALARS.get(kind, "String"), value)
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
     try:
         if kind in ("integer", "long"):
@@ -298,13 +347,9 @@ def _conform_scalar(kind: str, value: Any, path: str) -> Any:
         if kind in ("float", "double"):
             return float(text)
     except ValueError:
-        raise ResourceFailed(
-            f"Properties validation failed with message:\n{path}: expected type: Number, found: String"
-        ) from None
+        raise _mistyped(path, "Number", text) from None
     if kind == "boolean":
         if text.lower() not in ("true", "false"):
-            raise ResourceFailed(
-                f"Properties validation failed with message:\n{path}: expected type: Boolean, found: String"
-            )
+            raise _mistyped(path, "Boolean", text)
         return text.lower() == "true"
     return text

@@ -74,7 +74,7 @@ async def _settled(desk: Desk, name: str) -> Made:
 
 
 async def _create(desk: Desk, properties: Properties) -> Made:
-    name = properties.get("FunctionName", desk.name)
+    name = desk.name
     params = {
         "FunctionName": name,
         "Code": _code(properties),

@@ -15,7 +15,7 @@ async def _is_there(desk: Desk, name: str) -> bool:
 
 
 async def _create(desk: Desk, properties: Properties) -> Made:
-    name, region = properties.get("BucketName", desk.name), desk.scope.region
+    name, region = desk.name, desk.scope.region
     if await _is_there(desk, name):
         # CreateBucket succeeds for a bucket that one owns already, in us-east-1.
         raise ResourceFailed(f"{name} already exists")

@@ -1,0 +1,121 @@
+"""What is wrong with a template, or with its properties, is told; a stack is rolled back, and nothing fails inside."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cumulet.errors import ServiceError
+from stacking import TRUST, Stacks, log_group, role
+
+METHOD: dict[str, Any] = {
+    "RestApiId": {"Ref": "Api"},
+    "ResourceId": {"Fn::GetAtt": ["Api", "RootResourceId"]},
+    "HttpMethod": "GET",
+    "AuthorizationType": "NONE",
+}
+API = {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("template", "place"),
+    [
+        # The words, and "Type" for the properties, as users of AWS have reported them.
+        (
+            {"Resources": {"One": log_group(None) | {"Properties": {"RetentionInDays": None}}}},
+            "One/Type/RetentionInDays",
+        ),
+        ({"Resources": {"One": role(Tags=[{"Key": "a", "Value": None}])}}, "One/Type/Tags/0/Value"),
+        ({"Resources": {"One": {**role(), "DependsOn": [None]}}}, "One/DependsOn/0"),
+        ({"Resources": {"One": role()}, "Outputs": None}, None),
+    ],
+)
+async def test_nulls_are_refused(template: dict[str, Any], place: str | None) -> None:
+    stacks = Stacks()
+    where = "/Outputs" if place is None else f"/Resources/{place}"
+    for operation, more in (("ValidateTemplate", {}), ("CreateStack", {"StackName": "s"})):
+        with pytest.raises(ServiceError) as refused:
+            await stacks.call(operation, TemplateBody=json.dumps(template), **more)
+        assert (refused.value.code, refused.value.message) == (
+            "ValidationError",
+            f"[{where}] 'null' values are not allowed in templates",
+        )
+
+
+async def test_empty_values_in_yaml_are_nulls() -> None:
+    text = "Resources:\n  Group:\n    Type: AWS::Logs::LogGroup\n    Properties:\n      LogGroupName:\n"
+    with pytest.raises(ServiceError, match=r"\[/Resources/Group/Type/LogGroupName\] 'null' values are not allowed"):
+        await Stacks().call("CreateStack", StackName="s", TemplateBody=text)
+
+
+def mistaken(kind: str, **given: Any) -> dict[str, Any]:
+    return {"Type": kind, "Properties": given}
+
+
+@pytest.mark.parametrize(
+    ("resource", "problem"),
+    [
+        (log_group(["a"]), " for resource One with message:\n#/LogGroupName: expected type: String, found: JSONArray"),
+        (
+            mistaken("AWS::S3::Bucket", BucketName={"a": "b"}),
+            " for resource One with message:\n#/BucketName: expected type: String, found: JSONObject",
+        ),
+        (
+            mistaken("AWS::Logs::LogGroup", RetentionInDays=[7]),
+            " with message:\n#/retentionInDays: expected type: Integer, found: JSONArray",
+        ),
+        (
+            role(Tags=[{"Key": ["a"], "Value": "b"}]),
+            " for resource One with message:\n#/Tags/0/Key: expected type: String, found: JSONArray",
+        ),
+        (
+            role(Policies=[{"PolicyName": {"a": "b"}, "PolicyDocument": TRUST}]),
+            " for resource One with message:\n#/Policies/0/PolicyName: expected type: String, found: JSONObject",
+        ),
+        (
+            mistaken("AWS::ApiGateway::Method", **METHOD | {"HttpMethod": ["GET"]}),
+            " with message:\n#/HttpMethod: expected type: String, found: JSONArray",
+        ),
+        (
+            mistaken("AWS::ApiGateway::Method", **METHOD, Integration={"Type": "MOCK", "IntegrationResponses": 5}),
+            " with message:\n#/Integration/IntegrationResponses: expected type: JSONArray, found: Integer",
+        ),
+        (
+            mistaken("AWS::ApiGateway::Method", **METHOD, MethodResponses=["200"]),
+            " for resource One with message:\n#/MethodResponses/0: expected type: JSONObject, found: String",
+        ),
+        (
+            mistaken("AWS::ApiGateway::Method", **METHOD, Integration={"Type": "MOCK", "RequestTemplates": ["a"]}),
+            " with message:\n#/requestTemplates: expected type: JSONObject, found: JSONArray",
+        ),
+    ],
+)
+async def test_properties_of_a_wrong_type_are_told_and_the_stack_rolls_back(
+    resource: dict[str, Any], problem: str
+) -> None:
+    stacks = Stacks()
+    await stacks.create(Api=API, One=resource)
+    assert (await stacks.reasons())["One CREATE_FAILED"] == f"Properties validation failed{problem}"
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ({"Value": ["a"]}, "The Value field of every Outputs member must evaluate to a String (O)"),
+        ({"Value": "a", "Export": ["a"]}, "[/Outputs/O/Export] Every Export member must be an object"),
+    ],
+)
+async def test_a_stack_whose_outputs_cannot_be_is_rolled_back(output: Any, words: str) -> None:
+    stacks = Stacks()
+    await stacks.create(outputs={"O": output}, Group=log_group("g"))
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert (await stacks.reasons())["s ROLLBACK_IN_PROGRESS"].startswith(f"Template format error: {words}")
+    assert await stacks.log_groups() == {}
+
+
+async def test_a_number_is_a_name_as_well() -> None:
+    stacks = Stacks()
+    await stacks.create(Bucket=mistaken("AWS::S3::Bucket", BucketName=12345), Group=log_group(678))
+    assert await stacks.status() == "CREATE_COMPLETE"
+    assert await stacks.physical_id("Bucket") == "12345"

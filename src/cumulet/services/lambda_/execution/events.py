@@ -84,6 +84,7 @@ class EventQueues:
     async def _work(self, lease: Lease) -> float | None:
         """Run what is due until nothing is under way; return when the next event is due."""
         await self._adopt(lease)
+        self._round = self._round.afresh()
         woken = asyncio.Event()
         stop_listening = self._ground.store.listen(EVENTS_DUE, woken.set)
         try:

@@ -14,6 +14,13 @@ METHOD: dict[str, Any] = {
     "HttpMethod": "GET",
     "AuthorizationType": "NONE",
 }
+HTTP: dict[str, Any] = {
+    "ApiId": "a",
+    "IntegrationType": "HTTP_PROXY",
+    "IntegrationMethod": "GET",
+    "IntegrationUri": "https://example.com",
+    "PayloadFormatVersion": "1.0",
+}
 API = {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "a"}}
 
 
@@ -48,7 +55,7 @@ async def test_empty_values_in_yaml_are_nulls() -> None:
         await Stacks().call("CreateStack", StackName="s", TemplateBody=text)
 
 
-def mistaken(kind: str, **given: Any) -> dict[str, Any]:
+def made_of(kind: str, **given: Any) -> dict[str, Any]:
     return {"Type": kind, "Properties": given}
 
 
@@ -57,11 +64,11 @@ def mistaken(kind: str, **given: Any) -> dict[str, Any]:
     [
         (log_group(["a"]), " for resource One with message:\n#/LogGroupName: expected type: String, found: JSONArray"),
         (
-            mistaken("AWS::S3::Bucket", BucketName={"a": "b"}),
+            made_of("AWS::S3::Bucket", BucketName={"a": "b"}),
             " for resource One with message:\n#/BucketName: expected type: String, found: JSONObject",
         ),
         (
-            mistaken("AWS::Logs::LogGroup", RetentionInDays=[7]),
+            made_of("AWS::Logs::LogGroup", RetentionInDays=[7]),
             " with message:\n#/retentionInDays: expected type: Integer, found: JSONArray",
         ),
         (
@@ -73,20 +80,36 @@ def mistaken(kind: str, **given: Any) -> dict[str, Any]:
             " for resource One with message:\n#/Policies/0/PolicyName: expected type: String, found: JSONObject",
         ),
         (
-            mistaken("AWS::ApiGateway::Method", **METHOD | {"HttpMethod": ["GET"]}),
+            made_of("AWS::ApiGateway::Method", **METHOD | {"HttpMethod": ["GET"]}),
             " with message:\n#/HttpMethod: expected type: String, found: JSONArray",
         ),
         (
-            mistaken("AWS::ApiGateway::Method", **METHOD, Integration={"Type": "MOCK", "IntegrationResponses": 5}),
+            made_of("AWS::ApiGateway::Method", **METHOD, Integration={"Type": "MOCK", "IntegrationResponses": 5}),
             " with message:\n#/Integration/IntegrationResponses: expected type: JSONArray, found: Integer",
         ),
         (
-            mistaken("AWS::ApiGateway::Method", **METHOD, MethodResponses=["200"]),
+            made_of("AWS::ApiGateway::Method", **METHOD, MethodResponses=["200"]),
             " for resource One with message:\n#/MethodResponses/0: expected type: JSONObject, found: String",
         ),
         (
-            mistaken("AWS::ApiGateway::Method", **METHOD, Integration={"Type": "MOCK", "RequestTemplates": ["a"]}),
+            made_of("AWS::ApiGateway::Method", **METHOD, Integration={"Type": "MOCK", "RequestTemplates": ["a"]}),
             " with message:\n#/requestTemplates: expected type: JSONObject, found: JSONArray",
+        ),
+        (
+            made_of("AWS::ApiGatewayV2::Integration", **HTTP, ResponseParameters={"200": ["a"]}),
+            " with message:\n#/ResponseParameters/200: expected type: JSONObject, found: JSONArray",
+        ),
+        (
+            made_of("AWS::ApiGatewayV2::Integration", **HTTP, ResponseParameters={"200": {"overwrite:header.a": "b"}}),
+            " with message:\n#/ResponseParameters/200: extraneous key [overwrite:header.a] is not permitted",
+        ),
+        (
+            made_of(
+                "AWS::ApiGatewayV2::Integration",
+                **HTTP,
+                ResponseParameters={"200": {"ResponseParameters": [{"Destination": "overwrite:header.a"}]}},
+            ),
+            " with message:\n#/ResponseParameters/200/ResponseParameters/0: required key [Source] not found",
         ),
     ],
 )
@@ -116,6 +139,25 @@ async def test_a_stack_whose_outputs_cannot_be_is_rolled_back(output: Any, words
 
 async def test_a_number_is_a_name_as_well() -> None:
     stacks = Stacks()
-    await stacks.create(Bucket=mistaken("AWS::S3::Bucket", BucketName=12345), Group=log_group(678))
+    await stacks.create(Bucket=made_of("AWS::S3::Bucket", BucketName=12345), Group=log_group(678))
     assert await stacks.status() == "CREATE_COMPLETE"
     assert await stacks.physical_id("Bucket") == "12345"
+
+
+async def test_what_an_integration_makes_of_responses_is_a_list_in_templates() -> None:
+    stacks = Stacks()
+
+    def template(source: str) -> dict[str, Any]:
+        parameters = {"200": {"ResponseParameters": [{"Destination": "overwrite:header.a", "Source": source}]}}
+        given = HTTP | {"ApiId": {"Ref": "Http"}, "ResponseParameters": parameters}
+        http = made_of("AWS::ApiGatewayV2::Api", Name="h", ProtocolType="HTTP")
+        return {"Http": http, "One": made_of("AWS::ApiGatewayV2::Integration", **given)}
+
+    async def parameters() -> Any:
+        params = {"ApiId": await stacks.physical_id("Http"), "IntegrationId": await stacks.physical_id("One")}
+        return (await stacks.house.call("apigatewayv2", "GetIntegration", params))["ResponseParameters"]
+
+    await stacks.create(**template("b"))
+    assert await parameters() == {"200": {"overwrite:header.a": "b"}}
+    await stacks.update(**template("c"))
+    assert await parameters() == {"200": {"overwrite:header.a": "c"}}

@@ -1,6 +1,7 @@
 """AWS::ApiGatewayV2::Api, Integration, Route and Stage."""
 
 import json
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -9,6 +10,9 @@ from cumulet.services.cloudformation.resources.kit import (
     Made,
     Properties,
     ResourceFailed,
+    as_objects,
+    as_text,
+    mistyped,
     own_tags,
     resource_type,
 )
@@ -119,16 +123,53 @@ API = resource_type(
 )
 
 
-# Integration and Route: the properties are the operation's own members.
+# Integration and Route: the properties are the operation's own members, but for what is made of responses.
+
+
+def _integration(properties: Properties) -> Properties:
+    by_status = properties.get("ResponseParameters")
+    if not isinstance(by_status, Mapping):
+        return properties
+    return {
+        **properties,
+        "ResponseParameters": {
+            status: _response_parameters(given, f"#/ResponseParameters/{status}") for status, given in by_status.items()
+        },
+    }
+
+
+def _response_parameters(given: Any, path: str) -> dict[str, Any]:
+    """Return as the API has it, as a map, what templates have as a list.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-apigatewayv2-integration-responseparameter.html
+    """
+    if not isinstance(given, Mapping):
+        raise mistyped(path, "JSONObject", given)
+    if extra := sorted(given.keys() - {"ResponseParameters"}):
+        raise ResourceFailed(
+            f"Properties validation failed with message:\n{path}: extraneous key [{extra[0]}] is not permitted"
+        )
+    path = f"{path}/ResponseParameters"
+    found = {}
+    for index, one in enumerate(as_objects(given.get("ResponseParameters"), path)):
+        for key in ("Destination", "Source"):
+            if key not in one:
+                raise ResourceFailed(
+                    f"Properties validation failed with message:\n{path}/{index}: required key [{key}] not found"
+                )
+        found[as_text(one["Destination"], f"{path}/{index}/Destination")] = one["Source"]
+    return found
 
 
 async def _create_integration(desk: Desk, properties: Properties) -> Made:
-    integration_id = (await _make(desk, "CreateIntegration", properties, "IntegrationId"))["IntegrationId"]
+    integration_id = (await _make(desk, "CreateIntegration", _integration(properties), "IntegrationId"))[
+        "IntegrationId"
+    ]
     return Made(integration_id, {"IntegrationId": integration_id})
 
 
 async def _update_integration(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    await _call(desk, "UpdateIntegration", {**new, "IntegrationId": made.physical_id})
+    await _call(desk, "UpdateIntegration", {**_integration(new), "IntegrationId": made.physical_id})
     return made
 
 

@@ -267,10 +267,10 @@ def as_objects(value: Any, path: str) -> list[Mapping[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise _mistyped(path, "JSONArray", value)
+        raise mistyped(path, "JSONArray", value)
     for index, entry in enumerate(value):
         if not isinstance(entry, Mapping):
-            raise _mistyped(f"{path}/{index}", "JSONObject", entry)
+            raise mistyped(f"{path}/{index}", "JSONObject", entry)
     return value
 
 
@@ -323,7 +323,7 @@ def _conform(shape: Any, value: Any, path: str) -> Any:
     if kind in ("blob", "timestamp"):
         return value
     if kind in _CONTAINERS:
-        raise _mistyped(path, _CONTAINERS[kind], value)
+        raise mistyped(path, _CONTAINERS[kind], value)
     return _conform_scalar(kind, value, path)
 
 
@@ -331,7 +331,8 @@ _CONTAINERS = {"structure": "JSONObject", "map": "JSONObject", "list": "JSONArra
 _SCALARS = {"integer": "Integer", "long": "Integer", "float": "Number", "double": "Number", "boolean": "Boolean"}
 
 
-def _mistyped(path: str, wanted: str, value: Any) -> ResourceFailed:
+def mistyped(path: str, wanted: str, value: Any) -> ResourceFailed:
+    """Return the failure that says of which type a property should be."""
     return ResourceFailed(
         f"Properties validation failed with message:\n{path}: expected type: {wanted}, found: {_type_of(value)}"
     )
@@ -339,7 +340,7 @@ def _mistyped(path: str, wanted: str, value: Any) -> ResourceFailed:
 
 def _conform_scalar(kind: str, value: Any, path: str) -> Any:
     if isinstance(value, (Mapping, list)):
-        raise _mistyped(path, _SCALARS.get(kind, "String"), value)
+        raise mistyped(path, _SCALARS.get(kind, "String"), value)
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
     try:
         if kind in ("integer", "long"):
@@ -347,9 +348,9 @@ def _conform_scalar(kind: str, value: Any, path: str) -> Any:
         if kind in ("float", "double"):
             return float(text)
     except ValueError:
-        raise _mistyped(path, "Number", text) from None
+        raise mistyped(path, "Number", text) from None
     if kind == "boolean":
         if text.lower() not in ("true", "false"):
-            raise _mistyped(path, "Boolean", text)
+            raise mistyped(path, "Boolean", text)
         return text.lower() == "true"
     return text

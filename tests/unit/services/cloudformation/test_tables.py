@@ -132,12 +132,14 @@ async def test_changes_that_have_not_come_to_pass_are_taken_back(
         "ProvisionedThroughput": units("3"),
         "TimeToLiveSpecification": {"AttributeName": "until", "Enabled": "true"},
         "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
+        "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/one"},
     }
     after = {
         **before,
         "ProvisionedThroughput": units(4),
         "TableClass": "STANDARD_INFREQUENT_ACCESS",
         "StreamSpecification": {"StreamViewType": "KEYS_ONLY"},
+        "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/two"},
     }
     await stacks.create(T=table(**before))
     await stacks.update(T=table(**{**after, **change}))
@@ -146,6 +148,7 @@ async def test_changes_that_have_not_come_to_pass_are_taken_back(
     now = await described(stacks)
     assert now["ProvisionedThroughput"]["ReadCapacityUnits"] == 3
     assert now["StreamSpecification"]["StreamViewType"] == "NEW_IMAGE"
+    assert now["SSEDescription"]["KMSMasterKeyArn"].endswith("alias/one")
 
 
 async def test_an_index_keeps_its_keys(stacks: Stacks) -> None:

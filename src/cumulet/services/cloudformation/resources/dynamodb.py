@@ -163,8 +163,15 @@ async def _change_stream(desk: Desk, name: str, old: Properties, new: Properties
 
 async def _change_encryption(desk: Desk, name: str, old: Properties, new: Properties) -> None:
     was, wanted = [_encryption(given.get("SSESpecification") or {"SSEEnabled": False}) for given in (old, new)]
+    if was == wanted:
+        return
     there = (await _table(desk, name)).get("SSEDescription")
-    if was != wanted and not (there is None and _says({"Enabled": False}, wanted)):
+    if there is None:
+        is_so = _says({"Enabled": False}, wanted)
+    else:
+        key, given = [str(one).rpartition("/")[2] for one in (there["KMSMasterKeyArn"], wanted.get("KMSMasterKeyId"))]
+        is_so = key == given and _says(True, wanted.get("Enabled"))
+    if not is_so:
         await _ask(desk, name, {"SSESpecification": wanted})
 
 

@@ -80,9 +80,9 @@ def look(tx: ReadTx, now_ms: int, under_way: Collection[Place], course: Round) -
     far_ms = now_ms + int(limits.EVENTS_LOOK_S * 1000)
     next_ms = far_ms if course.next_ms is None else course.next_ms
 
-    def due(owner: Owner) -> Iterator[EventRecord]:
+    def due(queue: Owner) -> Iterator[EventRecord]:
         nonlocal next_ms
-        for event in _waiting(tx, owner, places.get(owner, ())):
+        for event in _waiting(tx, queue, places.get(queue, ())):
             if event.due_ms > now_ms:
                 next_ms = min(next_ms, event.due_ms)
                 return
@@ -93,18 +93,19 @@ def look(tx: ReadTx, now_ms: int, under_way: Collection[Place], course: Round) -
         places.setdefault(place.owner, []).append(place)
     queues: dict[Owner, Iterator[EventRecord]] = {}
     behind, idle, is_part = course.behind, 0, False
-    for seen, (behind, first_ms, size) in enumerate(_owners(tx, course), 1):
+    for seen, (owner, first_ms, size) in enumerate(_owners(tx, course)):
+        if left <= 0 or seen >= limits.EVENTS_FUNCTIONS_LOOKED_AT:
+            is_part = True
+            break
         left -= size
+        behind = owner
         if first_ms > now_ms:
             next_ms = min(next_ms, first_ms)
         else:
-            queues[behind] = due(behind)
-            idle += behind not in places
+            queues[owner] = due(owner)
+            idle += owner not in places
         if idle >= free:
             next_ms = far_ms  # before that nothing begins unless something ends
-            break
-        if left <= 0 or seen >= limits.EVENTS_FUNCTIONS_LOOKED_AT:
-            is_part = True
             break
     begun = []
     counts = {owner: len(found) for owner, found in places.items()}

@@ -68,17 +68,20 @@ async def test_more_functions_than_places_all_have_their_turn(looked_at: int, mo
     assert max(ran.values()) <= min(ran.values()) + 2
 
 
-async def test_what_is_not_due_is_waited_for_once_all_has_been_looked_at(monkeypatch: Any) -> None:
-    monkeypatch.setattr(limits, "EVENTS_FUNCTIONS_LOOKED_AT", 3)
+@pytest.mark.parametrize(("looked_at", "looks"), [(3, 3), (4, 2), (8, 1), (9, 1)])
+async def test_what_is_not_due_is_waited_for_once_all_has_been_looked_at(
+    looked_at: int, looks: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(limits, "EVENTS_FUNCTIONS_LOOKED_AT", looked_at)
     store = MemoryStore()
     await accept(store, *[event(name, 1, NOW_MS + 4000 - at * 100) for at, name in enumerate(NAMES[::-1])])
     course, pauses = Round(), []
-    for _ in range(6):
+    for _ in range(2 * looks):
         found: Found = await store.read(lambda tx, at=course: look(tx, NOW_MS, [], at))
         course = found.rest
         pauses.append((found.pause_s, found.is_whole))
     part = (limits.EVENTS_SEARCH_S, False)
-    assert pauses == [part, part, (3.3, True)] * 2
+    assert pauses == [*[part] * (looks - 1), (3.3, True)] * 2
 
 
 async def test_no_more_is_looked_at_than_can_begin(monkeypatch: Any) -> None:

@@ -85,3 +85,37 @@ async def test_the_account_itself_finds_what_strangers_do_not() -> None:
     assert sum(not outcome.refused for outcome in outcomes) >= 80
     assert sum(SECRET in repr(outcome.output) for outcome in outcomes) >= 20
     await house.dispatcher.stop()
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "code"),
+    [
+        ("s3", "CopyObject", {"Bucket": "mine", "Key": "k", "CopySource": "theirs/theirs"}, "AccessDenied"),
+        (
+            "cloudformation",
+            "ValidateTemplate",
+            {"TemplateURL": "https://theirs.s3.amazonaws.com/theirs"},
+            "ValidationError",
+        ),
+        ("apigateway", "CreateUsagePlan", {"name": "p", "apiStages": [{"stage": "prod"}]}, "NotFoundException"),
+        ("iam", "AttachUserPolicy", {"UserName": "mine"}, "NoSuchEntity"),
+        ("iam", "PutUserPermissionsBoundary", {"UserName": "mine"}, "NoSuchEntity"),
+    ],
+)
+async def test_nothing_of_ones_own_is_made_of_what_is_theirs(
+    service: str, operation: str, params: dict[str, Any], code: str
+) -> None:
+    house = AllServices()
+    names = await furnish(house)
+    mine = STRANGERS["another account"]
+    await house.call("s3", "CreateBucket", {"Bucket": "mine"}, scope=mine)
+    await house.call("iam", "CreateUser", {"UserName": "mine"}, scope=mine)
+    if "apiStages" in params:
+        params = params | {"apiStages": [{"stage": "prod", "apiId": names["restApiId"]}]}
+    if service == "iam":
+        named = "PolicyArn" if operation == "AttachUserPolicy" else "PermissionsBoundary"
+        params = params | {named: names["PolicyArn"]}
+    with pytest.raises(ServiceError) as refused:
+        await house.call(service, operation, params, scope=mine)
+    assert refused.value.code == code
+    await house.dispatcher.stop()

@@ -308,7 +308,7 @@ def source_arn(call: Call, params: Params) -> str:
 
 def name_of(call: Call, given: str) -> str:
     """Return the table's name, given that or its ARN. Raises for what can be neither."""
-    if _TABLE_NAME(given) and len(given) <= TABLE_NAME_CHARACTERS_MAX:
+    if len(given) <= TABLE_NAME_CHARACTERS_MAX and _is_name(given):
         if len(given) < TABLE_NAME_CHARACTERS_MIN:
             invalid(
                 f"TableName must be at least {TABLE_NAME_CHARACTERS_MIN} characters long "
@@ -404,6 +404,11 @@ def _open_index(
         is_local,
         None if index.projection == "ALL" else index.non_key_attributes,
     )
+
+
+@lru_cache(maxsize=1024)
+def _is_name(given: str) -> bool:
+    return _TABLE_NAME(given) is not None
 
 
 @lru_cache(maxsize=1024)

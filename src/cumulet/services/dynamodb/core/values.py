@@ -256,7 +256,7 @@ def _canonical_set(kind: str, content: object) -> tuple[Value, int]:
     if kind == "SS":
         if len(set(content)) < len(content):
             invalid_parameter(f"Input collection [{', '.join(content)}] contains duplicates.")
-        return {kind: in_order(kind, content)}, sum(map(text_bytes, content))
+        return {kind: in_order(kind, content)}, text_bytes("".join(content))
     if kind == "NS":
         measured = [measure_number(element) for element in content]
         numbers = [number for number, _ in measured]
@@ -296,7 +296,7 @@ def value_bytes(value: Value) -> int:
     if kind == "B":
         return binary_bytes(content)
     if kind == "SS":
-        return sum(map(text_bytes, content))
+        return text_bytes("".join(content))
     if kind == "NS":
         return sum(map(number_bytes, content))
     return sum(map(binary_bytes, content))

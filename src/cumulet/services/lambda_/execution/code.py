@@ -15,6 +15,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Sequence
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from cumulet.errors import ServiceError
@@ -42,6 +43,7 @@ class CodeCache:
         self._sizes: dict[str, int] | None = None
         """Bytes by digest, the one needed longest ago first; None until the folder has been looked through."""
         self._looking_through = asyncio.Lock()
+        self._removals = count()
 
     async def ensure(self, digest: str) -> Path:
         """Return the folder of the archive with this blob digest, unpacking it if it is not there.
@@ -120,9 +122,11 @@ class CodeCache:
             if excess <= 0:
                 break
             if digest != newest and digest not in kept:
-                # Renamed at once, so that nobody who looks for it from now on finds it half gone.
+                # Renamed at once, so that nobody who looks for it from now on finds it half gone; it may come back, and
+                # have to go again, before what it was called the last time is gone.
                 folders = (self.folder / digest, *self._bytecode(digest))
-                doomed += [folder.rename(folder.with_name(folder.name + _DOOMED)) for folder in folders]
+                number = next(self._removals)
+                doomed += [folder.rename(folder.with_name(f"{folder.name}.{number}{_DOOMED}")) for folder in folders]
                 excess -= sizes.pop(digest)
         for folder in doomed:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 """What an archive may do to the disk."""
 
 import io
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -124,6 +125,20 @@ async def test_the_code_on_disk_has_a_limit(tmp_path: Path, monkeypatch: pytest.
     newest = await again.add("newest")
     assert len(list(tmp_path.iterdir())) == 3
     assert (tmp_path / newest / "newest").exists()
+
+
+async def test_code_goes_again_while_what_was_removed_before_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CODE_CACHE_BYTES_MAX", 1)
+    monkeypatch.setattr(shutil, "rmtree", lambda *folder, **options: None)  # a slow disk
+    shelf = Shelf(tmp_path)
+    one = await shelf.add("one")
+    for other in ("two", "three"):
+        await shelf.add(other)
+        await shelf.cache.ensure(one)
+    assert await shelf.cache.ensure(one) == tmp_path / one
+    assert len(list(tmp_path.glob(f"{one}.*.doomed"))) == 2
 
 
 async def test_code_that_nobody_has_any_more_is_no_archive(tmp_path: Path) -> None:

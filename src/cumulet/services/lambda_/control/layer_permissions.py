@@ -16,6 +16,7 @@ from cumulet.services.lambda_.control.layers import (
     version_arn,
 )
 from cumulet.services.lambda_.control.principals import render_principal
+from cumulet.services.lambda_.control.statements import refuse_same_id
 from cumulet.services.lambda_.records import LAYERS, LayerRecord
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -33,13 +34,7 @@ def add_layer_version_permission(call: Call, tx: WriteTx, params: Params) -> Out
     policy: dict[str, Any] = {"Version": "2012-10-17", "Id": "default", "Statement": []}
     if layer.policy is not None:
         policy = json.loads(layer.policy)
-    if any(statement["Sid"] == params["StatementId"] for statement in policy["Statement"]):
-        raise ServiceError(
-            "ResourceConflictException",
-            f"The statement id ({params['StatementId']}) provided already exists. Please provide a new statement id, "
-            "or remove the existing statement.",
-            Type="User",
-        )
+    refuse_same_id(policy, params["StatementId"])
     statement: dict[str, Any] = {
         "Sid": params["StatementId"],
         "Effect": "Allow",

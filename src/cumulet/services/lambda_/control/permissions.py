@@ -12,6 +12,7 @@ from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
 from cumulet.services.lambda_.control.principals import check_principal, render_principal
+from cumulet.services.lambda_.control.statements import refuse_same_id
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource
 from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.records import FUNCTIONS, LATEST, POLICIES, FunctionRecord, PolicyRecord
@@ -81,13 +82,7 @@ def _add_statement(tx: WriteTx, call: Call, ref: FunctionRef, params: Params) ->
     found = _find_policy(tx, ref, function)
     _check_revision(found, params)
     policy = json.loads(found.policy) if found else dict(_EMPTY_POLICY)
-    if any(statement["Sid"] == params["StatementId"] for statement in policy["Statement"]):
-        raise ServiceError(
-            "ResourceConflictException",
-            f"The statement id ({params['StatementId']}) provided already exists. Please provide a new statement id, "
-            "or remove the existing statement.",
-            Type="User",
-        )
+    refuse_same_id(policy, params["StatementId"])
     statement = render_statement(ref, params)
     _save_policy(tx, call, ref, function, {**policy, "Statement": [*policy["Statement"], statement]})
     return statement

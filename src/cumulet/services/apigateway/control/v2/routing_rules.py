@@ -17,6 +17,7 @@ from cumulet.services.apigateway.control.domains import check_base_path, get_dom
 from cumulet.services.apigateway.control.listing import scanning
 from cumulet.services.apigateway.control.v2.paging import page
 from cumulet.services.apigateway.domains import Domain
+from cumulet.services.apigateway.pipeline.parameters import RESERVED, RESERVED_PREFIXES
 from cumulet.services.apigateway.routing import WILDCARD, Condition, RoutingRule
 from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
@@ -26,31 +27,7 @@ _PRIVATE = "private domain names"
 _HEADER = re.compile(r"[A-Za-z0-9?!#$%&'.^_`|~-]+")
 # The guide allows in values what it allows in names; but its own examples have image/webp and ux=beta, too.
 _VALUE = re.compile(r"[\x21-\x7e]+")
-_UNSUPPORTED = frozenset(
-    [
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-location",
-        "forwarded",
-        "keep-alive",
-        "origin",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-        "x-apigw-api-id",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-restapi",
-        "via",
-    ]
-)
-_UNSUPPORTED_PREFIXES = ("access-control-", "apigw-", "x-amz-", "x-amzn-")
+_UNSUPPORTED = RESERVED | {"x-apigw-api-id", "x-restapi"}
 _HEADER_CONDITIONS_MAX = 2
 
 
@@ -226,7 +203,7 @@ def _checked_header(name: str) -> str:
         raise _bad("The header name of a condition must have at least 1 and less than 40 characters")
     if not _HEADER.fullmatch(name):
         raise _bad(f"Invalid header name specified: {name}. Wildcards are for header values only")
-    if name.lower() in _UNSUPPORTED or name.lower().startswith(_UNSUPPORTED_PREFIXES):
+    if name.lower() in _UNSUPPORTED or name.lower().startswith(RESERVED_PREFIXES):
         raise _bad(f"The header {name} is not supported in a condition")
     return name
 

@@ -51,7 +51,7 @@ browser:
 	  fi; }
 
 test: setup node_modules/.ready postgres browser ## Run every test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 1
 
 conformance: setup ## Hold DynamoDB against what AWS answers, to the letter and to the byte
 	@$(BIN)/python -m pytest -q tests/conformance tests/clients -k dynamodb
@@ -74,7 +74,7 @@ bench: setup ## Measure, as ratios in one run
 	@$(BIN)/python benchmarks/run.py
 
 crash: setup postgres ## Kill processes, nodes and the database under load, two hundred times (takes a quarter of an hour)
-	@CUMULET_CRASH_ROUNDS=200 $(BIN)/python -m pytest -q tests/crash
+	@CUMULET_CRASH_ROUNDS=200 $(BIN)/python -m pytest -q --timeout 3600 -o faulthandler_timeout=0 tests/crash
 
 clean: ## Remove what was set up or built
 	rm -rf $(VENV) node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,7 @@
 """User pools in front of both kinds of APIs, against a JWKS server: a pool that the settings put in Cognito's place."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -59,8 +60,11 @@ def cognito(pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     """A server whose settings name the pool."""
     folder: Path = tmp_path_factory.mktemp("cognito")
     server = start_server(folder / "data", environ={"CUMULET_COGNITO_ISSUERS": f"{POOL}={pool}"})
-    yield server
-    assert server.stop() == 0
+    try:
+        has_keys(server, pool)
+        yield server
+    finally:
+        assert server.stop() == 0
 
 
 def bearer(issuer: str, key: Any = KEY, key_id: str = "own", **claims: Any) -> dict[str, str]:
@@ -103,6 +107,14 @@ def rest_api(server: Server, **method: Any) -> tuple[str, str]:
     apis.put_integration_response(**at, statusCode="200", responseTemplates=said)
     apis.create_deployment(restApiId=api_id, stageName="dev")
     return api_id, made["id"]
+
+
+def has_keys(server: Server, issuer: str) -> None:
+    """Return when the server has the pool's keys. An issuer has 1.5 s to tell them, which a busy machine may take."""
+    api_id, _ = rest_api(server)
+    deadline = time.monotonic() + 60
+    while ask(server, f"/_aws/execute-api/{api_id}/dev/", identity(issuer))[0] != 200:
+        assert time.monotonic() < deadline
 
 
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')

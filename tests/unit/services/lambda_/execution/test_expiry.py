@@ -7,6 +7,7 @@ import pytest
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.admission import Pool
 from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX
+from cumulet.store.keyspace import Scope
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -62,6 +63,6 @@ async def test_no_more_invocations_at_a_time_than_the_account_may(rig: Any) -> N
     assert (await rig.invoke(version)).payload == b"1"
 
 
-def scope_of(version: Any) -> tuple[str, str]:
+def scope_of(version: Any) -> Scope:
     _, _, _, region, account, *_ = version.arn.split(":")
-    return account, region
+    return Scope(account, region)

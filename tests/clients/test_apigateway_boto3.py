@@ -108,7 +108,8 @@ def test_a_rest_api_from_create_to_delete(
     assert (missing[0], missing[2]) == (403, b'{"message":"Missing Authentication Token"}')
     assert missing[1]["x-amzn-errortype"] == "MissingAuthenticationTokenException"
     too_long = fetch("PUT", url, bytes(10 * 1024 * 1024 + 1))
-    assert (too_long[0], too_long[2]) == (413, b'{"message": "Request Too Long"}')
+    assert (too_long[0], too_long[2]) == (413, b"HTTP content length exceeded 10485760 bytes.")
+    assert too_long[1]["content-type"] == "text; charset=utf-8"
 
     apis.delete_rest_api(restApiId=api_id)
     assert fetch("GET", url)[0] == 403

@@ -10,7 +10,7 @@ from cumulet.edge.function_urls import serve_function_url
 from cumulet.edge.hosts import ApiDoor, ControlDoor, Door, FunctionDoor, ServiceDoor, find_door, possible_domain
 from cumulet.edge.pipeline import Tools, answer_service_request, internal_failure
 from cumulet.errors import ServiceError
-from cumulet.services.apigateway import ApiDoors
+from cumulet.services.apigateway import BODY_TOO_LONG, ApiDoors
 from cumulet.store.api import StoreError
 from cumulet.wire import faults
 from cumulet.wire.message import Request, Response
@@ -66,19 +66,17 @@ class Front:
     def body_limit(self, head: Request) -> int:
         """Return how many bytes the body of a request with this head may have."""
         door = find_door(head.host, head.path)
-        if isinstance(door, ApiDoor) or _domain_behind(door, head) is not None:
-            return limits.BODY_BYTES_MAX_OF["execute-api"]
+        if isinstance(door, ApiDoor | ControlDoor) or _domain_behind(door, head) is not None:
+            return limits.BODY_BYTES_MAX
         if isinstance(door, FunctionDoor):
             return limits.BODY_BYTES_MAX_OF["lambda-url"]
-        if isinstance(door, ControlDoor):
-            return limits.BODY_BYTES_MAX
         return limits.BODY_BYTES_MAX_OF.get(_signed_service(head), limits.BODY_BYTES_MAX)
 
     def too_large(self, head: Request) -> Response:
         """Return the answer to a request whose body is over its limit."""
         door = find_door(head.host, head.path)
         if isinstance(door, ApiDoor) or _domain_behind(door, head) is not None:
-            return Response(413, (("content-type", "application/json"),), b'{"message":"Request Too Long"}')
+            return BODY_TOO_LONG
         if isinstance(door, FunctionDoor):
             return Response(413, (("content-type", "application/json"),), b'{"Message":"Request Too Long"}')
         limit = self.body_limit(head)

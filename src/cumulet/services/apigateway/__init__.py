@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cumulet.apigateway")
 
-__all__ = ["ApiDoors", "build_v1", "build_v2"]
+__all__ = ["BODY_TOO_LONG", "ApiDoors", "build_v1", "build_v2"]
+
+BODY_TOO_LONG = Response(
+    413, (("content-type", "text; charset=utf-8"),), b"HTTP content length exceeded 10485760 bytes."
+)
+"""What stands in front of REST APIs says of a body over 10 MB: it has no request id yet, and asks no gateway response.
+
+Captured in https://github.com/koki-develop/lgtm-generator/issues/10.
+"""
 
 
 class ApiDoors:

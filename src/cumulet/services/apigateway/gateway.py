@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Literal, NamedTuple
 
 from cumulet.scope import SYSTEM
-from cumulet.services.apigateway import limits
+from cumulet.services.apigateway import BODY_TOO_LONG, limits
 from cumulet.services.apigateway.accounts import ACCOUNTS
 from cumulet.services.apigateway.domains import Mapped
 from cumulet.services.apigateway.model import (
@@ -119,6 +119,8 @@ class Gateway:
             return faults.unavailable()
         if found is None:
             return faults.unknown_api()
+        if len(request.body) > limits.PAYLOAD_BYTES_MAX and found.owner.kind == "REST":
+            return BODY_TOO_LONG
         stage = found.stage
         compiled = None if found.deployed is None else self._keep_compiled(found.owner, api_id, found.deployed)
         arrival = self._arrival(api_id, found, request, via, mapped)

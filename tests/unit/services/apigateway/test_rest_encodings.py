@@ -213,10 +213,3 @@ async def test_a_backend_gets_what_the_base64_of_a_text_says() -> None:
 
     assert server.requests[0][2] == PNG
     assert response.body == ENCODED  # a client that does not accept images by name gets text
-
-
-async def test_what_is_larger_than_10_mb_is_refused() -> None:
-    house = ApiHouse()
-    api_id = await house.rest_api("POST /a")
-    response = await house.request(api_id, "POST", "/dev/a", body=b"x" * (10 * 1024 * 1024 + 1))
-    assert (response.status, response.body) == (413, b'{"message": "Request Too Long"}')

@@ -287,13 +287,17 @@ async def test_a_slow_function_is_a_504() -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_body_over_ten_megabytes_is_too_long() -> None:
+async def test_a_body_over_ten_megabytes_is_refused_before_the_api_has_a_say() -> None:
+    # Captured on AWS: https://github.com/koki-develop/lgtm-generator/issues/10, whose gateway response did not apply
     house = ApiHouse()
     api_id = await house.rest_api("POST /notes")
+    await house.v1("PutGatewayResponse", restApiId=api_id, responseType="REQUEST_TOO_LARGE", statusCode="400")
 
     response = await house.request(api_id, "POST", "/dev/notes", body=bytes(10 * 1024 * 1024 + 1))
 
-    assert (response.status, response.body) == (413, b'{"message": "Request Too Long"}')
+    assert (response.status, response.body) == (413, b"HTTP content length exceeded 10485760 bytes.")
+    assert response.headers == (("content-type", "text; charset=utf-8"),)
+    assert not house.function.calls
 
 
 async def test_an_event_that_is_more_than_lambda_takes_is_too_long() -> None:

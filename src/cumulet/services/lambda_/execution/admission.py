@@ -146,7 +146,8 @@ class Admission:
             if now_s >= deadline_s:
                 return False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), min(deadline_s, count.pause_until_s) - now_s)
+                async with asyncio.timeout(min(deadline_s, count.pause_until_s) - now_s):
+                    await self._freed.wait()
 
     async def _take(self, count: _Count, limit: int | None) -> bool:
         """Ask for a larger share; return whether there is room now."""

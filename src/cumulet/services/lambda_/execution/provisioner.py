@@ -96,7 +96,8 @@ class Provisioner:
             except Exception:  # noqa: BLE001  the worker loop: whatever the trouble is, it is tried again
                 _log.exception("looking after provisioned concurrency failed")
             try:
-                await asyncio.wait_for(self._woken.wait(), limits.READINESS_LOOK_S)
+                async with asyncio.timeout(limits.READINESS_LOOK_S):
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

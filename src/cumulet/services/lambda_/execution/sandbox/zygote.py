@@ -119,7 +119,8 @@ class Zygote:
                     }
                 ).encode()
             )
-            told = await asyncio.wait_for(asyncio.shield(self._ready), READY_TIMEOUT_S)
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                told = await asyncio.shield(self._ready)
         except OSError:
             self._end()
             raise

@@ -1,6 +1,8 @@
 """A real execution plane over the memory store, with the other services played by a fake that writes down."""
 
+import contextlib
 import io
+import sys
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Principal
 from cumulet.services.lambda_.execution.invoke import ProcessPlane, make_execution_plane
 from cumulet.services.lambda_.execution.logs import LogShipper
+from cumulet.services.lambda_.execution.sandbox import zygote
 from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
 from cumulet.store import blobs
 from cumulet.store.memory import MemoryStore
@@ -90,6 +93,23 @@ class Rig:
         self.ids = RandomIds()
         self.ground = make_ground(self.store, clock, self.neighbours, folder)
         self.plane: ProcessPlane = make_execution_plane(self.ground)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def without_walls(cls, folder: Path) -> AsyncIterator["Rig"]:
+        """Yield a plane that runs, whose functions have no walls whatever the machine permits. Other planes' have."""
+        made = cls(folder)
+        await made.plane.start()
+        refused, zygote._isolation_refused = zygote._isolation_refused, "a test"
+        try:
+            assert made.plane._supervisor is not None
+            await made.plane._supervisor._fork_servers.find(f"python3.{sys.version_info.minor}")
+        finally:
+            zygote._isolation_refused = refused
+        try:
+            yield made
+        finally:
+            await made.plane.stop()
 
     async def function(self, code: str, **configuration: Any) -> VersionRecord:
         """Return a function whose module `lambda_function` is `code`."""

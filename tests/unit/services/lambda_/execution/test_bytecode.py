@@ -25,7 +25,6 @@ from cumulet.clock import SystemClock
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.bytecode import COMPILER, Bytecode, is_worth_compiling
 from cumulet.services.lambda_.execution.code import CodeCache, bytecode_of, draft_of, look_through
-from cumulet.services.lambda_.execution.sandbox import zygote
 from cumulet.services.lambda_.records import LayerUse
 from cumulet.store import blobs
 from cumulet.store.memory import MemoryStore
@@ -348,12 +347,8 @@ async def place(rig: Any, request: Any, tmp_path_factory: pytest.TempPathFactory
     if request.param == "walls":
         yield rig
         return
-    refused, zygote._isolation_refused = zygote._isolation_refused, "a test"
-    made = type(rig)(tmp_path_factory.mktemp("plain"))
-    await made.plane.start()
-    yield made
-    await made.plane.stop()
-    zygote._isolation_refused = refused
+    async with type(rig).without_walls(tmp_path_factory.mktemp("plain")) as plain:
+        yield plain
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from cumulet.services.lambda_.execution.sandbox import zygote
 from cumulet.services.lambda_.records import LayerUse
 from cumulet.store import blobs
 
@@ -34,12 +33,8 @@ print("farewell", flush=True)
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def plain(rig: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
     """A plane whose functions have no walls."""
-    refused, zygote._isolation_refused = zygote._isolation_refused, "a test"
-    made = type(rig)(tmp_path_factory.mktemp("plain"))
-    await made.plane.start()
-    yield made
-    await made.plane.stop()
-    zygote._isolation_refused = refused
+    async with type(rig).without_walls(tmp_path_factory.mktemp("plain")) as made:
+        yield made
 
 
 async def with_layer(rig: Any, code: str, files: dict[str, str], **fields: Any) -> tuple[Any, Path]:

@@ -175,6 +175,43 @@ def test_a_rest_api_from_a_document(
     apis.delete_rest_api(restApiId=api["id"])
 
 
+def test_a_function_that_nobody_waits_for(
+    client: Callable[..., Any], fetch: Fetch, function: str, allow: Callable[[str], None]
+) -> None:
+    apis = client("apigateway")
+    asked = {"integration.request.header.X-Amz-Invocation-Type": "method.request.header.InvocationType"}
+    document = {
+        "openapi": "3.0.1",
+        "info": {"title": "async", "version": "1"},
+        "paths": {
+            "/": {
+                "post": {
+                    "parameters": [{"name": "InvocationType", "in": "header", "schema": {"type": "string"}}],
+                    "responses": {"202": {"description": "accepted"}},
+                    "x-amazon-apigateway-integration": {
+                        "type": "aws",
+                        "httpMethod": "POST",
+                        "uri": uri(function),
+                        "requestParameters": asked,
+                        "responses": {"default": {"statusCode": "202"}},
+                    },
+                }
+            }
+        },
+    }
+    api_id = apis.import_rest_api(body=json.dumps(document))["id"]
+    apis.create_deployment(restApiId=api_id, stageName="dev")
+    allow(f"arn:aws:execute-api:us-east-1:000000000000:{api_id}/*/POST/")
+    url = f"/_aws/execute-api/{api_id}/dev/"
+    as_json = {"Content-Type": "application/json"}
+
+    status, _, body = fetch("POST", url, b'{"a": 1}', as_json)
+    assert (status, json.loads(json.loads(body)["body"])) == (202, {"a": 1})
+    assert fetch("POST", url, b'{"a": 1}', {**as_json, "InvocationType": "Event"})[::2] == (202, b"")
+    assert fetch("POST", url, b'{"a": 1}', {**as_json, "InvocationType": "Never"})[0] == 500
+    apis.delete_rest_api(restApiId=api_id)
+
+
 def test_an_http_api_from_create_to_delete(
     client: Callable[..., Any], server: Any, fetch: Fetch, function: str, allow: Callable[[str], None]
 ) -> None:

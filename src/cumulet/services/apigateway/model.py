@@ -100,6 +100,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether a REST API's answers go to the client as they come."""
     insecure: bool = False
     """Whether a REST API's server may have any certificate."""
+    invoke_parameters: dict[str, str] = {}
+    """What a REST API's Lambda proxy maps to headers of Lambda's Invoke; other integrations have it in `mapping`."""
 
 
 class ClaimRule(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -64,19 +64,33 @@ class FakeLambda:
         if callable(answer):
             answer = await answer(json.loads(params["Payload"]))
         payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        output: dict[str, Any] = {"StatusCode": 200, "Payload": payload}
+        if (kind := params.get("InvocationType", "RequestResponse")) != "RequestResponse":
+            return {"StatusCode": 202, "Payload": b""} if kind == "Event" else {"StatusCode": 204}
+        output: dict[str, Any] = {"StatusCode": 200, "Payload": payload, "ExecutedVersion": "$LATEST"}
+        if params.get("LogType") == "Tail":
+            output["LogResult"] = "TG9n"
         if self.function_error:
             output["FunctionError"] = self.function_error
         return output
 
 
-@operation("Invoke", action="lambda:InvokeFunction", resource="*", params="FunctionName InvocationType Payload")
+@operation(
+    "Invoke",
+    action="lambda:InvokeFunction",
+    resource="*",
+    params="FunctionName InvocationType LogType ClientContext Payload",
+)
 async def invoke(call: Call, plane: FakeLambda, params: Params) -> Output:
     """Whatever the test says."""
     return await plane.invoke(call, params)
 
 
-@operation("InvokeWithResponseStream", action="lambda:InvokeFunction", resource="*", params="FunctionName Payload")
+@operation(
+    "InvokeWithResponseStream",
+    action="lambda:InvokeFunction",
+    resource="*",
+    params="FunctionName InvocationType LogType ClientContext Payload",
+)
 async def invoke_with_response_stream(call: Call, plane: FakeLambda, params: Params) -> Output:
     """What the test says, piece by piece."""
     plane.calls.append((call, params))

@@ -189,11 +189,6 @@ async def test_a_method_its_integration_and_their_responses() -> None:
             "BadRequestException",
             "Invalid mapping",
         ),
-        (
-            {"requestParameters": {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}},
-            "NotImplementedException",
-            "The mapping to integration.request.header.X-Amz-Invocation-Type",
-        ),
         ({"type": "NONE"}, "BadRequestException", "Invalid integration type"),
         ({"connectionType": "VPC_LINK"}, "NotImplementedException", "The connection type VPC_LINK"),
         ({"requestTemplates": {"a": "#macro(x)#end"}}, "NotImplementedException", "The directive #macro"),

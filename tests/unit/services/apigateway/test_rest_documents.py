@@ -584,8 +584,3 @@ async def test_what_a_proxy_maps() -> None:
     }
     api = await house.v1("ImportRestApi", body=swagger({"/a": {"post": operation}}))
     assert "requestParameters" in (await method_of(house, api["id"]))["methodIntegration"]
-    operation["x-amazon-apigateway-integration"]["requestParameters"] = {  # type: ignore[index]
-        "integration.request.header.X-Amz-Invocation-Type": "'Event'"
-    }
-    with pytest.raises(NotImplementedHere, match="X-Amz-Invocation-Type of an AWS_PROXY integration"):
-        await house.v1("ImportRestApi", body=swagger({"/a": {"post": operation}}))

@@ -175,6 +175,95 @@ async def test_errors_of_a_function_choose_the_reply() -> None:
     assert (other.status, other.body) == (200, b'{"errorMessage": "other"}')
 
 
+TO_LAMBDA = "integration.request.header.X-Amz-"
+
+
+async def test_a_client_says_whether_it_waits_for_the_function() -> None:
+    house = ApiHouse()
+    asked = {f"{TO_LAMBDA}Invocation-Type": "method.request.header.InvocationType"}
+    template = {"responseTemplates": {JSON: "{\"said\": $input.json('$')}"}}
+    api_id = await deployed(house, custom(requestParameters=asked), {"statusCode": "202", **template})
+
+    async def send(**headers: str) -> tuple[int, Any]:
+        response = await house.request(api_id, "POST", "/dev/things/1", headers=headers, body=b'{"a": 1}')
+        return response.status, response.body
+
+    assert await send() == (202, b'{"said": {"statusCode":200,"body":"fine"}}')
+    assert await send(invocationtype="Event") == (202, b'{"said": {}}')
+    assert await send(invocationtype="DryRun") == (202, b'{"said": {}}')
+    assert await send(invocationtype="event") == (500, b'{"message": "Internal server error"}')
+    assert [params.get("InvocationType") for _, params in house.function.calls] == [None, "Event", "DryRun"]
+    assert house.function.event == {"a": 1}
+
+
+async def test_what_an_integration_tells_lambda_and_hears_of_it() -> None:
+    house = ApiHouse()
+    told = {f"{TO_LAMBDA}Log-Type": "'Tail'", f"{TO_LAMBDA}Client-Context": "stageVariables.color"}
+    heard = {
+        f"method.response.header.{name}": f"integration.response.header.{name}"
+        for name in ("X-Amz-Log-Result", "X-Amz-Executed-Version", "X-Amz-Function-Error")
+    }
+    api_id = await deployed(
+        house,
+        custom(requestParameters=told),
+        {"statusCode": "200", "responseParameters": heard},
+        {"statusCode": "500", "selectionPattern": "no.*", "responseParameters": heard},
+        declared=dict.fromkeys(heard, True),
+    )
+
+    fine = await house.request(api_id, "GET", "/dev/things/1")
+    house.function.answer, house.function.function_error = {"errorMessage": "no luck"}, "Unhandled"
+    failed = await house.request(api_id, "GET", "/dev/things/1")
+
+    _, params = house.function.calls[0]
+    assert (params["LogType"], params["ClientContext"]) == ("Tail", "blue")
+    seen = ("x-amz-log-result", "x-amz-executed-version", "x-amz-function-error")
+    assert (fine.status, [header(fine, name) for name in seen]) == (200, ["TG9n", "$LATEST", None])
+    assert (failed.status, [header(failed, name) for name in seen]) == (500, ["TG9n", "$LATEST", "Unhandled"])
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "params", "status"),
+    [
+        # Lambda answers at once, with nothing, which is no proxy's answer: https://github.com/serverless/serverless/issues/6921
+        (f"{TO_LAMBDA}Invocation-Type", "'Event'", {"InvocationType": "Event"}, 502),
+        (f"{TO_LAMBDA}invocation-type", "'RequestResponse'", {"InvocationType": "RequestResponse"}, 200),
+        (f"{TO_LAMBDA}Invocation-Type", "method.request.header.Type", {}, 200),
+        (f"{TO_LAMBDA}Client-Context", "method.request.path.id", {"ClientContext": "7"}, 200),
+        (f"{TO_LAMBDA}Log-Type", "'Head'", None, 500),
+        (f"{TO_LAMBDA}Target", "'x'", {}, 200),
+        ("integration.request.header.X-Other", "'x'", {}, 200),
+    ],
+)
+async def test_a_proxy_tells_lambda_how_to_run(
+    target: str, source: str, params: dict[str, str] | None, status: int
+) -> None:
+    house = ApiHouse()
+    api_id = await deployed(house, custom(type="AWS_PROXY", requestParameters={target: source}))
+
+    response = await house.request(api_id, "GET", "/dev/things/7")
+
+    sent = [
+        {name: given[name] for name in given.keys() - {"FunctionName", "Payload"}} for _, given in house.function.calls
+    ]
+    assert (response.status, sent) == (status, [] if params is None else [params])
+    if params is not None:
+        assert "x-other" not in {name.lower() for name in house.function.event["headers"]}
+
+
+async def test_a_streamed_answer_is_waited_for() -> None:
+    house = ApiHouse()
+    streaming = URI.replace("2015-03-31", "2021-11-15").replace("/invocations", "/response-streaming-invocations")
+    asked = {f"{TO_LAMBDA}Invocation-Type": "'Event'"}
+    api_id = await deployed(
+        house,
+        custom(type="AWS_PROXY", uri=streaming, responseTransferMode="STREAM", requestParameters=asked),
+    )
+
+    assert (await house.request(api_id, "GET", "/dev/things/7")).status == 500
+    assert not house.function.calls
+
+
 async def test_what_no_reply_is_for_is_an_error() -> None:
     house = ApiHouse()
     api_id = await deployed(house, custom(), {"statusCode": "200", "selectionPattern": "never"})

@@ -75,3 +75,17 @@ def test_what_a_service_gets(
     request = service_request(load_service(found.service), found, outbound, "POST")
     assert (request.path, request.query, request.headers.get("x-amz-target"), request.body) == expected
     assert request.headers.get("x-a") == "1"
+
+
+@pytest.mark.parametrize(
+    ("uri", "target"),
+    [("dynamodb:path//", "DynamoDB_20120810.GetItem"), ("dynamodb:action/Scan", "DynamoDB_20120810.Scan")],
+)
+def test_a_mapped_target_is_for_a_path(uri: str, target: str) -> None:
+    found = service_uri.find(AT + uri)
+    assert found is not None
+    headers = {"x-amz-target": ["DynamoDB_20120810.GetItem"]}
+    request = service_request(
+        load_service("dynamodb"), found, Outbound(b"{}", "application/json", {}, {}, headers, {}, {}), "POST"
+    )
+    assert (request.path, request.headers.get("x-amz-target")) == ("/", target)

@@ -23,6 +23,13 @@ _RESPONSE_SOURCE = re.compile(
     re.DOTALL,
 )
 
+_INVOKE_TARGET = re.compile(r"^integration\.request\.header\.x-amz-(?:invocation-type|log-type|client-context)\Z", re.I)
+
+
+def speaks_to_lambda(target: str) -> bool:
+    """Tell whether a mapping is to a header of Lambda's Invoke: those that a proxy integration has too."""
+    return _INVOKE_TARGET.match(target) is not None
+
 
 def check_request(mappings: Mapping[str, str]) -> None:
     """Raise BadRequestException unless these can be an integration's requestParameters."""

@@ -19,8 +19,10 @@ from cumulet.services.apigateway.model import CALLER, DEFAULT_ROUTE, Authorizer,
 from cumulet.services.apigateway.pipeline import streaming
 from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent, Streamed
 from cumulet.services.apigateway.pipeline.faults import Fault, Refused
+from cumulet.services.apigateway.pipeline.invocations import invoke_params
 from cumulet.services.apigateway.pipeline.relay import relay
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
+from cumulet.services.apigateway.pipeline.rest_mapping import mapped_headers
 from cumulet.services.kit import Ground, Output, Principal
 
 R = TypeVar("R")
@@ -58,24 +60,28 @@ class Integrator:
             raise Refused("misconfigured")
         region, account, arn = found
         scope, event = Scope(account, region), _encode(sent)
+        params = invoke_params(mapped_headers(matched, target.invoke_parameters)) if target.invoke_parameters else {}
         if target.streams:
-            return await self.within(target, self._begin(matched, scope, arn, event))
-        return await self.within(target, self.invoke(matched, scope, arn, event))
+            return await self.within(target, self._begin(matched, scope, arn, event, params))
+        return await self.within(target, self._ask(matched, self.principal(matched), scope, arn, event, params))
 
     async def within(self, target: Target, work: Coroutine[Any, Any, R]) -> R:
         """Return the work's result. Raises Refused after the integration's time-out."""
         return await _within(self._ground.clock, target.timeout_ms / 1000, work, self._left_running)
 
-    async def invoke(
-        self, matched: Matched, scope: Scope, arn: str, payload: bytes, invocation_type: str = "RequestResponse"
-    ) -> Result:
-        """Return what a function answers. Raises Refused if it cannot be asked."""
-        return await self._ask(matched, self.principal(matched), scope, arn, payload, invocation_type)
+    async def invoke(self, matched: Matched, scope: Scope, arn: str, payload: bytes, params: dict[str, str]) -> Output:
+        """Return what Lambda's Invoke answers. Raises Refused if the function cannot be asked."""
+        asked = {"FunctionName": arn, "Payload": payload, **params}
+        return await self._call_lambda(matched, self.principal(matched), scope, "Invoke", asked)
 
-    async def _begin(self, matched: Matched, scope: Scope, arn: str, payload: bytes) -> Streamed:
+    async def _begin(
+        self, matched: Matched, scope: Scope, arn: str, payload: bytes, params: dict[str, str]
+    ) -> Streamed:
         """Return what a function answers, once it begins to. Raises Refused if it cannot be asked."""
-        params = {"FunctionName": arn, "Payload": payload}
-        output = await self._call_lambda(matched, self.principal(matched), scope, "InvokeWithResponseStream", params)
+        if params.get("InvocationType", "RequestResponse") != "RequestResponse":
+            raise Refused("misconfigured")
+        asked = {"FunctionName": arn, "Payload": payload, **params}
+        output = await self._call_lambda(matched, self.principal(matched), scope, "InvokeWithResponseStream", asked)
         return await streaming.begin(output["EventStream"])
 
     async def ask_authorizer(self, matched: Matched, authorizer: Authorizer, event: dict[str, Any]) -> Result:
@@ -85,7 +91,7 @@ class Integrator:
             raise Refused("misconfigured")
         region, account, arn = found
         principal = self._authorizer_principal(matched, authorizer)
-        work = self._ask(matched, principal, Scope(account, region), arn, _encode(event), "RequestResponse")
+        work = self._ask(matched, principal, Scope(account, region), arn, _encode(event), {})
         return await _within(self._ground.clock, limits.AUTHORIZER_TIMEOUT_S, work, self._left_running)
 
     async def _authorizer_principal(self, matched: Matched, authorizer: Authorizer) -> Principal:
@@ -106,10 +112,10 @@ class Integrator:
         scope: Scope,
         arn: str,
         payload: bytes,
-        invocation_type: str,
+        params: dict[str, str],
     ) -> Result:
-        params = {"FunctionName": arn, "InvocationType": invocation_type, "Payload": payload}
-        output = await self._call_lambda(matched, principal, scope, "Invoke", params)
+        asked = {"FunctionName": arn, "Payload": payload, **params}
+        output = await self._call_lambda(matched, principal, scope, "Invoke", asked)
         return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
 
     async def _call_lambda(

@@ -12,7 +12,7 @@ from cumulet.scope import Scope
 from cumulet.services.apigateway.certificates import CERTIFICATES
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.service_uri import ServiceUri
-from cumulet.services.apigateway.pipeline import http_client, streaming
+from cumulet.services.apigateway.pipeline import http_client, invocations, streaming
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.paths import climbs
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
 _PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
 _TRACE = "x-amzn-trace-id"
-_JSON = (("Content-Type", "application/json"),)
 
 
 class RestBackends:
@@ -55,11 +54,11 @@ class RestBackends:
         if found is None or target.http_method != "POST":
             raise Refused("misconfigured")
         region, account, arn = found
-        kind = outbound.headers.get("x-amz-invocation-type", ["RequestResponse"])[-1]
-        result = await self._integrator.invoke(matched, Scope(account, region), arn, outbound.body or b"{}", kind)
-        if not result.failed:
-            return Answer("", result.payload, headers=_JSON)
-        return Answer(error_message(result.payload), result.payload, headers=_JSON)
+        params = invocations.invoke_params(outbound.headers)
+        output = await self._integrator.invoke(matched, Scope(account, region), arn, outbound.body or b"{}", params)
+        payload = output.get("Payload") or b""
+        subject = error_message(payload) if output.get("FunctionError") else ""
+        return Answer(subject, payload, output["StatusCode"], invocations.answer_headers(output))
 
     async def _service(self, matched: Matched, outbound: Outbound, uri: ServiceUri) -> Answer:
         principal = await self._integrator.principal(matched)

@@ -53,26 +53,49 @@ def map_request(matched: Matched, mapping: Mapping) -> Outbound:
         parameters=given,
     )
     places: dict[str, Any] = {"path": outbound.path, "querystring": outbound.query, "header": outbound.headers}
+    _place_mapped(places, matched, mapping.request_parameters, query, fields, body, context)
+    for where, overrides in context["requestOverride"].items():
+        if where in places and isinstance(overrides, dict):
+            for name, value in overrides.items():
+                _place(places, where, name, [text(value)])
+    return outbound
+
+
+def mapped_headers(matched: Matched, mappings: Lookup[str, str]) -> dict[str, list[str]]:
+    """Return the headers that mappings make of a request, by their names in lower case."""
+    places: dict[str, Any] = {"header": {}}
+    request = matched.arrival.request
+    query, fields = events.query_fields(request.query), events.header_fields(matched.arrival)
+    _place_mapped(places, matched, mappings, query, fields, Body(request.body), rest_context(matched))
+    headers: dict[str, list[str]] = places["header"]
+    return headers
+
+
+def _place_mapped(
+    places: dict[str, Any],
+    matched: Matched,
+    mappings: Lookup[str, str],
+    query: dict[str, list[str]],
+    fields: dict[str, list[str]],
+    body: Body,
+    context: dict[str, Any],
+) -> None:
+    """Put the values of mapping expressions where the backend's request has them."""
 
     def find(where: str, name: str) -> list[str] | None:
         if where == "path":
-            return [given["path"][name]] if name in given["path"] else None
+            return [matched.path_parameters[name]] if name in matched.path_parameters else None
         if where.endswith("querystring"):
             values = query.get(name)
         else:
             values = fields.get(name.lower())
         return values if values is None or where.startswith("multivalue") else values[-1:]
 
-    for target, source in mapping.request_parameters.items():
+    for target, source in mappings.items():
         where, _, name = target.removeprefix("integration.request.").partition(".")
         values = _values_of(source, find, body, context, matched)
         if values is not None:
             _place(places, where, name, values)
-    for where, overrides in context["requestOverride"].items():
-        if where in places and isinstance(overrides, dict):
-            for name, value in overrides.items():
-                _place(places, where, name, [text(value)])
-    return outbound
 
 
 def _values_of(source: str, find: Any, body: Body, context: dict[str, Any], matched: Matched) -> list[str] | None:

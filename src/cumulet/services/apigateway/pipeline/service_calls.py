@@ -58,7 +58,8 @@ def service_request(service: ServiceModel, uri: ServiceUri, outbound: Outbound, 
     elif service.protocol == "json":
         path = "/"
         content_type = f"application/x-amz-json-{service.json_version}"
-        headers = [*headers, ("x-amz-target", f"{service.target_prefix}.{uri.asked}")]
+        # What the URI names is done, whatever a mapping says.
+        headers = [("x-amz-target", f"{service.target_prefix}.{uri.asked}"), *headers]
     else:
         path = "/"
         action = urlencode({"Action": uri.asked, "Version": service.api_version})

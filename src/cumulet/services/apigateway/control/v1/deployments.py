@@ -32,6 +32,7 @@ from cumulet.services.apigateway.control.v1.stage_settings import (
     set_cache,
 )
 from cumulet.services.apigateway.control.v1.stages import checked_name
+from cumulet.services.apigateway.mapping.parameters import speaks_to_lambda
 from cumulet.services.apigateway.model import (
     DEPLOYMENTS,
     STAGES,
@@ -170,6 +171,8 @@ def freeze_target(integration: Integration) -> Target:
             for response in responses.values()
         ],
     )
+    is_proxy = integration.type == "AWS_PROXY"
+    parameters = mapping.request_parameters
     return Target(
         uri="" if integration.uri is UNSET else integration.uri,
         payload_format="rest",
@@ -177,9 +180,10 @@ def freeze_target(integration: Integration) -> Target:
         http_method="POST" if integration.http_method is UNSET else integration.http_method,
         credentials=None if integration.credentials is UNSET else integration.credentials,
         kind=integration.type,
-        mapping=None if integration.type == "AWS_PROXY" else mapping,
+        mapping=None if is_proxy else mapping,
         streams=integration.response_transfer_mode == "STREAM",
         insecure=(integration.tls_config or {}).get("insecureSkipVerification", False),
+        invoke_parameters={to: parameters[to] for to in parameters if is_proxy and speaks_to_lambda(to)},
     )
 
 

@@ -39,6 +39,9 @@ class Nothing:
     def prepare(self, *_: Any) -> None:
         return None
 
+    async def interpreter_of(self, *_: Any) -> str:
+        return "3.12.1"
+
     async def invoke(self, *_: Any) -> Any:
         raise ServiceError("ServiceException", "nothing runs here")
 

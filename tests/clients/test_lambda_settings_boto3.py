@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ TRUST = {
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
     ],
 }
+LOGS = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 PUBLISHERS = {"SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/team/abcdefghij"]}
 
 
@@ -42,6 +44,7 @@ def functions(server: Any) -> Any:
 def function(server: Any, functions: Any) -> Iterator[str]:
     iam = server.client("iam")
     role = iam.create_role(RoleName="lambda-settings", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    iam.attach_role_policy(RoleName="lambda-settings", PolicyArn=LOGS)
     functions.create_function(
         FunctionName="settings",
         Runtime="python3.12",
@@ -51,6 +54,7 @@ def function(server: Any, functions: Any) -> Iterator[str]:
     )
     yield "settings"
     functions.delete_function(FunctionName="settings")
+    iam.detach_role_policy(RoleName="lambda-settings", PolicyArn=LOGS)
     iam.delete_role(RoleName="lambda-settings")
 
 
@@ -87,6 +91,29 @@ def test_recursion_and_runtime_management(functions: Any, function: str) -> None
         "ResourceNotFoundException",
         "Function not found: arn:aws:lambda:us-east-1:000000000000:function:absent",
     )
+
+
+def test_a_function_that_keeps_the_version_of_its_runtime(server: Any, functions: Any, function: str) -> None:
+    functions.invoke(FunctionName=function)
+    logs, first = server.client("logs"), ""
+    deadline = time.monotonic() + 20
+    while not first and time.monotonic() < deadline:
+        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern="INIT_START")["events"]
+        first = events[0]["message"] if events else time.sleep(0.1) or ""
+    arn = first.rpartition("Runtime Version ARN: ")[2].strip()
+    told = functions.get_function(FunctionName=function)["Configuration"]
+    assert told["RuntimeVersionConfig"] == {"RuntimeVersionArn": arn}
+    put = functions.put_runtime_management_config
+    assert put(FunctionName=function, UpdateRuntimeOn="Manual", RuntimeVersionArn=arn)["RuntimeVersionArn"] == arn
+    assert functions.get_runtime_management_config(FunctionName=function)["UpdateRuntimeOn"] == "Manual"
+    assert json.loads(functions.invoke(FunctionName=function, Payload=b"1")["Payload"].read()) == 1
+    other = arn[:-1] + ("0" if arn[-1] != "0" else "1")
+    assert refusal(put, FunctionName=function, UpdateRuntimeOn="Manual", RuntimeVersionArn=other) == (
+        400,
+        "InvalidParameterValueException",
+        f"The runtime version {other} is not a version of the runtime python3.12.",
+    )
+    put(FunctionName=function, UpdateRuntimeOn="Auto")
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")

@@ -42,6 +42,33 @@ class LayerUse(msgspec.Struct, frozen=True):
     code_blob: str
 
 
+class ImageUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A container image as a version has it: the one that its name stood for when it was deployed."""
+
+    uri: str
+    """As it was given."""
+    resolved_uri: str
+    """With the digest instead of the tag."""
+    digest: str
+    """Of its manifest, in hexadecimal: what names its files here."""
+    image_id: str
+    """By which container engines know it, whatever its name stands for meanwhile."""
+    size: int
+    architecture: str
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = "/"
+    environment: dict[str, str] = {}
+
+
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a function has instead of what its image says; empty: as the image says."""
+
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = ""
+
+
 class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a function: its code and its configuration. Immutable."""
 
@@ -56,8 +83,8 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     code_sha256: str
     """Base64, as CodeSha256 has it."""
     code_size: int
-    code_blob: str
-    """The blob digest of the zip archive."""
+    code_blob: str = ""
+    """The blob digest of the zip archive; an image has none."""
     description: str = ""
     timeout_s: int = 3
     memory_mb: int = 128
@@ -76,12 +103,17 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """From the lowest to the one that covers all others."""
     unzipped_size: int = 0
     """Of the function's own code."""
+    image: ImageUse | None = None
+    """Of the package type Image, whose functions have neither runtime nor handler nor layers."""
+    image_config: ImageConfig = ImageConfig()
     snap_start: bool = False
     """Whether published versions are initialised once before they can be invoked, and restored from then on."""
     state: str = ""
-    """Of a published version that is not Active: Pending or Failed. With its reason."""
+    """Of a published version, or one made of an image, that is not Active: Pending or Failed. With its reason."""
     state_reason: str = ""
     state_reason_code: str = ""
+    runtime_version_arn: str = ""
+    """Of the version of its runtime on which alone it runs; empty: whichever there is."""
     latest_description: str | None = None
     """Of a published version: what described $LATEST at that time, since PublishVersion can give words of its own."""
 
@@ -112,7 +144,7 @@ class FunctionRecord(msgspec.Struct, frozen=True, kw_only=True):
     recursive_loop: str = "Terminate"
     """What becomes of invocations in which it calls itself again and again: Allow or Terminate."""
     runtime_updates: dict[str, str] = {}
-    """By version when its runtime is updated, where that is not Auto."""
+    """By version when its runtime is updated, where that is neither Auto nor Manual (`runtime_version_arn`)."""
     code_signing_arn: str = ""
     """Of the code signing configuration that its deployments are held against."""
 

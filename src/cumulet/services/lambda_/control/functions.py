@@ -34,6 +34,8 @@ from cumulet.services.lambda_.control.lookup import function_policy, load_functi
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.control.roles import check_role
+from cumulet.services.lambda_.control.runtime_management import check_runtime_kept
+from cumulet.services.lambda_.control.runtime_versions import render_function
 from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.control.urls import drop_urls
 from cumulet.services.lambda_.control.versions import (
@@ -120,11 +122,11 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             code_signing_arn=check_code_signing(tx, ref.scope, signing) if signing else "",
         )
         FUNCTIONS.save(tx, ref.scope, ref.name, record=function)
-        return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
+        return publish(tx, call, ref.scope, function, None) if params.get("Publish") else version
 
     version = await plane.ground.store.write(create)
     plane.execution.prepare(version)
-    return render_configuration(version, "creating")
+    return await render_function(plane, ref.scope, version, "creating")
 
 
 @operation("GetFunction", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
@@ -133,7 +135,7 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
     ref = function_of(call, params)
     function, version = await plane.ground.store.read(lambda tx: (load_function(tx, ref), load_version(tx, ref)))
     output: dict[str, Any] = {
-        "Configuration": render_configuration(version, qualifier=ref.qualifier),
+        "Configuration": await render_function(plane, ref.scope, version, qualifier=ref.qualifier),
         "Code": {"RepositoryType": "S3", "Location": render_code_url(plane.ground, call, ref.scope, function, version)},
     }
     if function.reserved_concurrency is not None:
@@ -146,10 +148,11 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
 @operation(
     "GetFunctionConfiguration", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier"
 )
-def get_function_configuration(call: Call, tx: ReadTx, params: Params) -> Output:
+async def get_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Return what a function runs with."""
     ref = function_of(call, params)
-    return render_configuration(load_version(tx, ref), qualifier=ref.qualifier)
+    version = await plane.ground.store.read(lambda tx: load_version(tx, ref))
+    return await render_function(plane, ref.scope, version, qualifier=ref.qualifier)
 
 
 @operation("ListFunctions", resource="*", params="MasterRegion FunctionVersion Marker MaxItems")
@@ -209,22 +212,22 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     fields |= {"code_sha256": archive.sha256, "code_size": len(archive.body), "unzipped_size": archive.unzipped_size}
     if params.get("DryRun"):
         function = await plane.ground.store.read(lambda tx: load_function(tx, ref))
-        return render_configuration(msgspec.structs.replace(function.latest, **fields))
+        return await render_function(plane, ref.scope, msgspec.structs.replace(function.latest, **fields))
     revision_id = call.ids.uuid()
 
     def update(tx: WriteTx) -> VersionRecord:
         function = _load_for_update(tx, ref, params)
         check_code_storage(tx, ref.scope, len(archive.body) - function.latest.code_size)
-        version = _save_changed(
+        changed = _save_changed(
             tx, call, ref, function, revision_id, code_blob=_replace_blob(tx, function, archive), **fields
         )
-        return publish(tx, call, ref.scope, version, None) if params.get("Publish") else version
+        return publish(tx, call, ref.scope, changed, None) if params.get("Publish") else changed.latest
 
     version = await plane.ground.store.write(update)
     plane.execution.prepare(version)
     if params.get("Publish"):
-        return render_configuration(version, qualifier=version.version)
-    return render_configuration(version, "updating")
+        return await render_function(plane, ref.scope, version, qualifier=version.version)
+    return await render_function(plane, ref.scope, version, "updating")
 
 
 @operation(
@@ -254,12 +257,12 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
             changed["layers"] = find_uses(tx, ref.scope, layers)
             keep_layers(tx, changed["layers"])
             release_layers(tx, function.latest.layers)
-        return _save_changed(tx, call, ref, function, revision_id, **changed)
+        return _save_changed(tx, call, ref, function, revision_id, **changed).latest
 
     version = await plane.ground.store.write(update)
     if "runtime" in fields or layers is not None:
         plane.execution.prepare(version)
-    return render_configuration(version, "updating")
+    return await render_function(plane, ref.scope, version, "updating")
 
 
 @operation("DeleteFunction", resource=resource, resource_policy=function_policy, params="FunctionName Qualifier")
@@ -300,10 +303,12 @@ def _replace_blob(tx: WriteTx, function: FunctionRecord, archive: Archive) -> st
 
 def _save_changed(
     tx: WriteTx, call: Call, ref: FunctionRef, function: FunctionRecord, revision_id: str, **fields: Any
-) -> VersionRecord:
+) -> FunctionRecord:
     version = msgspec.structs.replace(function.latest, revision_id=revision_id, last_modified_ms=call.now_ms, **fields)
+    check_runtime_kept(function.latest, version)
     check_unzipped(version)
     check_snap_start(version)
-    FUNCTIONS.save(tx, ref.scope, ref.name, record=msgspec.structs.replace(function, latest=version))
+    changed = msgspec.structs.replace(function, latest=version)
+    FUNCTIONS.save(tx, ref.scope, ref.name, record=changed)
     tx.hint(FUNCTION_CHANGED)
-    return version
+    return changed

@@ -17,7 +17,9 @@ from cumulet.services.lambda_.control.lookup import function_policy, load_functi
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.provisioned import drop_provisioned
 from cumulet.services.lambda_.control.rendering import render_configuration
+from cumulet.services.lambda_.control.runtime_versions import render_function
 from cumulet.services.lambda_.names import FunctionRef, function_of, unqualified_resource
+from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.readiness import note_snapshot
 from cumulet.services.lambda_.records import (
     ALIASES,
@@ -38,7 +40,15 @@ from cumulet.services.tokens import encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
 _OF_THE_VERSION_ALONE = frozenset(
-    ("version", "revision_id", "last_modified_ms", "description", "latest_description", *STATE_FIELDS)
+    (
+        "version",
+        "revision_id",
+        "last_modified_ms",
+        "description",
+        "latest_description",
+        "runtime_version_arn",
+        *STATE_FIELDS,
+    )
 )
 _COMPARED = tuple(name for name in VersionRecord.__struct_fields__ if name not in _OF_THE_VERSION_ALONE)
 
@@ -49,9 +59,14 @@ _COMPARED = tuple(name for name in VersionRecord.__struct_fields__ if name not i
     resource_policy=function_policy,
     params="FunctionName CodeSha256 Description RevisionId",
 )
-def publish_version(call: Call, tx: WriteTx, params: Params) -> Output:
+async def publish_version(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Make a version of what $LATEST is now; if nothing has changed since the last one, that is the answer."""
     ref = function_of(call, params)
+    version = await plane.ground.store.write(lambda tx: _publish_checked(tx, call, ref, params))
+    return await render_function(plane, ref.scope, version, qualifier=version.version)
+
+
+def _publish_checked(tx: WriteTx, call: Call, ref: FunctionRef, params: Params) -> VersionRecord:
     function = load_function(tx, ref)
     check_latest_only(ref)
     check_revision(function, params)
@@ -60,8 +75,7 @@ def publish_version(call: Call, tx: WriteTx, params: Params) -> Output:
             f"CodeSHA256 ({params['CodeSha256']}) is different from current CodeSHA256 in $LATEST "
             f"({function.latest.code_sha256}). Please try again with the CodeSHA256 in $LATEST."
         )
-    version = publish(tx, call, ref.scope, function.latest, params.get("Description"))
-    return render_configuration(version, qualifier=version.version)
+    return publish(tx, call, ref.scope, function, params.get("Description"))
 
 
 @operation(
@@ -83,8 +97,13 @@ def list_versions_by_function(call: Call, tx: ReadTx, params: Params) -> Output:
     return with_marker({"Versions": versions}, encode_token(_number(page[-1])) if len(found) > limit else None)
 
 
-def publish(tx: WriteTx, call: Call, scope: Scope, latest: VersionRecord, description: str | None) -> VersionRecord:
-    """Return the version that $LATEST is: the newest one if that is the same, else one that comes to be."""
+def publish(tx: WriteTx, call: Call, scope: Scope, function: FunctionRecord, description: str | None) -> VersionRecord:
+    """Return the version that $LATEST is: the newest one if that is the same, else one that comes to be.
+
+    How the runtime is updated goes with it, so that code, configuration and runtime are kept together:
+    https://docs.aws.amazon.com/lambda/latest/dg/runtime-management-rollback.html
+    """
+    latest = function.latest
     name = latest.function_name
     newest = next(VERSIONS.scan(tx, scope, name, limit=1, reverse=True), None)
     if newest is not None and _is_same(newest, latest):
@@ -111,6 +130,9 @@ def publish(tx: WriteTx, call: Call, scope: Scope, latest: VersionRecord, descri
     keep_all(tx, latest)
     VERSIONS.save(tx, scope, name, number, record=version)
     VERSION_NUMBERS.save(tx, scope, name, record=VersionNumber(number=number))
+    if (update_on := function.runtime_updates.get(LATEST)) is not None:
+        updates = {**function.runtime_updates, version.version: update_on}
+        FUNCTIONS.save(tx, scope, name, record=msgspec.structs.replace(function, runtime_updates=updates))
     return version
 
 

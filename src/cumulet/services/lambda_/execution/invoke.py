@@ -56,6 +56,12 @@ class ProcessPlane:
         if self._supervisor is not None:
             self._supervisor.prepare(version)
 
+    async def interpreter_of(self, runtime: str) -> str:
+        """Return the version of what runs a runtime here. Raises NotImplementedHere if nothing does."""
+        if self._supervisor is None:
+            raise ServiceError("ServiceException", "The server stops.", status=500)
+        return await self._supervisor.interpreter_of(runtime)
+
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         """Return the invocation's result. See plane.py for what it raises."""
         if self._supervisor is None or self._stopping:

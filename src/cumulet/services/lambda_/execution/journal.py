@@ -13,6 +13,7 @@ from cumulet.clock import Clock
 from cumulet.services.lambda_.execution import limits, platform_events, report
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream, Tail
 from cumulet.services.lambda_.execution.platform_events import Event, Record, Span
+from cumulet.services.lambda_.execution.runtime_names import runtime_version
 from cumulet.services.lambda_.records import VersionRecord
 from cumulet.services.lambda_.tracing import told_segment
 
@@ -91,28 +92,28 @@ class Journal:
 
     # What happens
 
-    def init_started(self, runtime_version: str, note: str = "") -> None:
-        """An initialisation begins. `runtime_version` is the interpreter's own, e.g. 3.11.7; `note` is our own word."""
-        self._runtime = (*self._runtime[:2], runtime_version)
+    def init_started(self, interpreter: str, note: str = "") -> None:
+        """An initialisation begins. `interpreter` is the version of what runs it: 3.11.7. `note` is our own word."""
+        self._runtime = (*self._runtime[:2], interpreter)
         if not self._json:
             self._write(report.init_start_line(*self._runtime), in_tail=False)
-        named = report.runtime_version(*self._runtime)
+        named = runtime_version(*self._runtime)
         started = platform_events.init_start(self.init_type, self.phase, named, self._instance())
         self._note("platform.initStart", started, in_tail=False)
         if note:
             self._write(note, in_tail=False)
 
-    def restore_started(self, runtime_version: str = "") -> None:
+    def restore_started(self, interpreter: str = "") -> None:
         """A snapshot is restored; what is told of an initialisation from now on is told of that.
 
-        `runtime_version` is needed where no initialisation was told of.
+        `interpreter` is needed where no initialisation was told of.
         """
         self._is_restore = True
-        if runtime_version:
-            self._runtime = (*self._runtime[:2], runtime_version)
+        if interpreter:
+            self._runtime = (*self._runtime[:2], interpreter)
         if not self._json:
             self._write(report.init_start_line(*self._runtime, "RESTORE_START"), in_tail=False)
-        named = report.runtime_version(*self._runtime)
+        named = runtime_version(*self._runtime)
         started = platform_events.restore_start(named, self._instance())
         self._note("platform.restoreStart", started, in_tail=False)
 

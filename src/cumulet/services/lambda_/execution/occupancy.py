@@ -162,7 +162,7 @@ class Environment:
             "AWS_LAMBDA_INITIALIZATION_TYPE": self.init_type,
             "AWS_LAMBDA_RUNTIME_API": await self._api.open(prepared.zygote.user_of(self.slot)),
         }
-        self._journal.init_started(prepared.runtime_version, prepared.note)
+        self._journal.init_started(prepared.interpreter, prepared.note)
         named = prepared.request["extensions"]
         paths = named[: limits.EXTENSIONS_MAX]
         descriptors = [self._open_output(self._journal.output)]
@@ -208,7 +208,7 @@ class Environment:
         self._expires_s = snapshot._expires_s
         self.stream.principal = snapshot.stream.principal
         address = await self._api.open(prepared.zygote.user_of(self.slot))
-        self._journal.restore_started(prepared.runtime_version)
+        self._journal.restore_started(prepared.interpreter)
         output = self._open_output(self._journal.output)
         self._began_s = self._clock.monotonic_s()
         order = {

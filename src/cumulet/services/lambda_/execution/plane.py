@@ -25,6 +25,10 @@ class ExecutionPlane(Protocol):
         """Begin to make ready what environments of a version start from; a hint that returns at once."""
         ...
 
+    async def interpreter_of(self, runtime: str) -> str:
+        """Return the version of what runs a runtime here, e.g. 3.12.1. Raises NotImplementedHere if nothing does."""
+        ...
+
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         """Return the invocation's result.
 

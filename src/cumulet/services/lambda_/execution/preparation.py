@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cumulet.errors import NotImplementedHere
+from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.code import find_extensions
 from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.logs import LogStream
+from cumulet.services.lambda_.execution.runtime_names import runtime_version
 from cumulet.services.lambda_.execution.sandbox.java import CLIENT, LIBRARIES_SEEN_AS, has_client
 from cumulet.services.lambda_.execution.sandbox.programs import Program, substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
@@ -31,7 +32,8 @@ class Prepared:
     request: dict[str, Any]
     """For the fork server."""
     environ: dict[str, str]
-    runtime_version: str
+    interpreter: str
+    """The version of what runs it, e.g. 3.11.7."""
     note: str
     """What the log says of this machine, if it is not as AWS's."""
 
@@ -64,7 +66,8 @@ def prepare(
 
     `bytecode` has the folders with what Python would compile of them, as far as they are there.
 
-    Raises NotImplementedHere if its runtime lacks something that this package has not.
+    Raises NotImplementedHere if its runtime lacks something that this package has not, InvalidRuntimeException if it is
+    to run on another version of its runtime than there is.
     """
     isolated = zygote.isolated
     task_root, opt_root = seen_roots(zygote, code, layers)
@@ -79,8 +82,9 @@ def prepare(
         raise NotImplementedHere(
             f"Runtime {version.runtime} without {CLIENT} in the package, a layer or the folder of CUMULET_JAVA_RUNTIME"
         )
-    runtime_version = program.version or zygote.version
-    note = substitution_note(version.runtime, runtime_version)
+    interpreter = program.version or zygote.version
+    check_pin(version, scope, interpreter)
+    note = substitution_note(version.runtime, interpreter)
     if opt_root != "/opt":
         note += f"cumulet: this machine permits no namespaces; the layers are in {opt_root}, not in /opt\n"
     commands = program.commands(
@@ -100,6 +104,8 @@ def prepare(
         session,
         {
             "programs": commands,
+            "folder": task_root,
+            "image": "",
             "snapshot": False,
             "mounts": [
                 *((folder.name, root) for folder, root in mounts),
@@ -123,6 +129,18 @@ def prepare(
             opt_root=opt_root,
             python_path=zygote.python_path,
         ),
-        runtime_version,
+        interpreter,
         note,
     )
+
+
+def check_pin(version: VersionRecord, scope: Scope, interpreter: str) -> None:
+    """Raise AWS's error if a version is to run on another version of its runtime, for ever, than is here now."""
+    pinned = version.runtime_version_arn
+    if pinned and pinned != runtime_version(version.runtime, scope.region, interpreter)[1]:
+        # The model's words for the error, and what to do about it.
+        raise ServiceError(
+            "InvalidRuntimeException",
+            f"The runtime or runtime version specified is not supported. {pinned} is not on this machine any more.",
+            Type="Server",
+        )

@@ -4,7 +4,6 @@ Formats: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.
 https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 """
 
-import hashlib
 import json
 import os
 import signal
@@ -12,21 +11,13 @@ from collections.abc import Sequence
 
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.platform_events import billed_ms, render_time, used_mb
-from cumulet.services.lambda_.execution.runtime_names import family_of, version_of
+from cumulet.services.lambda_.execution.runtime_names import runtime_version
 
 
 def init_start_line(runtime: str, region: str, patch: str, event: str = "INIT_START") -> str:
     """Return the first line of an environment's log. `patch` is the interpreter's own version, e.g. 3.11.7."""
     version, arn = runtime_version(runtime, region, patch)
     return f"{event} Runtime Version: {version}\tRuntime Version ARN: {arn}\n"
-
-
-def runtime_version(runtime: str, region: str, patch: str) -> tuple[str, str]:
-    """Return how AWS calls the version of a runtime, and its ARN."""
-    # AWS writes python:3.12.v36, nodejs:20.v39 and provided:al2023.v59.
-    version = f"{family_of(runtime)}:{version_of(runtime)}.v{patch.rpartition('.')[2]}"
-    digest = hashlib.sha256(version.encode()).hexdigest()
-    return version, f"arn:aws:lambda:{region}::runtime:{digest}"
 
 
 def init_report_line(init_ms: float, phase: str, status: str, error_type: str) -> str:

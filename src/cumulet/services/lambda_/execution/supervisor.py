@@ -139,6 +139,10 @@ class Supervisor:
 
     # Ahead of demand
 
+    async def interpreter_of(self, runtime: str) -> str:
+        """Return the version of what runs a runtime. Raises NotImplementedHere if nothing does."""
+        return await self._fork_servers.version_of(runtime)
+
     def prepare(self, version: VersionRecord) -> None:
         """Begin to warm the fork server of a version's runtime, and to unpack and compile its code."""
         if not self._stopping:

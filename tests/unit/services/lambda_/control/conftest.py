@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cumulet.errors import ServiceError
+from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, Service, operation
 from cumulet.services.lambda_ import build
@@ -36,6 +36,11 @@ class FakeExecution:
 
     def prepare(self, version: VersionRecord) -> None:
         self.prepared.append(version)
+
+    async def interpreter_of(self, runtime: str) -> str:
+        if runtime.startswith("java"):
+            raise NotImplementedHere(f"Runtime {runtime} on a machine without Java")
+        return "3.12.1"
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         if self.before_each is not None:

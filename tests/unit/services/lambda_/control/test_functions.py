@@ -9,6 +9,7 @@ from cumulet.scope import SYSTEM
 from cumulet.services.kit import Call, Demand, Ruling
 from cumulet.services.lambda_.control import code_urls
 from cumulet.services.lambda_.control.code_urls import load_code
+from cumulet.services.lambda_.execution.runtime_names import runtime_version
 from cumulet.store.api import ReadTx
 from cumulet.store.keyspace import BLOB_REFS
 
@@ -43,6 +44,7 @@ async def test_a_creation_answers_as_aws_does(house: Any, make_zip: Any) -> None
         "State": "Pending",
         "StateReason": "The function is being created.",
         "StateReasonCode": "Creating",
+        "RuntimeVersionConfig": {"RuntimeVersionArn": runtime_version("python3.12", "us-east-1", "3.12.1")[1]},
     }
 
 

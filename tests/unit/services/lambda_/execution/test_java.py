@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere
-from cumulet.services.lambda_.execution.report import runtime_version
+from cumulet.services.lambda_.execution.runtime_names import runtime_version
 from cumulet.services.lambda_.execution.sandbox.java import (
     CLIENT,
     MAIN,

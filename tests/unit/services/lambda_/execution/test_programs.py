@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from cumulet.errors import NotImplementedHere
+from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.lambda_.execution.report import init_start_line
+from cumulet.services.lambda_.execution.runtime_names import runtime_version
 from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
 
 running = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -207,6 +209,25 @@ LINES = [
 def test_the_first_line_of_a_log(runtime: str, patch: str, told_as: str) -> None:
     line = init_start_line(runtime, "eu-west-1", patch)
     assert line.startswith(f"INIT_START Runtime Version: {told_as}\tRuntime Version ARN: arn:aws:lambda:eu-west-1::")
+
+
+def test_what_runs_a_runtime_makes_its_version() -> None:
+    told = [runtime_version("python3.12", "eu-west-1", interpreter) for interpreter in ("3.12.7", "3.11.7", "3.12.7")]
+    assert told[0] == told[2] != told[1]
+    assert runtime_version("python3.13", "eu-west-1", "3.12.7")[1] != told[0][1]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.slow
+async def test_a_function_runs_on_the_version_of_its_runtime_that_it_keeps(rig: Any) -> None:
+    version = await rig.function("def lambda_handler(e, c): return 1\n")
+    arn = runtime_version("python3.11", rig.scope.region, await rig.plane.interpreter_of("python3.11"))[1]
+    gone = msgspec.structs.replace(version, revision_id="gone", runtime_version_arn=arn[:-1])
+    with pytest.raises(ServiceError, match="The runtime or runtime version specified is not supported") as refused:
+        await rig.invoke(gone)
+    assert refused.value.code == "InvalidRuntimeException"
+    kept = msgspec.structs.replace(version, runtime_version_arn=arn)
+    assert (await rig.invoke(kept)).payload == b"1"
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
-from cumulet.services.lambda_.execution.sandbox.programs import Program, find_program
+from cumulet.services.lambda_.execution.sandbox.programs import Program, ask_python, find_program
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 
 _log = logging.getLogger(__name__)
@@ -22,12 +22,12 @@ class ForkServers:
         self._java_runtime = java_runtime
         self._programs: dict[str, Program] = {}
         self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
+        self._versions: dict[str, str] = {}
+        """By executable, of Pythons."""
 
     async def find(self, runtime: str) -> tuple[Program, Zygote]:
         """Return what runs a runtime, and the fork server from which it starts. Raises ServiceError."""
-        program = self._programs.get(runtime)
-        if program is None:
-            program = self._programs[runtime] = await asyncio.to_thread(find_program, runtime)
+        program = await self._program_of(runtime)
         try:
             return program, await self._zygote_of(program.interpreter)
         except (OSError, TimeoutError) as failure:
@@ -42,6 +42,25 @@ class ForkServers:
             )
             program = self._programs[runtime] = replace(program, interpreter=own)
             return program, await self._zygote_of(own)
+
+    async def version_of(self, runtime: str) -> str:
+        """Return the version of what runs a runtime, as the log of an environment will tell it; nothing is started.
+
+        Raises NotImplementedHere if nothing runs it.
+        """
+        program = await self._program_of(runtime)
+        if program.version:
+            return program.version
+        executable = program.interpreter.executable
+        if executable not in self._versions:
+            self._versions[executable] = await asyncio.to_thread(ask_python, executable)
+        return self._versions[executable]
+
+    async def _program_of(self, runtime: str) -> Program:
+        program = self._programs.get(runtime)
+        if program is None:
+            program = self._programs[runtime] = await asyncio.to_thread(find_program, runtime)
+        return program
 
     async def _zygote_of(self, interpreter: Interpreter) -> Zygote:
         key = interpreter.executable

@@ -87,6 +87,12 @@ def ask_version(executable: str) -> str:
     return _ask(executable, "--version").removeprefix("v")
 
 
+def ask_python(executable: str) -> str:
+    """Return the version of a Python, e.g. 3.12.1; empty if it does not say."""
+    found = re.match(r"Python (\d+\.\d+\.\d+)", _ask(executable, "--version"))
+    return found[1] if found else ""
+
+
 def ask_java(executable: str) -> str:
     """Return the version of a JVM, e.g. 17.0.15; empty if it does not say."""
     # Java 8 knows no --version, and every Java writes -version to its standard error: openjdk version "17.0.15" ...

@@ -205,10 +205,10 @@ def test_a_function_that_nobody_waits_for(
     url = f"/_aws/execute-api/{api_id}/dev/"
     as_json = {"Content-Type": "application/json"}
 
-    status, _, body = fetch("POST", url, b'{"a": 1}', as_json)
-    assert (status, json.loads(json.loads(body)["body"])) == (202, {"a": 1})
-    assert fetch("POST", url, b'{"a": 1}', {**as_json, "InvocationType": "Event"})[::2] == (202, b"")
-    assert fetch("POST", url, b'{"a": 1}', {**as_json, "InvocationType": "Never"})[0] == 500
+    status, _, body = fetch("POST", url, b'{"path": "/a"}', as_json)
+    assert (status, json.loads(json.loads(body)["body"])) == (202, {"path": "/a"})
+    assert fetch("POST", url, b'{"path": "/a"}', {**as_json, "InvocationType": "Event"})[::2] == (202, b"")
+    assert fetch("POST", url, b'{"path": "/a"}', {**as_json, "InvocationType": "Never"})[0] == 500
     apis.delete_rest_api(restApiId=api_id)
 
 

@@ -103,6 +103,7 @@ def test_a_function_that_keeps_the_version_of_its_runtime(server: Any, functions
     arn = first.rpartition("Runtime Version ARN: ")[2].strip()
     told = functions.get_function(FunctionName=function)["Configuration"]
     assert told["RuntimeVersionConfig"] == {"RuntimeVersionArn": arn}
+    assert functions.get_function_configuration(FunctionName=function)["ConfigSha256"] == told["ConfigSha256"]
     put = functions.put_runtime_management_config
     assert put(FunctionName=function, UpdateRuntimeOn="Manual", RuntimeVersionArn=arn)["RuntimeVersionArn"] == arn
     assert functions.get_runtime_management_config(FunctionName=function)["UpdateRuntimeOn"] == "Manual"

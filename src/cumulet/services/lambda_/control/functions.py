@@ -140,9 +140,16 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
     }
     if function.reserved_concurrency is not None:
         output["Concurrency"] = render_concurrency(function)
-    if function.tags:
-        output["Tags"] = dict(function.tags)
-    return output
+    return {**output, **await _render_tags(plane, call, ref, function)}
+
+
+async def _render_tags(plane: LambdaPlane, call: Call, ref: FunctionRef, function: FunctionRecord) -> Output:
+    """Return the tags of a function for who may list them, or why not."""
+    try:
+        await plane.ground.operations.authorize(call, "lambda:ListTags", ref.unqualified_arn, service="lambda")
+    except ServiceError as denied:
+        return {"TagsError": {"ErrorCode": denied.code, "Message": denied.message}}
+    return {"Tags": dict(function.tags)} if function.tags else {}
 
 
 @operation(

@@ -1,7 +1,11 @@
 """Function records as AWS's outputs."""
 
+from base64 import b64encode
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Literal
+
+import msgspec
 
 from cumulet.services.kit import Output
 from cumulet.services.lambda_.records import LATEST, VersionRecord
@@ -24,6 +28,26 @@ _STATES: dict[Moment, Output] = {
     "settled": {"State": "Active", "LastUpdateStatus": "Successful"},
     "listed": {},
 }
+
+
+_SETTINGS = frozenset(
+    (
+        "Architectures",
+        "Description",
+        "Environment",
+        "EphemeralStorage",
+        "Handler",
+        "Layers",
+        "LoggingConfig",
+        "MemorySize",
+        "PackageType",
+        "Role",
+        "Runtime",
+        "Timeout",
+        "TracingConfig",
+    )
+)
+"""The members of a configuration that its owner sets."""
 
 
 def log_group(version: VersionRecord) -> str:
@@ -59,7 +83,18 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
         configuration["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in version.layers]
     if version.environment:
         configuration["Environment"] = {"Variables": dict(version.environment)}
+    configuration["ConfigSha256"] = _digest(configuration)
     return configuration
+
+
+def _digest(configuration: Output) -> str:
+    """Return what is the same as long as a configuration is, whatever the code is.
+
+    AWS documents that it is a SHA-256, and not of what: it serves to compare.
+    """
+    settings = {name: value for name, value in configuration.items() if name in _SETTINGS}
+    settings["SnapStart"] = configuration["SnapStart"]["ApplyOn"]
+    return b64encode(sha256(msgspec.json.encode(settings, order="sorted")).digest()).decode()
 
 
 def _render_snap_start(version: VersionRecord) -> Output:

@@ -198,3 +198,18 @@ async def test_policies_say_what_a_function_may_be_given(
     refusal = await guarded.denied(operation, {"FunctionName": "notes", **params}, ada)
     assert refusal.endswith("with an explicit deny in an identity-based policy")
     await guarded.call("lambda", "GetFunction", {"FunctionName": "notes"}, principal=ada)
+
+
+async def test_tags_are_for_who_may_list_them(guarded: GuardedHouse) -> None:
+    await guarded.call("lambda", "TagResource", {"Resource": ARN, "Tags": {"team": "notes"}})
+    deny = {**EVERYTHING, "Effect": "Deny", "Action": "lambda:ListTags"}
+    ada = await user_who_may(guarded, EVERYTHING, deny)
+    told = await guarded.call("lambda", "GetFunction", {"FunctionName": "notes"}, principal=ada)
+    assert "Tags" not in told
+    assert told["TagsError"] == {
+        "ErrorCode": "AccessDeniedException",
+        "Message": f"User: {ada.arn} is not authorized to perform: lambda:ListTags on resource: {ARN} with an explicit "
+        "deny in an identity-based policy",
+    }
+    told = await guarded.call("lambda", "GetFunction", {"FunctionName": "notes"})
+    assert told["Tags"] == {"team": "notes"}

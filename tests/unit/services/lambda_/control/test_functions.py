@@ -1,5 +1,6 @@
 """Create, get, list, update and delete functions."""
 
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ async def test_a_creation_answers_as_aws_does(house: Any, make_zip: Any) -> None
         "State": "Pending",
         "StateReason": "The function is being created.",
         "StateReasonCode": "Creating",
+        "ConfigSha256": created["ConfigSha256"],
         "RuntimeVersionConfig": {"RuntimeVersionArn": runtime_version("python3.12", "us-east-1", "3.12.1")[1]},
     }
 
@@ -335,3 +337,23 @@ async def test_no_function_is_a_replica_of_another_region(house: Any) -> None:
     assert await house.call("lambda", "ListFunctions", replicas) == {"Functions": []}
     code, _ = await house.refusal("ListFunctions", {"MasterRegion": "us-east-1"})
     assert code == "InvalidParameterValueException"
+
+
+async def test_the_digest_of_a_configuration_is_another_when_that_is(house: Any, make_zip: Any) -> None:
+    async def digest(operation: str, **params: Any) -> str:
+        told: str = (await house.call("lambda", operation, {"FunctionName": "notes", **params}))["ConfigSha256"]
+        return told
+
+    first = (await house.create())["ConfigSha256"]
+    assert len(b64decode(first)) == 32
+    assert await digest("UpdateFunctionCode", ZipFile=make_zip({"app.py": b"handler = print"})) == first
+    assert await digest("PublishVersion") == first
+    seen = {first}
+    for change in (
+        {"Timeout": 7},
+        {"Environment": {"Variables": {"A": "1"}}},
+        {"SnapStart": {"ApplyOn": "PublishedVersions"}},
+    ):
+        seen.add(await digest("UpdateFunctionConfiguration", **change))
+    assert len(seen) == 4
+    assert await digest("GetFunctionConfiguration", Qualifier="1") == first

@@ -236,7 +236,9 @@ def test_an_issuers_tokens_and_scopes(gateway: Any, fetch: Fetch, issuer: str) -
     assert fetch("GET", path, None, bearer(scope="read"))[::2] == (200, b"me")
     assert fetch("GET", path, None, bearer(scope="write"))[0] == 403
     tried = {"restApiId": api_id, "authorizerId": made["id"]}
-    heard = gateway.test_invoke_authorizer(**tried, headers=bearer())
+    heard = gateway.test_invoke_authorizer(
+        **tried, headers=bearer(), additionalContext={"identity.sourceIp": "192.0.2.7"}
+    )
     assert (heard["clientStatus"], heard["claims"]["aud"]) == (0, "app")
     heard = gateway.test_invoke_authorizer(**tried, headers=bearer(aud="other"))
     assert (heard["clientStatus"], "the token does not have a valid audience" in heard["log"]) == (401, True)

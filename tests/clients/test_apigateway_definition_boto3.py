@@ -103,7 +103,7 @@ def test_an_api_goes_out_and_comes_back(client: Callable[..., Any]) -> None:
     assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
     by_id = {"restApiId": api["id"]}
     apis.create_deployment(**by_id, stageName="dev")
-    asked = {"stageName": "dev", "exportType": "oas30", "parameters": {"extensions": "apigateway"}}
+    asked = {"stageName": "dev", "exportType": "oas30", "parameters": {"extensions": "apigateway,postman"}}
     exported = apis.get_export(**by_id, **asked, accepts="application/yaml")
     assert exported["contentType"] == "application/yaml"
     assert exported["contentDisposition"].startswith('attachment; filename="oas30_')

@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import gmtime, strftime
 from typing import Any
 
@@ -46,6 +46,7 @@ class Attempt:
     body: bytes
     stage_variables: Mapping[str, str]
     client_certificate_id: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 class Rehearsals:
@@ -101,6 +102,7 @@ def arrive(ground: Ground, call: Call, api_id: str, attempt: Attempt) -> Arrival
         trace_id=new_trace_id(ground.ids, call.now_ms),
         port=ground.settings.port,
         mapped_path=attempt.path,
+        told=dict(attempt.context),
     )
 
 

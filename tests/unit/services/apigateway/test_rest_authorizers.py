@@ -310,3 +310,21 @@ async def test_an_authorizer_is_tried() -> None:
     assert heard["clientStatus"] == 500
     with pytest.raises(ServiceError, match="Invalid Authorizer identifier specified"):
         await house.v1("TestInvokeAuthorizer", **{**tried, "authorizerId": "nope"})
+
+
+async def test_an_authorizer_is_tried_in_another_context() -> None:
+    sources = "method.request.header.Authorization, context.identity.sourceIp, context.isNew"
+    house = await guarded(policy(), type="REQUEST", identitySource=sources)
+    tried = {"restApiId": house.api_id, "authorizerId": house.authorizer_id, "headers": {"Authorization": "t"}}
+    told = {"identity.sourceIp": "192.0.2.7", "context.isNew": "yes", "identity.clientCert.validity.notBefore.z": "1"}
+
+    heard = await house.v1("TestInvokeAuthorizer", **tried, additionalContext=told)
+
+    assert heard["clientStatus"] == 0
+    context = house.asked[-1]["requestContext"]
+    assert (context["isNew"], context["stage"]) == ("yes", "ESTestInvoke-stage")
+    assert (context["identity"]["sourceIp"], context["identity"]["clientCert"]) == (
+        "192.0.2.7",
+        {"validity": {"notBefore.z": "1"}},
+    )
+    assert (await house.v1("TestInvokeAuthorizer", **tried))["clientStatus"] == 401

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from unit.services.apigateway.fake_lambda import URI, ApiHouse
 
 PROXY = {"type": "aws_proxy", "httpMethod": "POST", "uri": URI}
@@ -411,11 +411,33 @@ async def test_an_export_tells_what_was_deployed() -> None:
     assert as_yaml["body"].startswith(b"openapi: 3.0.1\n")
 
 
+@pytest.mark.parametrize("kind", ["oas30", "swagger"])
+async def test_postman_is_told_which_requests_it_signs(kind: str) -> None:
+    house = ApiHouse()
+    operation = {"x-amazon-apigateway-integration": PROXY, "x-amazon-apigateway-auth": {"type": "AWS_IAM"}}
+    paths = {"/signed": {"post": operation}, "/open": {"post": {"x-amazon-apigateway-integration": PROXY}}}
+    api_id = (await house.v1("ImportRestApi", body=swagger(paths)))["id"]
+    await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
+
+    plain = json.loads((await exported(house, api_id, kind, "integrations"))["body"])
+    document = json.loads((await exported(house, api_id, kind, "integrations,postman"))["body"])
+
+    signed = document["paths"]["/signed"]["post"].pop("x-postman-meta")
+    assert document == plain
+    assert signed == {
+        "currentHelper": "awsSigV4",
+        "helperAttributes": {
+            "accessKey": "{{aws_access_key_id}}",
+            "secretKey": "{{aws_secret_access_key}}",
+            "region": "us-east-1",
+            "service": "execute-api",
+        },
+    }
+
+
 async def test_what_cannot_be_exported() -> None:
     house = ApiHouse()
     api_id = await house.rest_api("GET /a")
-    with pytest.raises(NotImplementedHere, match="postman"):
-        await exported(house, api_id, "oas30", "postman")
     for kind, extensions, words in (
         ("oas31", "", "Invalid export type: oas31. Must be one of [oas20, oas30, swagger]"),
         ("oas30", "x", "Invalid export parameter: extensions=x"),

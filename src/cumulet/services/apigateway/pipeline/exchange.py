@@ -46,6 +46,8 @@ class Arrival(msgspec.Struct, frozen=True):
     """Whether the stage's canary serves the request; None for a stage without one."""
     segment: str = ""
     """The trace header for backends, where the stage is a segment of the trace."""
+    told: dict[str, str] = {}
+    """What whoever tries an authorizer says of the request context, by dotted names: it stands over what is so."""
 
     @property
     def scope(self) -> Scope:

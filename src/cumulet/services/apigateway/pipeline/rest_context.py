@@ -24,6 +24,9 @@ _IDENTITY = (
     "user",
 )
 
+_CONTEXT_LEVELS_MAX = 3
+"""identity.clientCert.validity.notBefore has the most."""
+
 
 def rest_context(matched: Matched) -> dict[str, Any]:
     """Return the request context of a request on its route."""
@@ -63,4 +66,17 @@ def arrival_context(
     }
     if arrival.is_canary is not None:
         context["isCanaryRequest"] = arrival.is_canary
+    if arrival.told:
+        _overlay(context, arrival.told)
     return context
+
+
+def _overlay(context: dict[str, Any], told: dict[str, str]) -> None:
+    for name, value in told.items():
+        *above, last = name.removeprefix("$").removeprefix("context.").split(".", _CONTEXT_LEVELS_MAX)
+        place = context
+        for part in above:
+            if not isinstance(place.get(part), dict):
+                place[part] = {}
+            place = place[part]
+        place[last] = value

@@ -17,6 +17,11 @@ INTEGRATION = f"{PREFIX}integration"
 INTEGRATIONS = f"{PREFIX}integrations"
 MINIMUM_COMPRESSION_SIZE = f"{PREFIX}minimum-compression-size"
 POLICY = f"{PREFIX}policy"
+POSTMAN = "x-postman-meta"
+"""Not API Gateway's own: what Postman keeps of a request beyond what OpenAPI tells.
+
+https://github.com/postmanlabs/swagger2-to-postman
+"""
 REQUEST_VALIDATOR = f"{PREFIX}request-validator"
 REQUEST_VALIDATORS = f"{PREFIX}request-validators"
 SECURITY_POLICY = f"{PREFIX}security-policy"

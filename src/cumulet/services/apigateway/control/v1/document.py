@@ -28,7 +28,7 @@ from cumulet.services.apigateway.control.v1.records import (
 )
 from cumulet.services.apigateway.mapping import schemas
 
-Include = Literal["integrations", "authorizers", "apigateway", "documentation"]
+Include = Literal["integrations", "authorizers", "apigateway", "documentation", "postman"]
 
 API_KEY_SCHEME = "api_key"
 IAM_SCHEME = "sigv4"
@@ -53,6 +53,7 @@ class RestDocument:
     documentation: DocumentationVersion | None
     host: str
     stage_name: str
+    region: str
     version: str
 
     def write(self) -> Object:
@@ -156,7 +157,14 @@ class RestDocument:
             operation[extensions.REQUEST_VALIDATOR] = names.get(method.request_validator_id, "")
         if self._has("apigateway", "integrations") and method.method_integration:
             operation[extensions.INTEGRATION] = _integration(method.method_integration, resource)
+        if self._has("postman") and method.authorization_type == "AWS_IAM":
+            operation[extensions.POSTMAN] = {"currentHelper": "awsSigV4", "helperAttributes": self._postman_signature()}
         return operation
+
+    def _postman_signature(self) -> Object:
+        """Return how Postman is to sign requests: with keys that are variables of its environment."""
+        keys = {"accessKey": "{{aws_access_key_id}}", "secretKey": "{{aws_secret_access_key}}"}
+        return {**keys, "region": self.region, "service": "execute-api"}
 
     def _parameter(self, at: dict[str, str], parameter: str, needed: bool) -> Object:
         place, _, name = parameter.removeprefix("method.request.").partition(".")

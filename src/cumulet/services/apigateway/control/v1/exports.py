@@ -3,7 +3,7 @@
 from time import gmtime, strftime
 from typing import get_args
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import GET, at
 from cumulet.services.apigateway.control.openapi.writing import YAML, written
 from cumulet.services.apigateway.control.v1.deployments import definition_of
@@ -31,7 +31,6 @@ def operations(port: int) -> list[Operation]:
         action=GET,
         resource=at("/restapis/{restApiId}/stages/{stageName}/exports/{exportType}"),
         params="restApiId stageName exportType parameters accepts",
-        missing="Postman's extensions",
     )
     def get_export(call: Call, tx: ReadTx, params: Params) -> Output:
         """Return what is deployed to a stage, as a document that can be imported."""
@@ -57,6 +56,7 @@ def operations(port: int) -> list[Operation]:
             documentation=documentation,
             host=f"{api.id}.execute-api.localhost:{port}",
             stage_name=stage.name,
+            region=call.scope.region,
             version=strftime("%Y-%m-%dT%H:%M:%SZ", at_time),
         )
         media_type = YAML if "yaml" in (params.get("accepts") or "") else "application/json"
@@ -75,8 +75,6 @@ def _includes(parameters: dict[str, str]) -> frozenset[Include]:
     includes: set[Include] = set()
     for name, value in parameters.items():
         for asked in [part.strip() for part in value.split(",")] if name == "extensions" else [""]:
-            if asked == "postman" or name == "postman":
-                raise NotImplementedHere("The export extension postman of API Gateway")
             if asked not in _INCLUDES:
                 raise ServiceError("BadRequestException", f"Invalid export parameter: {name}={value}")
             includes.add(_INCLUDES[asked])

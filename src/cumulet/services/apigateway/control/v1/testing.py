@@ -42,7 +42,7 @@ async def test_invoke_method(call: Call, plane: RestPlane, params: Params) -> Ou
     "TestInvokeAuthorizer",
     action=POST,
     resource=at("/restapis/{restApiId}/authorizers/{authorizerId}"),
-    params="restApiId authorizerId headers multiValueHeaders pathWithQueryString body stageVariables",
+    params="restApiId authorizerId headers multiValueHeaders pathWithQueryString body stageVariables additionalContext",
 )
 async def test_invoke_authorizer(call: Call, plane: RestPlane, params: Params) -> Output:
     """Return what the authorizer says of a request, and the log of how it was asked."""
@@ -73,6 +73,7 @@ def _attempt(method: str, path: str, params: Params) -> "Attempt":
         (params.get("body") or "").encode(),
         checked_variables(params.get("stageVariables") or {}),
         params.get("clientCertificateId"),
+        params.get("additionalContext") or {},
     )
 
 

@@ -42,6 +42,9 @@ class Nothing:
     async def interpreter_of(self, *_: Any) -> str:
         return "3.12.1"
 
+    async def find_image(self, *_: Any) -> Any:
+        raise ServiceError("InvalidParameterValueException", "there are no images")
+
     async def invoke(self, *_: Any) -> Any:
         raise ServiceError("ServiceException", "nothing runs here")
 

@@ -77,6 +77,7 @@ async def run_function(
     sink: AnswerSink | None = None,
     *,
     wants_tail: bool = False,
+    is_event: bool = False,
 ) -> Ran:
     """Return what came of it. Raises ServiceError if the function is not there or cannot be run now.
 
@@ -110,6 +111,7 @@ async def run_function(
             reserved_concurrency=function.reserved_concurrency,
             provisioned=provisioned.get(version.version, 0),
             provisioned_total=sum(provisioned.values()),
+            is_event=is_event,
             wants_tail=wants_tail,
             sink=sink,
         )
@@ -120,6 +122,8 @@ async def run_function(
 
 
 def _check_state(version: VersionRecord) -> None:
+    if version.image is not None and version.state_reason_code != "InvalidImage":
+        return  # it may be there meanwhile, and an invocation waits for it
     if version.state == "Pending":
         raise ServiceError(
             "SnapStartNotReadyException",

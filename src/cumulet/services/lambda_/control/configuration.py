@@ -11,7 +11,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Params
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.runtimes import SNAP_START_RUNTIMES, check_runtime
-from cumulet.services.lambda_.records import VersionRecord
+from cumulet.services.lambda_.records import ImageConfig, VersionRecord
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 RESERVED_VARIABLES = frozenset(
@@ -37,11 +37,14 @@ RESERVED_VARIABLES = frozenset(
     )
 )
 
-EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn FileSystemConfigs ImageConfig"
+EMPTY_ONLY = "VpcConfig DeadLetterConfig KMSKeyArn FileSystemConfigs"
 """Members of a configuration that are honoured in one value only, the one that asks for nothing.
 
 Deployment tools send them so; anything more is refused by name.
 """
+
+
+DEFAULT_ARCHITECTURES = ("x86_64",)
 
 
 def invalid(message: str) -> ServiceError:
@@ -54,8 +57,6 @@ def check_empty_defaults(params: Params) -> None:
     for name in EMPTY_ONLY.split():
         if _says_something(params.get(name)):
             raise NotImplementedHere(f"The parameter {name} of Lambda functions")
-    if params.get("PackageType") == "Image" or params.get("ImageConfig"):
-        raise NotImplementedHere("PackageType Image")
 
 
 def parse_configuration(params: Params) -> dict[str, Any]:
@@ -85,7 +86,18 @@ def parse_configuration(params: Params) -> dict[str, Any]:
         fields["snap_start"] = snap_start.get("ApplyOn") == "PublishedVersions"
     if (architectures := params.get("Architectures")) is not None:
         fields["architectures"] = parse_architectures(architectures)
+    if (image_config := params.get("ImageConfig")) is not None:
+        fields["image_config"] = parse_image_config(image_config)
     return fields
+
+
+def parse_image_config(config: Params) -> ImageConfig:
+    """Return what is to hold instead of what the image says; what is empty or absent is as the image says."""
+    return ImageConfig(
+        entry_point=tuple(config.get("EntryPoint") or ()),
+        command=tuple(config.get("Command") or ()),
+        working_directory=config.get("WorkingDirectory") or "",
+    )
 
 
 def parse_environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -115,6 +127,9 @@ def check_snap_start(version: VersionRecord) -> None:
     """Raise AWS's error for a function that SnapStart is not for."""
     if not version.snap_start:
         return
+    if version.image is not None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html has the rule, and no words.
+        raise invalid("Container images are not supported for SnapStart enabled functions.")
     if version.runtime not in SNAP_START_RUNTIMES:
         raise invalid(f"{version.runtime} is not supported for SnapStart enabled functions.")
     if version.ephemeral_storage_mb > limits.SNAP_START_STORAGE_MB_MAX:

@@ -8,12 +8,11 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.account import check_code_storage
-from cumulet.services.lambda_.control.archives import Archive
 from cumulet.services.lambda_.control.code_signing import check_code_signing
-from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.concurrency import give_back, render_concurrency
 from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.configuration import (
+    DEFAULT_ARCHITECTURES,
     EMPTY_ONLY,
     check_snap_start,
     check_tags,
@@ -28,15 +27,24 @@ from cumulet.services.lambda_.control.holdings import (
     find_uses,
     keep_layers,
     release_all,
+    release_code,
     release_layers,
 )
 from cumulet.services.lambda_.control.lookup import function_policy, load_function, load_version
+from cumulet.services.lambda_.control.packages import (
+    Package,
+    check_creation,
+    check_members,
+    check_not_pending,
+    check_update,
+    fetch_package,
+    render_code,
+)
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_configuration
 from cumulet.services.lambda_.control.roles import check_role
 from cumulet.services.lambda_.control.runtime_management import check_runtime_kept
 from cumulet.services.lambda_.control.runtime_versions import render_function
-from cumulet.services.lambda_.control.sources import fetch_code
 from cumulet.services.lambda_.control.urls import drop_urls
 from cumulet.services.lambda_.control.versions import (
     check_latest_only,
@@ -45,6 +53,7 @@ from cumulet.services.lambda_.control.versions import (
     delete_versions,
     publish,
 )
+from cumulet.services.lambda_.execution.limits import IMAGE_WAIT_S
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
 from cumulet.services.lambda_.readiness import forget_function
@@ -52,14 +61,16 @@ from cumulet.services.lambda_.records import (
     FUNCTION_CHANGED,
     FUNCTIONS,
     LATEST,
+    STATE_FIELDS,
     VERSIONS,
     FunctionRecord,
     VersionRecord,
 )
 from cumulet.services.tokens import encode_token
-from cumulet.store import blobs
 from cumulet.store.api import ReadTx, WriteTx
 
+_RUNTIMES = "runtimes: Python, Node.js, Java and provided"
+_IMAGES = "PackageType Image: where podman or docker has the image and the machine permits namespaces"
 _DEFAULT_ONLY = (
     f"{', '.join(EMPTY_ONLY.split())} are taken only when they are empty; Architectures is recorded, but code runs on "
     "the processor that is there; TracingConfig: what is sampled goes nowhere, as there is no X-Ray; SnapStart: "
@@ -73,42 +84,41 @@ _DEFAULT_ONLY = (
     resource_policy=function_policy,
     conditions=member_keys,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
-    f"TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn SnapStart "
-    f"{EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; PackageType Image is refused; runtimes: Python, Node.js, Java and provided",
+    "ImageConfig TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn "
+    f"SnapStart {EMPTY_ONLY}",
+    missing=f"{_DEFAULT_ONLY}; {_IMAGES}; {_RUNTIMES}",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Make a function out of code and configuration.
 
-    It can be invoked at once, though the answer says Pending as AWS's does.
+    It can be invoked at once, though the answer says Pending as AWS's does; an image may indeed still be unpacked.
     """
     ref = function_of(call, params)
     check_latest_only(ref)
-    fields = parse_configuration(params) | parse_logging(params.get("LoggingConfig"), None)
-    if not params.get("Runtime") or not params.get("Handler"):
-        raise invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+    fields = {"runtime": "", "handler": ""} | parse_configuration(params)
+    fields |= parse_logging(params.get("LoggingConfig"), None)
+    check_creation(params)
     tags = dict(params.get("Tags") or {})
     check_tags(tags)
     await check_role(plane.ground, call, ref, params["Role"])
     await plane.ground.store.read(lambda tx: _check_absent(tx, ref))
-    archive = await fetch_code(plane.ground, call, params["Code"], "CreateFunction")
+    architectures = fields.get("architectures", DEFAULT_ARCHITECTURES)
+    package = await fetch_package(plane, call, params["Code"], "CreateFunction", architectures, IMAGE_WAIT_S)
     layers = params.get("Layers") or ()
     await check_layers(plane.ground, call, layers)
     revision_id, secret = call.ids.uuid(), call.ids.secret(32)
 
     def create(tx: WriteTx) -> VersionRecord:
         _check_absent(tx, ref)
-        check_code_storage(tx, ref.scope, len(archive.body))
+        check_code_storage(tx, ref.scope, len(package.archive))
         version = VersionRecord(
             function_name=ref.name,
             arn=ref.unqualified_arn,
             revision_id=revision_id,
-            code_sha256=archive.sha256,
-            code_size=len(archive.body),
-            unzipped_size=archive.unzipped_size,
-            code_blob=blobs.save(tx, archive.body),
+            code_blob=package.save(tx),
             layers=find_uses(tx, ref.scope, layers),
             last_modified_ms=call.now_ms,
+            **package.fields,
             **fields,
         )
         check_unzipped(version)
@@ -136,7 +146,7 @@ async def get_function(call: Call, plane: LambdaPlane, params: Params) -> Output
     function, version = await plane.ground.store.read(lambda tx: (load_function(tx, ref), load_version(tx, ref)))
     output: dict[str, Any] = {
         "Configuration": await render_function(plane, ref.scope, version, qualifier=ref.qualifier),
-        "Code": {"RepositoryType": "S3", "Location": render_code_url(plane.ground, call, ref.scope, function, version)},
+        "Code": render_code(plane, call, ref, function, version),
     }
     if function.reserved_concurrency is not None:
         output["Concurrency"] = render_concurrency(function)
@@ -203,20 +213,26 @@ def _find_versions(tx: ReadTx, scope: Scope, behind: tuple[str, int] | None, lim
     "UpdateFunctionCode",
     resource=unqualified_resource,
     resource_policy=function_policy,
-    params="FunctionName ZipFile S3Bucket S3Key S3ObjectVersion S3ObjectStorageMode Architectures Publish "
+    params="FunctionName ZipFile S3Bucket S3Key S3ObjectVersion S3ObjectStorageMode ImageUri Architectures Publish "
     "DryRun RevisionId",
     missing="S3ObjectStorageMode REFERENCE is refused; Architectures is recorded, but code runs on the "
-    "processor that is there",
+    f"processor that is there; {_IMAGES}",
 )
 async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -> Output:
-    """Replace a function's code. With DryRun, return what would be and change nothing."""
+    """Replace a function's code. With DryRun, return what would be and change nothing.
+
+    Until an image is unpacked nothing changes, and what is invoked is the one before.
+    """
     ref = function_of(call, params)
     fields: dict[str, Any] = {}
     if params.get("Architectures"):
         fields["architectures"] = parse_architectures(params["Architectures"])
-    await plane.ground.store.read(lambda tx: _load_for_update(tx, ref, params))
-    archive = await fetch_code(plane.ground, call, params, "UpdateFunctionCode")
-    fields |= {"code_sha256": archive.sha256, "code_size": len(archive.body), "unzipped_size": archive.unzipped_size}
+    present = (await plane.ground.store.read(lambda tx: _load_for_update(tx, ref, params))).latest
+    check_update(present, params)
+    architectures = fields.get("architectures", present.architectures)
+    package = await fetch_package(plane, call, params, "UpdateFunctionCode", architectures)
+    # A new image may be well, whatever became of the one before.
+    fields = dict.fromkeys(STATE_FIELDS, "") | fields | package.fields
     if params.get("DryRun"):
         function = await plane.ground.store.read(lambda tx: load_function(tx, ref))
         return await render_function(plane, ref.scope, msgspec.structs.replace(function.latest, **fields))
@@ -224,9 +240,10 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
 
     def update(tx: WriteTx) -> VersionRecord:
         function = _load_for_update(tx, ref, params)
-        check_code_storage(tx, ref.scope, len(archive.body) - function.latest.code_size)
+        check_update(function.latest, params)
+        check_code_storage(tx, ref.scope, len(package.archive) - function.latest.code_size)
         changed = _save_changed(
-            tx, call, ref, function, revision_id, code_blob=_replace_blob(tx, function, archive), **fields
+            tx, call, ref, function, revision_id, code_blob=_replace_blob(tx, function, package), **fields
         )
         return publish(tx, call, ref.scope, changed, None) if params.get("Publish") else changed.latest
 
@@ -243,14 +260,15 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     resource_policy=function_policy,
     conditions=member_keys,
     params="FunctionName Role Handler Description Timeout MemorySize Environment Runtime TracingConfig RevisionId "
-    f"EphemeralStorage LoggingConfig Layers SnapStart {EMPTY_ONLY}",
-    missing=f"{_DEFAULT_ONLY}; runtimes: Python, Node.js, Java and provided",
+    f"EphemeralStorage LoggingConfig Layers SnapStart ImageConfig {EMPTY_ONLY}",
+    missing=f"{_DEFAULT_ONLY}; {_RUNTIMES}",
 )
 async def update_function_configuration(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Change what a function runs with; what is not given stays."""
     ref = function_of(call, params)
     fields = parse_configuration(params)
-    await plane.ground.store.read(lambda tx: _load_for_update(tx, ref, params))
+    present = await plane.ground.store.read(lambda tx: _load_for_update(tx, ref, params))
+    check_members(present.latest, params)
     if params.get("Role") is not None:
         await check_role(plane.ground, call, ref, params["Role"])
     layers = params.get("Layers")
@@ -259,6 +277,7 @@ async def update_function_configuration(call: Call, plane: LambdaPlane, params: 
 
     def update(tx: WriteTx) -> VersionRecord:
         function = _load_for_update(tx, ref, params)
+        check_members(function.latest, params)
         changed = fields | parse_logging(params.get("LoggingConfig"), function.latest)
         if layers is not None:
             changed["layers"] = find_uses(tx, ref.scope, layers)
@@ -298,13 +317,14 @@ def _check_absent(tx: ReadTx, ref: FunctionRef) -> None:
 def _load_for_update(tx: ReadTx, ref: FunctionRef, params: Params) -> FunctionRecord:
     function = load_function(tx, ref)
     check_latest_only(ref)
+    check_not_pending(function.latest)
     check_revision(function, params)
     return function
 
 
-def _replace_blob(tx: WriteTx, function: FunctionRecord, archive: Archive) -> str:
-    digest = blobs.save(tx, archive.body)
-    blobs.release(tx, function.latest.code_blob)
+def _replace_blob(tx: WriteTx, function: FunctionRecord, package: Package) -> str:
+    digest = package.save(tx)
+    release_code(tx, function.latest)
     return digest
 
 

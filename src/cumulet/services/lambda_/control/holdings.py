@@ -74,14 +74,21 @@ def release_layers(tx: WriteTx, layers: Sequence[LayerUse]) -> None:
 
 def keep_all(tx: WriteTx, version: VersionRecord) -> None:
     """Take a reference to all that a version is made of."""
-    blobs.keep(tx, version.code_blob)
+    if version.code_blob:
+        blobs.keep(tx, version.code_blob)
     keep_layers(tx, version.layers)
 
 
 def release_all(tx: WriteTx, version: VersionRecord) -> None:
     """Give every reference of a version back."""
-    blobs.release(tx, version.code_blob)
+    release_code(tx, version)
     release_layers(tx, version.layers)
+
+
+def release_code(tx: WriteTx, version: VersionRecord) -> None:
+    """Give the reference to a version's own code back. What is unpacked of an image goes when its place is needed."""
+    if version.code_blob:
+        blobs.release(tx, version.code_blob)
 
 
 def _absent(scope: Scope, arn: str) -> ServiceError:

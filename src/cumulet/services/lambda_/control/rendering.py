@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from cumulet.services.kit import Output
-from cumulet.services.lambda_.records import LATEST, VersionRecord
+from cumulet.services.lambda_.records import LATEST, ImageConfig, VersionRecord
 
 Moment = Literal["creating", "updating", "settled", "listed"]
 """When a configuration is looked at.
@@ -37,6 +37,7 @@ _SETTINGS = frozenset(
         "Environment",
         "EphemeralStorage",
         "Handler",
+        "ImageConfigResponse",
         "Layers",
         "LoggingConfig",
         "MemorySize",
@@ -60,9 +61,7 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
     configuration: dict[str, Any] = {
         "FunctionName": version.function_name,
         "FunctionArn": version.arn if qualifier is None else f"{version.arn}:{qualifier}",
-        "Runtime": version.runtime,
         "Role": version.role,
-        "Handler": version.handler,
         "CodeSize": version.code_size,
         "Description": version.description,
         "Timeout": version.timeout_s,
@@ -72,13 +71,17 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
         "Version": version.version,
         "TracingConfig": {"Mode": version.tracing_mode},
         "RevisionId": version.revision_id,
-        "PackageType": "Zip",
+        "PackageType": "Zip" if version.image is None else "Image",
         "Architectures": list(version.architectures),
         "EphemeralStorage": {"Size": version.ephemeral_storage_mb},
         "SnapStart": _render_snap_start(version),
         "LoggingConfig": render_logging(version),
         **(_render_state(version) if version.state and moment != "listed" else _STATES[moment]),
     }
+    if version.image is None:
+        configuration |= {"Runtime": version.runtime, "Handler": version.handler}
+    elif version.image_config != ImageConfig():
+        configuration["ImageConfigResponse"] = {"ImageConfig": _render_image_config(version.image_config)}
     if version.layers:
         configuration["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in version.layers]
     if version.environment:
@@ -95,6 +98,15 @@ def _digest(configuration: Output) -> str:
     settings = {name: value for name, value in configuration.items() if name in _SETTINGS}
     settings["SnapStart"] = configuration["SnapStart"]["ApplyOn"]
     return b64encode(sha256(msgspec.json.encode(settings, order="sorted")).digest()).decode()
+
+
+def _render_image_config(config: ImageConfig) -> Output:
+    members = {
+        "EntryPoint": list(config.entry_point),
+        "Command": list(config.command),
+        "WorkingDirectory": config.working_directory,
+    }
+    return {name: value for name, value in members.items() if value}
 
 
 def _render_snap_start(version: VersionRecord) -> Output:

@@ -22,11 +22,10 @@ async def render_function(
     qualifier: str | None = None,
 ) -> Output:
     """Return a FunctionConfiguration with the version of the runtime; a qualifier that was given is in its ARN."""
-    runtime_version_config = await _render_runtime_version(plane.execution, scope, version)
-    return {
-        **render_configuration(version, moment, qualifier=qualifier),
-        "RuntimeVersionConfig": runtime_version_config,
-    }
+    configuration = render_configuration(version, moment, qualifier=qualifier)
+    if version.image is not None:
+        return configuration
+    return {**configuration, "RuntimeVersionConfig": await _render_runtime_version(plane.execution, scope, version)}
 
 
 async def find_runtime_version_arn(execution: ExecutionPlane, scope: Scope, runtime: str) -> str:

@@ -14,9 +14,8 @@ _THREAD_FROM_BYTES = 1024 * 1024
 
 async def fetch_code(ground: Ground, call: Call, code: Params, operation: str) -> Archive:
     """Return the checked archive that a FunctionCode (or UpdateFunctionCode's own members) names."""
-    for name in ("ImageUri", "SourceKMSKeyArn"):
-        if code.get(name):
-            raise NotImplementedHere(f"The parameter {name} of lambda:{operation}")
+    if code.get("SourceKMSKeyArn"):
+        raise NotImplementedHere(f"The parameter SourceKMSKeyArn of lambda:{operation}")
     if code.get("S3ObjectStorageMode") not in (None, "COPY"):
         raise NotImplementedHere(f"S3ObjectStorageMode {code['S3ObjectStorageMode']}")
     body: bytes | None = code.get("ZipFile")

@@ -14,6 +14,7 @@ from cumulet.services.lambda_.control.account import check_code_storage
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.holdings import keep_all, release_all
 from cumulet.services.lambda_.control.lookup import function_policy, load_function
+from cumulet.services.lambda_.control.packages import check_not_pending
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.provisioned import drop_provisioned
 from cumulet.services.lambda_.control.rendering import render_configuration
@@ -69,6 +70,7 @@ async def publish_version(call: Call, plane: LambdaPlane, params: Params) -> Out
 def _publish_checked(tx: WriteTx, call: Call, ref: FunctionRef, params: Params) -> VersionRecord:
     function = load_function(tx, ref)
     check_latest_only(ref)
+    check_not_pending(function.latest)
     check_revision(function, params)
     if params.get("CodeSha256") not in (None, "", function.latest.code_sha256):
         raise invalid(

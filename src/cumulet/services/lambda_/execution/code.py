@@ -14,7 +14,8 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.limits import UNZIPPED_CODE_BYTES_MAX
+from cumulet.services.lambda_.records import VersionRecord
 from cumulet.store import blobs
 from cumulet.store.api import ReadTx
 
@@ -50,27 +52,38 @@ class CodeCache:
 
         Raises FunctionChanged if nobody has that archive any more.
         """
-        return await self._ensure(digest, (digest,))
+        return await self.ensure_made(digest, partial(self._fetch, (digest,)))
 
     async def ensure_layers(self, digests: Sequence[str]) -> Path:
         """Return a folder with these archives one over the other, the last one covering the others.
 
         Raises FunctionChanged if nobody has one of them any more.
         """
-        return await self._ensure(layers_key(digests), digests)
+        return await self.ensure_made(layers_key(digests), partial(self._fetch, digests))
 
-    async def _ensure(self, digest: str, archives: Sequence[str]) -> Path:
+    def has(self, digest: str) -> bool:
+        """Tell whether the folder of that name is there."""
+        return (self.folder / digest).exists()
+
+    async def ensure_made(self, digest: str, make: Callable[[Path], Awaitable[None]]) -> Path:
+        """Return the folder of that name; `make` makes it, whole or not at all, if it is not there."""
         target = self.folder / digest
         if target.exists():
             if self._sizes is not None and digest in self._sizes:
                 self._sizes[digest] = self._sizes.pop(digest)
             return target
         if (waiting := self._unpacking.get(digest)) is None:
-            waiting = self._unpacking[digest] = asyncio.ensure_future(self._fetch(digest, archives, target))
+            waiting = self._unpacking[digest] = asyncio.ensure_future(self._make(target, make))
             waiting.add_done_callback(lambda done: self._unpacking.pop(digest))
         return await asyncio.shield(waiting)
 
-    async def _fetch(self, digest: str, archives: Sequence[str], target: Path) -> Path:
+    async def _make(self, target: Path, make: Callable[[Path], Awaitable[None]]) -> Path:
+        await self.look_through()
+        await make(target)
+        await self.measure_again(target.name)
+        return target
+
+    async def _fetch(self, archives: Sequence[str], target: Path) -> None:
         def load(tx: ReadTx) -> list[bytes] | None:
             if any(blobs.find_size(tx, archive) is None for archive in archives):
                 return None
@@ -79,10 +92,7 @@ class CodeCache:
         loaded = await self._ground.store.read(load)
         if loaded is None:
             raise FunctionChanged
-        await self.look_through()
         await asyncio.to_thread(unpack, loaded[0], target, *loaded[1:])
-        await self.measure_again(digest)
-        return target
 
     async def look_through(self) -> dict[str, int]:
         """Count what there is, and remove what an earlier server left half done: before this one begins anything."""
@@ -130,6 +140,11 @@ class CodeCache:
                 excess -= sizes.pop(digest)
         for folder in doomed:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def code_key(version: VersionRecord) -> str:
+    """Return the name of the folder of a version's code, or of its image's files."""
+    return version.code_blob if version.image is None else version.image.digest
 
 
 def layers_key(digests: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from cumulet.services.lambda_.execution.snapshots import Snapshots
 from cumulet.services.lambda_.execution.standing import Standing
 from cumulet.services.lambda_.execution.supervisor import Supervisor
 from cumulet.services.lambda_.provisioning import pool_name
-from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+from cumulet.services.lambda_.records import ImageUse, Invocation, InvocationResult, VersionRecord
 
 
 class ProcessPlane:
@@ -64,6 +64,20 @@ class ProcessPlane:
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         """Return the invocation's result. See plane.py for what it raises."""
+    async def find_image(self, uri: str) -> ImageUse:
+        """Return the container image of that name. Raises AWS's errors."""
+        return await self._running.images.find(uri)
+
+    async def unpack_image(self, image: ImageUse, patience_s: float | None) -> bool:
+        """Tell whether an image is unpacked within that time, or at all. Raises AWS's errors."""
+        return await self._running.images.unpack(image, patience_s)
+
+    @property
+    def _running(self) -> Supervisor:
+        if self._supervisor is None or self._stopping:
+            raise ServiceError("ServiceException", "The server stops.", status=500)
+        return self._supervisor
+
         if self._supervisor is None or self._stopping:
             raise ServiceError("ServiceException", "The server stops.", status=500)
         pool = await self._enter(scope, version, invocation)

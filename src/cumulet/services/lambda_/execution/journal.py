@@ -95,9 +95,9 @@ class Journal:
     def init_started(self, interpreter: str, note: str = "") -> None:
         """An initialisation begins. `interpreter` is the version of what runs it: 3.11.7. `note` is our own word."""
         self._runtime = (*self._runtime[:2], interpreter)
-        if not self._json:
+        named = runtime_version(*self._runtime) if self._version.runtime else None
+        if named is not None and not self._json:
             self._write(report.init_start_line(*self._runtime), in_tail=False)
-        named = runtime_version(*self._runtime)
         started = platform_events.init_start(self.init_type, self.phase, named, self._instance())
         self._note("platform.initStart", started, in_tail=False)
         if note:

@@ -144,3 +144,22 @@ OUTPUT_BACKLOG_BYTES_MAX = 1024 * 1024
 
 STREAM_BACKLOG_BYTES_MAX = 1024 * 1024
 """Of a streamed answer that its caller has not yet read. Beyond it the runtime waits."""
+IMAGE_BYTES_MAX = 10 * 1024 * 1024 * 1024
+"""Of a container image, unpacked. AWS's."""
+
+# What follows of images is ours again.
+
+IMAGE_FILES_MAX = 1_000_000
+IMAGE_URI_CHARS_MAX = 512
+IMAGE_CONFIG_BYTES_MAX = 32 * 1024
+"""Of an image's variables, its entry point and its command: they are recorded with the function."""
+IMAGE_WAIT_S = 10.0
+"""How long CreateFunction waits for an image to be unpacked before it answers that the function is Pending."""
+
+ENGINE_TIMEOUT_S = 120.0
+"""How long a container engine may take to tell of an image, or to make a container of it."""
+EXPORT_TIMEOUT_S = 600.0
+"""How long it may take to hand out an image's files."""
+ENGINE_WORDS_CHARS_MAX = 500
+"""Of what an engine complains of, the end that is passed on."""
+

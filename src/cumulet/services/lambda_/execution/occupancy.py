@@ -351,7 +351,8 @@ class Environment:
         """Return how the runtime's end is told, and its error type."""
         assert self._sandbox is not None
         if refused := self._sandbox.refused.get("", ""):
-            return refused, "Runtime.InvalidEntrypoint"
+            is_lost = refused.startswith("chdir ")
+            return refused, "Runtime.InvalidWorkingDir" if is_lost else "Runtime.InvalidEntrypoint"
         return report.exit_words(self._sandbox.status), "Runtime.ExitError"
 
     def _on_end(self) -> None:

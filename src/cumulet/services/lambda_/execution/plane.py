@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from cumulet.scope import Scope
-from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+from cumulet.services.lambda_.records import ImageUse, Invocation, InvocationResult, VersionRecord
 
 
 class FunctionChanged(Exception):
@@ -27,6 +27,17 @@ class ExecutionPlane(Protocol):
 
     async def interpreter_of(self, runtime: str) -> str:
         """Return the version of what runs a runtime here, e.g. 3.12.1. Raises NotImplementedHere if nothing does."""
+        ...
+
+    async def find_image(self, uri: str) -> ImageUse:
+        """Return the container image of that name. Raises ServiceError, or NotImplementedHere where none can run."""
+        ...
+
+    async def unpack_image(self, image: ImageUse, patience_s: float | None) -> bool:
+        """Tell whether an image is unpacked within that time; None waits for as long as it takes. Raises ServiceError.
+
+        It goes on being unpacked, whatever becomes of whoever waits.
+        """
         ...
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:

@@ -65,9 +65,10 @@ def render(event: Event) -> str:
     return json.dumps(told, separators=(",", ":"))
 
 
-def init_start(init_type: str, phase: str, runtime_version: tuple[str, str], instance: Record) -> Record:
-    """Return the record of platform.initStart; the runtime's version comes with its ARN."""
-    return {"initializationType": init_type, "phase": phase, **restore_start(runtime_version, instance)}
+def init_start(init_type: str, phase: str, runtime_version: tuple[str, str] | None, instance: Record) -> Record:
+    """Return the record of platform.initStart; the runtime's version comes with its ARN, and an image has none."""
+    named = instance if runtime_version is None else restore_start(runtime_version, instance)
+    return {"initializationType": init_type, "phase": phase, **named}
 
 
 def restore_start(runtime_version: tuple[str, str], instance: Record) -> Record:

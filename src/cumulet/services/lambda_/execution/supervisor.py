@@ -19,9 +19,11 @@ from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.bytecode import Bytecode
-from cumulet.services.lambda_.execution.code import CodeCache, layers_key
+from cumulet.services.lambda_.execution.code import CodeCache, code_key, layers_key
 from cumulet.services.lambda_.execution.environment import ALIVE, IDLE, State
 from cumulet.services.lambda_.execution.fleet import Assign, Demand, Member, Room, Stop, find_warm, plan_fleet
+from cumulet.services.lambda_.execution.images.images import Images
+from cumulet.services.lambda_.execution.images.start import prepare_image
 from cumulet.services.lambda_.execution.in_hand import Job
 from cumulet.services.lambda_.execution.logs import LogShipper, LogStream
 from cumulet.services.lambda_.execution.occupancy import (
@@ -94,6 +96,7 @@ class Supervisor:
         first_slot = max(settings.worker - 1, 0) * slots
         self._free_slots = deque(range(first_slot, first_slot + slots))
         self._fork_servers = ForkServers(folder, self._code.folder, settings.java_runtime)
+        self.images = Images(ground, self._code, self._fork_servers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
@@ -161,6 +164,8 @@ class Supervisor:
 
     async def _unpack(self, version: VersionRecord) -> tuple[Path, Path | None]:
         """Return the folders of a version's code and layers. Raises FunctionChanged, or ServiceError."""
+        if version.image is not None:
+            return await self.images.ensure_for(version), None
         code = await self._code.ensure(version.code_blob)
         if not version.layers:
             return code, None
@@ -398,12 +403,14 @@ class Supervisor:
                 self._unpack(version),
             )
             settings = self._ground.settings
-            bytecode = {}
+            stream, bytecode = environment.stream, {}
             if program.family == "python":
                 bytecode = self._bytecode.find((code, layers), zygote.version)
-            await environment.start(
-                prepare(scope, version, environment.stream, settings, program, zygote, session, code, layers, bytecode)
-            )
+            if version.image is not None:
+                prepared = prepare_image(scope, version, stream, settings, zygote, session, code)
+            else:
+                prepared = prepare(scope, version, stream, settings, program, zygote, session, code, layers, bytecode)
+            await environment.start(prepared)
             self._compile(program, zygote, code, layers)
         except (ServiceError, FunctionChanged) as refused:
             self._give_up(environment, refused)
@@ -511,7 +518,7 @@ class Supervisor:
 
     def _code_in_use(self) -> set[str]:
         versions = [member.version for fleet in self._fleets.values() for member in fleet.members.values()]
-        used = {version.code_blob for version in versions}
+        used = set(map(code_key, versions))
         return used | {
             layers_key([layer.code_blob for layer in version.layers]) for version in versions if version.layers
         }

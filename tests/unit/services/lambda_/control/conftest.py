@@ -11,7 +11,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, Service, operation
 from cumulet.services.lambda_ import build
-from cumulet.services.lambda_.records import Invocation, InvocationResult, VersionRecord
+from cumulet.services.lambda_.records import ImageUse, Invocation, InvocationResult, VersionRecord
 from cumulet.store.api import ReadTx
 from harness import House
 
@@ -25,6 +25,9 @@ class FakeExecution:
         self.result = InvocationResult(payload=b'{"ok": true}', function_error=None, log_tail=b"START\nEND\n")
         self.invocations: list[tuple[Scope, VersionRecord, Invocation]] = []
         self.prepared: list[VersionRecord] = []
+        self.images: dict[str, ImageUse] = {}
+        """What the container engine has, by name."""
+        self.unpacks_at_once = True
         self.before_each: Callable[[], Awaitable[None]] | None = None
         """What happens between an invocation's look at the function and its run."""
 
@@ -41,6 +44,14 @@ class FakeExecution:
         if runtime.startswith("java"):
             raise NotImplementedHere(f"Runtime {runtime} on a machine without Java")
         return "3.12.1"
+
+    async def find_image(self, uri: str) -> ImageUse:
+        if uri not in self.images:
+            raise ServiceError("InvalidParameterValueException", f"there is no {uri}", Type="User")
+        return self.images[uri]
+
+    async def unpack_image(self, image: ImageUse, patience_s: float | None) -> bool:
+        return self.unpacks_at_once or patience_s is None
 
     async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
         if self.before_each is not None:

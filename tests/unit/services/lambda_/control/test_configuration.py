@@ -80,7 +80,6 @@ def test_an_unknown_runtime_is_told_the_known_ones() -> None:
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "The parameter VpcConfig"),
         ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:0:q"}}, "The parameter DeadLetterConfig"),
         ({"FileSystemConfigs": [{"Arn": "x", "LocalMountPath": "/mnt/x"}]}, "The parameter FileSystemConfigs"),
-        ({"ImageConfig": {"Command": ["x"]}}, "The parameter ImageConfig"),
     ],
 )
 def test_what_is_not_built_is_refused_by_name(params: dict[str, Any], named: str) -> None:

@@ -139,7 +139,6 @@ async def test_a_creation_that_aws_refuses(
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        ({"PackageType": "Image", "Code": {"ImageUri": "x"}}, "PackageType Image"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:0:key/x"}, "The parameter KMSKeyArn of Lambda functions"),
         (
             {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},

@@ -265,7 +265,10 @@ class ForkServer:
             request = json.loads(data)
             if self._isolation:
                 address = request["address"] if request["extensions"] else ""
-                self._isolation.furnish(request["mounts"], request["tmp_mb"], request["slot"], address)
+                if request["image"]:
+                    self._isolation.furnish_image(request["image"], request["tmp_mb"], request["slot"], address)
+                else:
+                    self._isolation.furnish(request["mounts"], request["tmp_mb"], request["slot"], address)
             parts = {runtime: ""}
             if request["extensions"]:
                 for path in request["extensions"]:
@@ -347,7 +350,12 @@ class ForkServer:
         kept = line.detach()
         self._take_place(request, descriptors[0], *((kept,) if is_snapshot else ()))
         root = request["environ"]["LAMBDA_TASK_ROOT"]
-        os.chdir(root)
+        try:
+            os.chdir(request["folder"])
+        except OSError as refused:
+            words = "chdir %s: %s" % (request["folder"], os.strerror(refused.errno or 0).lower())
+            self.say(refused=request["start"], words=words)
+            os._exit(1)
         if request["programs"]:
             self._become_program(request)
         self._control.close()
@@ -390,12 +398,14 @@ class ForkServer:
         os._exit(1)
 
     def _execute(self, command: list[str], environ: dict[str, str]) -> str:
-        """Become a program, or return why not, as the Go language words it."""
+        """Become a program, looked for in its PATH if it is a bare name; or return why not, as Go words it."""
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a new program would inherit that
         try:
-            os.execve(command[0], command, environ)
+            os.execvpe(command[0], command, environ)
         except OSError as refused:
+            if "/" not in command[0] and isinstance(refused, FileNotFoundError):
+                return 'exec: "%s": executable file not found in $PATH' % command[0]
             return "fork/exec %s: %s" % (command[0], os.strerror(refused.errno or 0).lower())
 
 

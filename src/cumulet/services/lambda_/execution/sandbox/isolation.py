@@ -34,6 +34,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 CODE_CACHE = "/var/.code"
+IMAGE = "/var/.image"
+"""Where an image's files come together with what is an environment's own, before they are its root."""
 BYTECODE = ("/var/.bytecode/var/task", "/var/.bytecode/opt")
 """Where an environment finds what is compiled of its code and its layers, if that is there."""
 FIRST_UID = 60_001
@@ -133,7 +135,7 @@ class Isolation:
             with open("/etc/hosts") as hosts:
                 self._hosts = hosts.read().rstrip("\n") + "\n"
             self._name_sandbox(root, ".hosts", "127.0.0.1")
-        for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE, *BYTECODE):
+        for folder in ("/proc", "/dev", "/tmp", "/opt", "/var/task", "/var/runtime", CODE_CACHE, IMAGE, *BYTECODE):
             os.makedirs(root + folder, exist_ok=True)
         for device in DEVICES:
             _bind(f"/dev/{device}", f"{root}/dev/{device}")
@@ -200,6 +202,30 @@ class Isolation:
             os.unlink("/" + name)
         _mount("tmpfs", CODE_CACHE, "tmpfs", MS_RDONLY | MS_NOSUID, "mode=0000,size=4k")
         _mount("none", "/", "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags("/"))
+
+    def furnish_image(self, folder: str, tmp_mb: int, slot: int, address: str) -> None:
+        """Make an unpacked image this environment's root, with /proc, /dev and a /tmp of its own; all else is gone.
+
+        Who unpacked it has seen to it that none of the places where something is mounted is a link.
+        """
+        owner = FIRST_UID + slot
+        _bind(f"{CODE_CACHE}/{folder}", IMAGE)
+        _mount("none", IMAGE, "none", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | _locked_flags(IMAGE))
+        if address and self._hosts:
+            self._name_sandbox("", f".hosts-{slot}", address)
+        for name in ("/etc/hosts", "/etc/resolv.conf"):
+            if os.path.exists(name):
+                _mount(name, IMAGE + name, "none", MS_BIND)
+                _mount("none", IMAGE + name, "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags(IMAGE + name))
+        _bind_readonly("/dev", IMAGE + "/dev", recursive=True)
+        _mount("proc", IMAGE + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        size = f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}"
+        _mount("tmpfs", IMAGE + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size)
+        # The old root comes to lie over the new one, and is taken away: pivot_root(2) has it.
+        os.chdir(IMAGE)
+        _check(_libc.syscall(SYS_PIVOT_ROOT[os.uname().machine], b".", b"."), "pivot_root")
+        _check(_libc.umount2(b".", MNT_DETACH), "umount the old root")
+        os.chdir("/")
 
     def fork_for(self, snapshot: int, slot: int) -> int:
         """Fork a child that is process 1 of namespaces of its own, which the user of the slot `snapshot` may enter.

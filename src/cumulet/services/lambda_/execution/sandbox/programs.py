@@ -55,7 +55,12 @@ NODE_OPTIONS = ("--expose-gc", "--max-http-header-size=81920")
 
 
 def find_program(runtime: str) -> Program:
-    """Return what runs a runtime here, or the nearest there is. Raises NotImplementedHere if nothing does."""
+    """Return what runs a runtime here, or the nearest there is; a container image has none, and brings what it needs.
+
+    Raises NotImplementedHere if nothing does.
+    """
+    if not runtime:
+        return Program("image", own_interpreter())
     if runtime.startswith("python"):
         return Program("python", find_interpreter(runtime))
     if runtime.startswith("provided."):

@@ -1,6 +1,7 @@
 """The operations of HTTP APIs that other client tests do not reach, over the wire: what is changed afterwards, and what
 only WebSocket APIs have."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,45 @@ def test_lists_of_what_only_websocket_apis_have_are_empty(apis: Any, ids: dict[s
     assert apis.get_models(**at)["Items"] == []
     assert apis.get_route_responses(**at, RouteId=ids["RouteId"])["Items"] == []
     assert apis.get_integration_responses(**at, IntegrationId=ids["IntegrationId"])["Items"] == []
+
+
+@pytest.mark.parametrize(
+    ("subtype", "told"),
+    [
+        (
+            "EventBridge-PutEvents",
+            (
+                501,
+                "NotImplementedException",
+                "The integration subtype EventBridge-PutEvents of API Gateway is not implemented by Cumulet. "
+                "docs/operations.md lists what is.",
+            ),
+        ),
+        ("SNS-Publish", (400, "BadRequestException", "Unsupported IntegrationSubtype specified: SNS-Publish")),
+    ],
+)
+def test_service_integrations_are_refused_wherever_they_come_from(
+    apis: Any, client: Callable[..., Any], ids: dict[str, str], subtype: str, told: tuple[int, str, str]
+) -> None:
+    given = {"IntegrationType": "AWS_PROXY", "IntegrationSubtype": subtype, "PayloadFormatVersion": "1.0"}
+    assert refusal(apis.create_integration, ApiId=ids["ApiId"], **given) == told
+    by_id = {"ApiId": ids["ApiId"], "IntegrationId": ids["IntegrationId"]}
+    assert refusal(apis.update_integration, **by_id, **given) == told
+    integration = {"type": "aws_proxy", "integrationSubtype": subtype, "payloadFormatVersion": "1.0"}
+    operation = {"responses": {}, "x-amazon-apigateway-integration": integration}
+    document = {"openapi": "3.0.1", "info": {"title": "n", "version": "1"}, "paths": {"/a": {"post": operation}}}
+    assert refusal(apis.import_api, Body=json.dumps(document)) == told
+    assert refusal(apis.reimport_api, ApiId=ids["ApiId"], Body=json.dumps(document)) == told
+
+    stacks = client("cloudformation")
+    name = f"refused-{subtype}"
+    resource = {"Type": "AWS::ApiGatewayV2::Integration", "Properties": {"ApiId": ids["ApiId"], **given}}
+    stacks.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"I": resource}}))
+    stacks.get_waiter("stack_rollback_complete").wait(StackName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 2000})
+    events = stacks.describe_stack_events(StackName=name)["StackEvents"]
+    (reason,) = [event["ResourceStatusReason"] for event in events if event["ResourceStatus"] == "CREATE_FAILED"]
+    assert told[2] in reason
+    stacks.delete_stack(StackName=name)
 
 
 def test_descriptions_and_what_quick_create_made_can_be_changed(apis: Any, ids: dict[str, str]) -> None:

@@ -102,7 +102,13 @@ async def test_what_is_doubtful_is_a_warning_and_what_http_apis_lack_is_ignored(
             "openapi": "3.0.1",
             "info": {"title": "n", "version": "1"},
             "servers": [
-                {"url": "/v1", "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True}}
+                {
+                    "url": "/v1",
+                    "x-amazon-apigateway-endpoint-configuration": {
+                        "disableExecuteApiEndpoint": True,
+                        "ipAddressType": "dualstack",
+                    },
+                }
             ],
             "paths": {"/a": {"get": {"requestBody": {"content": {"a/b": {"schema": {"$ref": "#/x"}}}}}}},
             "components": {"schemas": {"Note": {"type": "object"}}},
@@ -113,10 +119,22 @@ async def test_what_is_doubtful_is_a_warning_and_what_http_apis_lack_is_ignored(
     with pytest.raises(ServiceError, match="Warnings found during import:\n\tbinaryMediaTypes is not supported"):
         await house.v2("ImportApi", Body=body, FailOnWarnings=True)
     api = await house.v2("ImportApi", Body=body, Basepath="prepend")
-    assert (api["Warnings"], api["DisableExecuteApiEndpoint"]) == (warnings, True)
+    assert (api["Warnings"], api["DisableExecuteApiEndpoint"], api["IpAddressType"]) == (warnings, True, "dualstack")
     assert (await house.v2("GetRoutes", ApiId=api["ApiId"]))["Items"][0]["RouteKey"] == "GET /v1/a"
     again = await house.v2("ReimportApi", ApiId=api["ApiId"], Body=body, Basepath="split")
-    assert (again["Warnings"], again["DisableExecuteApiEndpoint"]) == (warnings, True)
+    assert (again["Warnings"], again["DisableExecuteApiEndpoint"], again["IpAddressType"]) == (
+        warnings,
+        True,
+        "dualstack",
+    )
+    told = await house.v2("ExportApi", ApiId=api["ApiId"], Specification="OAS30", OutputType="JSON")
+    [server] = json.loads(told["body"])["servers"]
+    assert server["x-amazon-apigateway-endpoint-configuration"] == {
+        "disableExecuteApiEndpoint": True,
+        "ipAddressType": "dualstack",
+    }
     assert (await house.v2("GetRoutes", ApiId=api["ApiId"]))["Items"][0]["RouteKey"] == "GET /a"
+    with pytest.raises(ServiceError, match=r"Invalid ipAddressType\. Must be one of \[ipv4, dualstack\]"):
+        await house.v2("ReimportApi", ApiId=api["ApiId"], Body=body.replace("dualstack", "ipv6"))
     with pytest.raises(ServiceError, match=r"HTTP APIs support OpenAPI 3\.0 only"):
         await house.v2("ImportApi", Body=body.replace("openapi", "swagger"))

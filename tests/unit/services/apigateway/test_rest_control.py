@@ -195,6 +195,7 @@ async def test_a_method_its_integration_and_their_responses() -> None:
         ({"requestTemplates": {"a": "x" * 307_201}}, "BadRequestException", "Template size"),
         ({"integrationHttpMethod": None}, "BadRequestException", "Enumeration value for HttpMethod must be non-empty"),
         ({"uri": "nowhere"}, "BadRequestException", "Invalid ARN specified in the request"),
+        ({"uri": "https://example.com"}, "BadRequestException", "Invalid ARN specified in the request"),
         ({"uri": "arn:aws:apigateway:us-east-1:lambda"}, "BadRequestException", "AWS ARN for integration must contain"),
         ({"uri": "arn:aws:apigateway:us-east-1:sns:path/x"}, "BadRequestException", "Integrations of type 'AWS_PROXY'"),
         ({"timeoutInMillis": 49}, "BadRequestException", "Timeout should be between 50 ms and 29000 ms"),

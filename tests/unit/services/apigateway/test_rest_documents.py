@@ -150,7 +150,10 @@ async def test_settings_variables_and_documentation() -> None:
         "x-amazon-apigateway-api-key-source": "AUTHORIZER",
         "x-amazon-apigateway-binary-media-types": ["image/png"],
         "x-amazon-apigateway-minimum-compression-size": 0,
-        "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True},
+        "x-amazon-apigateway-endpoint-configuration": {
+            "disableExecuteApiEndpoint": True,
+            "ipAddressType": "dualstack",
+        },
         "x-amazon-apigateway-documentation": {
             "version": "v1",
             "documentationParts": [{"location": {"type": "API"}, "properties": {"info": {"description": "d"}}}],
@@ -160,6 +163,7 @@ async def test_settings_variables_and_documentation() -> None:
 
     api = await house.v1("ImportRestApi", body=document)
 
+    assert api["warnings"] == ["ipAddressType is only supported for HTTP APIs, it is ignored"]
     assert (api["apiKeySource"], api["minimumCompressionSize"]) == ("AUTHORIZER", 0)
     assert (api["binaryMediaTypes"], api["disableExecuteApiEndpoint"]) == (["image/png"], True)
     assert (await method_of(house, api["id"]))["methodIntegration"]["uri"] == URI

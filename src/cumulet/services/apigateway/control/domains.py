@@ -18,7 +18,7 @@ from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
 from cumulet.services.kit import Call, ConditionValues
 from cumulet.store.api import ReadTx, WriteTx
 
-MISSING = "mutual TLS"
+MISSING = "mutual TLS, since Cumulet serves plain HTTP"
 
 _NAME = re.compile(r"^(?=.{4,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z")
 _CERTIFICATE = re.compile(r"^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[A-Za-z0-9-]+\Z")

@@ -1,4 +1,4 @@
-"""Where an integration's URI leads: to a Lambda function, or it is refused.
+"""Where an integration's URI leads: to a Lambda function, or nowhere.
 
 arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function ARN}/invocations, or for HTTP APIs the function's
 ARN alone. A `${stageVariables.name}` anywhere is filled in at request time.
@@ -18,8 +18,6 @@ _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
 
 def check(uri: str, *, function_arn_alone: bool) -> None:
     """Raise BadRequestException unless the URI can lead to a Lambda function."""
-    if uri.startswith(("http://", "https://")):
-        raise NotImplementedHere("An integration with an HTTP endpoint")
     plain = _STAGE_VARIABLE.sub("variable", uri)
     if function_arn_alone and re.match(r"^arn:aws[a-z-]*:lambda:", plain):
         return

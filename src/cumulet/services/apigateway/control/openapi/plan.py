@@ -135,6 +135,9 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
         f"{prefix}{path}" if prefix else path: item for path, item in mapping(document.get("paths"), "paths").items()
     }
     warnings: list[str] = []
+    settings = _plan_settings(document)
+    if not is_http and settings.pop("ipAddressType", None) is not None:
+        warnings.append("ipAddressType is only supported for HTTP APIs, it is ignored")
     documentation = mapping(document.get(extensions.DOCUMENTATION), extensions.DOCUMENTATION)
     schemas = document.get("definitions") if "swagger" in document else components.get("schemas")
     return ApiPlan(
@@ -149,7 +152,7 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
         gateway_responses=dict(_plan_gateway_responses(document)),
         cors=mapping(document.get(extensions.CORS), extensions.CORS),
         tags=dict(_plan_tags(document.get("tags"))),
-        settings=_plan_settings(document),
+        settings=settings,
         documentation=tuple(plan_documentation(document)),
         documentation_version=text(documentation.get("version"), extensions.DOCUMENTATION),
         warnings=warnings,
@@ -191,7 +194,7 @@ def _plan_settings(document: Object) -> dict[str, Any]:
     for server in objects(document.get("servers"), "servers"):
         endpoint.update(mapping(server.get(extensions.ENDPOINT_CONFIGURATION), extensions.ENDPOINT_CONFIGURATION))
     for name in endpoint:
-        if name != "disableExecuteApiEndpoint":
+        if name not in ("disableExecuteApiEndpoint", "ipAddressType"):
             raise NotImplementedHere(f"The member {name} of {extensions.ENDPOINT_CONFIGURATION}")
     source = text(document.get(extensions.API_KEY_SOURCE), extensions.API_KEY_SOURCE)
     settings = {
@@ -202,6 +205,7 @@ def _plan_settings(document: Object) -> dict[str, Any]:
         ),
         "disableExecuteApiEndpoint": flag(endpoint.get("disableExecuteApiEndpoint"), extensions.ENDPOINT_CONFIGURATION)
         or None,
+        "ipAddressType": text(endpoint.get("ipAddressType"), extensions.ENDPOINT_CONFIGURATION) or None,
         "securityPolicy": text(document.get(extensions.SECURITY_POLICY), extensions.SECURITY_POLICY) or None,
         "endpointAccessMode": text(document.get(extensions.ENDPOINT_ACCESS_MODE), extensions.ENDPOINT_ACCESS_MODE)
         or None,

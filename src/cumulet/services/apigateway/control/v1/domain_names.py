@@ -63,7 +63,7 @@ MAPPING_PATCHES = patching.table(
     """
 )
 
-_MISSING = f"{MISSING}, private domain names"
+_MISSING = f"private domain names; {MISSING}"
 _CERTIFICATES = {"EDGE": "certificate", "REGIONAL": "regionalCertificate"}
 """With what the members of each endpoint type's certificate begin."""
 MODES: Mapping[str, RoutingMode] = {

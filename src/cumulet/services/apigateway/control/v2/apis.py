@@ -87,11 +87,16 @@ def _settle(api: HttpApi, settings: Params) -> None:
             )
         api.route_selection_expression = route
     if (kind := settings.get("IpAddressType")) is not None:
-        if kind not in ("ipv4", "dualstack"):
-            raise ServiceError("BadRequestException", "Invalid ipAddressType. Must be one of [ipv4, dualstack]")
-        api.ip_address_type = kind
+        api.ip_address_type = checked_ip_address_type(kind)
     if (disabled := settings.get("DisableExecuteApiEndpoint")) is not None:
         api.disable_execute_api_endpoint = disabled
+
+
+def checked_ip_address_type(given: str) -> str:
+    """Return from which addresses an API may be called: kept and shown, since clients here come from either."""
+    if given not in ("ipv4", "dualstack"):
+        raise ServiceError("BadRequestException", "Invalid ipAddressType. Must be one of [ipv4, dualstack]")
+    return given
 
 
 def make_cors(given: Any) -> Cors:

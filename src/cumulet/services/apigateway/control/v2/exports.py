@@ -49,8 +49,14 @@ def operations(port: int) -> list[Operation]:
         )
         with_extensions = params.get("IncludeExtensions") is not False
         server = writing.server(f"http://{api.api_id}.execute-api.localhost:{port}", base_path)
-        if with_extensions and api.disable_execute_api_endpoint:
-            server[extensions.ENDPOINT_CONFIGURATION] = {"disableExecuteApiEndpoint": True}
+        endpoint = writing.given_only(
+            {
+                "disableExecuteApiEndpoint": api.disable_execute_api_endpoint or None,
+                "ipAddressType": api.ip_address_type if api.ip_address_type != "ipv4" else None,
+            }
+        )
+        if with_extensions and endpoint:
+            server[extensions.ENDPOINT_CONFIGURATION] = endpoint
         shared = cors if isinstance(cors, Cors) else None
         document = documents.write(info, server, routes, shared, api.tags, with_extensions=with_extensions)
         return {"body": writing.written(document, _MEDIA_TYPES[params["OutputType"]])}

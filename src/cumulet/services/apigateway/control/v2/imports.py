@@ -70,6 +70,7 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
                 "Version": plan.version,
                 "CorsConfiguration": _cors(plan),
                 "DisableExecuteApiEndpoint": plan.settings.get("disableExecuteApiEndpoint"),
+                "IpAddressType": plan.settings.get("ipAddressType"),
                 "Tags": plan.tags,
             },
         )
@@ -91,6 +92,7 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         api.name, api.version = plan.title, plan.version or UNSET
         api.description = plan.description or UNSET
         api.disable_execute_api_endpoint = bool(plan.settings.get("disableExecuteApiEndpoint"))
+        api.ip_address_type = apis.checked_ip_address_type(plan.settings.get("ipAddressType", "ipv4"))
         api.cors_configuration = apis.make_cors(cors) if cors else UNSET
         api.tags = tagging.checked({**api.tags, **plan.tags})
         APIS.save(tx, call.scope, api.api_id, record=api)
@@ -110,7 +112,7 @@ def _plan(call: Call, params: Params) -> ApiPlan:
         raise ServiceError("BadRequestException", "Invalid OpenAPI input: HTTP APIs support OpenAPI 3.0 only")
     plan = plan_api(document, is_http=True, base_path=params.get("Basepath") or "ignore")
     for name in plan.settings:
-        if name != "disableExecuteApiEndpoint":
+        if name not in ("disableExecuteApiEndpoint", "ipAddressType"):
             plan.warnings.append(f"{name} is not supported for HTTP APIs, it is ignored")
     return plan
 

@@ -62,8 +62,6 @@ class ProcessPlane:
             raise ServiceError("ServiceException", "The server stops.", status=500)
         return await self._supervisor.interpreter_of(runtime)
 
-    async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
-        """Return the invocation's result. See plane.py for what it raises."""
     async def find_image(self, uri: str) -> ImageUse:
         """Return the container image of that name. Raises AWS's errors."""
         return await self._running.images.find(uri)
@@ -78,6 +76,8 @@ class ProcessPlane:
             raise ServiceError("ServiceException", "The server stops.", status=500)
         return self._supervisor
 
+    async def invoke(self, scope: Scope, version: VersionRecord, invocation: Invocation) -> InvocationResult:
+        """Return the invocation's result. See plane.py for what it raises."""
         if self._supervisor is None or self._stopping:
             raise ServiceError("ServiceException", "The server stops.", status=500)
         pool = await self._enter(scope, version, invocation)

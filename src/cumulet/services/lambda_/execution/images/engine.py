@@ -79,10 +79,11 @@ async def inspect(uri: str, *names: str) -> tuple[str, ImageUse]:
             except EngineError as refused:
                 refusals.append(refused)
     # One that does not answer, such as a client without its daemon, is as if it were not there.
-    told = [
-        refusal for kind in (ImageDenied, ImageAbsent, EngineError) for refusal in refusals if isinstance(refusal, kind)
-    ]
-    raise told[0] if told else ImageAbsent("there is no container engine on the PATH")
+    for kind in (ImageDenied, ImageAbsent, EngineError):
+        for refusal in refusals:
+            if isinstance(refusal, kind):
+                raise refusal
+    raise ImageAbsent("there is no container engine on the PATH")
 
 
 def read_image(uri: str, told: bytes) -> ImageUse:

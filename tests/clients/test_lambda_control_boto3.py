@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
@@ -169,6 +170,25 @@ def test_lambda_reserved_concurrency(functions: Any, function: str) -> None:
         "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below "
         "its minimum value of [100].",
     )
+
+
+def test_lambda_invocation_rate(server: Any, functions: Any, function: str) -> None:
+    functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+    impatient = server.client("lambda", config=Config(retries={"max_attempts": 0}))
+    began, answered = time.monotonic(), 0
+    with pytest.raises(functions.exceptions.TooManyRequestsException) as caught:
+        while time.monotonic() < began + 30:
+            impatient.invoke(FunctionName=function)
+            answered += 1
+    assert answered >= 10
+    throttled = caught.value.response
+    assert throttled["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert throttled["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
+    assert throttled["Reason"] == "ReservedFunctionInvocationRateLimitExceeded"
+    assert throttled["Error"]["Message"] == "Rate Exceeded."
+    assert impatient.invoke(FunctionName=function, InvocationType="Event")["StatusCode"] == 202
+    functions.delete_function_concurrency(FunctionName=function)
+    assert answer(functions, FunctionName=function)["says"] == "one"
 
 
 def test_lambda_events(server: Any, functions: Any, function: str, role: str) -> None:

@@ -29,6 +29,9 @@ CONCURRENT_EXECUTIONS_MAX = 1000
 UNRESERVED_CONCURRENCY_MIN = 100
 """What reservations leave of it. https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
 
+REQUESTS_PER_S_OF_CONCURRENCY = 10
+"""Synchronous invocations that may begin in a second, for each that may run at once."""
+
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 """Of a synchronous invocation, each way."""
 PRELUDE_BYTES_MAX = 16 * 1024

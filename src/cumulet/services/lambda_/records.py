@@ -396,6 +396,8 @@ class Invocation(msgspec.Struct, frozen=True):
     provisioned: int = 0
     """How many environments of its version are to be ready ahead of demand, and of its whole function."""
     provisioned_total: int = 0
+    is_event: bool = False
+    """Whether nobody waits for its result."""
     wants_tail: bool = True
     """Whether anybody reads the last 4 KB of its log."""
     sink: AnswerSink | None = None

@@ -13,10 +13,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution import limits, shares
+from cumulet.services.lambda_.execution.rates import throttled
 from cumulet.services.lambda_.execution.standing import Standing, living_slots
 from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX, UNRESERVED_CONCURRENCY_MIN
 from cumulet.services.lambda_.records import SHARES, SHARES_FREED, SHARES_WANTED, Shares, reserved_total
@@ -81,9 +81,7 @@ class Admission:
     async def enter(self, pool: Pool, limit: int | None, reason: str) -> None:
         """Count one more. Raises TooManyRequestsException if the pool is full; without a limit it is the account's."""
         if not await self.try_enter(pool, limit, limits.LEND_WAIT_S):
-            raise ServiceError(
-                "TooManyRequestsException", "Rate Exceeded.", Reason=reason, Type="User", retryAfterSeconds="1"
-            )
+            raise throttled(reason)
 
     async def try_enter(self, pool: Pool, limit: int | None, patience_s: float = 0.0) -> bool:
         """Count one more if there is room, and return whether there was."""

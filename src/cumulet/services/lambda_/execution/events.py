@@ -160,6 +160,7 @@ class EventQueues:
                 event.payload,
                 event.trace_header,
                 self._ground.clock.now_ms(),
+                is_event=True,
             )
         except ServiceError as refused:
             if refused.code == "RecursiveInvocationException":

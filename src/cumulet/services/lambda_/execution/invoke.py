@@ -11,6 +11,7 @@ from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.admission import Admission, Pool
 from cumulet.services.lambda_.execution.in_hand import Job
 from cumulet.services.lambda_.execution.provisioner import Provisioner
+from cumulet.services.lambda_.execution.rates import Rates
 from cumulet.services.lambda_.execution.snapshots import Snapshots
 from cumulet.services.lambda_.execution.standing import Standing
 from cumulet.services.lambda_.execution.supervisor import Supervisor
@@ -27,6 +28,7 @@ class ProcessPlane:
         self._provisioner: Provisioner | None = None
         self._standing = Standing(ground)
         self._admission = Admission(ground, self._standing)
+        self._rates = Rates(ground.clock)
         self._ids = count(1)
         self._stopping = False
 
@@ -81,6 +83,12 @@ class ProcessPlane:
         if self._supervisor is None or self._stopping:
             raise ServiceError("ServiceException", "The server stops.", status=500)
         pool = await self._enter(scope, version, invocation)
+        if not invocation.is_event:
+            try:
+                self._rates.spend(scope, version.arn, invocation.reserved_concurrency)
+            except ServiceError:
+                self._admission.leave(pool)
+                raise
         job = Job(
             next(self._ids),
             scope,

@@ -103,6 +103,9 @@ LEND_WAIT_S = 0.25
 LEND_PAUSE_S = 0.1
 """How long a process that got nothing of a limit does not ask for it again."""
 
+RATE_BURST_S = 1.0
+"""What of a rate may be used at once. AWS does not tell."""
+
 SHARE_IDLE_S = 30.0
 """What a process has of a limit goes back when it was not used for this long."""
 
@@ -142,8 +145,6 @@ STOP_GRACE_S = 10.0
 OUTPUT_BACKLOG_BYTES_MAX = 1024 * 1024
 """Log output of one environment not yet handed to CloudWatch Logs. Beyond it its pipe is not read: it waits, alone."""
 
-STREAM_BACKLOG_BYTES_MAX = 1024 * 1024
-"""Of a streamed answer that its caller has not yet read. Beyond it the runtime waits."""
 IMAGE_BYTES_MAX = 10 * 1024 * 1024 * 1024
 """Of a container image, unpacked. AWS's."""
 
@@ -163,3 +164,5 @@ EXPORT_TIMEOUT_S = 600.0
 ENGINE_WORDS_CHARS_MAX = 500
 """Of what an engine complains of, the end that is passed on."""
 
+STREAM_BACKLOG_BYTES_MAX = 1024 * 1024
+"""Of a streamed answer that its caller has not yet read. Beyond it the runtime waits."""

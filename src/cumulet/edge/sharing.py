@@ -58,6 +58,7 @@ class CountedConnections(set[Any]):
 
     def add(self, connection: Any) -> None:
         super().add(connection)
+        self.accepted = max(self.accepted - 1, 0)  # counted twice, it would send the next one elsewhere
         self.tell()
 
     def discard(self, connection: Any) -> None:
@@ -147,7 +148,6 @@ class AcceptQueue:
             await self._loop.connect_accepted_socket(self._make, connected)
         except OSError:
             connected.close()  # it has gone already
-        finally:
             self._connections.accepted -= 1
             self._connections.tell()
 

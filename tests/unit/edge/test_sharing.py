@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from cumulet.edge import sharing
 from cumulet.edge.server import bind
 from cumulet.edge.sharing import NOT_ACCEPTING, AcceptQueue, CountedConnections, Load
 
@@ -92,7 +93,10 @@ async def test_connections_go_to_who_has_fewer(shared: Shared) -> None:
     assert list(shared.counts[1:3]) == [len(one.connections), len(two.connections)]
 
 
-async def test_who_comes_later_catches_up(shared: Shared) -> None:
+async def test_who_comes_later_catches_up(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sharing, "LEAVE_TO_OTHERS_S", 0.0
+    )  # else a machine that pauses for longer counts as one's hanging
     one = shared.open(1)
     await asyncio.wait_for(shared.connect(6), 10)
     two = shared.open(2)
@@ -100,6 +104,17 @@ async def test_who_comes_later_catches_up(shared: Shared) -> None:
     await asyncio.wait_for(shared.connect(6), 10)
 
     assert (len(one.connections), len(two.connections)) == (6, 6)
+
+
+async def test_a_connection_that_is_being_made_is_counted_once(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, told = shared.open(1), list[int]()
+    monkeypatch.setattr(one.load, "tell", told.append)
+
+    await asyncio.wait_for(shared.connect(3), 10)
+    while not one.queue.is_empty:
+        await asyncio.sleep(0)
+
+    assert (max(told), told[-1]) == (3, 3)
 
 
 async def test_a_process_that_hangs_keeps_no_connection_waiting(shared: Shared) -> None:

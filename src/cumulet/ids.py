@@ -3,10 +3,11 @@
 import os
 import secrets
 import sys
-import threading
 import uuid
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T", str, bytes)
 
 DRAW_BYTES = 1024
 LOWER_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -35,16 +36,17 @@ class Ids(Protocol):
         ...
 
 
-class _Drawn(threading.local):
-    """What this thread has drawn ahead: two threads that shared it could be given the same bytes."""
+class _Drawn:
+    """What was drawn ahead, to be taken from the end: that no other thread comes between is Python's own promise."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        self.rest = b""
-        self.letters: dict[str, str] = {}
-        """By alphabet; there are few."""
+        self.uuids: list[str] = []
+        self.tokens: dict[tuple[int, str], list[str]] = {}
+        """By length and alphabet; there are few."""
+        self.secrets: dict[int, list[bytes]] = {}
 
 
 _drawn = _Drawn()
@@ -55,29 +57,47 @@ if sys.platform != "win32":
 class RandomIds:
     """Identifiers from the machine's entropy. Used by several threads, and by processes that were forked."""
 
+    # Every request needs some, and to ask the kernel each time cost it 5 to 20 us. When two threads find nothing left both
+    # draw, and what one of them drew is dropped before anybody had it.
+
     def uuid(self) -> str:
-        # Version 4 by hand: uuid.UUID takes six times as long, and every request has several.
-        drawn = self.secret(16)
-        digits = drawn.hex()
-        variant = "89ab"[drawn[8] >> 6]
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        try:
+            return _drawn.uuids.pop()
+        except IndexError:
+            uuids = [_uuid_of(digits) for digits in _pieces(secrets.token_bytes(DRAW_BYTES).hex(), 32)]
+            taken = uuids.pop()
+            _drawn.uuids = uuids
+            return taken
 
     def token(self, length: int, alphabet: str = LOWER_ALPHANUMERIC) -> str:
-        # Where the alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.
-        letters = _drawn.letters
-        rest = letters.get(alphabet, "")
-        if len(rest) < length:
-            rest = secrets.token_bytes(max(DRAW_BYTES, length)).translate(_byte_to_letter(alphabet)).decode("ascii")
-        letters[alphabet] = rest[length:]
-        return rest[:length]
+        try:
+            return _drawn.tokens[length, alphabet].pop()
+        except LookupError:
+            # Where the alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.
+            letters = secrets.token_bytes(max(DRAW_BYTES, length)).translate(_byte_to_letter(alphabet)).decode("ascii")
+            tokens = _pieces(letters, length)
+            taken = tokens.pop()
+            _drawn.tokens[length, alphabet] = tokens
+            return taken
 
     def secret(self, length: int) -> bytes:
-        # Every request needs some bytes, and asking the kernel for them each time cost it 5 to 20 us.
-        rest = _drawn.rest
-        if len(rest) < length:
-            rest = secrets.token_bytes(max(DRAW_BYTES, length))
-        _drawn.rest = rest[length:]
-        return rest[:length]
+        try:
+            return _drawn.secrets[length].pop()
+        except LookupError:
+            drawn = _pieces(secrets.token_bytes(max(DRAW_BYTES, length)), length)
+            taken = drawn.pop()
+            _drawn.secrets[length] = drawn
+            return taken
+
+
+def _uuid_of(digits: str) -> str:
+    # Version 4 by hand: uuid.UUID takes six times as long.
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def _pieces(drawn: T, length: int) -> list[T]:
+    return [drawn[at : at + length] for at in range(0, len(drawn) - length + 1, length)]
 
 
 class CountingIds:

@@ -23,6 +23,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
+import msgspec
 
 from cumulet.edge import limits
 from cumulet.wire.message import BrokeOff, Headers, Request, Response
@@ -80,15 +81,12 @@ _Head: TypeAlias = tuple[str, str, str, Headers, str, int]
 """Method, path, query, headers, version, and how long all that is."""
 
 
-class _Waiting:
+class _Waiting(msgspec.Struct, frozen=True):
     """A request in line, or an answer that only waits for those before it."""
 
-    __slots__ = ("answer", "keeps_alive", "request")
-
-    def __init__(self, request: Request | None, answer: Response | None, keeps_alive: bool) -> None:
-        self.request = request
-        self.answer = answer
-        self.keeps_alive = keeps_alive
+    request: Request | None
+    answer: Response | None
+    keeps_alive: bool
 
 
 class Connection(asyncio.Protocol):
@@ -117,9 +115,8 @@ class Connection(asyncio.Protocol):
         """What has been read since before the head began."""
         self._url = b""
         self._fields: _Fields = []
-        self._sent_fields: _Fields = []
-        """Those of the head before, and the same as text."""
-        self._known_fields: tuple[tuple[str, str], ...] = ()
+        self._last_headers = Headers()
+        """Of the head before: a client's next head is mostly its last one."""
         self._head: _Head | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -266,8 +263,10 @@ class Connection(asyncio.Protocol):
             raise ValueError("the parser takes HTTP/0.9 too, which has no headers")
         is_short = head_bytes <= HEAD_BYTES_ALWAYS_FINE  # or what is remembered of it would fill the memory
         path, query = _split_url(self._url) if is_short else _split_url.__wrapped__(self._url)
-        kept = head_bytes <= HEAD_BYTES_KEPT_MAX
-        headers = Headers.of_lower_case(self._read_fields(fields) if kept else _read_fields(fields), fields)
+        may_keep = head_bytes <= HEAD_BYTES_KEPT_MAX
+        headers = self._last_headers.followed_by(fields) or _read_fields(fields, may_keep)
+        if may_keep:
+            self._last_headers = headers
         self._fields = []
         # Whoever stands in front may have understood these otherwise than what follows here.
         header = headers.get
@@ -288,17 +287,6 @@ class Connection(asyncio.Protocol):
         self._body_ends_at = self._loop.time() + limits.BODY_SECONDS_MAX
         if (expected := header("expect")) is not None and not self._answering and expected.lower() == "100-continue":
             self._transport.write(_CONTINUE)
-
-    def _read_fields(self, fields: "_Fields") -> tuple[tuple[str, str], ...]:
-        """Return a head's fields as text. A client's next head is mostly its last one, so what stands there is kept."""
-        sent, read = self._sent_fields, self._known_fields
-        if len(sent) == len(fields):
-            known = zip(fields, sent, read, strict=True)
-            read = tuple([text if field == before else _read_field(field) for field, before, text in known])
-        else:
-            read = tuple([_read_field(field) for field in fields])
-        self._sent_fields, self._known_fields = fields, read
-        return read
 
     def _check_head_bytes(self) -> int:
         """Return how long the URL and the headers are together. Raises _Unanswerable if that is too much."""
@@ -534,14 +522,10 @@ async def _let_go(body: bytes | AsyncIterator[bytes]) -> None:
         log.exception("an answer broke off")
 
 
-def _read_field(field: tuple[bytes, bytes]) -> tuple[str, str]:
-    name, value = field
-    return _field_name(name), value.decode("latin-1")
-
-
-def _read_fields(fields: _Fields) -> tuple[tuple[str, str], ...]:
-    """Return fields of any length as text: to remember anything of them could fill the memory."""
-    return tuple([(_field_name.__wrapped__(name), value.decode("latin-1")) for name, value in fields])
+def _read_fields(fields: _Fields, may_keep: bool) -> Headers:
+    """Return the headers of a head. Of a long one not even the names are remembered: it could fill the memory."""
+    name_of = _field_name if may_keep else _field_name.__wrapped__
+    return Headers.of_lower_case(tuple([(name_of(name), value.decode("latin-1")) for name, value in fields]), fields)
 
 
 @lru_cache(maxsize=512)

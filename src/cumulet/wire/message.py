@@ -4,6 +4,7 @@ They are msgspec structs, since a frozen dataclass takes ten times as long to ma
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from operator import eq
 from typing import Protocol
 
 import msgspec
@@ -42,6 +43,25 @@ class Headers:
         """
         return _fill(_new(Headers), items, sent)
 
+    def followed_by(self, sent: Sequence[tuple[bytes, bytes]]) -> "Headers | None":
+        """Return the headers of a client's next head if it has the same names, reading those alone that changed."""
+        before = self._sent
+        if len(before) != len(sent) or self.repeats:
+            return None
+        same = list(map(eq, sent, before))
+        if False not in same:
+            return self
+        items = list(self.items)
+        first = self._first.copy()
+        for place in [place for place, is_same in enumerate(same) if not is_same]:
+            name, value = sent[place]
+            if name != before[place][0]:
+                return None
+            key = items[place][0]
+            first[key] = text = value.decode("latin-1")
+            items[place] = key, text
+        return _set(_new(Headers), tuple(items), sent, first)
+
     def spellings(self) -> dict[str, str]:
         """Return the names as the client wrote them, by their lower case; the first spelling of each counts."""
         if not self._sent:
@@ -71,9 +91,15 @@ _new = object.__new__
 
 
 def _fill(headers: Headers, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]]) -> Headers:
+    return _set(headers, items, sent, dict(reversed(items)))
+
+
+def _set(
+    headers: Headers, items: tuple[tuple[str, str], ...], sent: Sequence[tuple[bytes, bytes]], first: dict[str, str]
+) -> Headers:
     headers.items = items
     headers._sent = sent
-    headers._first = first = dict(reversed(items))
+    headers._first = first
     headers.get = first.get  # type: ignore[assignment]
     headers.repeats = len(first) < len(items)
     return headers

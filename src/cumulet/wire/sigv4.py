@@ -64,6 +64,7 @@ _S3_MISMATCH = (
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ISO_BASIC = re.compile(r"\d{8}T\d{6}Z")
 _TIMESTAMP_CHARACTERS = 16
+_SIGNATURE_CHARACTERS = 64
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -181,10 +182,10 @@ def _signing(secret: str, date: str, region: str, service: str) -> hmac.HMAC:
 
 def _header_claim(request: Request, authorization: str, service: str | None) -> Claim:
     # A client's headers are alike but for the signature, which SDKs put last: the rest is read once.
-    head, _, signature = authorization.rpartition("Signature=")
-    # Sixty-four hexadecimal digits; whether they are, `verify` finds out.
+    head, signature = authorization[:-_SIGNATURE_CHARACTERS], authorization[-_SIGNATURE_CHARACTERS:]
+    # Whether they are hexadecimal digits, `verify` finds out, as long as they are one part of the header.
     read = _read_head if len(head) <= _REMEMBERED_CHARACTERS_MAX else _read_head.__wrapped__
-    shared = read(head) if len(signature) == 64 and signature.isalnum() else None
+    shared = None if "," in signature or " " in signature else read(head)
     header = request.headers.get
     timestamp = header("x-amz-date")
     if shared is None or timestamp is None:
@@ -196,7 +197,9 @@ def _header_claim(request: Request, authorization: str, service: str | None) -> 
 @lru_cache(maxsize=1024)
 def _read_head(text: str) -> tuple[str, str, str, str, str, tuple[str, ...]] | None:
     """Return the credential's parts and the signed headers, or None if anything is out of the ordinary."""
-    algorithm, _, rest = text.partition(" ")
+    if not text.endswith("Signature="):
+        return None
+    algorithm, _, rest = text.removesuffix("Signature=").partition(" ")
     fields = _fields(rest)
     scope = fields.get("Credential", "").rsplit("/", 4)
     if algorithm != ALGORITHM or len(scope) != 5 or not scope[0] or not fields.get("SignedHeaders"):

@@ -129,22 +129,17 @@ def number_bytes(canonical: str) -> int:
 
 
 def add_numbers(left: str, right: str) -> str:
-    """Return the canonical sum. Raises ValidationException if it does not fit."""
-    if _is_short(left) and _is_short(right):
-        return str(int(left) + int(right))
-    return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
+    """Return the canonical sum of canonical numbers. Raises ValidationException if it does not fit."""
+    if len(left) > _SHORT or len(right) > _SHORT or "." in left or "." in right:
+        return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
+    return str(int(left) + int(right))
 
 
 def subtract_numbers(left: str, right: str) -> str:
-    """Return the canonical difference. Raises ValidationException if it does not fit."""
-    if _is_short(left) and _is_short(right):
-        return str(int(left) - int(right))
-    return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
-
-
-def _is_short(canonical: str) -> bool:
-    """Return whether a number is a short whole one, as counters are."""
-    return len(canonical) <= _SHORT and (canonical.isdecimal() or (canonical[1:].isdecimal() and canonical[0] == "-"))
+    """Return the canonical difference of canonical numbers. Raises ValidationException if it does not fit."""
+    if len(left) > _SHORT or len(right) > _SHORT or "." in left or "." in right:
+        return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
+    return str(int(left) - int(right))
 
 
 def _canonical_result(result: Decimal) -> str:

@@ -288,7 +288,10 @@ class _Compiler:
         if isinstance(node, Path) and kind == "N":
             # Nothing that can be changed is taken out of the item, so nothing is copied.
             path = self.elements(node)
-            return lambda item, values: content(find(item, path), kind)
+            if len(path) > 1:
+                return lambda item, values: content(find(item, path), kind)
+            attribute: str = path[0]  # type: ignore[assignment]
+            return lambda item, values: content(item.get(attribute), kind)
         get = self._operand(node)
         return lambda item, values: content(get(item, values), kind)
 

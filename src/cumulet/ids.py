@@ -57,8 +57,8 @@ if sys.platform != "win32":
 class RandomIds:
     """Identifiers from the machine's entropy. Used by several threads, and by processes that were forked."""
 
-    # Every request needs some, and to ask the kernel each time cost it 5 to 20 us. When two threads find nothing left both
-    # draw, and what one of them drew is dropped before anybody had it.
+    # Every request needs some, and to ask the kernel each time cost it 5 to 20 us. When two threads find nothing left
+    # both draw, and what one of them drew is dropped before anybody had it.
 
     def uuid(self) -> str:
         try:
@@ -73,9 +73,9 @@ class RandomIds:
         try:
             return _drawn.tokens[length, alphabet].pop()
         except LookupError:
-            # Where the alphabet does not divide 256 its first letters are a little likelier, which identifiers can bear.
-            letters = secrets.token_bytes(max(DRAW_BYTES, length)).translate(_byte_to_letter(alphabet)).decode("ascii")
-            tokens = _pieces(letters, length)
+            # Where the alphabet does not divide 256 its first letters are a little likelier: identifiers can bear it.
+            drawn = secrets.token_bytes(max(DRAW_BYTES, length)).translate(_byte_to_letter(alphabet))
+            tokens = _pieces(drawn.decode("ascii"), length)
             taken = tokens.pop()
             _drawn.tokens[length, alphabet] = tokens
             return taken

@@ -129,17 +129,23 @@ def number_bytes(canonical: str) -> int:
 
 
 def add_numbers(left: str, right: str) -> str:
-    """Return the canonical sum of canonical numbers. Raises ValidationException if it does not fit."""
-    if len(left) > _SHORT or len(right) > _SHORT or "." in left or "." in right:
-        return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
-    return str(int(left) + int(right))
+    """Return the canonical sum. Raises ValidationException if it does not fit."""
+    if len(left) <= _SHORT and len(right) <= _SHORT:
+        try:
+            return str(int(left) + int(right))
+        except ValueError:
+            pass  # not whole
+    return _canonical_result(_EXACT.add(Decimal(left), Decimal(right)))
 
 
 def subtract_numbers(left: str, right: str) -> str:
-    """Return the canonical difference of canonical numbers. Raises ValidationException if it does not fit."""
-    if len(left) > _SHORT or len(right) > _SHORT or "." in left or "." in right:
-        return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
-    return str(int(left) - int(right))
+    """Return the canonical difference. Raises ValidationException if it does not fit."""
+    if len(left) <= _SHORT and len(right) <= _SHORT:
+        try:
+            return str(int(left) - int(right))
+        except ValueError:
+            pass  # not whole
+    return _canonical_result(_EXACT.subtract(Decimal(left), Decimal(right)))
 
 
 def _canonical_result(result: Decimal) -> str:

@@ -14,6 +14,14 @@ from postgres import Cluster
 from running import Server, start_server
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return what `--dist loadgroup` means here."""
+    from together import Together
+
+    return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One server for all client tests of a run; each test uses names of its own.

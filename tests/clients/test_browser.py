@@ -13,7 +13,7 @@ from browser import Browser, open_browser
 from clients.test_lambda_boto3 import TRUST, packed
 from running import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 HANDLER = b"""
 import json

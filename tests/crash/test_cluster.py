@@ -25,7 +25,7 @@ CLIENTS = 6
 PROGRESS_SECONDS_MAX = 40
 """How long nobody may be answered at all before the nodes count as not recovering by themselves."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.slow
 
 
 class House(Protocol):

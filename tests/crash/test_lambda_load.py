@@ -36,7 +36,7 @@ WRITE = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}],
 }
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.slow
 
 
 class Sender(threading.Thread):

@@ -8,7 +8,7 @@ import pytest
 
 from running import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notes")]
+pytestmark = pytest.mark.slow
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ import pytest
 
 from running import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("libraries")]
+pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "libraries"
 
 

@@ -13,7 +13,7 @@ import pytest
 from running import ROOT, Server, start_server
 
 NOTES = ROOT / "examples" / "notes"
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notes")]
+pytestmark = pytest.mark.slow
 
 
 def run(server: Server, *command: str, status: int = 0, text: str | None = None) -> str:

@@ -102,7 +102,7 @@ async def test_an_edge_domain_moves_to_its_region_as_the_guide_has_it() -> None:
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"domainName": "api.example.com"}, "Invalid certificate ARN: None. Certificate must be in 'us-east-1'."),
+        ({"domainName": "api.example.com"}, "Invalid certificate ARN: null. Certificate must be in 'us-east-1'."),
         (
             {"domainName": "api.example.com", "certificateArn": CERTIFICATE.replace("us-east-1", "eu-west-1")},
             f"Invalid certificate ARN: {CERTIFICATE.replace('us-east-1', 'eu-west-1')}. "

@@ -309,3 +309,31 @@ async def test_tags_of_apis_and_stages() -> None:
     reserved = await refused(house, "TagResource", resourceArn=arn, tags={"aws:x": "1"})
     assert reserved[0] == "BadRequestException"
     assert (await refused(house, "GetTags", resourceArn="arn:aws:sns:us-east-1::x"))[0] == "BadRequestException"
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "words"),
+    [
+        ("GetResources", {"embed": ["model"]}, "Invalid embed specified: model. Must be one of [methods]"),
+        ("GetDeployment", {"embed": ["methods"]}, "Invalid embed specified: methods. Must be one of [apisummary]"),
+        ("PutRestApi", {"body": b"{}", "parameters": {"ignore": "models"}}, "Invalid import parameter: ignore=models"),
+        (
+            "UpdateStage",
+            {"patchOperations": [{"op": "move", "path": "/description"}]},
+            "Invalid patch path  '/description' specified for op 'move'. Please choose supported operations",
+        ),
+        ("UpdateStage", {"patchOperations": [{"path": "/description"}]}, "Invalid patch operation specified: null"),
+        ("UpdateRestApi", {"patchOperations": [{"path": "/name"}]}, "Invalid patch operation specified: null"),
+    ],
+)
+async def test_what_makes_no_sense_is_told_so(operation: str, params: dict[str, Any], words: str) -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /a")
+    at: dict[str, Any] = {"restApiId": api_id}
+    if operation == "UpdateStage":
+        at["stageName"] = "dev"
+    if operation == "GetDeployment":
+        at["deploymentId"] = (await house.v1("GetDeployments", **at))["items"][0]["id"]
+    with pytest.raises(ServiceError) as refused:
+        await house.v1(operation, **at, **params)
+    assert (refused.value.code, refused.value.message) == ("BadRequestException", words)

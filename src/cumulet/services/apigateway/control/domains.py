@@ -138,7 +138,7 @@ def _check_certificate(arn: str | None, region: str | None) -> None:
     if found is None or region not in (None, found[1]):
         # https://github.com/amplify-education/serverless-domain-manager/pull/49
         where = f" Certificate must be in '{region}'." if region is not None else ""
-        raise _bad(f"Invalid certificate ARN: {arn}.{where}")
+        raise _bad(f"Invalid certificate ARN: {arn or 'null'}.{where}")
 
 
 def parse_mode(given: str | None, names: Mapping[str, RoutingMode]) -> RoutingMode:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import gateway_responses, patching
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorization
@@ -226,7 +226,7 @@ def get_one_deployment(call: Call, tx: ReadTx, params: Params) -> Output:
     embed = params.get("embed") or ()
     for name in embed:
         if name != "apisummary":
-            raise NotImplementedHere(f"The value {name} of embed")
+            raise ServiceError("BadRequestException", f"Invalid embed specified: {name}. Must be one of [apisummary]")
     return show(get_deployment(tx, call, api.id, params["deploymentId"]), with_summary=bool(embed))
 
 

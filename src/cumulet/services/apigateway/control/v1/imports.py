@@ -93,7 +93,7 @@ def _read(call: Call, params: Params) -> tuple[ApiPlan, dict[str, Any]]:
         elif name == "basepath":
             base_path = value
         elif (name, value) != ("ignore", "documentation"):
-            raise NotImplementedHere(f"The import parameter {name}={value} of API Gateway")
+            raise ServiceError("BadRequestException", f"Invalid import parameter: {name}={value}")
     document = parse_document(params["body"], lambda text: fill_variables(call, text))
     return plan_api(document, base_path=base_path), settings
 

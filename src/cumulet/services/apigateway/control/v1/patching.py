@@ -59,25 +59,22 @@ def patched(
     for operation in operations or ():
         op, path = operation.get("op"), operation.get("path") or ""
         if op not in OPS:
-            raise ServiceError("BadRequestException", f"Invalid patch operation specified: {op}")
+            raise ServiceError("BadRequestException", f"Invalid patch operation specified: {op or 'null'}")
         known = [line for line in lines if op in line.ops]
-        if not known:
-            raise ServiceError(
-                "BadRequestException",
-                f"Invalid patch path  '{path}' specified for op '{op}'. Please choose supported operations",
-            )
         parts = [part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/")]
         line = next((line for line in known if path.startswith("/") and line.key_of(parts)), None)
         if line is None:
-            listed = ", ".join([line.path for line in known])
-            raise ServiceError(
-                "BadRequestException",
-                f"Invalid patch path  '{path}' specified for op '{op}'. Must be one of: [{listed}]",
-            )
+            raise unsupported(path, op, [line.path for line in known])
         if line.kind == "refused":
             raise NotImplementedHere(f"The patch path {path} of API Gateway")
         _patch(shown, line, parts, op, operation.get("value"))
     return shown
+
+
+def unsupported(path: str, op: str, known: Sequence[str]) -> ServiceError:
+    """Return the error for a path that an operation does not have; `known` are those that it has."""
+    choice = f"Must be one of: [{', '.join(known)}]" if known else "Please choose supported operations"
+    return ServiceError("BadRequestException", f"Invalid patch path  '{path}' specified for op '{op}'. {choice}")
 
 
 def _patch(shown: dict[str, Any], line: Patchable, parts: list[str], op: str, value: str | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import patching
@@ -185,7 +185,7 @@ def wants_methods(params: Params) -> bool:
     """Tell whether `embed` asks for the methods in full."""
     for name in params.get("embed") or ():
         if name != "methods":
-            raise NotImplementedHere(f"The value {name} of embed")
+            raise ServiceError("BadRequestException", f"Invalid embed specified: {name}. Must be one of [methods]")
     return bool(params.get("embed"))
 
 

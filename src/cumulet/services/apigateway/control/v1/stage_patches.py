@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cumulet.errors import ServiceError
-from cumulet.services.apigateway.control.v1.patching import OPS, is_true
+from cumulet.services.apigateway.control.v1.patching import OPS, is_true, unsupported
 
 METHOD_SETTINGS = {
     "metrics/enabled": "metricsEnabled",
@@ -62,7 +62,7 @@ def patched(members: dict[str, Any], operations: Sequence[Mapping[str, Any]] | N
     for operation in operations or ():
         op, path = operation.get("op"), operation.get("path") or ""
         if op not in OPS:
-            raise ServiceError("BadRequestException", f"Invalid patch operation specified: {op}")
+            raise ServiceError("BadRequestException", f"Invalid patch operation specified: {op or 'null'}")
         raw = path[1:].split("/")
         parts = [part.replace("~1", "/").replace("~0", "~") for part in raw]
         value = operation.get("value")
@@ -73,11 +73,7 @@ def patched(members: dict[str, Any], operations: Sequence[Mapping[str, Any]] | N
         else:
             done = op in ("add", "replace") and _set(members, parts, raw, "" if value is None else value)
         if not done:
-            listed = ", ".join(_KNOWN.get(op, ()))
-            raise ServiceError(
-                "BadRequestException",
-                f"Invalid patch path  '{path}' specified for op '{op}'. Must be one of: [{listed}]",
-            )
+            raise unsupported(path, op, _KNOWN.get(op, ()))
     return members
 
 

@@ -112,6 +112,8 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Of a published version, or one made of an image, that is not Active: Pending or Failed. With its reason."""
     state_reason: str = ""
     state_reason_code: str = ""
+    per_tenant: bool = False
+    """Whether each tenant has environments of its own."""
     runtime_version_arn: str = ""
     """Of the version of its runtime on which alone it runs; empty: whichever there is."""
     latest_description: str | None = None
@@ -239,6 +241,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     refusals: int = 0
     trace_header: str = ""
     """Of the request that asked for it."""
+    tenant_id: str = ""
 
 
 class EventConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -388,6 +391,8 @@ class Invocation(msgspec.Struct, frozen=True):
     payload: bytes
     client_context: str | None = None
     """JSON text, decoded from the header's base64."""
+    tenant_id: str = ""
+    """Whose environments run it; empty where they are everybody's."""
     trace_header: str = ""
     invoked_arn: str = ""
     """The ARN as the caller named it, with its qualifier."""

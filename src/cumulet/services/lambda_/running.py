@@ -8,6 +8,7 @@ from cumulet.errors import InvariantViolated, ServiceError
 from cumulet.ids import Ids
 from cumulet.services.lambda_.control.lookup import load_target
 from cumulet.services.lambda_.control.routing import CHANCE_BYTES, choose
+from cumulet.services.lambda_.control.tenants import check_tenant
 from cumulet.services.lambda_.execution.plane import ExecutionPlane, FunctionChanged
 from cumulet.services.lambda_.execution.streaming import AnswerStream
 from cumulet.services.lambda_.limits import RECURSIONS_MAX
@@ -37,6 +38,7 @@ async def start_function(
     now_ms: int,
     client_context: str | None = None,
     *,
+    tenant_id: str = "",
     wants_tail: bool = False,
 ) -> tuple[AnswerStream | None, asyncio.Future[Ran]]:
     """Return when the answer begins, with its stream; or without one when the run is over and has given it whole."""
@@ -53,6 +55,7 @@ async def start_function(
             now_ms,
             client_context,
             stream,
+            tenant_id=tenant_id,
             wants_tail=wants_tail,
         )
     )
@@ -76,6 +79,7 @@ async def run_function(
     client_context: str | None = None,
     sink: AnswerSink | None = None,
     *,
+    tenant_id: str = "",
     wants_tail: bool = False,
     is_event: bool = False,
 ) -> Ran:
@@ -98,6 +102,8 @@ async def run_function(
                 Type="User",
             )
         version = choose(routes, chance)
+        if version.per_tenant or tenant_id:
+            check_tenant(version, tenant_id)
         _check_state(version)
         if version.revision_id == tried:
             raise InvariantViolated(f"the code of {ref.arn} is not in the store")
@@ -106,6 +112,7 @@ async def run_function(
             request_id=request_id,
             payload=payload,
             client_context=client_context,
+            tenant_id=tenant_id,
             trace_header=header,
             invoked_arn=ref.arn,
             reserved_concurrency=function.reserved_concurrency,

@@ -86,6 +86,8 @@ def parse_configuration(params: Params) -> dict[str, Any]:
         fields["snap_start"] = snap_start.get("ApplyOn") == "PublishedVersions"
     if (architectures := params.get("Architectures")) is not None:
         fields["architectures"] = parse_architectures(architectures)
+    if params.get("TenancyConfig") is not None:
+        fields["per_tenant"] = True  # the one mode that the model has
     if (image_config := params.get("ImageConfig")) is not None:
         fields["image_config"] = parse_image_config(image_config)
     return fields
@@ -130,6 +132,9 @@ def check_snap_start(version: VersionRecord) -> None:
     if version.image is not None:
         # https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html has the rule, and no words.
         raise invalid("Container images are not supported for SnapStart enabled functions.")
+    if version.per_tenant:
+        # https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation.html has the rule, and no words.
+        raise invalid("Tenant isolation is not supported for SnapStart enabled functions.")
     if version.runtime not in SNAP_START_RUNTIMES:
         raise invalid(f"{version.runtime} is not supported for SnapStart enabled functions.")
     if version.ephemeral_storage_mb > limits.SNAP_START_STORAGE_MB_MAX:

@@ -85,7 +85,7 @@ _DEFAULT_ONLY = (
     conditions=member_keys,
     params="FunctionName Runtime Role Handler Code Description Timeout MemorySize Publish PackageType Environment "
     "ImageConfig TracingConfig Tags Architectures EphemeralStorage LoggingConfig Layers CodeSigningConfigArn "
-    f"SnapStart {EMPTY_ONLY}",
+    f"SnapStart TenancyConfig {EMPTY_ONLY}",
     missing=f"{_DEFAULT_ONLY}; {_IMAGES}; {_RUNTIMES}",
 )
 async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Output:

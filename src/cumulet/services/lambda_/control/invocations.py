@@ -11,6 +11,7 @@ from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_ import limits
 from cumulet.services.lambda_.control.json_faults import find_json_fault
 from cumulet.services.lambda_.control.lookup import function_policy, load_version
+from cumulet.services.lambda_.control.tenants import check_tenant
 from cumulet.services.lambda_.execution.events import accept
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
@@ -25,7 +26,7 @@ _JSON_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
     action="lambda:InvokeFunction",
     resource=resource,
     resource_policy=function_policy,
-    params="FunctionName InvocationType LogType ClientContext Payload Qualifier",
+    params="FunctionName InvocationType LogType ClientContext Payload Qualifier TenantId",
 )
 async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Run a function and return its answer, or its error in FunctionError and the payload.
@@ -37,13 +38,13 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
     payload = params.get("Payload") or b"{}"
     check_payload(payload, limits.EVENT_PAYLOAD_BYTES_MAX if invocation_type == "Event" else limits.PAYLOAD_BYTES_MAX)
     client_context = parse_client_context(params.get("ClientContext"))
-    ref = function_of(call, params)
+    ref, tenant_id = function_of(call, params), params.get("TenantId") or ""
     store = plane.ground.store
     if invocation_type == "DryRun":
-        await store.read(lambda tx: load_version(tx, ref))
+        await store.read(lambda tx: check_tenant(load_version(tx, ref), tenant_id))
         return {"StatusCode": 204}
     if invocation_type == "Event":
-        await _accept(call, plane, ref, payload)
+        await _accept(call, plane, ref, payload, tenant_id)
         return {"StatusCode": 202, "Payload": b""}
     ran = await run_function(
         store,
@@ -55,6 +56,7 @@ async def invoke(call: Call, plane: LambdaPlane, params: Params) -> Output:
         call.trace_header,
         call.now_ms,
         client_context,
+        tenant_id=tenant_id,
         wants_tail=params.get("LogType") == "Tail",
     )
     result = ran.result
@@ -81,10 +83,10 @@ async def invoke_async(call: Call, plane: LambdaPlane, params: Params) -> Output
     return {"Status": 202}
 
 
-async def _accept(call: Call, plane: LambdaPlane, ref: FunctionRef, payload: bytes) -> None:
+async def _accept(call: Call, plane: LambdaPlane, ref: FunctionRef, payload: bytes, tenant_id: str = "") -> None:
     def accept_event(tx: WriteTx) -> None:
-        load_version(tx, ref)
-        accept(tx, ref, call.request_id, payload, call.now_ms, call.trace_header)
+        check_tenant(load_version(tx, ref), tenant_id)
+        accept(tx, ref, call.request_id, payload, call.now_ms, call.trace_header, tenant_id)
 
     await plane.ground.store.write(accept_event)
 

@@ -18,6 +18,7 @@ from cumulet.services.lambda_.control.concurrency import claimed, provisioned_to
 from cumulet.services.lambda_.control.configuration import invalid
 from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy, load_function, load_version
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
+from cumulet.services.lambda_.control.tenants import check_shared
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.provisioning import divide
 from cumulet.services.lambda_.readiness import note_provisioned
@@ -54,6 +55,7 @@ def put_provisioned_concurrency_config(call: Call, tx: WriteTx, params: Params) 
     if load_version(tx, ref).snap_start:
         # "SnapStart does not support provisioned concurrency"; AWS documents no words.
         raise invalid("Provisioned concurrency is not supported for SnapStart enabled functions.")
+    check_shared(function.latest, "Provisioned concurrency")
     _check_apart(tx, ref, function)
     others = provisioned_total(function) - _requested(function, ref.qualifier)
     _check_room(tx, ref, function, others + requested)

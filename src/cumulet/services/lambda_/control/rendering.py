@@ -44,6 +44,7 @@ _SETTINGS = frozenset(
         "PackageType",
         "Role",
         "Runtime",
+        "TenancyConfig",
         "Timeout",
         "TracingConfig",
     )
@@ -86,6 +87,8 @@ def render_configuration(version: VersionRecord, moment: Moment = "settled", *, 
         configuration["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in version.layers]
     if version.environment:
         configuration["Environment"] = {"Variables": dict(version.environment)}
+    if version.per_tenant:
+        configuration["TenancyConfig"] = {"TenantIsolationMode": "PER_TENANT"}
     configuration["ConfigSha256"] = _digest(configuration)
     return configuration
 

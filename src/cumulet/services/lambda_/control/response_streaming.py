@@ -11,6 +11,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.services.lambda_.control.invocations import check_payload, parse_client_context
 from cumulet.services.lambda_.control.lookup import function_policy, load_version
+from cumulet.services.lambda_.control.tenants import check_tenant
 from cumulet.services.lambda_.execution.streaming import AnswerStream
 from cumulet.services.lambda_.names import function_of, resource
 from cumulet.services.lambda_.plane import LambdaPlane
@@ -30,7 +31,7 @@ class _ErrorObject(msgspec.Struct):
     action="lambda:InvokeFunction",
     resource=resource,
     resource_policy=function_policy,
-    params="FunctionName InvocationType LogType ClientContext Payload Qualifier",
+    params="FunctionName InvocationType LogType ClientContext Payload Qualifier TenantId",
 )
 async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Params) -> Output:
     """Run a function and return its answer piece by piece; the last event says how it ended.
@@ -40,10 +41,10 @@ async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Pa
     payload = params.get("Payload") or b"{}"
     check_payload(payload, operation_name="InvokeWithResponseStream")
     client_context = parse_client_context(params.get("ClientContext"))
-    ref = function_of(call, params)
+    ref, tenant_id = function_of(call, params), params.get("TenantId") or ""
     store = plane.ground.store
     if params.get("InvocationType") == "DryRun":
-        await store.read(lambda tx: load_version(tx, ref))
+        await store.read(lambda tx: check_tenant(load_version(tx, ref), tenant_id))
         return {"StatusCode": 204}
     wants_log = params.get("LogType") == "Tail"
     stream, running = await start_function(
@@ -56,6 +57,7 @@ async def invoke_with_response_stream(call: Call, plane: LambdaPlane, params: Pa
         call.trace_header,
         call.now_ms,
         client_context,
+        tenant_id=tenant_id,
         wants_tail=wants_log,
     )
     if stream is not None:

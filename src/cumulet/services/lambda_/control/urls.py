@@ -11,9 +11,10 @@ from cumulet.services.lambda_.control.condition_keys import member_keys
 from cumulet.services.lambda_.control.lookup import check_qualifier, function_policy
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_last_modified
+from cumulet.services.lambda_.control.tenants import check_shared
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
-from cumulet.services.lambda_.records import URL_OWNERS, URLS, UrlConfig, UrlOwner
+from cumulet.services.lambda_.records import URL_OWNERS, URLS, FunctionRecord, UrlConfig, UrlOwner
 from cumulet.services.tokens import encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -33,7 +34,7 @@ async def create_function_url_config(call: Call, plane: LambdaPlane, params: Par
     url_id = call.ids.token(_URL_ID_CHARS)
 
     def create(tx: WriteTx) -> UrlConfig:
-        _check_there(tx, ref)
+        check_shared(_check_there(tx, ref).latest, "A function URL")
         if URLS.find(tx, ref.scope, ref.name, ref.qualifier or "") is not None:
             raise ServiceError(
                 "ResourceConflictException",
@@ -141,9 +142,9 @@ def drop_urls(tx: WriteTx, ref: FunctionRef, qualifier: str | None = None) -> No
             URLS.delete(tx, ref.scope, ref.name, config.qualifier)
 
 
-def _check_there(tx: ReadTx, ref: FunctionRef) -> None:
+def _check_there(tx: ReadTx, ref: FunctionRef) -> FunctionRecord:
     try:
-        check_qualifier(tx, ref)
+        return check_qualifier(tx, ref)
     except NotImplementedHere:
         raise
     except ServiceError:

@@ -42,7 +42,9 @@ EVENTS_DUE = "lambda:events"
 _DEFAULT_PATIENCE = Patience(limits.EVENT_RETRIES_MAX, limits.EVENT_AGE_S_MAX)
 
 
-def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_ms: int, trace_header: str) -> None:
+def accept(
+    tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_ms: int, trace_header: str, tenant_id: str = ""
+) -> None:
     """Put an event into the queue."""
     event = EventRecord(
         account=ref.scope.account,
@@ -54,6 +56,7 @@ def accept(tx: WriteTx, ref: FunctionRef, request_id: str, payload: bytes, now_m
         accepted_ms=now_ms,
         due_ms=now_ms,
         trace_header=trace_header[: limits.TRACE_HEADER_CHARS_MAX],
+        tenant_id=tenant_id,
     )
     event_queues.save(tx, event)
     tx.hint(EVENTS_DUE)
@@ -160,6 +163,7 @@ class EventQueues:
                 event.payload,
                 event.trace_header,
                 self._ground.clock.now_ms(),
+                tenant_id=event.tenant_id,
                 is_event=True,
             )
         except ServiceError as refused:

@@ -28,7 +28,9 @@ class Subscribers(Protocol):
 class Journal:
     """What is told about one environment."""
 
-    def __init__(self, version: VersionRecord, stream: LogStream, shipper: LogShipper, clock: Clock) -> None:
+    def __init__(
+        self, version: VersionRecord, stream: LogStream, shipper: LogShipper, clock: Clock, tenant_id: str = ""
+    ) -> None:
         self.stream = stream
         self.init_type = "on-demand"
         self._is_restore = False
@@ -37,6 +39,7 @@ class Journal:
         self.phase = "init"
         """Where an initialisation takes place: `invoke` if it is tried again inside an invocation."""
         self._version = version
+        self._tenant_id = tenant_id
         self._shipper = shipper
         self._clock = clock
         self._tail = Tail()
@@ -152,7 +155,10 @@ class Journal:
         if not self._json:
             self._write(report.start_line(request_id, self._version.version))
         if self.is_noted:
-            self._note("platform.start", platform_events.start(request_id, self._version.version, trace_header))
+            self._note(
+                "platform.start",
+                platform_events.start(request_id, self._version.version, trace_header, self._tenant_id),
+            )
 
     def runtime_done(
         self,
@@ -166,7 +172,14 @@ class Journal:
     ) -> None:
         """The runtime is done with an invocation; extensions may still be at work."""
         done = platform_events.runtime_done(
-            request_id, status or "success", error_type, duration_ms, produced_bytes, trace_header, spans
+            request_id,
+            status or "success",
+            error_type,
+            duration_ms,
+            produced_bytes,
+            trace_header,
+            spans,
+            self._tenant_id,
         )
         self._note("platform.runtimeDone", done, failed=bool(status))
 
@@ -209,6 +222,7 @@ class Journal:
                 is_restore=self._is_restore,
                 trace_header=trace_header,
                 spans=spans,
+                tenant_id=self._tenant_id,
             )
             self._note("platform.report", record, failed=bool(status))
 

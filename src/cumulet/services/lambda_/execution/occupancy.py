@@ -73,11 +73,14 @@ class Environment:
         clock: Clock,
         new_id: Callable[[], str],
         *,
+        tenant_id: str = "",
         retried: "Environment | None" = None,
         init_type: str = ON_DEMAND,
         is_snapshot: bool = False,
     ) -> None:
-        """`retried`: one whose initialisation failed; this one tries again, in the time of an invocation.
+        """`tenant_id`: for whom alone it is; empty if it is for all.
+
+        `retried`: one whose initialisation failed; this one tries again, in the time of an invocation.
 
         `is_snapshot`: it is not to serve, but to be copied.
         """
@@ -98,7 +101,8 @@ class Environment:
         self._api = RuntimeApi(self)
         self._sandbox: Sandbox | None = None
         self._outputs: list[Output] = []
-        self._journal = Journal(version, stream, shipper, clock)
+        self._tenant_id = tenant_id
+        self._journal = Journal(version, stream, shipper, clock, tenant_id)
         self._has_served = False
         self.is_suspended = False
         """Whether it is initialised as for a snapshot, and waits to be restored."""
@@ -459,6 +463,7 @@ class Environment:
                 job.trace_header,
                 invocation.client_context,
                 invocation.payload,
+                self._tenant_id,
             )
         )
 

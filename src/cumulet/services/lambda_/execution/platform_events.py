@@ -109,9 +109,9 @@ def restore_report(status: str, error_type: str, restore_ms: float) -> Record:
     return {**restore_runtime_done(status, error_type), "metrics": {"durationMs": round(restore_ms, 3)}}
 
 
-def start(request_id: str, version: str, trace_header: str) -> Record:
+def start(request_id: str, version: str, trace_header: str, tenant_id: str = "") -> Record:
     """Return the record of platform.start."""
-    return {"requestId": request_id, "version": version, **_tracing(trace_header)}
+    return {"requestId": request_id, "version": version, **_told_tenant(tenant_id), **_tracing(trace_header)}
 
 
 def runtime_done(
@@ -122,10 +122,12 @@ def runtime_done(
     produced_bytes: int,
     trace_header: str,
     spans: Sequence[Span],
+    tenant_id: str = "",
 ) -> Record:
     """Return the record of platform.runtimeDone."""
     return {
         "requestId": request_id,
+        **_told_tenant(tenant_id),
         "status": status,
         **_error(error_type),
         **_told_spans(spans),
@@ -146,6 +148,7 @@ def report(
     is_restore: bool,
     trace_header: str,
     spans: Sequence[Span] = (),
+    tenant_id: str = "",
 ) -> Record:
     """Return the record of platform.report."""
     metrics: Record = {
@@ -161,6 +164,7 @@ def report(
         metrics["initDurationMs"] = round(init_ms, 3)
     return {
         "requestId": request_id,
+        **_told_tenant(tenant_id),
         "status": status,
         **_error(error_type),
         "metrics": metrics,
@@ -204,6 +208,11 @@ def _told_spans(spans: Sequence[Span]) -> Record:
 
 def _error(error_type: str) -> Record:
     return {"errorType": error_type} if error_type else {}
+
+
+def _told_tenant(tenant_id: str) -> Record:
+    # https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-monitor.html: of what happens in an invocation.
+    return {"tenantId": tenant_id} if tenant_id else {}
 
 
 def _tracing(trace_header: str) -> Record:

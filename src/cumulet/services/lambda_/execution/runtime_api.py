@@ -100,6 +100,7 @@ class Delivery(msgspec.Struct, frozen=True):
     trace_header: str
     client_context: str | None
     payload: bytes
+    tenant_id: str = ""
 
     def render(self) -> bytes:
         """Return the HTTP response that carries the event."""
@@ -112,6 +113,8 @@ class Delivery(msgspec.Struct, frozen=True):
         )
         if self.client_context:
             head += f"Lambda-Runtime-Client-Context: {one_line(self.client_context)}\r\n"
+        if self.tenant_id:
+            head += f"Lambda-Runtime-Aws-Tenant-Id: {one_line(self.tenant_id)}\r\n"
         return f"{head}Content-Length: {len(self.payload)}\r\n\r\n".encode() + self.payload
 
 

@@ -1,7 +1,8 @@
 """Performs what the planner decides, and keeps every environment of this machine.
 
-Fleets are by function version. Whatever changes (a demand comes, an environment polls or dies, time passes) the fleet
-is planned anew and the plan's actions are performed; nothing else starts, assigns or stops.
+Fleets are by function version, and by tenant where tenants are kept apart: no environment ever changes its fleet.
+Whatever changes (a demand comes, an environment polls or dies, time passes) the fleet is planned anew and the plan's
+actions are performed; nothing else starts, assigns or stops.
 """
 
 import asyncio
@@ -48,9 +49,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Fleet:
-    """The environments of one function version, and the invocations that wait for one."""
+    """The environments of one function version, for all or for one tenant, and the invocations that wait for one."""
 
     key: str
+    tenant_id: str = ""
     members: dict[int, Environment] = field(default_factory=dict)
     waiting: deque[Job] = field(default_factory=deque)
     present_revision_id: str | None = None
@@ -71,8 +73,10 @@ class Fleet:
         return [one for one in self.members.values() if one.is_suspended]
 
 
-def fleet_key(version: VersionRecord) -> str:
-    """Return what names the fleet of a version."""
+def fleet_key(version: VersionRecord, tenant_id: str = "") -> str:
+    """Return what names the fleet of a version, or of a tenant's."""
+    if tenant_id:
+        return f"{version.arn}:{version.version}:{tenant_id}"
     return f"{version.arn}:{version.version}"
 
 
@@ -114,7 +118,8 @@ class Supervisor:
 
     def submit(self, job: Job) -> None:
         """Take an invocation; its future gets the result."""
-        fleet = self._fleet(fleet_key(job.version))
+        tenant_id = job.invocation.tenant_id
+        fleet = self._fleet(fleet_key(job.version, tenant_id), tenant_id)
         revision_id = job.version.revision_id
         if not (fleet.waiting or fleet.kept) and fleet.present_revision_id in (None, revision_id):
             now_s = self._ground.clock.monotonic_s()
@@ -127,15 +132,15 @@ class Supervisor:
             fleet.present_revision_id = None  # one of the two is old, and we do not know which
         self._plan(fleet)
 
-    def _fleet(self, key: str) -> Fleet:
+    def _fleet(self, key: str, tenant_id: str = "") -> Fleet:
         fleet = self._fleets.get(key)
         if fleet is None:
-            fleet = self._fleets[key] = Fleet(key)
+            fleet = self._fleets[key] = Fleet(key, tenant_id)
         return fleet
 
     def withdraw(self, job: Job) -> None:
         """Forget an invocation whose caller has gone, if it still waits."""
-        fleet = self._fleets.get(fleet_key(job.version))
+        fleet = self._fleets.get(fleet_key(job.version, job.invocation.tenant_id))
         if fleet is not None and job in fleet.waiting:
             fleet.waiting.remove(job)
             job.end()
@@ -379,6 +384,7 @@ class Supervisor:
             self._ground.clock,
             self._ground.ids.uuid,
             retried=retried,
+            tenant_id=fleet.tenant_id,
             init_type=init_type,
             is_snapshot=is_snapshot,
         )

@@ -140,10 +140,7 @@ async def test_a_creation_that_aws_refuses(
     ("more", "named"),
     [
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:0:key/x"}, "The parameter KMSKeyArn of Lambda functions"),
-        (
-            {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
-            "The parameter TenancyConfig of lambda:CreateFunction",
-        ),
+        ({"PublishTo": "LATEST_PUBLISHED"}, "The parameter PublishTo of lambda:CreateFunction"),
         ({"Code": {"S3Bucket": "b", "S3Key": "k", "SourceKMSKeyArn": "x"}}, "The parameter SourceKMSKeyArn"),
     ],
 )

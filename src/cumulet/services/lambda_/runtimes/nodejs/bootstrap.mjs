@@ -78,6 +78,7 @@ function toJsonLogged(key, value) {
 // The log
 
 let requestId;
+let tenantId;
 
 const LEVELS = { trace: 1, debug: 2, info: 3, warn: 4, error: 5, fatal: 6 };
 
@@ -104,7 +105,7 @@ function writeFrame(kind, level, text) {
 }
 
 function formatJson(name, params) {
-  const entry = { timestamp: new Date().toISOString(), level: name, requestId };
+  const entry = { timestamp: new Date().toISOString(), level: name, requestId, tenantId };
   if (params.length === 1) {
     entry.message = params[0];
     try {
@@ -342,7 +343,7 @@ function makeContext(headers, own) {
     identity: parse('lambda-runtime-cognito-identity'),
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: headers['lambda-runtime-aws-request-id'],
-    tenantId: headers['lambda-runtime-aws-tenant-id'],
+    tenantId,
     getRemainingTimeInMillis: () => deadline - Date.now(),
   });
 }
@@ -509,6 +510,7 @@ async function serve(api, handler) {
     onEmptyLoop = () => {};
     const { headers, body } = await api.next(...posts);
     requestId = headers['lambda-runtime-aws-request-id'];
+    tenantId = headers['lambda-runtime-aws-tenant-id'];
     const trace = headers['lambda-runtime-trace-id'];
     if (trace) env._X_AMZN_TRACE_ID = trace;
     else delete env._X_AMZN_TRACE_ID;

@@ -135,11 +135,12 @@ class LambdaContext:
         client_context: ClientContext | None,
         identity: CognitoIdentity,
         of_environment: dict[str, str | None],
+        tenant_id: str | None,
     ) -> None:
         self.aws_request_id = request_id
         self.__dict__.update(of_environment)
         self.invoked_function_arn = invoked_function_arn
-        self.tenant_id = None
+        self.tenant_id = tenant_id
         self.client_context = client_context
         self.identity = identity
         self._deadline_ms = deadline_ms
@@ -292,12 +293,15 @@ class LogHandler(logging.Handler):
         write_frame(self.format(record))
 
 
-class _RequestId(logging.Filter):
-    current = ""
+class _UnderWay(logging.Filter):
+    """Tells every record which invocation it belongs to."""
+
+    request_id = ""
+    tenant_id: str | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.aws_request_id = _RequestId.current
-        record.tenant_id = None
+        record.aws_request_id = _UnderWay.request_id
+        record.tenant_id = _UnderWay.tenant_id
         return True
 
 
@@ -329,8 +333,10 @@ class JsonFormatter(logging.Formatter):
             entry["errorType"] = record.exc_info[0].__name__
             entry["errorMessage"] = str(record.exc_info[1])
             entry["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
-        if _RequestId.current:
-            entry["requestId"] = _RequestId.current
+        if _UnderWay.request_id:
+            entry["requestId"] = _UnderWay.request_id
+        if _UnderWay.tenant_id:
+            entry["tenantId"] = _UnderWay.tenant_id
         for name, value in vars(record).items():
             if name not in self.OWN and name not in entry:
                 entry[name] = value
@@ -357,7 +363,7 @@ def set_up_logging() -> None:
                 "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
             )
         )
-    handler.addFilter(_RequestId())
+    handler.addFilter(_UnderWay())
     root.handlers[:] = [handler]
 
 
@@ -447,6 +453,7 @@ def parse_context(headers: dict[str, str], of_environment: dict[str, str | None]
         client_context,
         CognitoIdentity(identity or {}),
         of_environment,
+        headers.get("lambda-runtime-aws-tenant-id"),
     )
 
 
@@ -462,7 +469,8 @@ def serve(api: RuntimeApi, handler: Handler) -> None:
     encoder, of_environment = Encoder(), describe_environment()
     headers, body = api.next_event()
     while True:
-        request_id = _RequestId.current = headers["lambda-runtime-aws-request-id"]
+        request_id = _UnderWay.request_id = headers["lambda-runtime-aws-request-id"]
+        _UnderWay.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
         if trace_id := headers.get("lambda-runtime-trace-id"):
             os.environ["_X_AMZN_TRACE_ID"] = trace_id
         else:

@@ -57,6 +57,9 @@ def check_creation(params: Params) -> None:
             raise invalid(
                 "Runtime and Handler are mandatory parameters for functions created with deployment packages."
             )
+        if params["Code"].get("ImageUri"):
+            # https://github.com/boto/boto3/issues/2705: an image is no source of this package type.
+            raise invalid("Please provide a source for function code.")
 
 
 def check_update(function: VersionRecord, params: Params) -> None:

@@ -19,6 +19,7 @@ from cumulet import __version__
 from cumulet.cli.console import CliError, out
 from cumulet.errors import NotImplementedHere
 from cumulet.services.lambda_.control.runtimes import NOT_HERE, RUNNABLE
+from cumulet.services.lambda_.execution.images.engine import find_engines, try_engine
 from cumulet.services.lambda_.execution.sandbox.interpreters import own_interpreter
 from cumulet.services.lambda_.execution.sandbox.programs import ask_version, find_program, substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
@@ -50,7 +51,16 @@ def examine(**flags: Any) -> int:
         raise CliError(str(error)) from error
     logging.getLogger("cumulet").addHandler(logging.NullHandler())  # what is logged on the way is told below
     worst = 0
-    for look in (look_at_versions, look_at_clock, look_at_port, look_at_store, look_at_walls, look_at_runtimes):
+    looks = (
+        look_at_versions,
+        look_at_clock,
+        look_at_port,
+        look_at_store,
+        look_at_walls,
+        look_at_runtimes,
+        look_at_images,
+    )
+    for look in looks:
         for finding in look(settings):
             out.print(f"{_MARKS[finding.grade]}  {finding.subject:<16}", end="")
             out.print(finding.words, markup=False)
@@ -142,6 +152,19 @@ def look_at_runtimes(settings: Settings) -> Iterator[Finding]:
     for runtime in RUNNABLE:
         yield judge_runtime(runtime, ask_version)
     yield Finding("note", "others", f"refused by name: {', '.join(NOT_HERE)}")
+
+
+def look_at_images(settings: Settings) -> Iterator[Finding]:
+    """Tell which container engines hand out images; that they run takes walls, too."""
+    found = find_engines()
+    if not found:
+        words = "no podman and no docker on the PATH: functions of the package type Image are refused; install either"
+        yield Finding("note", "images", words)
+    for path in found:
+        if refused := asyncio.run(try_engine(path)):
+            yield Finding("note", "images", f"{path} does not answer: {refused}")
+        else:
+            yield Finding("ok", "images", f"functions run from those that {path} has, where there are walls")
 
 
 def judge_runtime(runtime: str, ask: Callable[[str], str]) -> Finding:

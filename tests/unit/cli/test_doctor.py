@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cumulet.cli import doctor
-from cumulet.cli.doctor import examine, judge_runtime, look_at_port, look_at_store
+from cumulet.cli.doctor import examine, judge_runtime, look_at_images, look_at_port, look_at_store
 from cumulet.settings import make_settings
 
 
@@ -29,6 +29,7 @@ def test_a_machine_that_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "python3.12",
         "nodejs20.x",
         "others",
+        "images",
     ):
         assert subject in subjects
     assert not list(tmp_path.iterdir())
@@ -48,6 +49,22 @@ def test_a_port_that_is_taken() -> None:
         (finding,) = look_at_port(settings)
     assert finding.grade == "note"
     assert "Address already in use" in finding.words
+
+
+def test_a_machine_without_container_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (finding,) = look_at_images(make_settings())
+    assert (finding.grade, "install either" in finding.words) == ("note", True)
+
+
+def test_an_engine_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, script in (("podman", "exit 0"), ("docker", "echo 'no daemon' >&2; exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    podman, docker = look_at_images(make_settings())
+    assert (podman.grade, docker.grade) == ("ok", "note")
+    assert docker.words == f"{tmp_path}/docker does not answer: docker: no daemon"
 
 
 RUNTIMES = [

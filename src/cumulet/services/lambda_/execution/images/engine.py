@@ -61,6 +61,15 @@ def find_engines() -> list[str]:
     return [path for name in ENGINES if (path := shutil.which(name))]
 
 
+async def try_engine(engine: str) -> str:
+    """Return why an engine does not answer; nothing if it does."""
+    try:
+        await _run(engine, "images", "--quiet")
+    except EngineError as refused:
+        return refused.words
+    return ""
+
+
 def is_reference(uri: str) -> bool:
     """Tell whether this can be the name of an image."""
     return len(uri) <= limits.IMAGE_URI_CHARS_MAX and _REFERENCE.fullmatch(uri) is not None

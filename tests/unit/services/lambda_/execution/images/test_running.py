@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord, ImageConfig, ImageUse, VersionRecord
-from images import Engine, engine
+from podman import Engine, engine
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -197,8 +197,8 @@ async def test_what_is_unpacked_runs_on_without_the_engine_and_what_is_not_says_
     assert (caught.value.code, caught.value.status) == ("CodeArtifactUserFailedException", 409)
 
     def state(tx: Any) -> tuple[str, str]:
-        found = FUNCTIONS.find(tx, rig.scope, lost.function_name).latest
-        return found.state, found.state_reason_code
+        found = FUNCTIONS.find(tx, rig.scope, lost.function_name)
+        return ("", "") if found is None else (found.latest.state, found.latest.state_reason_code)
 
     assert await rig.store.read(state) == ("Failed", "ImageDeleted")
 

@@ -69,6 +69,19 @@ def test_an_alias_follows_the_code(client: Callable[..., Any]) -> None:
     assert not [f for f in lambda_.list_functions()["Functions"] if f["FunctionName"] == name]
 
 
+def test_a_function_that_keeps_tenants_apart_is_another(client: Callable[..., Any]) -> None:
+    cfn, lambda_ = client("cloudformation"), client("lambda")
+    apart = deploy(cfn, template("one", TenancyConfig={"TenantIsolationMode": "PER_TENANT"}))["Name"]
+    answer = lambda_.invoke(FunctionName=apart, TenantId="blue")
+    assert json.load(answer["Payload"])["answer"] == "one"
+    shared = deploy(cfn, template("one"), "update")["Name"]
+    assert shared != apart
+    assert invoke(lambda_, shared)["answer"] == "one"
+    assert "TenancyConfig" not in lambda_.get_function_configuration(FunctionName=shared)
+    cfn.delete_stack(StackName="versions")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
+
+
 def test_a_function_with_a_layer_and_a_url(client: Callable[..., Any]) -> None:
     cfn, lambda_, s3 = client("cloudformation"), client("lambda"), client("s3")
     s3.create_bucket(Bucket="layers-of-a-stack")

@@ -121,7 +121,7 @@ def test_events_and_logs_tell_the_tenant(server: Any, functions: Functions, runt
 def test_what_cannot_be_combined(functions: Functions, apart: str) -> None:
     client = functions.client
     code = "InvalidParameterValueException"
-    words = "Tenant isolation is not supported for SnapStart enabled functions."
+    words = "SnapStart is not supported for functions enabled with tenancy configuration"
     snap_start = {"ApplyOn": "PublishedVersions"}
     refused = refusal(client.update_function_configuration, FunctionName=apart, SnapStart=snap_start)
     assert refused == (400, code, words)
@@ -130,12 +130,12 @@ def test_what_cannot_be_combined(functions: Functions, apart: str) -> None:
     assert refusal(client.create_function_url_config, FunctionName=apart, AuthType="NONE") == (
         400,
         code,
-        "A function URL is not supported for functions with tenant isolation.",
+        "Function URL is not supported for functions enabled with tenancy configuration",
     )
     version = client.publish_version(FunctionName=apart)["Version"]
     put = client.put_provisioned_concurrency_config
     assert refusal(put, FunctionName=apart, Qualifier=version, ProvisionedConcurrentExecutions=1) == (
         400,
         code,
-        "Provisioned concurrency is not supported for functions with tenant isolation.",
+        "Provisioned concurrency is not supported for functions enabled with tenancy configuration",
     )

@@ -78,7 +78,7 @@ class FakeLambda:
     "Invoke",
     action="lambda:InvokeFunction",
     resource="*",
-    params="FunctionName InvocationType LogType ClientContext Payload",
+    params="FunctionName InvocationType LogType ClientContext Payload TenantId",
 )
 async def invoke(call: Call, plane: FakeLambda, params: Params) -> Output:
     """Whatever the test says."""
@@ -89,7 +89,7 @@ async def invoke(call: Call, plane: FakeLambda, params: Params) -> Output:
     "InvokeWithResponseStream",
     action="lambda:InvokeFunction",
     resource="*",
-    params="FunctionName InvocationType LogType ClientContext Payload",
+    params="FunctionName InvocationType LogType ClientContext Payload TenantId",
 )
 async def invoke_with_response_stream(call: Call, plane: FakeLambda, params: Params) -> Output:
     """What the test says, piece by piece."""

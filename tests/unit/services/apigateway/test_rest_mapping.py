@@ -230,6 +230,7 @@ async def test_what_an_integration_tells_lambda_and_hears_of_it() -> None:
         (f"{TO_LAMBDA}invocation-type", "'RequestResponse'", {"InvocationType": "RequestResponse"}, 200),
         (f"{TO_LAMBDA}Invocation-Type", "method.request.header.Type", {}, 200),
         (f"{TO_LAMBDA}Client-Context", "method.request.path.id", {"ClientContext": "7"}, 200),
+        (f"{TO_LAMBDA}Tenant-Id", "method.request.path.id", {"TenantId": "7"}, 200),
         (f"{TO_LAMBDA}Log-Type", "'Head'", None, 500),
         (f"{TO_LAMBDA}Target", "'x'", {}, 200),
         ("integration.request.header.X-Other", "'x'", {}, 200),
@@ -249,6 +250,18 @@ async def test_a_proxy_tells_lambda_how_to_run(
     assert (response.status, sent) == (status, [] if params is None else [params])
     if params is not None:
         assert "x-other" not in {name.lower() for name in house.function.event["headers"]}
+
+
+async def test_what_lambda_says_of_a_missing_tenant_is_passed_on() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /things/{id}")
+    house.function.answer = ServiceError("InvalidParameterValueException", "Add a valid tenant ID.", Type="User")
+
+    response = await house.request(api_id, "GET", "/dev/things/7")
+
+    assert (response.status, response.body) == (400, b'{"message": "Add a valid tenant ID."}')
+    http = await house.request(await house.http_api("GET /things"), "GET", "/things")
+    assert (http.status, http.body) == (500, b'{"message":"Internal Server Error"}')
 
 
 async def test_a_streamed_answer_is_waited_for() -> None:

@@ -23,7 +23,9 @@ _RESPONSE_SOURCE = re.compile(
     re.DOTALL,
 )
 
-_INVOKE_TARGET = re.compile(r"^integration\.request\.header\.x-amz-(?:invocation-type|log-type|client-context)\Z", re.I)
+_INVOKE_TARGET = re.compile(
+    r"^integration\.request\.header\.x-amz-(?:invocation-type|log-type|client-context|tenant-id)\Z", re.I
+)
 
 
 def speaks_to_lambda(target: str) -> bool:

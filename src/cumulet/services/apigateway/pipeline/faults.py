@@ -31,6 +31,7 @@ Fault = Literal[
     "bad_parameters",
     "bad_body",
     "too_long",
+    "bad_invocation",
     "unmapped_type",
     "unreadable_body",
     "misconfigured",
@@ -99,6 +100,8 @@ _REST: dict[Fault, Words] = {
     "bad_body": Words(400, "BAD_REQUEST_BODY", "BadRequestException", "Invalid request body", _SPACED),
     # As captured in koki-develop/lgtm-generator#10, of an event that is larger than Lambda takes.
     "too_long": Words(413, "REQUEST_TOO_LARGE", "BadRequestException", "Request Too Long", _SPACED),
+    # In Lambda's own words, as its users have seen it of functions that were not told a tenant.
+    "bad_invocation": Words(400, "DEFAULT_4XX", "InvalidParameterValueException", None, _SPACED),
     "unmapped_type": Words(415, "UNSUPPORTED_MEDIA_TYPE", "BadRequestException", "Unsupported Media Type"),
     "unreadable_body": Words(
         400, "DEFAULT_4XX", "BadRequestException", "Could not parse request body into json", _SPACED
@@ -138,6 +141,7 @@ _HTTP: dict[Fault, tuple[int, str]] = {
     "bad_parameters": (400, "Bad Request"),
     "bad_body": (400, "Bad Request"),
     "too_long": (413, "Request Entity Too Large"),
+    "bad_invocation": (500, "Internal Server Error"),
     "unmapped_type": (415, "Unsupported Media Type"),
     "unreadable_body": (400, "Bad Request"),
     "misconfigured": (500, "Internal Server Error"),

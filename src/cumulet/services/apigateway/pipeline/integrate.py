@@ -34,7 +34,11 @@ SESSION_NAME = "BackplaneAssumeRoleSession"
 _encode = msgspec.json.Encoder().encode
 
 
-_FAULTS: dict[str, Fault] = {"TooManyRequestsException": "throttled", "RequestEntityTooLargeException": "too_long"}
+_FAULTS: dict[str, Fault] = {
+    "TooManyRequestsException": "throttled",
+    "RequestEntityTooLargeException": "too_long",
+    "InvalidParameterValueException": "bad_invocation",
+}
 """What of Lambda's errors is the client's to know."""
 
 
@@ -135,7 +139,8 @@ class Integrator:
             raise
         except ServiceError as error:
             # Denied, no such function: AWS tells the client nothing more.
-            raise Refused(_FAULTS.get(error.code, "misconfigured")) from error
+            fault = _FAULTS.get(error.code, "misconfigured")
+            raise Refused(fault, message=error.message if fault == "bad_invocation" else None) from error
 
     async def principal(self, matched: Matched) -> Principal:
         """Return as whom an integration's backend is called."""

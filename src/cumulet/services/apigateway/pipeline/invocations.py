@@ -14,6 +14,7 @@ _REQUEST = {
     "x-amz-client-context": ("ClientContext", ()),
     "x-amz-invocation-type": ("InvocationType", ("RequestResponse", "Event", "DryRun")),
     "x-amz-log-type": ("LogType", ("None", "Tail")),
+    "x-amz-tenant-id": ("TenantId", ()),
 }
 """What each header is called as a parameter, and what it may be, where that is fixed."""
 

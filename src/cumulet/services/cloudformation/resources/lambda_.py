@@ -21,6 +21,7 @@ _UNSET: dict[str, Any] = {
     "Description": "",
     "Environment": {"Variables": {}},
     "EphemeralStorage": {"Size": 512},
+    "ImageConfig": {},
     "Layers": [],
     "MemorySize": 128,
     "SnapStart": {"ApplyOn": "None"},
@@ -33,7 +34,7 @@ INLINE_CODE_CHARACTERS_MAX = 4 * 1024 * 1024
 
 
 def _code(properties: Properties) -> dict[str, Any]:
-    """Return the Code parameter: a place in S3, or an archive made of inline source."""
+    """Return the Code parameter: a place in S3, a container image, or an archive made of inline source."""
     code = dict(properties["Code"])
     source = code.get("ZipFile")
     if source is None:
@@ -82,6 +83,7 @@ async def _create(desk: Desk, properties: Properties) -> Made:
         "Architectures": properties.get("Architectures"),
         "PackageType": properties.get("PackageType"),
         "CodeSigningConfigArn": properties.get("CodeSigningConfigArn"),
+        "TenancyConfig": properties.get("TenancyConfig"),
         **{member: properties.get(_property(member)) for member in _CONFIGURATION.split()},
     }
     await desk.call("lambda", "CreateFunction", params)
@@ -158,11 +160,11 @@ FUNCTION = resource_type(
     delete=_delete,
     properties="Architectures Code CodeSigningConfigArn DeadLetterConfig Description Environment EphemeralStorage"
     " FileSystemConfigs FunctionName Handler ImageConfig KmsKeyArn Layers LoggingConfig MemorySize PackageType"
-    " RecursiveLoop ReservedConcurrentExecutions Role Runtime RuntimeManagementConfig SnapStart Tags Timeout"
-    " TracingConfig VpcConfig",
+    " RecursiveLoop ReservedConcurrentExecutions Role Runtime RuntimeManagementConfig SnapStart Tags"
+    " TenancyConfig Timeout TracingConfig VpcConfig",
     required="Code Role",
-    immutable="FunctionName PackageType",
-    not_built="CapacityProviderConfig DurableConfig FunctionScalingConfig PublishToLatestPublished TenancyConfig",
+    immutable="FunctionName PackageType TenancyConfig",
+    not_built="CapacityProviderConfig DurableConfig FunctionScalingConfig PublishToLatestPublished",
     attributes="Arn SnapStartResponse.ApplyOn SnapStartResponse.OptimizationStatus",
     name_property="FunctionName",
     named_ahead=True,

@@ -133,8 +133,8 @@ def check_snap_start(version: VersionRecord) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html has the rule, and no words.
         raise invalid("Container images are not supported for SnapStart enabled functions.")
     if version.per_tenant:
-        # https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation.html has the rule, and no words.
-        raise invalid("Tenant isolation is not supported for SnapStart enabled functions.")
+        # https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation.html; the words as of function URLs.
+        raise invalid("SnapStart is not supported for functions enabled with tenancy configuration")
     if version.runtime not in SNAP_START_RUNTIMES:
         raise invalid(f"{version.runtime} is not supported for SnapStart enabled functions.")
     if version.ephemeral_storage_mb > limits.SNAP_START_STORAGE_MB_MAX:

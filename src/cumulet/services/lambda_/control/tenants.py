@@ -26,8 +26,8 @@ def check_tenant(version: VersionRecord, tenant_id: str) -> None:
 def check_shared(version: VersionRecord, feature: str) -> None:
     """Raise AWS's error for what functions that keep tenants apart cannot have."""
     if version.per_tenant:
-        # The guide has the rule, and no words.
-        raise invalid(f"{feature} is not supported for functions with tenant isolation.")
+        # The words are those that users have seen of function URLs.
+        raise invalid(f"{feature} is not supported for functions enabled with tenancy configuration")
 
 
 def render_tenancy(version: VersionRecord) -> Output:

@@ -34,7 +34,7 @@ async def create_function_url_config(call: Call, plane: LambdaPlane, params: Par
     url_id = call.ids.token(_URL_ID_CHARS)
 
     def create(tx: WriteTx) -> UrlConfig:
-        check_shared(_check_there(tx, ref).latest, "A function URL")
+        check_shared(_check_there(tx, ref).latest, "Function URL")
         if URLS.find(tx, ref.scope, ref.name, ref.qualifier or "") is not None:
             raise ServiceError(
                 "ResourceConflictException",

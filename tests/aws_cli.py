@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from patience import killed_if_silent
 from running import Server
 
 # The cli takes most of a second to begin: one process of it answers a line for each line of arguments.
@@ -39,7 +40,10 @@ class Shell:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([*line.split(), *more]) + "\n")
         self._process.stdin.flush()
-        status, out, err = json.loads(self._process.stdout.readline())
+        with killed_if_silent(self._process):
+            answer = self._process.stdout.readline()
+        assert answer, f"aws {line} was not answered"
+        status, out, err = json.loads(answer)
         return status, out, err
 
     def aws(self, line: str, *more: str) -> Any:

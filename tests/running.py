@@ -11,6 +11,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from patience import PATIENCE_S, killed_if_silent
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 30
 
@@ -64,7 +66,11 @@ class Server:
 
     def ended(self) -> int:
         """Wait for the server's end, let go of what it printed, and return its exit status."""
-        status = self.process.wait(60)
+        try:
+            status = self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # or it would outlive the run, and hold on to what it has open
+            raise
         if self.process.stdout is not None:
             self.process.stdout.close()
         return status
@@ -91,10 +97,11 @@ def start_server(
     )
     log.close()
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("Ready at "):
-            endpoint = line.split()[2]
-            return Server(endpoint, int(endpoint.rpartition(":")[2]), data_dir, process)
+    with killed_if_silent(process):
+        for line in process.stdout:
+            if line.startswith("Ready at "):
+                endpoint = line.split()[2]
+                return Server(endpoint, int(endpoint.rpartition(":")[2]), data_dir, process)
     process.wait(START_SECONDS_MAX)
     process.stdout.close()
     raise RuntimeError((data_dir.parent / f"{data_dir.name}.log").read_text())

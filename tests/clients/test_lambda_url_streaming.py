@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from functions import Functions
+from patience import join
 from running import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")]
@@ -160,7 +161,9 @@ def test_a_slow_reader_costs_no_memory_and_a_reader_who_leaves_nothing_at_all(se
             assert answer.read() == b"onetwo"
         assert memory_mb(server) - before < 12
         while len(taken) < 4 * 1024 * 1024:
-            taken += connection.recv(65536)
+            piece = connection.recv(65536)
+            assert piece, "the stream has ended"
+            taken += piece
     with asked(server, url, "flood") as answer:
         body = answer.read()
     assert (len(body), body[:4], body[-4:]) == (6 + 480 * 65536, b"onex", b"xtwo")
@@ -176,8 +179,7 @@ def test_many_read_at_once(server: Server, url: str) -> None:
     readers = [threading.Thread(target=read) for _ in range(4)]
     for reader in readers:
         reader.start()
-    for reader in readers:
-        reader.join()
+    join(*readers)
     assert bodies == [b"onetwo"] * 4
 
 

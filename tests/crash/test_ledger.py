@@ -1,12 +1,13 @@
 """The accounts that the crash tests keep can tell what is wrong: each kind of damage, done on purpose, is found."""
 
-import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import ledger
+from patience import PATIENCE_S
 from running import Server
 
 pytestmark = pytest.mark.slow
@@ -21,8 +22,10 @@ def test_what_is_damaged_is_found(server: Server) -> None:
     ledger.make_table(dynamodb)
     client = ledger.Client(server.endpoint, 0, seed=7)
     client.start()
+    deadline = time.monotonic() + PATIENCE_S
     while client.done < 120:
-        threading.Event().wait(0.02)  # real time: the client works in its own thread
+        assert time.monotonic() < deadline, f"{client.done} calls were acknowledged"
+        time.sleep(0.02)  # real time: the client works in its own thread
     client.stop()
     client.join(30)
     ledger.check(server.endpoint, [client])

@@ -20,6 +20,7 @@ import pytest
 from cumulet.store.api import ReadTx
 from cumulet.store.sqlite import open_sqlite
 from cumulet.store.sqlite_file import FILE_NAME, hold_folder
+from patience import PATIENCE_S, join, killed_if_silent
 
 WORKER = Path(__file__).with_name("store_worker.py")
 ROUNDS = int(os.environ.get("CUMULET_CRASH_ROUNDS", "15"))
@@ -36,7 +37,8 @@ def run_and_kill(data_dir: Path, after_lines: int) -> dict[int, int]:
     """Return the last number that each writer was told is written, by a worker killed after so many lines."""
     with subprocess.Popen([sys.executable, str(WORKER), str(data_dir)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(after_lines)]
+        with killed_if_silent(process):
+            lines = [process.stdout.readline() for _ in range(after_lines)]
         process.send_signal(signal.SIGKILL)
         lines += process.stdout.readlines()  # what it had said before it died
     assert process.returncode == -signal.SIGKILL
@@ -104,8 +106,8 @@ class Member:
         """Return the last number that each of its writers was told is written."""
         assert self.process.poll() is None, "a process saw a total that is not the sum of the counters, or failed"
         self.process.kill()
-        self.process.wait()
-        self._reading.join()
+        self.process.wait(PATIENCE_S)
+        join(self._reading)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return self.acknowledged

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from functions import Functions
+from patience import join
 from running import Server, start_server
 
 SECRET = "a-secret-of-the-server"
@@ -115,8 +116,7 @@ def test_tmp_is_each_environments_own(functions: Functions, attempt: Try, victim
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join(*threads)
     assert sorted(len(set(held) - {"mine"}) for held in holds) == [1, 1]
 
 

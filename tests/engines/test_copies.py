@@ -21,6 +21,7 @@ from cumulet.store.dump import Pair, read_blocks, read_header
 from cumulet.store.keyspace import BLOB_CHUNK, DDB_ITEM, STORE_META
 from cumulet.store.places import Place, open_alone
 from cumulet.store.sqlite_file import FILE_NAME
+from patience import join
 from postgres import Cluster
 
 pytestmark = pytest.mark.slow
@@ -117,7 +118,7 @@ def test_a_backup_of_a_database_in_use_is_one_moment(postgres: Cluster, tmp_path
             seen.append(int(pairs[ends[0]]))
     finally:
         ended.set()
-        writer.join()
+        join(writer)
     assert seen == sorted(set(seen)), "the writer went on between the copies"
 
 

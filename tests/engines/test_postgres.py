@@ -28,6 +28,7 @@ from cumulet.store.api import (
 from cumulet.store.keyspace import DDB_TABLE, STORE_META, STORE_VERSION
 from cumulet.store.postgres import PostgresStore, engine, open_postgres, session, views
 from cumulet.store.postgres.session import Session
+from patience import until
 from postgres import PASSWORD, Cluster
 
 pytestmark = pytest.mark.slow
@@ -407,8 +408,9 @@ async def test_hints_come_back_after_their_connection_was_lost(
 
 async def _until_listening(postgres: Cluster, database: str, count: int) -> None:
     listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query LIKE 'LISTEN%%'"
-    while (await asyncio.to_thread(postgres.execute, listening, database))[0][0] < count:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(postgres.execute, listening, database))[0][0] < count:
+            await asyncio.sleep(0.02)
 
 
 # Refusals at the start
@@ -547,13 +549,11 @@ async def test_a_restart_of_the_server_is_lived_through(postgres: Cluster) -> No
 
         counting = [asyncio.ensure_future(count()) for _ in range(4)]
         for at_once in (False, True):
-            before = acknowledged
-            while acknowledged < before + 20:
-                await asyncio.sleep(0.01)
+            enough = acknowledged + 20
+            await until(lambda: acknowledged >= enough, "writes go on before a restart")  # noqa: B023  awaited at once
             await asyncio.to_thread(own.restart, at_once=at_once)
-        before = acknowledged
-        while acknowledged < before + 20:
-            await asyncio.sleep(0.01)
+        enough = acknowledged + 20
+        await until(lambda: acknowledged >= enough, "writes go on after the restarts")
         is_over.set()
         await asyncio.gather(*counting)
         counted = int(await get(node, b"count") or b"0")

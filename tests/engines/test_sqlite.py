@@ -36,6 +36,7 @@ from cumulet.store.keyspace import STORE_META, STORE_VERSION
 from cumulet.store.memory import MemoryStore
 from cumulet.store.sqlite import SqliteStore, open_sqlite
 from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME, LOG_NAME, PAGE_BYTES
+from patience import until
 
 synced_by_the_kernel = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
@@ -202,8 +203,7 @@ async def test_writes_go_on_over_the_batch_that_settles(store: SqliteStore) -> N
     assert await get(store, b"hot") == b"1"
     let_go = hold_disk(store)
     first = asyncio.ensure_future(store.write(increment))
-    while store._settling is None:
-        await asyncio.sleep(0)
+    await until(lambda: store._settling is not None, "a batch settles", every_s=0)
     seen: list[object] = []
 
     def look_and_put(tx: WriteTx) -> None:
@@ -236,8 +236,7 @@ async def test_what_gathered_over_a_batch_that_fails_fails_too(
     held = threading.Event()
     store._on_disk_thread(held.wait, lambda _: None)
     writes = [asyncio.ensure_future(put(store, key, b"v" * 300_000)) for key in (b"hot", b"large")]
-    while store._settling is None:
-        await asyncio.sleep(0)
+    await until(lambda: store._settling is not None, "a batch settles", every_s=0)
     writes += [asyncio.ensure_future(store.write(body)) for body in (increment, put_and_raise, lambda tx: None)]
     await asyncio.sleep(0)
     held.set()
@@ -256,8 +255,7 @@ async def test_a_disk_that_fails_is_not_written_to_again(tmp_path: Path) -> None
     assert store._sync is not None
     let_go = hold_disk(store)
     first = asyncio.ensure_future(put(store, b"kept", b"w"))
-    while store._settling is None:
-        await asyncio.sleep(0)
+    await until(lambda: store._settling is not None, "a batch settles", every_s=0)
     second = asyncio.ensure_future(store.write(increment))
     await asyncio.sleep(0)
     ours, theirs = os.pipe()
@@ -449,8 +447,11 @@ async def test_a_cancelled_caller_harms_nobody(store: SqliteStore, monkeypatch: 
     let_go = hold_disk(store)
     cancelled = asyncio.ensure_future(store.write(increment))
     others = [asyncio.ensure_future(store.write(increment)) for _ in range(3)]
-    while len(store._gathering.waiting) < 2 or store._settling is None:  # one batch settles, the next one is full
-        await asyncio.sleep(0)
+    await until(
+        lambda: len(store._gathering.waiting) == 2 and store._settling is not None,
+        "one batch settles and the next one is full",
+        every_s=0,
+    )
     waiting = asyncio.ensure_future(store.write(increment))
     await asyncio.sleep(0)
     cancelled.cancel()

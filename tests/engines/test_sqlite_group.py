@@ -20,6 +20,7 @@ from cumulet.store.sqlite import SqliteStore, open_sqlite
 from cumulet.store.sqlite_batch import Batch
 from cumulet.store.sqlite_file import FILE_NAME, LOCK_NAME, hold_folder
 from cumulet.store.sqlite_turns import Turns, _try_lock
+from patience import join
 
 OpenStore = Callable[..., SqliteStore]
 
@@ -204,7 +205,7 @@ def test_who_gives_the_turn_away_does_not_take_it_before_who_waits(tmp_path: Pat
             assert time.monotonic() < deadline
         ours.release()
         barged = ours.try_take()
-        waiting.join()
+        join(waiting)
         other.release()
         assert not barged
     ours.close()

@@ -12,6 +12,7 @@ import pytest
 
 from cumulet.store.sqlite import SqliteStore, open_sqlite
 from cumulet.store.sqlite_file import hold_folder
+from patience import PATIENCE_S
 
 MEMBER = Path(__file__).with_name("group_member.py")
 
@@ -42,7 +43,8 @@ class Group:
             assert member.stdin is not None
             if member.returncode is None:
                 member.stdin.close()
-                assert await member.wait() in (0, -signal.SIGKILL)
+                async with asyncio.timeout(PATIENCE_S):
+                    assert await member.wait() in (0, -signal.SIGKILL)
         await self.store.close()
         os.close(self._held)
 
@@ -58,7 +60,8 @@ async def tell(member: asyncio.subprocess.Process, command: str) -> str:
     assert member.stdin is not None
     assert member.stdout is not None
     member.stdin.write(command.encode() + b"\n")
-    return (await member.stdout.readline()).decode().strip()
+    async with asyncio.timeout(PATIENCE_S):
+        return (await member.stdout.readline()).decode().strip()
 
 
 async def test_counters_of_four_processes_are_exact(group: Group) -> None:
@@ -111,8 +114,9 @@ async def test_a_process_that_dies_with_the_turn_gives_it_back(group: Group) -> 
     for _ in range(5):
         member = await group.start("fsync")
         counting = asyncio.ensure_future(tell(member, "count total 8000000"))
-        while await group.store.read(lambda tx: tx.get(b"total")) is None:
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(PATIENCE_S):
+            while await group.store.read(lambda tx: tx.get(b"total")) is None:
+                await asyncio.sleep(0.005)
         for _ in range(3):  # takes part in the turns
             await asyncio.wait_for(group.store.write(lambda tx: tx.put(b"other", b"v")), 10)
         member.kill()

@@ -22,6 +22,7 @@ from cumulet.store.keyspace import DDB_ITEM, NODE, STORE_META
 from cumulet.store.sqlite import open_sqlite
 from cumulet.store.sqlite_file import FILE_NAME
 from cumulet.store.transfer import UNFINISHED_KEY, VERSION_KEY, StoreUnfinished
+from patience import join
 
 HERE = Scope("000000000000", "us-east-1")
 NODE_KEY = NODE.key(SYSTEM, "n1")
@@ -198,7 +199,7 @@ def test_a_backup_beside_a_writer_is_one_moment(tmp_path: Path) -> None:
             seen.append(int(pairs[ends[0]]))
     finally:
         ended.set()
-        writer.join()
+        join(writer)
     assert seen == sorted(set(seen)), "the writer went on between the copies"
 
 

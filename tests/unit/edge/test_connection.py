@@ -14,6 +14,7 @@ import uvicorn
 
 from cumulet.edge.connection import HEAD_BYTES_KEPT_MAX, Connection
 from cumulet.wire.message import BrokeOff, Request, Response
+from patience import until
 
 ANSWER = b"x" * (8 * 1024 * 1024)
 
@@ -321,7 +322,9 @@ async def test_who_makes_a_stream_is_told_that_its_reader_has_gone(port: int, ec
     writer.write(request_line("/flood"))
     taken = 0
     while taken < 64 * 1024 * 1024:
-        taken += len(await reader.read(1024 * 1024))
+        piece = await asyncio.wait_for(reader.read(1024 * 1024), 5)
+        assert piece, "the stream has ended"
+        taken += len(piece)
     assert not echo.let_go.is_set()
     # Nothing is being sent to it, so its end alone, which says no more than that it has no more to say, would not do.
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -334,8 +337,7 @@ async def test_a_stream_whose_reader_has_gone_before_it_began(port: int, echo: E
     echo.gate.clear()
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request_line("/late"))
-    while not echo.seen:
-        await asyncio.sleep(0.01)
+    await until(lambda: echo.seen, "the request has come")
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
     await asyncio.wait_for(ImpatientConnection.lost.wait(), 5)
@@ -414,8 +416,7 @@ async def test_a_server_that_stops_finishes_what_is_under_way(port: int, echo: E
     echo.gate.clear()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request_line("/held"))
-    while not echo.seen:
-        await asyncio.sleep(0.01)
+    await until(lambda: echo.seen, "the request has come")
     idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", port)
     idle_writer.write(request_line("/"))
     await idle_reader.readuntil(b"ok")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import killed_if_silent
+
 SCRIPT = Path(__file__).with_name("group.py")
 
 Start = Callable[[int, str], "subprocess.Popen[str]"]
@@ -36,17 +38,18 @@ def start() -> Iterator[Start]:
     yield group
     for process in started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=20)
 
 
 def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
     """Return what the group says up to a line that begins so."""
     assert process.stdout is not None
     lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line.strip())
-        if line.startswith(last):
-            return lines
+    with killed_if_silent(process):
+        for line in process.stdout:
+            lines.append(line.strip())
+            if line.startswith(last):
+                return lines
     raise AssertionError(f"the group ended: {lines}")
 
 
@@ -54,10 +57,11 @@ def errors_until(process: "subprocess.Popen[str]", last: str) -> str:
     """Return what the group logs up to a line that begins so."""
     assert process.stderr is not None
     lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith(last):
-            return "".join(lines)
+    with killed_if_silent(process):
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith(last):
+                return "".join(lines)
     raise AssertionError(f"the group ended: {lines}")
 
 

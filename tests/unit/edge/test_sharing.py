@@ -9,6 +9,7 @@ import pytest
 from cumulet.edge import sharing
 from cumulet.edge.server import bind
 from cumulet.edge.sharing import NOT_ACCEPTING, AcceptQueue, CountedConnections, Load
+from patience import until
 
 
 class Open(asyncio.Protocol):
@@ -65,8 +66,7 @@ class Shared:
             client.setblocking(False)
             await loop.sock_connect(client, self.listener.getsockname())
             self._clients.append(client)
-        while sum(len(end.connections) for end in self.ends) < expected:
-            await asyncio.sleep(0.001)
+        await until(lambda: sum(len(end.connections) for end in self.ends) >= expected, "all are accepted", every_s=0)
 
     async def close(self) -> None:
         for end in self.ends:
@@ -111,8 +111,7 @@ async def test_a_connection_that_is_being_made_is_counted_once(shared: Shared, m
     monkeypatch.setattr(one.load, "tell", told.append)
 
     await asyncio.wait_for(shared.connect(3), 10)
-    while not one.queue.is_empty:
-        await asyncio.sleep(0)
+    await until(lambda: one.queue.is_empty, "all are made", every_s=0)
 
     assert (max(told), told[-1]) == (3, 3)
 
@@ -143,7 +142,6 @@ async def test_a_lost_connection_is_no_longer_counted(shared: Shared) -> None:
     one = shared.open(1)
     await asyncio.wait_for(shared.connect(3), 10)
     next(iter(one.connections)).transport.abort()
-    while len(one.connections) == 3:
-        await asyncio.sleep(0)
+    await until(lambda: len(one.connections) < 3, "one is lost", every_s=0)
 
     assert shared.counts[1] == 2

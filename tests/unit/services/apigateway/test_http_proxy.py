@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from patience import until
 from unit.services.apigateway.backends import backend, plain
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse, header
 
@@ -58,8 +59,7 @@ async def test_a_backend_that_is_slow_or_absent_is_service_unavailable() -> None
         served.hold = asyncio.Event()
         api_id = await proxied(house, served.url, TimeoutInMillis=5_000)
         waiting = asyncio.ensure_future(house.request(api_id, "GET", "/x"))
-        while not served.requests:
-            await asyncio.sleep(0)
+        await until(lambda: served.requests, "the backend is asked", every_s=0)
         house.clock.advance(6)
         late = await waiting
         served.hold.set()

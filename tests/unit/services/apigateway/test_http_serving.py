@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from patience import until
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse, header
 
 HEADERS = [
@@ -266,8 +267,7 @@ async def test_a_slow_function_is_a_503_and_is_not_stopped() -> None:
 
     house.function.answer = slow
     request = asyncio.ensure_future(house.request(api_id, "GET", "/"))
-    while not house.function.calls:
-        await asyncio.sleep(0)
+    await until(lambda: house.function.calls, "the function is called", every_s=0)
     house.clock.advance(29.9)
     await asyncio.sleep(0)
     assert not request.done()
@@ -277,7 +277,7 @@ async def test_a_slow_function_is_a_503_and_is_not_stopped() -> None:
 
     assert (response.status, response.body) == (503, b'{"message":"Service Unavailable"}')
     go_on.set()
-    await finished.wait()
+    await until(finished.is_set, "the function has finished", every_s=0)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("DELETE", "/notes"), ("GET", "/notes/")])

@@ -8,6 +8,7 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Ground, Operation, Output, Params, Service, operation
+from patience import until
 from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse, header
 
 ERROR = b'{"message": "Internal server error"}'
@@ -276,8 +277,7 @@ async def test_a_slow_function_is_a_504() -> None:
 
     house.function.answer = never
     request = asyncio.ensure_future(house.request(api_id, "GET", "/dev/notes"))
-    while not house.function.calls:
-        await asyncio.sleep(0)
+    await until(lambda: house.function.calls, "the function is called", every_s=0)
     house.clock.advance(29)
 
     response = await request
@@ -403,11 +403,10 @@ async def test_a_client_that_goes_away_leaves_the_function_running() -> None:
 
     house.function.answer = slow
     request = asyncio.ensure_future(house.request(api_id, "GET", "/dev/notes"))
-    while not house.function.calls:
-        await asyncio.sleep(0)
+    await until(lambda: house.function.calls, "the function is called", every_s=0)
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
 
     go_on.set()
-    await finished.wait()
+    await until(finished.is_set, "the function has finished", every_s=0)

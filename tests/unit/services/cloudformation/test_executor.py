@@ -12,6 +12,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Principal
 from cumulet.store.memory import MemoryStore
+from patience import until
 from stacking import BAD_ROLE, TABLE, Interfering, Stacks, log_group, role
 
 
@@ -307,7 +308,7 @@ async def interrupt(stacks: Stacks, at: str, step: Any, *, behind: bool = False)
     plane = await stacks.plane()
     plane.ground = replace(plane.ground, operations=(Unheard if behind else Interfering)(stacks.house, meet))
     running = asyncio.ensure_future(step)
-    await reached.wait()
+    await until(reached.is_set, "the call is under way", every_s=0)
     plane.stop_seconds_max = 0  # as if it had been killed
     await plane.stop()
     await asyncio.gather(running, return_exceptions=True)
@@ -426,7 +427,7 @@ async def test_a_stack_whose_node_dies_is_taken_up_by_another_within_seconds_and
     plane = await first.plane()
     plane.ground = replace(plane.ground, operations=Interfering(first.house, meet))
     running = asyncio.ensure_future(first.create(Logs=log_group("/a"), Role=role(Description={"Ref": "Logs"})))
-    await reached.wait()
+    await until(reached.is_set, "the call is under way", every_s=0)
     await first.house.workers.stop()  # nothing tells it any more what has happened to its leases
     assert await second.status() == "CREATE_IN_PROGRESS"
     for _ in range(8):  # seconds, which pass for the second node only

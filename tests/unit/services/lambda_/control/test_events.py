@@ -204,10 +204,13 @@ async def test_events_of_versions_with_one_queue_for_all_run_too(lambda_house: A
     await house.workers.stop()
 
 
-async def test_an_event_outlives_the_node_that_accepted_it(queue: Any, lambda_house: Any) -> None:
+async def test_an_event_outlives_the_node_that_accepted_it(
+    queue: Any, lambda_house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def never() -> None:
         await asyncio.Event().wait()
 
+    monkeypatch.setattr("cumulet.workers.STOP_SECONDS_MAX", 0.0)
     queue.execution.before_each = never
     await send(queue)
     await queue.workers.stop()

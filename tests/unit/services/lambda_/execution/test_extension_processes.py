@@ -14,6 +14,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.environment import State
 from cumulet.services.lambda_.records import LayerUse
 from cumulet.store import blobs
+from patience import PATIENCE_S, until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -80,17 +81,17 @@ def environment_of(rig: Any, version: Any) -> Any:
 
 
 async def gone(rig: Any, version: Any) -> None:
-    while f"{version.arn}:$LATEST" in rig.plane._supervisor._fleets:
-        await asyncio.sleep(0.01)
+    await until(lambda: f"{version.arn}:$LATEST" not in rig.plane._supervisor._fleets, "nothing of the fleet is left")
 
 
-async def until(rig: Any, environment: Any, word: str) -> list[str]:
+async def log_with(rig: Any, environment: Any, word: str) -> list[str]:
     """Return the log when a line begins with `word`."""
-    while True:
-        lines = await log_of(rig, environment)
-        if any(line.startswith(word) for line in lines):
-            return lines
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            lines = await log_of(rig, environment)
+            if any(line.startswith(word) for line in lines):
+                return lines
+            await asyncio.sleep(0.01)
 
 
 async def test_an_extension_lives_beside_the_function(rig: Any) -> None:
@@ -98,7 +99,7 @@ async def test_an_extension_lives_beside_the_function(rig: Any) -> None:
     first = await rig.invoke(version, b"1")
     assert (first.payload, first.function_error) == (b"1", None)
     environment = environment_of(rig, version)
-    lines = await until(rig, environment, "REPORT")
+    lines = await log_with(rig, environment, "REPORT")
     assert lines[0].startswith("INIT_START")
     assert lines[1:3] == [
         f"agent of {version.function_name}\n",
@@ -109,8 +110,7 @@ async def test_an_extension_lives_beside_the_function(rig: Any) -> None:
     )
     assert lines[-1].startswith("REPORT")
     assert (await rig.invoke(version, b"2")).payload == b"2"
-    while environment.state is not State.FROZEN:
-        await asyncio.sleep(0.01)
+    await until(lambda: environment.state is State.FROZEN, "the environment is frozen")
     environment.stop()
     assert environment.state is State.LEAVING
     await gone(rig, version)
@@ -131,7 +131,7 @@ async def test_an_invocation_lasts_until_extensions_are_done_but_its_answer_does
     environment = environment_of(rig, version)
     assert environment.state is State.BUSY
     assert "REPORT" not in result.log_tail.decode()
-    (report,) = [line for line in await until(rig, environment, "REPORT") if line.startswith("REPORT")]
+    (report,) = [line for line in await log_with(rig, environment, "REPORT") if line.startswith("REPORT")]
     assert float(re.findall(r"\tDuration: ([\d.]+) ms", report)[0]) >= 300
     environment.stop()
     await gone(rig, version)
@@ -143,10 +143,11 @@ async def test_a_report_tells_how_long_extensions_went_on_and_in_which_span(rig:
     await rig.invoke(version, b"1", trace_header="Root=1-2-3;Parent=4;Sampled=1")
     environment = environment_of(rig, version)
     reports: list[dict[str, Any]] = []
-    while not reports:
-        events = [json.loads(line) for line in await log_of(rig, environment) if line.startswith("{")]
-        reports = [event["record"] for event in events if event["type"] == "platform.report"]
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        while not reports:
+            events = [json.loads(line) for line in await log_of(rig, environment) if line.startswith("{")]
+            reports = [event["record"] for event in events if event["type"] == "platform.report"]
+            await asyncio.sleep(0.01)
     ((span,), metrics) = reports[0]["spans"], reports[0]["metrics"]
     assert span["name"] == "extensionOverhead"
     assert 0 < span["durationMs"] < metrics["durationMs"]
@@ -268,7 +269,7 @@ ask("GET", "event/next", Identifier=me)
     )
     names, uid = json.loads((await rig.invoke(version)).payload)
     environment = environment_of(rig, version)
-    lines = await until(rig, environment, "REPORT")
+    lines = await log_with(rig, environment, "REPORT")
     seen, its_uid, task, cwd = json.loads(next(line for line in lines if line.startswith("[[")))
     hidden = {"AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"}
     hidden |= {"AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS"}
@@ -323,7 +324,7 @@ async def test_telemetry_of_two_environments_at_once(rig: Any) -> None:
     environments = list(rig.plane._supervisor._fleets[f"{version.arn}:$LATEST"].members.values())
     assert len(environments) == 2
     for environment in environments:
-        await until(rig, environment, "REPORT")
+        await log_with(rig, environment, "REPORT")
         environment.stop()
     await gone(rig, version)
     said = set()
@@ -369,10 +370,10 @@ async def test_an_internal_extension(rig: Any) -> None:
     version = await rig.function(INTERNAL)
     assert json.loads((await rig.invoke(version)).payload)[1] == "Extension.RegistrationClosed"
     environment = environment_of(rig, version)
-    await until(rig, environment, "REPORT")
+    await log_with(rig, environment, "REPORT")
     seen, _ = json.loads((await rig.invoke(version)).payload)
     assert seen >= 1
-    lines = await until(rig, environment, "REPORT")
+    lines = await log_with(rig, environment, "REPORT")
     assert "EXTENSION\tName: inner\tState: Ready\tEvents: [INVOKE]\n" in lines
     environment.stop()
     assert environment.state is State.LEAVING
@@ -409,7 +410,7 @@ while True:
         await rig.invoke(version, b"2", reserved_concurrency=1)
     assert raised.value.code == "TooManyRequestsException"
     environment = environment_of(rig, version)
-    await until(rig, environment, "REPORT")
+    await log_with(rig, environment, "REPORT")
     assert (await rig.invoke(version, b"3", reserved_concurrency=1)).payload == b"3"
     environment.stop()
     await gone(rig, version)
@@ -418,14 +419,11 @@ while True:
 async def test_what_nobody_waits_for_any_more_still_counts(rig: Any) -> None:
     version = await rig.function("import time\ndef lambda_handler(e, c):\n    time.sleep(0.3)\n    return e\n")
     caller = asyncio.ensure_future(rig.invoke(version, b"1", reserved_concurrency=1))
-    while version.arn not in str(list(rig.plane._supervisor._fleets)):
-        await asyncio.sleep(0)
-    while environment_of(rig, version).state is not State.BUSY:
-        await asyncio.sleep(0.01)
+    await until(lambda: version.arn in str(list(rig.plane._supervisor._fleets)), "there is a fleet", every_s=0)
+    await until(lambda: environment_of(rig, version).state is State.BUSY, "the environment is busy")
     caller.cancel()
     await asyncio.wait([caller])
     with pytest.raises(ServiceError):
         await rig.invoke(version, b"2", reserved_concurrency=1)
-    while environment_of(rig, version).state is State.BUSY:
-        await asyncio.sleep(0.01)
+    await until(lambda: environment_of(rig, version).state is not State.BUSY, "the environment is idle")
     assert (await rig.invoke(version, b"3", reserved_concurrency=1)).payload == b"3"

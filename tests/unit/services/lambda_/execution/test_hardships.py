@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cumulet.services.lambda_.execution import limits
+from patience import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -80,8 +81,7 @@ async def test_a_runtime_that_ends_between_invocations_harms_none(rig: Any) -> N
         "    threading.Timer(0.02, lambda: os._exit(1)).start()\n    return n\n"
     )
     assert (await rig.invoke(version)).payload == b"1"
-    while f"{version.arn}:$LATEST" in rig.plane._supervisor._fleets:
-        await asyncio.sleep(0.01)
+    await until(lambda: f"{version.arn}:$LATEST" not in rig.plane._supervisor._fleets, "nothing of the fleet is left")
     assert (await rig.invoke(version)).payload == b"1"
 
 

@@ -12,6 +12,7 @@ import pytest
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.lambda_.execution.environment import State
 from cumulet.services.lambda_.records import InvocationResult
+from patience import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -386,8 +387,7 @@ async def test_a_frozen_environment_wakes_up(rig: Any) -> None:
     await rig.invoke(version)
     fleet = rig.plane._supervisor._fleets[f"{version.arn}:$LATEST"]
     (environment,) = fleet.members.values()
-    while environment.state is not State.FROZEN:
-        await asyncio.sleep(0.01)
+    await until(lambda: environment.state is State.FROZEN, "the environment is frozen")
     assert (await rig.invoke(version)).payload == b"2"
 
 

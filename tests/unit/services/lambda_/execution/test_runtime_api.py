@@ -11,6 +11,7 @@ import pytest_asyncio
 from cumulet.services.lambda_.execution.limits import RESPONSE_BYTES_MAX
 from cumulet.services.lambda_.execution.responses import NOT_FOUND
 from cumulet.services.lambda_.execution.runtime_api import HEADER_BYTES_MAX, Delivery, RuntimeApi
+from patience import until
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
 EVENT = Delivery("id-1", 1234, "arn:aws:lambda:::function:f", "Root=1", '{"custom":\n{}}', b'{"a":1}')
@@ -83,8 +84,7 @@ class Bench:
         return self.clients[-1]
 
     async def wait_for(self, *said: object) -> None:
-        while said not in self.told.said:
-            await asyncio.sleep(0)
+        await until(lambda: said in self.told.said, f"{said} is said", every_s=0)
 
 
 @pytest_asyncio.fixture
@@ -150,8 +150,7 @@ async def test_answers(bench: Bench) -> None:
     assert (status, headers["content-type"], body) == (202, "application/json", b'{"status":"OK"}\n')
     client.writer.write(NEXT)
     await bench.wait_for("response", b"42")
-    while bench.told.said.count(("poll",)) < 2:
-        await asyncio.sleep(0)
+    await until(lambda: bench.told.said.count(("poll",)) == 2, "it polls again", every_s=0)
     bench.api.deliver(EVENT)
     await client.receive()
     failed = post("invocation/id-1/error", b'{"errorType":"E"}', "Lambda-Runtime-Function-Error-Type: E\r\n")
@@ -162,8 +161,8 @@ async def test_answers(bench: Bench) -> None:
 async def test_an_answer_and_the_next_poll_in_one_write(bench: Bench) -> None:
     client = await running(bench)
     client.writer.write(post("invocation/id-1/response", b"1") + NEXT)
-    while bench.told.said != [("poll",), ("response", b"1"), ("poll",)]:
-        await asyncio.sleep(0)
+    expected = [("poll",), ("response", b"1"), ("poll",)]
+    await until(lambda: bench.told.said == expected, "it has answered and polls again", every_s=0)
     bench.api.deliver(EVENT)
     assert (await client.receive())[0] == 202
     assert (await client.receive())[2] == b'{"a":1}'
@@ -245,8 +244,7 @@ async def test_a_broken_connection_gets_its_event_when_it_polls_again(bench: Ben
     client.writer.write(NEXT)
     await bench.wait_for("poll")
     client.writer.close()
-    while bench.api.connections:
-        await asyncio.sleep(0)
+    await until(lambda: not bench.api.connections, "the connection is gone", every_s=0)
     bench.api.deliver(EVENT)
     assert (await (await bench.connect()).send(NEXT))[2] == b'{"a":1}'
 

@@ -12,6 +12,7 @@ from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.platform_events import Event
 from cumulet.services.lambda_.execution.subscription import Destination, Subscription
 from cumulet.services.lambda_.execution.telemetry import FELL_BEHIND, Telemetry
+from patience import until
 
 
 class Listener:
@@ -47,9 +48,7 @@ class Listener:
             self.news.set()
 
     async def wait_for(self, batches: int) -> None:
-        while len(self.batches) < batches:
-            self.news.clear()
-            await self.news.wait()
+        await until(lambda: len(self.batches) >= batches, f"{batches} batches have come", every_s=0)
 
 
 @asynccontextmanager
@@ -116,8 +115,7 @@ async def test_who_is_too_slow_loses_events_and_is_told() -> None:
         await listener.wait_for(2)
         assert limits.TELEMETRY_BACKLOG_BATCHES == 2
         assert "".join(event["record"] for batch in listener.batches for event in batch) == "abcdefghij"
-        while not bench.dropped:
-            await asyncio.sleep(0)
+        await until(lambda: bench.dropped, "something is dropped", every_s=0)
         ((records, size, reason),) = bench.dropped
         assert (records, reason) == (3, FELL_BEHIND)
         assert size == 3 * len('{"time":"2023-11-14T22:13:20.123Z","type":"function","record":"k"}')
@@ -130,9 +128,7 @@ async def test_a_port_gets_lines() -> None:
         bench.telemetry.add("agent", subscribe(listener.port, ""), [])
         bench.tell("one", "two")
         await bench.telemetry.flush(5)
-        while len(listener.lines) < 2:
-            listener.news.clear()
-            await listener.news.wait()
+        await until(lambda: len(listener.lines) == 2, "two lines have come", every_s=0)
         assert [json.loads(line)["record"] for line in listener.lines] == ["one", "two"]
         bench.telemetry.close()
 

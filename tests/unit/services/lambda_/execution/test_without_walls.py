@@ -1,6 +1,5 @@
 """Functions on a machine that permits no namespaces: layers and extensions all the same, elsewhere than in /opt."""
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ import pytest_asyncio
 
 from cumulet.services.lambda_.records import LayerUse
 from cumulet.store import blobs
+from patience import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -76,8 +76,7 @@ async def test_an_extension_without_walls(plain: Any) -> None:
     stream = json.loads((await plain.invoke(version)).payload)
     (environment,) = plain.plane._supervisor._fleets[f"{version.arn}:$LATEST"].members.values()
     environment.stop()
-    while f"{version.arn}:$LATEST" in plain.plane._supervisor._fleets:
-        await asyncio.sleep(0.01)
+    await until(lambda: f"{version.arn}:$LATEST" not in plain.plane._supervisor._fleets, "nothing of the fleet is left")
     await plain.plane._supervisor._shipper.flush()
     lines = plain.neighbours.events[stream]
     assert "EXTENSION\tName: agent\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n" in lines

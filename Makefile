@@ -6,7 +6,7 @@ KEEP ?=
 PORT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance postgres browser check format docs bench crash clean
+.PHONY: help setup demo test conformance postgres browser images check format docs bench crash clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,17 @@ browser:
 	  fi; }
 
 # A worker that dies ends the run, with the test's name: xdist gives one that takes its place nothing to do, and waits for it.
-test: setup node_modules/.ready postgres browser ## Run every test
+# Podman makes container images, and a C compiler what is in them.
+images:
+	@command -v podman >/dev/null && command -v cc >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Podman and a C compiler for the tests ..."; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends podman gcc libc6-dev >/dev/null; \
+	  else \
+	    echo "The tests of functions from container images are left out: they need root, podman and a C compiler"; \
+	  fi; }
+
+test: setup node_modules/.ready postgres browser images ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
 
 conformance: setup ## Hold DynamoDB against what AWS answers, to the letter and to the byte

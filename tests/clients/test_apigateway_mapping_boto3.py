@@ -70,7 +70,12 @@ def test_a_mock_with_templates(client: Callable[..., Any], fetch: Fetch) -> None
         **at,
         statusCode="200",
         responseParameters={"method.response.header.X-Id": "context.requestId"},
-        responseTemplates={"application/json": '{"q": "$util.escapeJavaScript($input.params(\'q\'))"}'},
+        responseTemplates={
+            "application/json": """
+                #macro( quoted $text )"$util.escapeJavaScript($text)"#end
+                #define( $pair )"q": #quoted($input.params('q'))#end
+                {$pair}"""
+        },
     )
     apis.create_deployment(restApiId=api["id"], stageName="dev")
     url = f"/_aws/execute-api/{api['id']}/dev/"

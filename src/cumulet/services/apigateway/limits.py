@@ -79,6 +79,12 @@ TEMPLATE_STEPS_MAX = 200_000
 TEMPLATE_DEPTH_MAX = 40
 """What one rendering may do, and how deep templates may nest: ours, AWS stops a template by time."""
 
+TEMPLATE_CALLS_MAX = 20
+"""How deep macros call each other: velocimacro.max.depth.
+
+https://velocity.apache.org/engine/1.7/developer-guide.html#velocity-configuration-keys-and-values
+"""
+
 PATTERN_BYTES_MAX = 1024 * 1024
 """Of memory for one compiled regular expression: ours."""
 

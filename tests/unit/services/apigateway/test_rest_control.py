@@ -191,7 +191,7 @@ async def test_a_method_its_integration_and_their_responses() -> None:
         ),
         ({"type": "NONE"}, "BadRequestException", "Invalid integration type"),
         ({"connectionType": "VPC_LINK"}, "NotImplementedException", "The connection type VPC_LINK"),
-        ({"requestTemplates": {"a": "#macro(x)#end"}}, "NotImplementedException", "The directive #macro"),
+        ({"requestTemplates": {"a": "#parse('x')"}}, "NotImplementedException", "The directive #parse"),
         ({"requestTemplates": {"a": "x" * 307_201}}, "BadRequestException", "Template size"),
         ({"integrationHttpMethod": None}, "BadRequestException", "Enumeration value for HttpMethod must be non-empty"),
         ({"uri": "nowhere"}, "BadRequestException", "Invalid ARN specified in the request"),

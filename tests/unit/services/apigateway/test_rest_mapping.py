@@ -175,6 +175,34 @@ async def test_errors_of_a_function_choose_the_reply() -> None:
     assert (other.status, other.body) == (200, b'{"errorMessage": "other"}')
 
 
+async def test_templates_see_headers_as_they_were_sent_and_no_nulls() -> None:
+    house = ApiHouse()
+    shown = (
+        '{"h": [#foreach($n in $input.params().header.keySet())"$n"#if($foreach.hasNext),#end#end], '
+        '"i": {#foreach($n in $context.identity.keySet())"$n": "$context.identity.get($n)"'
+        "#if($foreach.hasNext),#end#end}}"
+    )
+    api_id = await deployed(
+        house,
+        custom(
+            requestTemplates={JSON: shown},
+            requestParameters={f"{TO_LAMBDA}Client-Context": "context.identity.user"},
+        ),
+        {"statusCode": "200"},
+    )
+
+    await house.request(api_id, "GET", "/dev/things/1", headers={"X-Mixed-case": "a", "cache-control": "no-cache"})
+
+    event = house.function.event
+    assert [name for name in event["h"] if name.lower() in ("x-mixed-case", "cache-control", "x-forwarded-for")] == [
+        "X-Mixed-case",
+        "cache-control",
+        "X-Forwarded-For",
+    ]
+    assert (event["i"]["sourceIp"], event["i"]["user"], event["i"]["cognitoIdentityId"]) == ("127.0.0.1", "", "")
+    assert "ClientContext" not in house.function.calls[0][1]
+
+
 TO_LAMBDA = "integration.request.header.X-Amz-"
 
 

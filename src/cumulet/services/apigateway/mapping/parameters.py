@@ -77,7 +77,8 @@ def value_of(
         found: Any = context
         for name in rest.split("."):
             found = found.get(name) if isinstance(found, Mapping) else None
-        return None if found is None else text(found)
+        # Templates see what is not known of a caller as an empty text; a mapping has nothing to set then.
+        return None if found is None or (found == "" and rest.startswith("identity.")) else text(found)
     _, _, rest = rest.partition(".")  # request or response
     if rest.startswith("body"):
         path = rest[len("body") :]

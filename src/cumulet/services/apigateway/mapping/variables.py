@@ -92,7 +92,9 @@ def names(
     }
 
 
-def _escape_javascript(given: Any) -> str:
+def _escape_javascript(given: Any) -> str | None:
+    if given is None:
+        return None  # as Apache's StringEscapeUtils has it
     escaped = []
     for char in text(given):
         if char in _JAVASCRIPT:

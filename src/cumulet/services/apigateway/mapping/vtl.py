@@ -23,6 +23,7 @@ from cumulet.services.apigateway.mapping.values import TemplateError
 _TEXT = re.compile(r"[^$#\\]+")
 _REFERENCE = re.compile(r"\$!?(\{)?([A-Za-z][A-Za-z0-9_-]*)")
 _DIRECTIVE = re.compile(r"#(?:(\w+)|\{(\w+)\})")
+_WORD = re.compile(r"\w+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _PROPERTY = re.compile(r"\.([A-Za-z][A-Za-z0-9_-]*)(\()?")
 _LINE_END = re.compile(r"[ \t]*\r?\n")
@@ -31,7 +32,9 @@ _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?(?![\d])")
 _WORDS = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">=", "and": "&&", "or": "||", "not": "!"}
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|&&|\|\||!|\+|-|\*|/|%|(?:eq|ne|lt|gt|le|ge|and|or|not)(?![A-Za-z0-9_-])")
 _LEVELS = (("||",), ("&&",), ("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/", "%"))
-_REFUSED = frozenset(("macro", "parse", "include", "evaluate", "define"))
+_MACRO = re.compile(r"#(?:macro|\{macro\})\s*\(\s*(\w+)")
+_KNOWN = frozenset(("set", "if", "elseif", "else", "end", "foreach", "stop", "break", "define", "macro"))
+_REFUSED = frozenset(("parse", "include", "evaluate"))
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class _Run:
     out: list[str] = field(default_factory=list)
     steps: int = limits.TEMPLATE_STEPS_MAX
     chars: int = limits.PAYLOAD_BYTES_MAX
+    depth: int = 0
+    """How many macros and defined blocks are being rendered inside each other."""
 
     def step(self) -> None:
         self.steps -= 1
@@ -54,6 +59,27 @@ class _Run:
             raise TemplateError("The output of the template is too large")
         self.out.append(text)
 
+    def captured(self, nodes: "Sequence[Node]") -> str:
+        """Return what nodes write."""
+        written, self.out = self.out, []
+        try:
+            _render_all(nodes, self)
+            return "".join(self.out)
+        finally:
+            self.out = written
+
+    def inside(self, nodes: "Sequence[Node]") -> None:
+        """Render the nodes of a macro or of a defined block, which #break ends."""
+        self.depth += 1
+        if self.depth > limits.TEMPLATE_CALLS_MAX:
+            raise TemplateError("The macros of the template call each other too deeply")
+        try:
+            _render_all(nodes, self)
+        except _Break:
+            pass
+        finally:
+            self.depth -= 1
+
 
 class _Stop(Exception):
     """#stop ends the rendering."""
@@ -65,6 +91,33 @@ class _Break(Exception):
 
 Value: TypeAlias = Callable[[_Run], Any]
 Node: TypeAlias = Callable[[_Run], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Defined:
+    """What #define names: rendered anew wherever it is referred to."""
+
+    nodes: Sequence[Node]
+
+    def render(self, run: _Run) -> str:
+        return run.captured([lambda run: run.inside(self.nodes)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Macro:
+    """What #macro names. Its parameters hide names of the template while it is rendered; what it sets stays."""
+
+    parameters: Sequence[str]
+    nodes: Sequence[Node]
+
+    def render(self, run: _Run, arguments: Sequence[Any]) -> None:
+        kept = {name: run.names.get(name) for name in self.parameters}
+        try:
+            for place, name in enumerate(self.parameters):
+                run.names[name] = arguments[place] if place < len(arguments) else None
+            run.inside(self.nodes)
+        finally:
+            run.names.update(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +141,8 @@ class Template:
 @lru_cache(maxsize=limits.COMPILED_MAX)
 def compile_template(text: str) -> Template:
     """Return the compiled template. Raises TemplateError, and NotImplementedHere for directives that are not here."""
-    parser = _Parser(text, 0)
+    # Macros are there before anything is rendered, as in Velocity: what is called may be defined further down.
+    parser = _Parser(text, 0, dict.fromkeys(set(_MACRO.findall(text)) - _KNOWN))
     nodes, ended_by = parser.block(())
     if ended_by is not None:
         parser.fail(f"#{ended_by} without a beginning")
@@ -104,10 +158,11 @@ def _render_all(nodes: Sequence[Node], run: _Run) -> None:
 class _Parser:
     """Recursive descent; how deep it may go is bounded."""
 
-    def __init__(self, text: str, depth: int) -> None:
+    def __init__(self, text: str, depth: int, macros: dict[str, _Macro | None]) -> None:
         self.text = text
         self.at = 0
         self.depth = depth
+        self.macros = macros
 
     def fail(self, what: str) -> NoReturn:
         raise TemplateError(f"{what} at character {self.at}")
@@ -182,12 +237,15 @@ class _Parser:
                 if found[1].startswith(word) and found[1] not in ("elseif", "else", "end"):
                     name = word
                     break
-        if found is None or name not in ("set", "if", "elseif", "else", "end", "foreach", "stop", "break", *_REFUSED):
+        if found is not None and name in self.macros:
+            nodes.append(self._macro_call(name, found.end()))
+            return None
+        if name in _REFUSED or (text.startswith("#@", self.at) and _NAME.match(text, self.at + 2)):
+            raise NotImplementedHere(f"The directive #{name or '@'} of a mapping template")
+        if found is None or name not in _KNOWN:
             nodes.append(_literal("#"))
             self.at += 1
             return None
-        if name in _REFUSED:
-            raise NotImplementedHere(f"The directive #{name} of a mapping template")
         self.at = self.at + 1 + len(name) if found[1] else found.end()
         if name in ("end", "else"):
             self._end_line()
@@ -200,6 +258,10 @@ class _Parser:
             nodes.append(self._if())
         elif name == "foreach":
             nodes.append(self._foreach())
+        elif name == "define":
+            nodes.append(self._define())
+        elif name == "macro":
+            self._macro()
         else:
             nodes.append(_raise_stop if name == "stop" else _raise_break)
             self._end_line()
@@ -274,20 +336,11 @@ class _Parser:
 
     def _foreach(self) -> Node:
         self._expect("(")
-        self._blanks()
-        if (variable := _REFERENCE.match(self.text, self.at)) is None:
-            self.fail("#foreach without a reference")
-        self.at = variable.end()
-        if variable[1]:
-            self._expect("}")
-        name = variable[2]
+        name = self._variable("#foreach")
         self._expect("in")
         items = self._expression()
         self._expect(")")
-        self._end_line()
-        nodes, ended_by = self.block(("end",))
-        if ended_by is None:
-            self.fail("#foreach without #end")
+        nodes = self._body("foreach")
 
         def node(run: _Run) -> None:
             listed = values.items_of(items(run))
@@ -313,6 +366,66 @@ class _Parser:
                 run.names.update(kept)
 
         return node
+
+    def _define(self) -> Node:
+        self._expect("(")
+        name = self._variable("#define")
+        self._expect(")")
+        defined = _Defined(self._body("define"))
+
+        def node(run: _Run) -> None:
+            run.names[name] = defined
+
+        return node
+
+    def _macro(self) -> None:
+        self._expect("(")
+        self._blanks()
+        if (name := _WORD.match(self.text, self.at)) is None or name[0] in _KNOWN:
+            self.fail("#macro without a name of its own")
+        self.at = name.end()
+        parameters = []
+        while not self._has(")"):
+            self._has(",")
+            parameters.append(self._variable("#macro"))
+        self.macros[name[0]] = _Macro(parameters, self._body("macro"))
+
+    def _macro_call(self, name: str, after: int) -> Node:
+        """Read the call of a macro. Its arguments stand one after the other, with or without commas."""
+        start, self.at = self.at, after
+        if not self._has("("):
+            self.at = start + 1
+            return _literal("#")
+        arguments: list[Value] = []
+        while not self._has(")"):
+            self._has(",")
+            arguments.append(self._primary())
+        written = _literal(self.text[start : self.at])
+        self._end_line()
+
+        def node(run: _Run) -> None:
+            if (macro := self.macros[name]) is None:
+                written(run)
+            else:
+                macro.render(run, [argument(run) for argument in arguments])
+
+        return node
+
+    def _variable(self, what: str) -> str:
+        self._blanks()
+        if (variable := _REFERENCE.match(self.text, self.at)) is None:
+            self.fail(f"{what} without a reference")
+        self.at = variable.end()
+        if variable[1]:
+            self._expect("}")
+        return variable[2]
+
+    def _body(self, what: str) -> list[Node]:
+        self._end_line()
+        nodes, ended_by = self.block(("end",))
+        if ended_by is None:
+            self.fail(f"#{what} without #end")
+        return nodes
 
     # Expressions
 
@@ -409,20 +522,12 @@ class _Parser:
         given = "".join(parts)
         if quote == "'" or not ("$" in given or "#" in given):
             return _constant(given)
-        inner = _Parser(given, self.depth)
+        inner = _Parser(given, self.depth, self.macros)
         nodes, ended_by = inner.block(())
         if ended_by is not None:
             self.fail(f"unexpected #{ended_by}")
 
-        def value(run: _Run) -> str:
-            written, run.out = run.out, []
-            try:
-                _render_all(nodes, run)
-                return "".join(run.out)
-            finally:
-                run.out = written
-
-        return value
+        return lambda run: run.captured(nodes)
 
     def _list(self) -> Value:
         items: list[Value] = []
@@ -461,6 +566,8 @@ class _Parser:
         def value(run: _Run) -> Any:
             run.step()
             found = run.names.get(name)
+            if isinstance(found, _Defined):
+                found = found.render(run)
             for step in steps:
                 if found is None:
                     return None

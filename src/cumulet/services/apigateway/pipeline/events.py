@@ -90,13 +90,11 @@ def capital_name(name: str) -> str:
     return "-".join([part.capitalize() for part in name.split("-")])
 
 
-def rest_names(fields: Fields) -> dict[str, list[str]]:
-    """Return header fields under the names that mapping templates of REST APIs have: all in capitals."""
-    return {capital_name(name): values for name, values in fields.items()}
-
-
 def sent_names(fields: Fields, headers: Headers) -> dict[str, list[str]]:
-    """Return header fields under the names that a REST event has: as the client wrote them, but for the few."""
+    """Return header fields under the names that a REST API shows: as the client wrote them, but for the few.
+
+    So events have them, and so mapping templates do: https://github.com/localstack/localstack/issues/6462.
+    """
     spellings = headers.spellings()
     return {
         capital_name(name) if name in _ALWAYS_CAPITAL else spellings.get(name, name): values

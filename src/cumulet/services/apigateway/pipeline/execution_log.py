@@ -118,7 +118,7 @@ def _method_request(matched: Matched) -> Iterator[str]:
     yield f"Method request path: {shown(matched.path_parameters.items())}"
     query = events.last_values(events.query_fields(arrival.request.query))
     yield f"Method request query string: {shown(query.items())}"
-    headers = events.last_values(events.rest_names(events.header_fields(arrival)))
+    headers = events.last_values(events.sent_names(events.header_fields(arrival), arrival.request.headers))
     yield f"Method request headers: {shown(headers.items())}"
     yield f"Method request body before transformations: {_text(arrival.request.body)}"
 

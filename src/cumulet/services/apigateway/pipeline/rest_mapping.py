@@ -29,13 +29,15 @@ def map_request(matched: Matched, mapping: Mapping) -> Outbound:
     """Return the backend's request. Raises Refused for a media type without a template, or a template that fails."""
     request = matched.arrival.request
     context = rest_context(matched)
+    # What is not known of a caller is an empty text for templates, where events have null.
+    context["identity"] = {name: "" if value is None else value for name, value in context["identity"].items()}
     context["requestOverride"] = {"path": {}, "querystring": {}, "header": {}}
     query = events.query_fields(request.query)
     fields = events.header_fields(matched.arrival)
     given = {
         "path": dict(matched.path_parameters),
         "querystring": events.last_values(query),
-        "header": events.last_values(events.rest_names(fields)),
+        "header": events.last_values(events.sent_names(fields, request.headers)),
     }
     is_proxy = matched.route.target.kind == "HTTP_PROXY"
     handling = mapping.content_handling

@@ -32,6 +32,7 @@ def render(template: str, body: bytes = BODY, **context: Any) -> str:
         ("$input.path('$.deep') $input.path('$.tags')", '{x={y=true}} ["a","b"]'),
         ("$input.path('$.tags[*]') $input.path('$..y') $input.path(\"$['name']\")", '["a","b"] [true] Ann'),
         ("$input.path('$').tags.size() $input.path('$').tags.get(0) $input.path('$').tags[1]", "2 a b"),
+        ('[$util.escapeJavaScript($nothing)]#set($v = "kept")#set($v = $util.escapeJavaScript($nothing))$v', "[]kept"),
         # directives
         ('#set($x = "v")\n[$x]', "[v]"),
         ("#set($x = 'v $y')$x", "v $y"),
@@ -131,7 +132,50 @@ def test_template_bombs_end(template: str) -> None:
     assert time.monotonic() - begun < 5
 
 
-@pytest.mark.parametrize("template", ["#macro(x)a#end", "#parse('x')", "$input.path('$.a.sum()')"])
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("#macro(f $x)[$x]#end#f(1)#f('b')", "[1][b]"),
+        ("#f($stageVariables)\n!#macro( f $m )\n#foreach($k in $m.keySet())$k=$m.get($k)#end\n#end\n", "color=blue!"),
+        ("#macro(f $x $y)${x}-$y;#end#f('a' 'b')#f( 'a', 'b' )#f([1] )#f()#f(1 2 3)", "a-b;a-b;[1]-;-;1-2;"),
+        ("#set($x = 1)#macro(f $x)$x#set($x = 3)#set($y = 4)#end#f(2)$x$y", "214"),
+        ("#macro(f $n)$n#if($n < 3)#f($n2)#end#end#set($n2 = 3)#f(1)", "13"),
+        ("#macro(f)a#break()b#end#f()c", "ac"),
+        ('#macro(f $x)<$x>#end#set($s = "in #f(1)")$s', "in <1>"),
+        ("## #macro(f\n#f(1) #g(2) #f", "#f(1) #g(2) #f"),
+        ("#{macro}(f)x#end#{f}()", "x"),
+        ("#define($d)[$x]#end#set($x = 1)$d#set($x = 2)${d}", "[1][2]"),
+        ("#define( $d )\n$x\n#end\n#set($x = 'a')$d.length() $!d|", "2 a\n|"),
+        ("#define($d)a#break()b#end${d}c#if($d)d#end", "acd"),
+    ],
+)
+def test_macros_and_defined_blocks(template: str, expected: str) -> None:
+    assert render(template) == expected
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "#macro(f)#f()#end#f()",
+        "#define($d)$d#end$d",
+        "#macro(f)#g()#end#macro(g)#f()#end#f()",
+        "#macro(f $x)#foreach($i in [1..900])$x#end#end#define($d)#f($x)#f($x)#f($x)#end#foreach($j in [1..900])$d#end",
+        "#macro(f",
+        "#macro()x#end",
+        "#macro(set)x#end",
+        "#macro(f x)y#end",
+        "#macro(f)",
+        "#define(d)x#end",
+        "#define($d)",
+        "#macro(f)#end#f(",
+    ],
+)
+def test_macros_that_never_end(template: str) -> None:
+    with pytest.raises(TemplateError):
+        render(template)
+
+
+@pytest.mark.parametrize("template", ["#@f()a#end", "#parse('x')", "#evaluate('x')", "$input.path('$.a.sum()')"])
 def test_what_is_not_here_is_refused_by_name(template: str) -> None:
     with pytest.raises(NotImplementedHere):
         render(template)

@@ -36,6 +36,8 @@ async def put_runtime_management_config(call: Call, plane: LambdaPlane, params: 
     if update_on != "Manual" and pinned is not None:
         raise invalid("You can only specify the RuntimeVersionArn when UpdateRuntimeOn is set to Manual.")
     if update_on == "Manual":
+        if version.image is not None:
+            raise invalid("UpdateRuntimeOn Manual is not supported for functions with PackageType Image.")
         if pinned is None:
             raise invalid("You must specify the RuntimeVersionArn when UpdateRuntimeOn is set to Manual.")
         if pinned != await find_runtime_version_arn(plane.execution, ref.scope, version.runtime):

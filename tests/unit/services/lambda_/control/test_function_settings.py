@@ -7,6 +7,7 @@ import pytest
 
 from cumulet.scope import SYSTEM
 from cumulet.services.lambda_.execution.runtime_names import runtime_version
+from cumulet.services.lambda_.records import ImageUse
 from cumulet.store.keyspace import LAMBDA_EVENT
 
 NOTES = {"FunctionName": "notes"}
@@ -125,3 +126,18 @@ async def test_invoke_async_accepts_an_event(house: Any) -> None:
     assert len(events) == 1
     code, _ = await house.refusal("InvokeAsync", {**NOTES, "InvokeArgs": b"{"})
     assert code == "InvalidRequestContentException"
+
+
+async def test_an_image_brings_its_own_runtime(house: Any) -> None:
+    uri = "000000000000.dkr.ecr.us-east-1.amazonaws.com/notes:1"
+    house.execution.images[uri] = ImageUse(
+        uri=uri, resolved_uri=uri, digest="d" * 64, image_id="d" * 64, size=1, architecture="x86_64"
+    )
+    await house.create(Runtime=None, Handler=None, PackageType="Image", Code={"ImageUri": uri})
+    manual = {"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": version_arn("python3.12")}
+    assert await house.refusal("PutRuntimeManagementConfig", {**NOTES, **manual}) == (
+        "InvalidParameterValueException",
+        "UpdateRuntimeOn Manual is not supported for functions with PackageType Image.",
+    )
+    told = await house.call("lambda", "GetFunctionConfiguration", NOTES)
+    assert "RuntimeVersionConfig" not in told

@@ -61,10 +61,6 @@ class CodeCache:
         """
         return await self.ensure_made(layers_key(digests), partial(self._fetch, digests))
 
-    def has(self, digest: str) -> bool:
-        """Tell whether the folder of that name is there."""
-        return (self.folder / digest).exists()
-
     async def ensure_made(self, digest: str, make: Callable[[Path], Awaitable[None]]) -> Path:
         """Return the folder of that name; `make` makes it, whole or not at all, if it is not there."""
         target = self.folder / digest
@@ -93,6 +89,12 @@ class CodeCache:
         if loaded is None:
             raise FunctionChanged
         await asyncio.to_thread(unpack, loaded[0], target, *loaded[1:])
+
+    async def close(self) -> None:
+        """Unpack no more; what is half done the next server removes."""
+        for waiting in list(self._unpacking.values()):
+            waiting.cancel()
+        await asyncio.gather(*self._unpacking.values(), return_exceptions=True)
 
     async def look_through(self) -> dict[str, int]:
         """Count what there is, and remove what an earlier server left half done: before this one begins anything."""

@@ -160,7 +160,9 @@ class Supervisor:
         try:
             program, zygote = await self._fork_servers.find(version.runtime)
             async with self._preparing:  # one archive at a time: they pass through memory
-                if not self._stopping and await self._code.has_room(version.unzipped_size):
+                # Of an image somebody has waited for that already, or the function's state does.
+                has_room = version.image is not None or await self._code.has_room(version.unzipped_size)
+                if has_room and not self._stopping:
                     self._compile(program, zygote, *await self._unpack(version))
         except (ServiceError, StoreError, OSError) as refused:
             _log.warning("nothing is made ready for a function: function=%s: %s", version.arn, refused)
@@ -614,6 +616,7 @@ class Supervisor:
                 await asyncio.wait([task], timeout=limits.STOP_GRACE_S)
         if self._alive:
             await asyncio.wait([asyncio.ensure_future(self._quiet.wait())], timeout=limits.KILL_GRACE_S)
+        await self._code.close()
         await self._bytecode.close()
         await self._fork_servers.close()
         await self._shipper.flush()

@@ -60,14 +60,19 @@ class Images:
         try:
             return (await engine.inspect(uri))[1]
         except EngineError as refused:
+            if type(refused) is EngineError:
+                raise NotImplementedHere(f"PackageType Image while no container engine answers ({refused})") from None
             raise _refusal(uri, refused) from None
 
     async def unpack(self, image: ImageUse, patience_s: float | None) -> bool:
         """Tell whether the image is unpacked within that time; it goes on being unpacked. Raises AWS's errors."""
         unpacking = asyncio.ensure_future(self._ensure(image))
-        await asyncio.wait({unpacking}, timeout=patience_s)
+        try:
+            await asyncio.wait({unpacking}, timeout=patience_s)
+        finally:
+            if not unpacking.done():
+                unpacking.add_done_callback(_look_at)
         if not unpacking.done():
-            unpacking.add_done_callback(_look_at)
             return False
         try:
             await unpacking
@@ -155,7 +160,7 @@ def _refusal(uri: str, refused: EngineError) -> ServiceError:
             f"Lambda does not have permission to access the ECR image. Check the ECR permissions. {refused.words}",
             status=403,
         )
-    return NotImplementedHere(f"PackageType Image while no container engine does its work ({refused.words})")
+    return ServiceError("ServiceException", f"The image {uri} cannot be unpacked: {refused.words}", status=500)
 
 
 def _invalid(message: str) -> ServiceError:

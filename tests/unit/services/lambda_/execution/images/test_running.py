@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from cumulet.errors import ServiceError
-from cumulet.services.lambda_.records import FUNCTIONS, FunctionRecord, ImageConfig, ImageUse, VersionRecord
+from cumulet.services.lambda_.records import FUNCTIONS, VERSIONS, FunctionRecord, ImageConfig, ImageUse, VersionRecord
 from podman import Engine, engine
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -201,6 +201,36 @@ async def test_what_is_unpacked_runs_on_without_the_engine_and_what_is_not_says_
         return ("", "") if found is None else (found.latest.state, found.latest.state_reason_code)
 
     assert await rig.store.read(state) == ("Failed", "ImageDeleted")
+
+
+async def test_a_function_is_active_once_its_image_is_unpacked(rig: Any, image: ImageUse) -> None:
+    pending = {"state": "Pending", "state_reason": "It is being created.", "state_reason_code": "Creating"}
+    version = await made_of(rig, image, **pending)
+    published = msgspec.structs.replace(version, version="1")
+    other = msgspec.structs.replace(published, version="2", image=msgspec.structs.replace(image, digest="0" * 64))
+
+    def publish(tx: Any) -> None:
+        for one in (published, other):
+            VERSIONS.save(tx, rig.scope, one.function_name, int(one.version), record=one)
+
+    await rig.store.write(publish)
+    await rig.invoke(version, b'"words"')
+
+    def states(tx: Any) -> list[tuple[str, str]]:
+        function = FUNCTIONS.find(tx, rig.scope, version.function_name)
+        assert function is not None
+        found = [function.latest, *VERSIONS.scan(tx, rig.scope, version.function_name)]
+        return [(one.version, one.state) for one in found]
+
+    assert await rig.store.read(states) == [("$LATEST", ""), ("1", ""), ("2", "Pending")]
+
+
+async def test_an_image_counts_among_what_is_unpacked(rig: Any, image: ImageUse) -> None:
+    supervisor = rig.plane._supervisor
+    sizes = await supervisor._code.look_through()
+    assert sizes[image.digest] >= 2 * image.size / 3  # sparse or shared parts take less than the engine counts
+    await rig.invoke(await made_of(rig, image), b'"words"')
+    assert image.digest in supervisor._code_in_use()
 
 
 async def test_nothing_is_left_in_the_engine(podman: Engine) -> None:

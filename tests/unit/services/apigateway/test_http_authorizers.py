@@ -12,12 +12,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cumulet.errors import ServiceError
+from cumulet.services.apigateway import limits
 from unit.services.apigateway.backends import Backend, as_json, backend, plain
 from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse, header
 
 NOW = 1_760_000_000
 OWN = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 FOREIGN = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issuers may take longer than on AWS, since the machine may be busy."""
+    monkeypatch.setattr(limits, "ISSUER_TIMEOUT_S", 30.0)
 
 
 def jwk(key: rsa.RSAPrivateKey, key_id: str) -> dict[str, Any]:

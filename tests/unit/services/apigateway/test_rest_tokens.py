@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cumulet.errors import ServiceError
+from cumulet.services.apigateway import limits
 from cumulet.settings import Settings, SettingsError, make_settings
 from harness import SCOPE
 from unit.services.apigateway.backends import Backend, as_json, backend, plain
@@ -20,6 +21,12 @@ FOREIGN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 CURVE_KEY = ec.generate_private_key(ec.SECP256R1())
 POOL = f"arn:aws:cognito-idp:us-east-1:{SCOPE.account}:userpool/us-east-1_Abc"
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issuers may take longer than on AWS, since the machine may be busy."""
+    monkeypatch.setattr(limits, "ISSUER_TIMEOUT_S", 30.0)
 
 
 def key_set() -> Any:

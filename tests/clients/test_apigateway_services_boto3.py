@@ -81,9 +81,13 @@ def test_services_behind_an_api(client: Callable[..., Any], fetch: Fetch, role: 
         credentials=role,
         requestParameters={"integration.request.path.key": "method.request.path.key"},
     )
-    for status, pattern in (("200", "2.*"), ("404", "404")):
-        apis.put_method_response(**at, statusCode=status)
-        apis.put_integration_response(**at, statusCode=status, selectionPattern=pattern)
+    told = "method.response.header.Content-Type"
+    for status, pattern, mapped in (
+        ("200", "2.*", {told: "integration.response.header.Content-Type"}),
+        ("404", "404", {}),
+    ):
+        apis.put_method_response(**at, statusCode=status, responseParameters=dict.fromkeys(mapped, False))
+        apis.put_integration_response(**at, statusCode=status, selectionPattern=pattern, responseParameters=mapped)
     method("POST", "groups", root, "logs:action/DescribeLogGroups", integrationHttpMethod="POST")
     method(
         "POST",

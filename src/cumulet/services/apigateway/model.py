@@ -65,6 +65,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: dict[str, str] = {}
     templates: dict[str, str] = {}
     content_handling: str = ""
+    media_types: tuple[str, ...] = ()
+    """Of the models of the method's response."""
 
 
 class Mapping(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -453,6 +453,35 @@ async def test_an_http_server_behind_templates() -> None:
     assert b"x-client" not in seen[0].lower()
 
 
+@pytest.mark.parametrize(
+    ("models", "mapped", "accept", "expected"),
+    [
+        ({}, {}, "", "application/json"),
+        ({}, {"method.response.header.Content-Type": "integration.response.header.Content-Type"}, "", "text/plain"),
+        ({"text/html": "Empty"}, {}, "", "text/html"),
+        ({"text/html": "Empty", "text/xml": "Empty"}, {}, "text/xml, */*", "text/xml"),
+        ({"text/html": "Empty", "application/json": "Empty"}, {}, "image/png", "application/json"),
+    ],
+)
+async def test_the_type_of_an_answer_without_a_template(
+    models: dict[str, str], mapped: dict[str, str], accept: str, expected: str
+) -> None:
+    house = ApiHouse()
+    async with http_server(ANSWER) as (url, _):
+        api = await house.v1("CreateRestApi", name="types")
+        at = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "GET"}
+        await house.v1("PutMethod", **at, authorizationType="NONE")
+        await house.v1("PutIntegration", **at, type="HTTP", integrationHttpMethod="GET", uri=url)
+        reply = {**at, "statusCode": "200"}
+        await house.v1(
+            "PutMethodResponse", **reply, responseModels=models, responseParameters=dict.fromkeys(mapped, False)
+        )
+        await house.v1("PutIntegrationResponse", **reply, responseParameters=mapped)
+        await house.v1("CreateDeployment", restApiId=api["id"], stageName="dev")
+        response = await house.request(api["id"], "GET", "/dev/", headers={"accept": accept})
+    assert (response.body, header(response, "content-type")) == (b"hello", expected)
+
+
 async def test_an_http_server_that_is_not_there() -> None:
     house = ApiHouse()
     given = {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": "http://127.0.0.1:1/"}

@@ -168,7 +168,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
     context["responseOverride"] = {"header": {}}
     given_type = _content_type_of(answer)
     body = Body(encodings.answer_to_text(matched, reply.content_handling, answer.body, given_type))
-    content_type, content = _mapped_answer(matched, reply, body, outbound, given_type)
+    content_type, content = _mapped_answer(matched, reply, body, outbound)
     content = encodings.answer_to_binary(matched, reply.content_handling, content, given_type)
 
     def find(where: str, name: str) -> str | None:
@@ -237,16 +237,17 @@ def _content_type_of(answer: Answer) -> str:
     return next((value for name, value in answer.headers if name.lower() == "content-type"), _JSON)
 
 
-def _mapped_answer(
-    matched: Matched, reply: Reply, body: Body, outbound: Outbound, given_type: str
-) -> tuple[str, bytes]:
-    """Return media type and content: of the template that the client accepts, or else of the first for JSON."""
+def _mapped_answer(matched: Matched, reply: Reply, body: Body, outbound: Outbound) -> tuple[str, bytes]:
+    """Return media type and content: of the template that the client accepts, or else of the first for JSON.
+
+    Without templates it is the models of the method's response that tell the type; the backend's own is a header like
+    any other, which only a mapping passes on: https://github.com/maingi4/APIGatewayS3Proxy/issues/1.
+    """
     templates = reply.templates
-    if not templates:
-        return given_type, b"" if matched.route.target.kind == "MOCK" else body.raw
+    types = tuple(templates) or reply.media_types or (_JSON,)
     accepted = events.media_type(matched.arrival.request.headers.get("accept"))
-    chosen = accepted if accepted in templates else _JSON if _JSON in templates else next(iter(templates))
-    if not templates[chosen]:
+    chosen = accepted if accepted in types else _JSON if _JSON in types else types[0]
+    if not templates.get(chosen):
         return chosen, b"" if matched.route.target.kind == "MOCK" else body.raw
     rendered = _render(templates[chosen], body, outbound.parameters, outbound.context, matched.stage.variables)
     return chosen, rendered.encode()

@@ -21,6 +21,7 @@ from cumulet.services.apigateway.control.v1.records import (
     Definition,
     Integration,
     Method,
+    MethodResponse,
     Resource,
     RestApi,
     get_api,
@@ -123,7 +124,7 @@ def freeze_method(tx: ReadTx, call: Call, api_id: str, resource: Resource, metho
         method.http_method,
         resource.path,
         method.http_method,
-        freeze_target(integration),
+        freeze_target(integration, method.method_responses or {}),
         resource.id,
         authorization=freeze_authorization(tx, call, api_id, method),
         rest_validation=freeze_validation(tx, call, api_id, method),
@@ -152,8 +153,8 @@ def freeze_validation(tx: ReadTx, call: Call, api_id: str, method: Method) -> Re
     return RestValidation(required, schemas)
 
 
-def freeze_target(integration: Integration) -> Target:
-    """Return an integration as the pipeline has it."""
+def freeze_target(integration: Integration, declared: dict[str, MethodResponse]) -> Target:
+    """Return an integration as the pipeline has it, for a method that declares these responses."""
     responses = {} if integration.integration_responses is UNSET else integration.integration_responses
     mapping = Mapping(
         request_parameters=_map_or_none(integration.request_parameters),
@@ -167,6 +168,7 @@ def freeze_target(integration: Integration) -> Target:
                 parameters=_map_or_none(response.response_parameters),
                 templates=_map_or_none(response.response_templates),
                 content_handling=response.content_handling or "",
+                media_types=_media_types(declared.get(response.status_code)),
             )
             for response in responses.values()
         ],
@@ -185,6 +187,10 @@ def freeze_target(integration: Integration) -> Target:
         insecure=(integration.tls_config or {}).get("insecureSkipVerification", False),
         invoke_parameters={to: parameters[to] for to in parameters if is_proxy and speaks_to_lambda(to)},
     )
+
+
+def _media_types(response: MethodResponse | None) -> tuple[str, ...]:
+    return () if response is None else tuple(response.response_models or ())
 
 
 def _map_or_none(given: dict[str, str] | UnsetType) -> dict[str, str]:

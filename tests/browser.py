@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from patience import PATIENCE_S, killed_if_silent
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -26,7 +28,7 @@ FLAGS = (
 )
 """A test's browser talks to nobody but the test."""
 
-ANSWER_SECONDS_MAX = 20
+ANSWER_SECONDS_MAX = PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,8 @@ def open_browser() -> Iterator[Browser]:
     driver = shutil.which("chromedriver")
     assert driver is not None, "the tests drive a browser: on Debian, apt install chromium chromium-driver"
     with tempfile.TemporaryDirectory(prefix="cumulet-browser-", ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert process.stdout is not None
+        process, address = _start(driver)
         try:
-            told = next(line for line in process.stdout if "started successfully on port" in line)
-            address = f"http://127.0.0.1:{told.strip().rstrip('.').rpartition(' ')[2]}/session"
             options = {"args": [*FLAGS, f"--user-data-dir={profile}"]}
             made = _ask("POST", address, {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
             session = f"{address}/{made['sessionId']}"
@@ -67,9 +66,30 @@ def open_browser() -> Iterator[Browser]:
             finally:
                 _ask("DELETE", session)
         finally:
-            process.terminate()
-            process.wait(ANSWER_SECONDS_MAX)
-            process.stdout.close()
+            _end(process)
+
+
+def _start(driver: str) -> tuple["subprocess.Popen[str]", str]:
+    """Return a driver that runs, and where it makes browsers."""
+    while True:
+        process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        said = []
+        with killed_if_silent(process):
+            for line in process.stdout:
+                if "started successfully on port" in line:
+                    return process, f"http://127.0.0.1:{line.strip().rstrip('.').rpartition(' ')[2]}/session"
+                said.append(line)
+        _end(process)
+        # It takes a port that is free for one version of IP, and gives up when it is not for the other.
+        assert "port not available" in "".join(said), f"chromedriver did not start: {said}"
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    process.wait(ANSWER_SECONDS_MAX)
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 def _ask(method: str, url: str, body: Any = None) -> Any:

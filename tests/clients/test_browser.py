@@ -1,10 +1,9 @@
 """A real browser's fetch against both kinds of APIs: preflights, what it may read, and answers that are errors."""
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from browser import Browser, open_browser
 from clients.test_lambda_boto3 import TRUST, packed
 from running import Server
+from sites import serving
 
 pytestmark = pytest.mark.slow
 
@@ -84,8 +84,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def site(server: Server) -> Iterator[Site]:
     """A web site, and an API of each kind with a function behind that the site's pages use."""
-    pages = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    with serving(_Page) as pages:
+        yield from _make_site(server, pages)
+
+
+def _make_site(server: Server, pages: str) -> Iterator[Site]:
+    port = int(pages.rpartition(":")[2])
     iam, functions = server.client("iam"), server.client("lambda")
     role = iam.create_role(RoleName="browser-tests", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     function = functions.create_function(
@@ -98,16 +102,14 @@ def site(server: Server) -> Iterator[Site]:
     functions.add_permission(
         FunctionName=function, StatementId="s", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
     )
-    http = make_http_api(server, function, f"http://localhost:{pages.server_port}")
+    http = make_http_api(server, function, f"http://localhost:{port}")
     rest = make_rest_api(server, function)
     base = f"{server.endpoint}/_aws/execute-api"
-    yield Site(pages.server_port, f"{base}/{http}/$default", f"{base}/{rest}/dev", function)
+    yield Site(port, f"{base}/{http}/$default", f"{base}/{rest}/dev", function)
     server.client("apigatewayv2").delete_api(ApiId=http)
     server.client("apigateway").delete_rest_api(restApiId=rest)
     functions.delete_function(FunctionName=function)
     iam.delete_role(RoleName="browser-tests")
-    pages.shutdown()
-    pages.server_close()
 
 
 def make_http_api(server: Server, function: str, origin: str) -> str:

@@ -1,5 +1,6 @@
 """Lambda through boto3: what is set beside a function's configuration."""
 
+import contextlib
 import io
 import json
 import time
@@ -93,14 +94,23 @@ def test_recursion_and_runtime_management(functions: Any, function: str) -> None
     )
 
 
+def find_init_start(server: Any, function: str) -> str:
+    """Return the first line of a function's log, which comes to be behind the answer of its first invocation."""
+    logs = server.client("logs")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
+            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern="INIT_START")
+            if found["events"]:
+                message: str = found["events"][0]["message"]
+                return message
+        time.sleep(0.05)
+    raise AssertionError("nothing is in the log")
+
+
 def test_a_function_that_keeps_the_version_of_its_runtime(server: Any, functions: Any, function: str) -> None:
     functions.invoke(FunctionName=function)
-    logs, first = server.client("logs"), ""
-    deadline = time.monotonic() + 20
-    while not first and time.monotonic() < deadline:
-        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern="INIT_START")["events"]
-        first = events[0]["message"] if events else time.sleep(0.1) or ""
-    arn = first.rpartition("Runtime Version ARN: ")[2].strip()
+    arn = find_init_start(server, function).rpartition("Runtime Version ARN: ")[2].strip()
     told = functions.get_function(FunctionName=function)["Configuration"]
     assert told["RuntimeVersionConfig"] == {"RuntimeVersionArn": arn}
     assert functions.get_function_configuration(FunctionName=function)["ConfigSha256"] == told["ConfigSha256"]

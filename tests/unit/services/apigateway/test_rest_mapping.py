@@ -280,14 +280,22 @@ async def test_a_proxy_tells_lambda_how_to_run(
         assert "x-other" not in {name.lower() for name in house.function.event["headers"]}
 
 
-async def test_what_lambda_says_of_a_missing_tenant_is_passed_on() -> None:
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("InvalidParameterValueException", "Add a valid tenant ID."),
+        ("InvalidRequestContentException", "Could not parse request body into json: Unrecognized token"),
+    ],
+)
+async def test_what_lambda_says_of_an_invocation_is_passed_on(code: str, words: str) -> None:
     house = ApiHouse()
     api_id = await house.rest_api("GET /things/{id}")
-    house.function.answer = ServiceError("InvalidParameterValueException", "Add a valid tenant ID.", Type="User")
+    house.function.answer = ServiceError(code, words, Type="User")
 
     response = await house.request(api_id, "GET", "/dev/things/7")
 
-    assert (response.status, response.body) == (400, b'{"message": "Add a valid tenant ID."}')
+    assert (response.status, response.body) == (400, b'{"message": "%b"}' % words.encode())
+    assert header(response, "x-amzn-errortype") == code
     http = await house.request(await house.http_api("GET /things"), "GET", "/things")
     assert (http.status, http.body) == (500, b'{"message":"Internal Server Error"}')
 

@@ -100,7 +100,8 @@ _REST: dict[Fault, Words] = {
     "bad_body": Words(400, "BAD_REQUEST_BODY", "BadRequestException", "Invalid request body", _SPACED),
     # As captured in koki-develop/lgtm-generator#10, of an event that is larger than Lambda takes.
     "too_long": Words(413, "REQUEST_TOO_LARGE", "BadRequestException", "Request Too Long", _SPACED),
-    # In Lambda's own words, as its users have seen it of functions that were not told a tenant.
+    # In Lambda's own words, as its users have seen it of functions that were not told a tenant, and of templates that
+    # made no JSON: https://github.com/srcecde/aws-tutorial-code/issues/4.
     "bad_invocation": Words(400, "DEFAULT_4XX", "InvalidParameterValueException", None, _SPACED),
     "unmapped_type": Words(415, "UNSUPPORTED_MEDIA_TYPE", "BadRequestException", "Unsupported Media Type"),
     "unreadable_body": Words(

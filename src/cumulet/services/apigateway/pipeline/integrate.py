@@ -38,6 +38,7 @@ _FAULTS: dict[str, Fault] = {
     "TooManyRequestsException": "throttled",
     "RequestEntityTooLargeException": "too_long",
     "InvalidParameterValueException": "bad_invocation",
+    "InvalidRequestContentException": "bad_invocation",
 }
 """What of Lambda's errors is the client's to know."""
 
@@ -140,7 +141,9 @@ class Integrator:
         except ServiceError as error:
             # Denied, no such function: AWS tells the client nothing more.
             fault = _FAULTS.get(error.code, "misconfigured")
-            raise Refused(fault, message=error.message if fault == "bad_invocation" else None) from error
+            if fault == "bad_invocation":
+                raise Refused(fault, message=error.message, error_type=error.code) from error
+            raise Refused(fault) from error
 
     async def principal(self, matched: Matched) -> Principal:
         """Return as whom an integration's backend is called."""

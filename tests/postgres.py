@@ -20,6 +20,8 @@ from typing import Any
 
 import psycopg
 
+from patience import PATIENCE_S
+
 USER = "cumulet"
 PASSWORD = "a-secret-of-the-tests"
 START_SECONDS_MAX = 30
@@ -101,6 +103,7 @@ class Cluster:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
+            timeout=PATIENCE_S,
             **account,
         )
 
@@ -134,7 +137,7 @@ class Cluster:
         if self._process is not None:
             self.resume()
             self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
-            self._process.wait(60)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def restart(self, *, at_once: bool = False) -> None:

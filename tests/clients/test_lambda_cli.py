@@ -13,6 +13,7 @@ import pytest
 
 from aws_cli import Shell, aws_shell
 from functions import Functions, packed
+from patience import killed_if_silent
 from running import Server
 
 pytestmark = pytest.mark.slow
@@ -179,8 +180,8 @@ def second_generation() -> str | None:
     """Return an `aws` of the second generation, which is in no registry of Python's but in those of systems."""
     for folder in os.environ["PATH"].split(os.pathsep):
         if (found := shutil.which("aws", path=folder)) is not None:
-            said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-            if said.startswith("aws-cli/2"):
+            asked = subprocess.run([found, "--version"], capture_output=True, text=True, check=False, timeout=60)
+            if asked.stdout.startswith("aws-cli/2"):
                 return found
     return None
 
@@ -192,7 +193,7 @@ def test_the_second_generation_follows_a_log(server: Server, shell: Shell, funct
 
     def aws(*arguments: str) -> str:
         command = [program, "--endpoint-url", server.endpoint, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=server.environ())
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=server.environ(), timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -219,17 +220,18 @@ def test_the_second_generation_follows_a_log(server: Server, shell: Shell, funct
         assert following.stdout is not None
         wanted = iter(("INIT_START", "START RequestId", "heard 7", "END RequestId", "REPORT RequestId", "heard 8"))
         next_wanted = next(wanted)
-        for line in following.stdout:
-            if next_wanted not in line:
-                continue
-            if next_wanted.startswith("REPORT"):
-                invoke(shell, function, tmp_path / "out", 8)
-            if (another := next(wanted, None)) is None:
-                break
-            next_wanted = another
-        else:
-            pytest.fail(f"{next_wanted} never came")
+        with killed_if_silent(following):
+            for line in following.stdout:
+                if next_wanted not in line:
+                    continue
+                if next_wanted.startswith("REPORT"):
+                    invoke(shell, function, tmp_path / "out", 8)
+                if (another := next(wanted, None)) is None:
+                    break
+                next_wanted = another
+            else:
+                pytest.fail(f"{next_wanted} never came")
     finally:
         following.kill()
-        following.wait()
+        following.wait(20)
         following.stdout.close()  # type: ignore[union-attr]

@@ -122,7 +122,7 @@ def test_a_server_that_stops_writes_its_logs_first(tmp_path: Path) -> None:
         )
         told = []
         for _ in range(20):
-            with urllib.request.urlopen(f"{first.endpoint}/_aws/execute-api/{api_id}/dev/") as answer:
+            with urllib.request.urlopen(f"{first.endpoint}/_aws/execute-api/{api_id}/dev/", timeout=30) as answer:
                 told.append(json.loads(answer.read())["id"])
     finally:
         assert first.stop() == 0

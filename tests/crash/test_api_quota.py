@@ -18,7 +18,7 @@ def status_of(server: Server, api_id: str) -> int:
     """Return the status of a request with the key."""
     url = f"{server.endpoint}/_aws/execute-api/{api_id}/dev/"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": VALUE})) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": VALUE}), timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as answer:
         with answer:

@@ -41,7 +41,7 @@ def test_the_validator_refuses_what_the_cluster_would() -> None:
 
 def check_cluster(document: Any) -> Any:
     command = ["node", str(ROOT / "tests/deploy/check_cluster.cjs")]
-    done = subprocess.run(command, input=json.dumps(document), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, input=json.dumps(document), capture_output=True, text=True, check=True, timeout=60)
     return json.loads(done.stdout)
 
 

@@ -27,4 +27,4 @@ def test_a_template_that_aws_refuses_is_found_out(tmp_path: Path) -> None:
 
 def lint(template: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--format", "parseable", "--", str(template)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -25,7 +25,7 @@ SECRET = "a-secret-of-the-server"
 def has_walls() -> bool:
     if sys.platform != "linux" or os.geteuid() != 0:
         return False
-    return subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False).returncode == 0
+    return subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False, timeout=60).returncode == 0
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_walls(), reason="the machine permits no namespaces")]

@@ -72,6 +72,7 @@ def stack(server: Server) -> Iterator[Deployed]:
             text=True,
             check=False,
             env=server.environ(),
+            timeout=200,  # it fetches packages
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -185,7 +185,7 @@ async def test_a_second_request_that_stops_half_way_is_cut(port: int) -> None:
 
 
 async def test_an_answer_that_nobody_reads_is_given_up(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.wait_for(ImpatientConnection.lost.wait(), 5)
 

@@ -55,4 +55,4 @@ def test_reading_a_model_does_not_import_botocore() -> None:
         "import sys; from cumulet.wire.model import load_service; load_service('dynamodb'); "
         "sys.exit(any(name.partition('.')[0] == 'botocore' for name in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0

@@ -148,7 +148,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder: Path = tmp_path_factory.mktemp("compiled")
     (folder / "bootstrap.c").write_text(COMPILED)
     subprocess.run(
-        [compiler, "-D_GNU_SOURCE", "-o", str(folder / "bootstrap"), str(folder / "bootstrap.c")], check=True
+        [compiler, "-D_GNU_SOURCE", "-o", str(folder / "bootstrap"), str(folder / "bootstrap.c")],
+        check=True,
+        timeout=60,
     )
     return (folder / "bootstrap").read_bytes()
 

@@ -39,5 +39,6 @@ print(len(sent), len(set(sent)), useragent.sanitize_user_agent_string_component.
 
 @pytest.mark.slow
 def test_user_agents_are_the_same_and_looked_at_once() -> None:
-    said = subprocess.run([sys.executable, "-c", PROGRAM, str(SDK)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", PROGRAM, str(SDK)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert said.stdout == "4 1 True\n"

@@ -36,18 +36,16 @@ _NOT_FORWARDED = frozenset(
 )
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html: dropped on the way in."""
 
-_ALWAYS_CAPITAL = frozenset(
-    [
-        "authorization",
-        "content-length",
-        "host",
-        "user-agent",
-        "x-amzn-trace-id",
-        "x-forwarded-for",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-    ]
-)
+_ALWAYS_CAPITAL = {
+    "authorization": "Authorization",
+    "content-length": "Content-Length",
+    "host": "Host",
+    "user-agent": "User-Agent",
+    "x-amzn-trace-id": "X-Amzn-Trace-Id",
+    "x-forwarded-for": "X-Forwarded-For",
+    "x-forwarded-port": "X-Forwarded-Port",
+    "x-forwarded-proto": "X-Forwarded-Proto",
+}
 
 CONNECTION_HEADERS = frozenset(
     ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
@@ -84,27 +82,18 @@ def header_fields(arrival: Arrival) -> dict[str, list[str]]:
     return fields
 
 
-@lru_cache(maxsize=1024)
-def capital_name(name: str) -> str:
-    """Return a header's name with capitals: content-type becomes Content-Type."""
-    return "-".join([part.capitalize() for part in name.split("-")])
-
-
 def sent_names(fields: Fields, headers: Headers) -> dict[str, list[str]]:
     """Return header fields under the names that a REST API shows: as the client wrote them, but for the few.
 
     So events have them, and so mapping templates do: https://github.com/localstack/localstack/issues/6462.
     """
-    spellings = headers.spellings()
-    return {
-        capital_name(name) if name in _ALWAYS_CAPITAL else spellings.get(name, name): values
-        for name, values in fields.items()
-    }
+    names = {**headers.spellings(), **_ALWAYS_CAPITAL}
+    return {names.get(name, name): values for name, values in fields.items()}
 
 
 def http_v1_names(fields: Fields) -> dict[str, list[str]]:
     """Return header fields under the names that format 1.0 of an HTTP API has: few are capitals, the others not."""
-    return {capital_name(name) if name in _ALWAYS_CAPITAL else name: values for name, values in fields.items()}
+    return {_ALWAYS_CAPITAL.get(name, name): values for name, values in fields.items()}
 
 
 def last_values(fields: Fields) -> dict[str, str]:
@@ -163,12 +152,12 @@ def encode_body(body: bytes, *, binary: bool) -> tuple[str | None, bool]:
     return body.decode("utf-8", "replace"), False
 
 
-def identity(arrival: Arrival, authorized: Authorized | None, members: tuple[str, ...]) -> dict[str, Any]:
-    """Return the identity of a caller: what an API learned of it; the other members are null."""
-    known = {"sourceIp": arrival.request.client_ip, "userAgent": arrival.user_agent}
+def identity(arrival: Arrival, authorized: Authorized | None, nobody: dict[str, Any]) -> dict[str, Any]:
+    """Return the identity of a caller: what an API learned of it. `nobody` has the same members, all of them null."""
+    known = {**nobody, "sourceIp": arrival.request.client_ip, "userAgent": arrival.user_agent}
     if authorized is not None:
-        known |= authorized.identity
-    return {name: known.get(name) for name in members}
+        known |= {name: value for name, value in authorized.identity.items() if name in nobody}
+    return known
 
 
 def one_line(value: str) -> str:

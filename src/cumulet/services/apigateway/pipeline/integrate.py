@@ -201,26 +201,33 @@ async def _within(
     clock: Clock, seconds: float, work: Coroutine[Any, Any, R], left_running: set[asyncio.Task[Any]]
 ) -> R:
     """Return the work's result. Raises Refused after `seconds`: the work goes on, as a function on AWS does."""
-    task: asyncio.Task[R] = asyncio.ensure_future(work)
-    left_running.add(task)
-    waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    waited: asyncio.Future[None] = loop.create_future()
 
     def go_on() -> None:
         if not waited.done():
             waited.set_result(None)
 
+    async def ending() -> R:
+        try:
+            return await work
+        finally:
+            go_on()
+
     def settle(done: asyncio.Task[R]) -> None:
         left_running.discard(done)
         if not done.cancelled():
-            done.exception()  # seen here, in case nobody waits any more: too late, or the client has gone
-        go_on()
+            done.exception()  # seen here, since nobody waits any more
 
-    task.add_done_callback(settle)
+    task = loop.create_task(ending())
     deadline = clock.alarm(seconds, go_on)
     try:
         await waited
     finally:
         deadline.cancel()
+        if not task.done():  # it is too late, or the client has gone
+            left_running.add(task)
+            task.add_done_callback(settle)
     if not task.done():
         raise Refused("timeout")
     return task.result()

@@ -161,22 +161,18 @@ def _http_response(matched: Matched, answer: dict[str, Any], given: HeaderList) 
 
 
 def _response(status: int, headers: HeaderList, default_type: tuple[str, str], body: bytes) -> Response:
-    if not any(name.lower() == "content-type" for name, _ in headers):
+    if "content-type" not in [name.lower() for name, _ in headers]:
         headers.append(default_type)
     return Response(status, tuple(headers), b"" if status in events.BODILESS else body)
 
 
 def _status(given: Any) -> int:
-    if isinstance(given, str) and len(given) == 3 and given.isdigit() and given.isascii():
+    is_number = isinstance(given, float) and given.is_integer()
+    if is_number or (isinstance(given, str) and len(given) == 3 and given.isdigit() and given.isascii()):
         given = int(given)
-    if (
-        isinstance(given, bool)
-        or not isinstance(given, int | float)
-        or given != int(given)
-        or int(given) not in _STATUS
-    ):
+    if type(given) is not int or given not in _STATUS:  # to Python, true is an integer
         raise Refused("bad_answer")
-    return int(given)
+    return given
 
 
 def _body(given: Any, decode: bool) -> bytes:
@@ -222,13 +218,13 @@ def _header_name(name: str) -> str:
 
 
 def _header_value(value: Any) -> str:
+    if isinstance(value, str) and not _line_break(value):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    if not isinstance(value, str) or _line_break(value):
-        raise Refused("bad_answer")
-    return value
+    raise Refused("bad_answer")
 
 
 def _accepts_binary(matched: Matched) -> bool:

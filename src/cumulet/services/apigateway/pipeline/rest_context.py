@@ -9,19 +9,21 @@ from cumulet.services.apigateway.model import Stage
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Authorized, Compiled, Matched
 
-_IDENTITY = (
-    "cognitoIdentityPoolId",
-    "accountId",
-    "cognitoIdentityId",
-    "caller",
-    "sourceIp",
-    "principalOrgId",
-    "accessKey",
-    "cognitoAuthenticationType",
-    "cognitoAuthenticationProvider",
-    "userArn",
-    "userAgent",
-    "user",
+_NOBODY: dict[str, Any] = dict.fromkeys(
+    (
+        "cognitoIdentityPoolId",
+        "accountId",
+        "cognitoIdentityId",
+        "caller",
+        "sourceIp",
+        "principalOrgId",
+        "accessKey",
+        "cognitoAuthenticationType",
+        "cognitoAuthenticationProvider",
+        "userArn",
+        "userAgent",
+        "user",
+    )
 )
 
 _CONTEXT_LEVELS_MAX = 3
@@ -59,7 +61,7 @@ def arrival_context(
         "domainPrefix": arrival.domain_prefix,
         "requestTimeEpoch": arrival.now_ms,
         "requestId": arrival.request_id,
-        "identity": events.identity(arrival, authorized, _IDENTITY),
+        "identity": events.identity(arrival, authorized, _NOBODY),
         "domainName": arrival.domain_name,
         "deploymentId": compiled.deployment.deployment_id,
         "apiId": arrival.api_id,

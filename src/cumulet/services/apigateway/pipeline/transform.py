@@ -17,7 +17,7 @@ _HTTP_IDENTITY = (
     "accessKey accountId caller cognitoAmr cognitoAuthenticationProvider cognitoAuthenticationType cognitoIdentityId "
     "cognitoIdentityPoolId principalOrgId sourceIp user userAgent userArn"
 )
-_HTTP_IDENTITY_MEMBERS = tuple(_HTTP_IDENTITY.split())
+_HTTP_NOBODY: dict[str, Any] = dict.fromkeys(_HTTP_IDENTITY.split())
 
 
 def transform(matched: Matched) -> Sent:
@@ -40,12 +40,9 @@ def rest_event(matched: Matched) -> dict[str, Any]:
     fields.pop("content-length", None)  # real events do not have it: the body speaks for itself
     headers = events.sent_names(fields, request.headers)
     query = events.query_fields(request.query)
-    body, is_base64 = events.encode_body(
-        request.body,
-        binary=events.is_binary_for(
-            matched.compiled.deployment.binary_media_types, events.media_type(request.headers.get("content-type"))
-        ),
-    )
+    types = matched.compiled.deployment.binary_media_types
+    binary = bool(types) and events.is_binary_for(types, events.media_type(request.headers.get("content-type")))
+    body, is_base64 = events.encode_body(request.body, binary=binary)
     return {
         "resource": route.path,
         "path": arrival.mapped_path or arrival.path,  # with its base path, but without the stage
@@ -136,7 +133,7 @@ def http_event_v1(matched: Matched) -> dict[str, Any]:
             "domainPrefix": arrival.domain_prefix,
             "extendedRequestId": arrival.extended_request_id,
             "httpMethod": request.method,
-            "identity": events.identity(arrival, matched.authorized, _HTTP_IDENTITY_MEMBERS),
+            "identity": events.identity(arrival, matched.authorized, _HTTP_NOBODY),
             "path": path,
             "protocol": f"HTTP/{request.http_version}",
             "requestId": arrival.extended_request_id,

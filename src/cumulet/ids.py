@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T", str, bytes)
 
-DRAW_BYTES = 1024
+DRAW_BYTES = 4096
 LOWER_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyz0123456789"
 UPPER_ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 REQUEST_ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -64,7 +64,7 @@ class RandomIds:
         try:
             return _drawn.uuids.pop()
         except IndexError:
-            uuids = [_uuid_of(digits) for digits in _pieces(secrets.token_bytes(DRAW_BYTES).hex(), 32)]
+            uuids = _draw_uuids()
             taken = uuids.pop()
             _drawn.uuids = uuids
             return taken
@@ -90,10 +90,19 @@ class RandomIds:
             return taken
 
 
-def _uuid_of(digits: str) -> str:
-    # Version 4 by hand: uuid.UUID takes six times as long.
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+def _draw_uuids() -> list[str]:
+    # Version 4 by hand, all at once: uuid.UUID takes ten times as long.
+    drawn = bytearray(secrets.token_bytes(DRAW_BYTES))
+    drawn[6::16] = drawn[6::16].translate(_AS_VERSION)
+    drawn[8::16] = drawn[8::16].translate(_AS_VARIANT)
+    return [
+        f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        for digits in _pieces(drawn.hex(), 32)
+    ]
+
+
+_AS_VERSION = bytes([byte & 0x0F | 0x40 for byte in range(256)])
+_AS_VARIANT = bytes([byte & 0x3F | 0x80 for byte in range(256)])
 
 
 def _pieces(drawn: T, length: int) -> list[T]:

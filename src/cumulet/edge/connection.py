@@ -584,6 +584,13 @@ class _Defaults:
 
 _DEFAULTS = _Defaults()
 
+_ALIKE = frozenset({"server", "content-type"})
+"""Headers that have few values."""
+_KNOWN_FIELDS_MAX = 256
+_KNOWN_CHARACTERS_MAX = 128
+_known_fields: dict[tuple[str, str], str] = {}
+"""Those as they are written."""
+
 
 @lru_cache(maxsize=512)
 def _is_plain_name(name: str) -> bool:
@@ -600,7 +607,11 @@ def _render_head(
     """
     text = _STATUS_LINES[response.status] + _DEFAULTS.render(defaults)
     closes = False
-    for name, value in response.headers:
+    for field in response.headers:
+        if (known := _known_fields.get(field)) is not None:
+            text += known
+            continue
+        name, value = field
         if not _is_plain_name(name):
             if _is_token(name) is None:
                 log.warning("a header was left out of an answer: its name is not one", extra={"header": name})
@@ -611,7 +622,10 @@ def _render_head(
                 continue
         if not value.isprintable() and _find_control(value):
             value = _replace_controls(" ", value)
-        text += f"{name}: {value}\r\n"
+        written = f"{name}: {value}\r\n"
+        if name in _ALIKE and len(_known_fields) < _KNOWN_FIELDS_MAX and len(value) <= _KNOWN_CHARACTERS_MAX:
+            _known_fields[field] = written
+        text += written
     if length is not None:
         text += f"content-length: {length}\r\n"
     text += "\r\n" if keeps_alive or closes else "connection: close\r\n\r\n"

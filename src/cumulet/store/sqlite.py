@@ -119,6 +119,7 @@ class SqliteStore:
         self._base_reads = CommittedReads(self._base, hot)
         self._gathering = Batch(self._base_reads)
         self._settling: Batch | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._busy = False
         """Whether the disk thread has the writing connection: for a commit, a checkpoint, or until the turn comes."""
         self._settle_is_due = False
@@ -332,7 +333,9 @@ class SqliteStore:
 
     def _joined(self, batch: Batch) -> asyncio.Future[None]:
         """Return what is done when the batch is committed, and raises StoreWriteFailed if that fails."""
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if (loop := self._loop) is None:
+            loop = self._loop = asyncio.get_running_loop()  # which asks the kernel who we are, every time
+        committed: asyncio.Future[None] = loop.create_future()
         batch.waiting.append(committed)
         if not self._busy:
             self._settle_soon()

@@ -28,8 +28,10 @@ def pack(elements: tuple[Element, ...]) -> bytes:
 
 def pack_bytes(first: bytes, second: bytes, third: bytes | None = None) -> bytes:
     """Return the bytes of a tuple of two or three byte strings, as `pack` does: the hottest keys are such."""
-    packed = b"\x01" + first.replace(_END, _ESCAPED_ZERO) + b"\x00\x01" + second.replace(_END, _ESCAPED_ZERO) + _END
-    return packed if third is None else packed + b"\x01" + third.replace(_END, _ESCAPED_ZERO) + _END
+    first, second = first.replace(_END, _ESCAPED_ZERO), second.replace(_END, _ESCAPED_ZERO)
+    if third is None:
+        return b"".join((b"\x01", first, b"\x00\x01", second, _END))
+    return b"".join((b"\x01", first, b"\x00\x01", second, b"\x00\x01", third.replace(_END, _ESCAPED_ZERO), _END))
 
 
 def unpack(packed: bytes) -> tuple[Element, ...]:

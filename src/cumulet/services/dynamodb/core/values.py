@@ -279,12 +279,12 @@ def in_order(kind: str, members: Iterable[str]) -> list[str]:
 
 def value_bytes(value: Value) -> int:
     """Return the size of a canonical value as AWS counts it."""
+    if (number := value.get("N")) is not None:
+        return number_bytes(number)
     (kind,) = value
     content = value[kind]
     if kind == "S":
         return text_bytes(content)
-    if kind == "N":
-        return number_bytes(content)
     if kind == "M":
         return CONTAINER_BYTES + sum(
             text_bytes(name) + value_bytes(element) + ELEMENT_BYTES for name, element in content.items()

@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NoReturn, TypeAlias
 
+import msgspec
+
 from cumulet.errors import ServiceError
 from cumulet.services.dynamodb.core.expressions.ast import (
     Action,
@@ -68,17 +70,21 @@ _ADDABLE = _SETS | {"N"}
 _MISMATCH = "An operand in the update expression has an incorrect data type"
 
 
-class BoundUpdate:
+class BoundUpdate(msgspec.Struct, eq=False, frozen=True):
     """An update expression with one request's names and values in place."""
 
-    __slots__ = ("_plan", "_values", "creates", "paths")
+    _plan: "_Plan"
+    _values: Values
 
-    def __init__(self, plan: "_Plan", values: Values) -> None:
-        self._plan = plan
-        self._values = values
-        self.paths = plan.paths
-        self.creates = plan.creates
+    @property
+    def paths(self) -> list[Elements]:
+        """The paths that it changes, in the order of the expression."""
+        return self._plan.paths
+
+    @property
+    def creates(self) -> bool:
         """Whether the update can bring an item into being: one that only removes leaves an absent item absent."""
+        return self._plan.creates
 
     @property
     def mentioned(self) -> set[str]:
@@ -99,8 +105,8 @@ class BoundUpdate:
         plan = self._plan
         given = self._values
         values = [compute(item, given) for compute in plan.computes]
-        if plan.is_flat:
-            return _apply_flat(item, plan.paths, values)
+        if plan.flat_names is not None:
+            return _apply_flat(item, plan.flat_names, values)
         before = _bytes_of(item, plan.touched)
         planned = list(zip(plan.paths, values, strict=True))
         removed = [path for path, value in planned if value is None and _is_there(item, path)]
@@ -118,11 +124,10 @@ class BoundUpdate:
         return _bytes_of(item, plan.touched) - before
 
 
-def _apply_flat(item: Item, paths: list[Elements], values: list[Value | None]) -> int:
+def _apply_flat(item: Item, names: list[str], values: list[Value | None]) -> int:
     # Whole attributes, as nearly always: there is nothing to find, and no order to keep.
     grown = 0
-    for path, value in zip(paths, values, strict=True):
-        name: str = path[0]  # type: ignore[assignment]
+    for name, value in zip(names, values, strict=True):
         old = item.get(name)
         if value is not None:
             if "M" in value or "L" in value:
@@ -167,8 +172,8 @@ class _Plan:
         "_used_names",
         "computes",
         "creates",
+        "flat_names",
         "has_indexes",
-        "is_flat",
         "mentioned",
         "paths",
         "touched",
@@ -191,7 +196,9 @@ class _Plan:
             self._checks.append(_refusal(fault.message))
         self.creates = any(isinstance(action, SetAction | AddAction) for action in tree.actions)
         self.has_indexes = any(isinstance(element, int) for path in self.paths for element in path)
-        self.is_flat = all(len(path) == 1 for path in self.paths)
+        is_flat = all(len(path) == 1 for path in self.paths)
+        self.flat_names = [str(path[0]) for path in self.paths] if is_flat else None
+        """What it changes, if that is whole attributes only."""
         self.touched = {str(path[0]) for path in self.paths}
         self.mentioned = compiler.mentioned
         self._used_names = named.used_names
@@ -291,7 +298,12 @@ class _Compiler:
             if len(path) > 1:
                 return lambda item, values: content(find(item, path), kind)
             attribute: str = path[0]  # type: ignore[assignment]
-            return lambda item, values: content(item.get(attribute), kind)
+
+            def number(item: Item, values: Values) -> Any:
+                value = item.get(attribute)
+                return value["N"] if value is not None and "N" in value else content(value, "N")
+
+            return number
         get = self._operand(node)
         return lambda item, values: content(get(item, values), kind)
 

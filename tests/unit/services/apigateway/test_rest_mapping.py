@@ -427,7 +427,12 @@ async def test_an_http_proxy() -> None:
             },
         )
         response = await house.request(
-            api_id, "PUT", "/dev/things/a%20b", query="q=1&q=2", headers={"x-client": "c"}, body=b"data"
+            api_id,
+            "PUT",
+            "/dev/things/a%20b",
+            query="q=1&q=2",
+            headers={"x-client": "c", "x-amzn-apigateway-api-id": "another"},
+            body=b"data",
         )
 
     assert (response.status, response.body) == (201, b"hello")
@@ -435,6 +440,7 @@ async def test_an_http_proxy() -> None:
     assert header(response, "connection") is None
     head, _, body = seen[0].partition(b"\r\n\r\n")
     assert head.startswith(b"PUT /base/a%20b?q=1&q=2&static=1 HTTP/1.1\r\n")
+    assert b"x-amzn-apigateway-api-id: %b\r\n" % api_id.encode() in head and b"another" not in head
     assert b"x-client: c" in head.lower() and b"x-stage: blue" in head.lower() and b"x-forwarded-for" in head.lower()
     assert body == b"data"
 
@@ -458,7 +464,16 @@ async def test_an_http_server_behind_templates() -> None:
 
     assert (response.status, response.body, header(response, "x-mapped")) == (410, b"was hello", "b")
     assert seen[0].startswith(b"POST / HTTP/1.1") and seen[0].endswith(b"\r\n\r\nto")
-    assert b"x-client" not in seen[0].lower()
+    sent = dict(line.split(b": ", 1) for line in seen[0].partition(b"\r\n\r\n")[0].lower().splitlines()[1:])
+    assert sent.keys() - {b"host", b"content-length", b"connection", b"x-amzn-trace-id"} == {
+        b"accept",
+        b"content-type",
+        b"user-agent",
+        b"x-amzn-apigateway-api-id",
+    }
+    assert sent[b"user-agent"] == b"amazonapigateway_%b" % api_id.encode()
+    assert (sent[b"accept"], sent[b"content-type"]) == (b"application/json", b"application/json")
+    assert sent[b"x-amzn-trace-id"].startswith(b"root=")
 
 
 @pytest.mark.parametrize(
@@ -526,4 +541,5 @@ async def test_a_client_cannot_write_headers_of_the_backend(query: str, line: by
         response = await house.request(api_id, "GET", "/dev/things/1", query=query)
 
     assert response.status == 200
-    assert [field for field in seen[0].split(b"\r\n") if field.lower().startswith(b"x-")] == [b"x-q: " + line]
+    fields = [field for field in seen[0].split(b"\r\n") if field.lower().startswith(b"x-")]
+    assert [field for field in fields if not field.startswith(b"x-amzn-")] == [b"x-q: " + line]

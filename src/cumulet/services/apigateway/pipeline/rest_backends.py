@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
 _PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
 _TRACE = "x-amzn-trace-id"
+_API_ID = "x-amzn-apigateway-api-id"
 
 
 class RestBackends:
@@ -66,15 +67,7 @@ class RestBackends:
 
     async def _http(self, matched: Matched, outbound: Outbound) -> Answer | Streamed:
         target = matched.route.target
-        headers = [(name, value) for name, values in outbound.headers.items() for value in values]
-        if target.kind == "HTTP":
-            headers += [
-                (name, value)
-                for name, value in (("content-type", outbound.content_type), ("x-amzn-apigateway-api-id", ""))
-                if name not in outbound.headers and value
-            ]
-        if segment := matched.arrival.segment:
-            headers = [*(pair for pair in headers if pair[0] != _TRACE), (_TRACE, segment)]
+        headers = [(name, value) for name, values in sent_headers(matched, outbound).items() for value in values]
         method = matched.arrival.request.method if target.http_method == "ANY" else target.http_method
         url = fill_url(target.uri, matched.stage.variables, outbound)
         tls: Any = {"insecure": target.insecure, "identity": await self._identity(matched)}
@@ -97,6 +90,24 @@ class RestBackends:
         scope = matched.arrival.scope
         found = await self._ground.store.read(lambda tx: CERTIFICATES.find(tx, scope, certificate_id))
         return None if found is None else found.certificate + found.key
+
+
+def sent_headers(matched: Matched, outbound: Outbound) -> dict[str, list[str]]:
+    """Return the headers of a request to a server: what is mapped, and what API Gateway says of itself.
+
+    As https://github.com/chrisandoryan/Gateflag has captured it.
+    """
+    arrival, headers = matched.arrival, dict(outbound.headers)
+    headers[_API_ID] = [arrival.api_id]
+    if matched.route.target.kind == "HTTP":
+        if outbound.body:
+            headers.setdefault("content-type", [outbound.content_type])
+        headers.setdefault("accept", ["application/json"])
+        headers.setdefault("user-agent", [f"AmazonAPIGateway_{arrival.api_id}"])
+        headers.setdefault(_TRACE, [arrival.trace_id])
+    if arrival.segment:
+        headers[_TRACE] = [arrival.segment]
+    return headers
 
 
 def fill_url(uri: str, stage_variables: Mapping[str, str], outbound: Outbound) -> str:

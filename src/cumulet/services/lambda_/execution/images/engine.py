@@ -112,10 +112,14 @@ def read_image(uri: str, told: bytes) -> ImageUse:
             entry_point=_texts(config.get("Entrypoint")),
             command=_texts(config.get("Cmd")),
             working_directory=str(config.get("WorkingDir") or "/"),
-            environment=dict(line.partition("=")[::2] for line in _texts(config.get("Env"))),
+            environment=dict(
+                line.partition("=")[::2] for line in _texts(config.get("Env")) if line[:1] not in ("", "=")
+            ),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ImageUnfit("the container engine tells nothing of the image that can be understood") from None
+    if "\\u0000" in json.dumps(config):
+        raise ImageUnfit("its configuration has characters that no program can be given")
     if found.get("Os", "linux") != "linux":
         raise ImageUnfit(f"an image of {found['Os']} cannot be run")
     if not re.fullmatch("[0-9a-f]{64}", digest) or not re.fullmatch("[0-9a-f]{64}", image_id):

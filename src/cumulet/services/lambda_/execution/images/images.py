@@ -20,6 +20,7 @@ from cumulet.services.kit import Ground
 from cumulet.services.lambda_.execution.code import CodeCache, draft_of
 from cumulet.services.lambda_.execution.images import engine
 from cumulet.services.lambda_.execution.images.engine import EngineError, ImageAbsent, ImageDenied, ImageUnfit
+from cumulet.services.lambda_.execution.images.start import check_walls
 from cumulet.services.lambda_.execution.images.tree import unpack_tree
 from cumulet.services.lambda_.execution.sandbox.fork_servers import ForkServers
 from cumulet.services.lambda_.records import FUNCTIONS, STATE_FIELDS, VERSIONS, ImageUse, VersionRecord
@@ -50,11 +51,7 @@ class Images:
             raise NotImplementedHere(
                 "PackageType Image on a machine without a container engine (podman or docker, on the server's PATH)"
             )
-        zygote = (await self._fork_servers.find(""))[1]
-        if not zygote.isolated:
-            raise NotImplementedHere(
-                f"PackageType Image on a machine that permits no namespaces ({zygote.no_walls}; see `cumulet doctor`)"
-            )
+        check_walls((await self._fork_servers.find(""))[1])
         if not engine.is_reference(uri):
             raise _invalid(f"Source image {uri} is not valid. Provide a valid source image.")
         try:

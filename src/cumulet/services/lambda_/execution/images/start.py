@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from cumulet.errors import NotImplementedHere
 from cumulet.scope import Scope
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.environ import make_image_environ
@@ -29,7 +30,11 @@ def prepare_image(
     session: RoleSession,
     root: Path,
 ) -> Prepared:
-    """Return what an environment is started with whose files are those of an unpacked image."""
+    """Return what an environment is started with whose files are those of an unpacked image.
+
+    Raises NotImplementedHere where it could not be kept within them.
+    """
+    check_walls(zygote)
     image, own = version.image, version.image_config
     assert image is not None
     command = own.command or image.command
@@ -63,6 +68,14 @@ def prepare_image(
         "",
         "",
     )
+
+
+def check_walls(zygote: Zygote) -> None:
+    """Raise NotImplementedHere where environments have no root of their own: what they ran would be the machine's."""
+    if not zygote.isolated:
+        raise NotImplementedHere(
+            f"PackageType Image on a machine that permits no namespaces ({zygote.no_walls}; see `cumulet doctor`)"
+        )
 
 
 def find_image_extensions(root: Path) -> list[str]:

@@ -37,6 +37,7 @@ nothing outlives the server.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib.util
 import json
@@ -352,8 +353,8 @@ class ForkServer:
         root = request["environ"]["LAMBDA_TASK_ROOT"]
         try:
             os.chdir(request["folder"])
-        except OSError as refused:
-            words = "chdir %s: %s" % (request["folder"], os.strerror(refused.errno or 0).lower())
+        except (OSError, ValueError) as refused:
+            words = "chdir %s: %s" % (request["folder"], _strerror(refused))
             self.say(refused=request["start"], words=words)
             os._exit(1)
         if request["programs"]:
@@ -403,10 +404,16 @@ class ForkServer:
             signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a new program would inherit that
         try:
             os.execvpe(command[0], command, environ)
-        except OSError as refused:
+        except (OSError, ValueError) as refused:
             if "/" not in command[0] and isinstance(refused, FileNotFoundError):
                 return 'exec: "%s": executable file not found in $PATH' % command[0]
-            return "fork/exec %s: %s" % (command[0], os.strerror(refused.errno or 0).lower())
+            return "fork/exec %s: %s" % (command[0], _strerror(refused))
+
+
+def _strerror(refused: OSError | ValueError) -> str:
+    """Return the system's words for a refusal; Python refuses by itself what no call takes, such as a NUL."""
+    number = refused.errno if isinstance(refused, OSError) else errno.EINVAL
+    return os.strerror(number or 0).lower()
 
 
 def _children_of(pid: int) -> list[int]:

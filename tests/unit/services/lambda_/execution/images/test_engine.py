@@ -16,7 +16,12 @@ ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/notes/api"
 
 
 def told(**more: Any) -> dict[str, Any]:
-    config = {"Env": ["PATH=/bin", "EMPTY=", "SUM=1=1"], "Entrypoint": ["/run"], "Cmd": None, "WorkingDir": ""}
+    config = {
+        "Env": ["PATH=/bin", "EMPTY=", "SUM=1=1", "", "=x"],
+        "Entrypoint": ["/run"],
+        "Cmd": None,
+        "WorkingDir": "",
+    }
     return {"Id": ID, "Size": 10, "Architecture": "amd64", "Os": "linux", "Config": config, **more}
 
 
@@ -53,6 +58,7 @@ UNFIT = [
     ("no size", json.dumps([{"Id": ID}]).encode()),
     ("an id that is none", json.dumps([told(Id="../../etc")]).encode()),
     ("a digest that is none", json.dumps([told(Digest="sha256:..")]).encode()),
+    ("a character that is none", json.dumps([told(Config={"Cmd": ["a\0b"]})]).encode()),
     ("another system", json.dumps([told(Os="windows")]).encode()),
     ("too large", json.dumps([told(Size=limits.IMAGE_BYTES_MAX + 1)]).encode()),
     ("too many variables", json.dumps([told(Config={"Env": ["A=" + "x" * limits.IMAGE_CONFIG_BYTES_MAX]})]).encode()),

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from cumulet.errors import ServiceError
+from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.lambda_.execution.sandbox import zygote
 from cumulet.services.lambda_.records import FUNCTIONS, VERSIONS, FunctionRecord, ImageConfig, ImageUse, VersionRecord
 from podman import Engine, engine
 
@@ -150,6 +151,12 @@ REFUSED = [
         "fork/exec /app/walk: no such file or directory",
     ),
     (
+        "a path that no call takes",
+        ImageConfig(entry_point=("/app/\0run",)),
+        "Runtime.InvalidEntrypoint",
+        "fork/exec /app/\0run: invalid argument",
+    ),
+    (
         "no program",
         ImageConfig(entry_point=("/app/words",)),
         "Runtime.InvalidEntrypoint",
@@ -231,6 +238,22 @@ async def test_an_image_counts_among_what_is_unpacked(rig: Any, image: ImageUse)
     assert sizes[image.digest] >= 2 * image.size / 3  # sparse or shared parts take less than the engine counts
     await rig.invoke(await made_of(rig, image), b'"words"')
     assert image.digest in supervisor._code_in_use()
+
+
+async def test_without_walls_nothing_of_an_image_runs(
+    rig: Any, image: ImageUse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zygote, "_isolation_refused", "a test")
+    plain = type(rig)(tmp_path)
+    await plain.plane.start()
+    try:
+        version = await made_of(plain, image, image_config=ImageConfig(entry_point=("/bin/touch", f"{tmp_path}/ran")))
+        for refused in (plain.plane.find_image("cumulet-tests/one:1"), plain.invoke(version)):
+            with pytest.raises(NotImplementedHere, match=r"permits no namespaces \(a test; see `cumulet doctor`\)"):
+                await refused
+    finally:
+        await plain.plane.stop()
+    assert not (tmp_path / "ran").exists()
 
 
 async def test_nothing_is_left_in_the_engine(podman: Engine) -> None:

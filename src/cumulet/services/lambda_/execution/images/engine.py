@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,7 @@ async def _export(engine: str, container: str, take: Callable[[int], None]) -> N
         if not is_late and taking.exception() is None:
             await asyncio.wait({talking}, timeout=limits.ENGINE_TIMEOUT_S)
     finally:
-        if process.returncode is None:
-            process.kill()  # which ends what the thread reads
+        _kill(process)  # which ends what the thread reads
         await asyncio.wait({taking, talking})
     if is_late:
         raise EngineError(f"{Path(engine).name} export takes longer than {limits.EXPORT_TIMEOUT_S:.0f} seconds")
@@ -211,9 +211,8 @@ async def _run(engine: str, *arguments: str) -> bytes:
     except TimeoutError:
         raise EngineError(f"{Path(engine).name} {arguments[0]} does not end") from None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        _kill(process)
+        await process.wait()
     if process.returncode != 0:
         raise _failed(engine, said)
     return told
@@ -227,6 +226,13 @@ async def _start(engine: str, *arguments: str, stdout: int) -> asyncio.subproces
         )
     except OSError as refused:
         raise EngineError(f"{Path(engine).name} cannot be started: {refused}") from None
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End a command that has not ended, with what it has started."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _failed(engine: str, said: bytes) -> EngineError:

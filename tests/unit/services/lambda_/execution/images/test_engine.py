@@ -1,5 +1,6 @@
 """What container engines tell, and what becomes of an engine that refuses, fails or tells nonsense."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,30 @@ async def test_who_reads_files_may_refuse_them(install: Install, tmp_path: Path)
 
     with pytest.raises(ImageUnfit, match="it is enough"):
         await engine.export(str(tmp_path / "podman"), ID, take)
+
+
+async def test_a_server_that_stops_leaves_no_engine_at_work(rig: Any, install: Install, tmp_path: Path) -> None:
+    started, removed = tmp_path / "started", tmp_path / "removed"
+    install(
+        podman=f"""case $1 in
+            image) {HAS} ;;
+            create) echo c0ffee ;;
+            export) /bin/sleep 300 & echo $! > {started}.draft; /bin/mv {started}.draft {started}; wait ;;
+            rm) echo $3 > {removed} ;;
+        esac"""
+    )
+    stopping = type(rig)(tmp_path / "data")
+    await stopping.plane.start()
+    image = (await engine.inspect("notes:1"))[1]
+    assert not await stopping.plane.unpack_image(image, 0)
+    async with asyncio.timeout(30):
+        while not started.exists():
+            await asyncio.sleep(0.01)
+        await stopping.plane.stop()
+    assert removed.read_text() == "c0ffee\n"
+    sleeping = Path(f"/proc/{started.read_text().strip()}/stat")
+    # Whoever adopts orphans may not have reaped it yet.
+    assert not sleeping.exists() or sleeping.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 async def test_what_a_killed_server_left_behind_is_removed(install: Install, tmp_path: Path) -> None:

@@ -213,8 +213,8 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(server: Server) -> Non
 
     for _ in range(30):
         assert whoever(server) != victim
-    assert within(10, lambda: len(workers_of(server) - before) == 1)
-    assert within(10, lambda: whoever(server) not in before)
+    assert within(60, lambda: len(workers_of(server) - before) == 1)
+    assert within(60, lambda: whoever(server) not in before)
     assert f"another takes its place (worker_pid: {victim}, how: signal SIGKILL" in server_log(server)
     assert server.stop() == 0
 
@@ -230,8 +230,8 @@ def test_a_rolling_restart_fails_no_request(server: Server) -> None:
     before = workers_of(server)
     server.process.send_signal(signal.SIGHUP)
 
-    replaced = within(30, lambda: not workers_of(server) & before)
-    invoking.join(30)
+    replaced = within(90, lambda: not workers_of(server) & before)
+    invoking.join(90)
     failures = stop_callers(callers)
 
     assert replaced

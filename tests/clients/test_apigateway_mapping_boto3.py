@@ -89,6 +89,28 @@ def test_a_mock_with_templates(client: Callable[..., Any], fetch: Fetch) -> None
     apis.delete_rest_api(restApiId=api["id"])
 
 
+def test_a_form(client: Callable[..., Any], fetch: Fetch) -> None:
+    apis = client("apigateway")
+    api = apis.create_rest_api(name="forms")
+    at = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "POST"}
+    apis.put_method(**at, authorizationType="NONE")
+    form = "application/x-www-form-urlencoded"
+    status = (
+        "{#foreach($pair in $input.path('$').split('&'))"
+        "#if($pair.startsWith('status='))\"statusCode\": $pair.split('=')[1]#end#end}"
+    )
+    apis.put_integration(**at, type="MOCK", requestTemplates={form: status}, passthroughBehavior="NEVER")
+    for code in ("200", "404"):
+        apis.put_method_response(**at, statusCode=code)
+        apis.put_integration_response(**at, statusCode=code, selectionPattern="" if code == "200" else code)
+    apis.create_deployment(restApiId=api["id"], stageName="dev")
+    url = f"/_aws/execute-api/{api['id']}/dev/"
+
+    assert fetch("POST", url, b"a=b&status=404", {"Content-Type": form})[0] == 404
+    assert fetch("POST", url, b"status=200", {"Content-Type": form})[0] == 200
+    apis.delete_rest_api(restApiId=api["id"])
+
+
 def test_authorizers(client: Callable[..., Any]) -> None:
     apis = client("apigateway")
     api = apis.create_rest_api(name="authorizers")

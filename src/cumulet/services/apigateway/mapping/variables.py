@@ -28,6 +28,8 @@ _JAVASCRIPT = {
     "\r": "\\r",
 }
 
+_CONTAINERS = (b"{", b"[", b'"')
+
 
 class UnreadableBody(Exception):
     """A template asked for the JSON of a body that is none."""
@@ -46,12 +48,19 @@ class Body:
 
     @cached_property
     def json(self) -> Any:
-        """The payload as a value; an empty one counts as an empty object. Raises UnreadableBody."""
-        if not self.raw.strip():
+        """The payload as a value: an empty one is an empty object, and what does not begin like JSON is a text.
+
+        Templates for forms live on that: https://newbe.dev/how-to-pass-a-params-from-post-to-aws-lambda-from-amazon-api-gateway
+        Raises UnreadableBody for what does begin like JSON, and is none.
+        """
+        begins = self.raw.lstrip()[:1]
+        if not begins:
             return {}
         try:
             return msgspec.json.decode(self.raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if begins not in _CONTAINERS:
+                return self.text
             raise UnreadableBody(str(error)) from None
 
     def find(self, path: str) -> Any:

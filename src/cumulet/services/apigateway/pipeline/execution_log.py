@@ -18,7 +18,7 @@ from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import source_arn
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.log_words import hidden
-from cumulet.services.apigateway.pipeline.rest_backends import error_message, fill_url
+from cumulet.services.apigateway.pipeline.rest_backends import error_message, fill_url, sent_headers
 from cumulet.wire.message import Response
 
 _encode = msgspec.json.Encoder().encode
@@ -26,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _SECRET_HEADERS = frozenset(("authorization", "x-api-key", "x-amz-security-token"))
 
 _CUT = " [TRUNCATED]"
+_SERVERS = ("HTTP", "HTTP_PROXY")
 
 
 class Line(NamedTuple):
@@ -131,10 +132,11 @@ def _endpoint_request(journey: Journey, matched: Matched, with_data: bool) -> It
     if with_data:
         yield f"Endpoint request URI: {uri}"
         if isinstance(sent, Outbound):
-            yield f"Endpoint request headers: {shown(events.joined_values(sent.headers).items())}"
+            headers = sent_headers(matched, sent) if matched.route.target.kind in _SERVERS else sent.headers
+            yield f"Endpoint request headers: {shown(events.joined_values(headers).items())}"
             yield f"Endpoint request body after transformations: {_text(sent.body)}"
         else:
-            headers = {
+            told = {
                 "X-Amz-Source-Arn": source_arn(matched),
                 "x-amzn-lambda-integration-tag": arrival.request_id,
                 "x-amzn-apigateway-api-id": arrival.api_id,
@@ -143,7 +145,7 @@ def _endpoint_request(journey: Journey, matched: Matched, with_data: bool) -> It
                 "X-Amzn-Trace-Id": arrival.trace_id,
                 "Content-Type": "application/json",
             }
-            yield f"Endpoint request headers: {shown(headers.items())}"
+            yield f"Endpoint request headers: {shown(told.items())}"
             yield f"Endpoint request body after transformations: {_text(_encode(_masked(sent)))}"
     yield f"Sending request to {uri}"
 
@@ -153,7 +155,7 @@ def _endpoint(journey: Journey, matched: Matched) -> str | None:
     target, variables = matched.route.target, matched.stage.variables
     if target.kind == "MOCK":
         return None
-    if target.kind in ("HTTP", "HTTP_PROXY"):
+    if target.kind in _SERVERS:
         return fill_url(target.uri, variables, journey.sent) if isinstance(journey.sent, Outbound) else target.uri
     if (found := lambda_uri.function_arn(target.uri, variables)) is not None:
         return f"https://lambda.{found[0]}.amazonaws.com/2015-03-31/functions/{found[2]}/invocations"

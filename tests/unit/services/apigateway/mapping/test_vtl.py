@@ -86,9 +86,27 @@ def test_an_empty_body_counts_as_an_empty_object() -> None:
 
 
 def test_a_body_that_is_no_json_is_only_missed_when_it_is_asked_for() -> None:
-    assert render("$input.body", b"<x/>") == "<x/>"
-    with pytest.raises(UnreadableBody):
-        render("$input.json('$')", b"<x/>")
+    assert render("$input.body", b"{x") == "{x"
+    for broken in (b"{x", b" [1,", b'"x', b'{"a": \xff}'):
+        with pytest.raises(UnreadableBody):
+            render("$input.json('$')", broken)
+
+
+@pytest.mark.parametrize(
+    ("template", "body", "expected"),
+    [
+        ("$input.json('$') $input.path('$').length()", b"a=1&b=2", '"a=1&b=2" 7'),
+        ("[$input.path('$.a')]$input.json('$.a')", b"<a>b</a>", '[]""'),
+        (
+            "#foreach($pair in $input.path('$').split('&'))#set($kv = $pair.split('='))"
+            "$util.urlDecode($kv[0]):#if($kv.size() > 1)$util.urlDecode($kv[1])#end;#end",
+            b"name=Ann&mail=a%40b.example&note=",
+            "name:Ann;mail:a@b.example;note:;",
+        ),
+    ],
+)
+def test_a_body_that_does_not_begin_like_json_is_a_text(template: str, body: bytes, expected: str) -> None:
+    assert render(template, body) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,6 @@
+"""What Hypothesis takes for granted: nothing of how fast the machine is."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("any machine")

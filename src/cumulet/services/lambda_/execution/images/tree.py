@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.images.engine import ImageUnfit
+from cumulet.services.lambda_.execution.images.engine import EngineError, ImageUnfit
 
 MOUNT_FOLDERS = ("dev", "etc", "proc", "tmp")
 MOUNT_FILES = ("etc/hosts", "etc/resolv.conf")
@@ -37,14 +37,18 @@ _CONTRADICTIONS = (
 
 
 def unpack_tree(source: BinaryIO, folder: Path, working_directory: str) -> None:
-    """Unpack a tar of a whole filesystem into an empty folder. Raises ImageUnfit or OSError, and leaves a part then."""
+    """Unpack a tar of a whole filesystem into an empty folder.
+
+    Raises ImageUnfit for what no filesystem is, EngineError for what is no tar, or OSError, and leaves a part then.
+    """
     try:
         with tarfile.open(fileobj=source, mode="r|") as opened:
             _Tree(folder).unpack(opened)
         while source.read(_CHUNK_BYTES):
             pass  # what is behind the end, so that whoever writes it is not cut off
     except (tarfile.TarError, EOFError, ValueError) as wrong:
-        raise ImageUnfit(f"its files cannot be unpacked: {wrong}") from None
+        # The tar is the engine's work, which may do better the next time.
+        raise EngineError(f"its files do not come whole: {wrong}") from None
     except OSError as refused:
         if refused.errno in _CONTRADICTIONS:
             raise ImageUnfit(f"its files cannot be unpacked: {refused.strerror}") from None

@@ -210,9 +210,11 @@ async def test_what_is_unpacked_runs_on_without_the_engine_and_what_is_not_says_
     assert await rig.store.read(state) == ("Failed", "ImageDeleted")
 
 
-async def test_a_function_is_active_once_its_image_is_unpacked(rig: Any, image: ImageUse) -> None:
-    pending = {"state": "Pending", "state_reason": "It is being created.", "state_reason_code": "Creating"}
-    version = await made_of(rig, image, **pending)
+@pytest.mark.parametrize(("state", "code"), [("Pending", "Creating"), ("Failed", "ImageDeleted")])
+async def test_a_function_is_active_once_its_image_is_unpacked(
+    rig: Any, image: ImageUse, state: str, code: str
+) -> None:
+    version = await made_of(rig, image, state=state, state_reason="As the test has it.", state_reason_code=code)
     published = msgspec.structs.replace(version, version="1")
     other = msgspec.structs.replace(published, version="2", image=msgspec.structs.replace(image, digest="0" * 64))
 
@@ -229,7 +231,7 @@ async def test_a_function_is_active_once_its_image_is_unpacked(rig: Any, image: 
         found = [function.latest, *VERSIONS.scan(tx, rig.scope, version.function_name)]
         return [(one.version, one.state) for one in found]
 
-    assert await rig.store.read(states) == [("$LATEST", ""), ("1", ""), ("2", "Pending")]
+    assert await rig.store.read(states) == [("$LATEST", ""), ("1", ""), ("2", state)]
 
 
 async def test_an_image_counts_among_what_is_unpacked(rig: Any, image: ImageUse) -> None:

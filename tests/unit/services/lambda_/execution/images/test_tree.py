@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cumulet.services.lambda_.execution.images.engine import ImageUnfit
+from cumulet.services.lambda_.execution.images.engine import EngineError, ImageUnfit
 from cumulet.services.lambda_.execution.images.tree import unpack_tree
 
 
@@ -159,9 +159,14 @@ def test_the_working_directory_is_made_but_not_through_a_link(root: Path) -> Non
     assert sorted(path.name for path in root.parent.iterdir()) == ["other", "root"]
 
 
-def test_half_a_tar_is_refused(root: Path) -> None:
+@pytest.mark.parametrize("length", [0, 100, 5_000, 12_000])
+def test_half_a_tar_is_the_engines_fault(root: Path, length: int) -> None:
     packed = pack(member("one"), member("two"), text=b"x" * 10_000)
-    with pytest.raises(ImageUnfit):
-        unpack_tree(io.BytesIO(packed[:12_000]), root, "/")
-    with pytest.raises(ImageUnfit):
+    with pytest.raises(EngineError) as caught:
+        unpack_tree(io.BytesIO(packed[:length]), root, "/")
+    assert type(caught.value) is EngineError
+
+
+def test_what_is_no_tar_is_refused(root: Path) -> None:
+    with pytest.raises(EngineError, match="do not come whole"):
         unpack_tree(io.BytesIO(b"no tar at all" * 100), root, "/")

@@ -139,3 +139,31 @@ def test_what_cannot_be_combined(functions: Functions, apart: str) -> None:
         code,
         "Provisioned concurrency is not supported for functions enabled with tenancy configuration",
     )
+
+
+def test_a_rest_api_says_whose_request_it_is(server: Any, fetch: Any, functions: Functions) -> None:
+    code = "def handler(event, context): return {'statusCode': 200, 'body': context.tenant_id}"
+    name = functions.make({"app.py": code}, **APART)
+    arn = functions.client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    named = {"name": "x-tenant-id", "in": "header", "schema": {"type": "string"}}
+    integration = {
+        "type": "aws_proxy",
+        "httpMethod": "POST",
+        "uri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations",
+        "requestParameters": {"integration.request.header.X-Amz-Tenant-Id": "method.request.header.x-tenant-id"},
+    }
+    method = {"parameters": [named], "responses": {}, "x-amazon-apigateway-integration": integration}
+    document = {"openapi": "3.0.1", "info": {"title": "tenants", "version": "1"}, "paths": {"/": {"get": method}}}
+    apis = server.client("apigateway")
+    api_id = apis.import_rest_api(body=json.dumps(document))["id"]
+    apis.create_deployment(restApiId=api_id, stageName="dev")
+    functions.client.add_permission(
+        FunctionName=name, StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+    url = f"/_aws/execute-api/{api_id}/dev/"
+    assert fetch("GET", url, None, {"x-tenant-id": "blue"})[::2] == (200, b"blue")
+    status, _, body = fetch("GET", url)
+    assert (status, json.loads(body)) == (400, {"message": NEEDED})
+    status, _, body = fetch("GET", url, None, {"x-amz-tenant-id": "blue"})
+    assert (status, json.loads(body)) == (400, {"message": NEEDED}), "a client cannot say so itself"
+    apis.delete_rest_api(restApiId=api_id)

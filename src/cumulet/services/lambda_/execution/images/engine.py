@@ -24,7 +24,7 @@ LABEL = "cumulet.unpacks"
 """Marks the containers that we make of images to get at their files, with the process that does it."""
 
 _REFERENCE = re.compile(
-    r"(?:(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
+    r"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
     r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
@@ -161,7 +161,12 @@ async def export(engine: str, image_id: str, take: Callable[[int], None]) -> Non
         await _export(engine, container, take)
     finally:
         with contextlib.suppress(EngineError):
-            await _run(engine, "rm", "--force", container)
+            await _remove(engine, container)
+
+
+async def _remove(engine: str, container: str) -> None:
+    """Remove a container, with the volumes that were made for it because its image names some."""
+    await _run(engine, "rm", "--force", "--volumes", container)
 
 
 async def _export(engine: str, container: str, take: Callable[[int], None]) -> None:
@@ -199,7 +204,7 @@ async def sweep() -> None:
                 container, _, labels = line.partition(" ")
                 owner = re.search(rf"{re.escape(LABEL)}[:=](\d+)", labels)
                 if owner is not None and not Path(f"/proc/{owner[1]}").exists():
-                    await _run(engine, "rm", "--force", container)
+                    await _remove(engine, container)
 
 
 async def _run(engine: str, *arguments: str) -> bytes:

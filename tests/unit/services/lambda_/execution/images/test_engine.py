@@ -94,7 +94,24 @@ def test_a_name_and_its_repository(uri: str, repository: str) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["", "-x", "--help", "dir:/etc", "docker-archive:/x.tar", "a b", "a\n", "A/B", "a:", "é", "/a", "a//", "x" * 600],
+    [
+        "",
+        "-x",
+        "--help",
+        "-f/x",
+        "--root/x",
+        "-c:1/x",
+        "dir:/etc",
+        "docker-archive:/x.tar",
+        "a b",
+        "a\n",
+        "A/B",
+        "a:",
+        "é",
+        "/a",
+        "a//",
+        "x" * 600,
+    ],
 )
 def test_what_is_no_name(uri: str) -> None:
     assert not engine.is_reference(uri)
@@ -160,7 +177,7 @@ async def test_files_that_do_not_come_whole_are_refused_and_the_container_goes(
         podman=f"""case $1 in
             create) echo warning; echo c0ffee ;;
             export) echo some; echo 'the disk is broken' >&2; exit 3 ;;
-            rm) echo $3 > {removed} ;;
+            rm) echo $4 > {removed} ;;
         esac"""
     )
     read_bytes: list[bytes] = []
@@ -193,7 +210,7 @@ async def test_a_server_that_stops_leaves_no_engine_at_work(rig: Any, install: I
             image) {HAS} ;;
             create) echo c0ffee ;;
             export) /bin/sleep 300 & echo $! > {started}.draft; /bin/mv {started}.draft {started}; wait ;;
-            rm) echo $3 > {removed} ;;
+            rm) echo $4 > {removed} ;;
         esac"""
     )
     stopping = type(rig)(tmp_path / "data")
@@ -213,6 +230,6 @@ async def test_a_server_that_stops_leaves_no_engine_at_work(rig: Any, install: I
 async def test_what_a_killed_server_left_behind_is_removed(install: Install, tmp_path: Path) -> None:
     removed = tmp_path / "removed"
     lines = f"aaa map[{engine.LABEL}:999999999]\\nbbb {engine.LABEL}=1,other=2\\nccc other=1\\n"
-    install(podman=f'case $1 in ps) printf "{lines}" ;; rm) echo $3 >> {removed} ;; esac')
+    install(podman=f'case $1 in ps) printf "{lines}" ;; rm) echo $4 >> {removed} ;; esac')
     await engine.sweep()
     assert removed.read_text() == "aaa\n"

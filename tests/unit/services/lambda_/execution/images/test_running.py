@@ -22,6 +22,7 @@ LINES = (
     'ENTRYPOINT ["run"]',
     'CMD ["app.handler", "more"]',
     "WORKDIR /home/work",
+    "VOLUME /app/kept",
 )
 
 
@@ -260,6 +261,7 @@ async def test_without_walls_nothing_of_an_image_runs(
 
 async def test_nothing_is_left_in_the_engine(podman: Engine) -> None:
     assert podman.run("ps", "--all", "--quiet") == ""
+    assert podman.run("volume", "ls", "--quiet") == ""
 
 
 @pytest.mark.parametrize(

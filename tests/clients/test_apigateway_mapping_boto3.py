@@ -174,6 +174,16 @@ def test_models_and_validators(client: Callable[..., Any], fetch: Fetch) -> None
 
     assert fetch("POST", f"{url}?q=1", b'{"a": 1}', json_type)[0] == 200
     assert fetch("POST", f"{url}?q=1", b"{}", json_type)[2] == b'{"message": "Invalid request body"}'
+    tried = apis.test_invoke_method(**method, pathWithQueryString="/?q=1", body="{}", headers=json_type)
+    assert (
+        "Request body does not match model schema for content type application/json: "
+        '[object has missing required properties (["a"])]'
+    ) in tried["log"]
+    template = {"application/json": '{"why": "$context.error.validationErrorString"}'}
+    apis.put_gateway_response(**at, responseType="BAD_REQUEST_BODY", responseTemplates=template)
+    apis.create_deployment(**at, stageName="dev")
+    why = '[object has missing required properties (["a"])]'
+    assert json.loads(fetch("POST", f"{url}?q=1", b"{}", json_type)[2]) == {"why": why}
     missing = fetch("POST", url, b'{"a": 1}', json_type)
     assert (missing[0], missing[2]) == (400, b'{"message": "Missing required request parameters: [q]"}')
 

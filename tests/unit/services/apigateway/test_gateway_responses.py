@@ -137,7 +137,8 @@ async def test_an_answer_that_no_client_could_take_in_two_ways() -> None:
 
 
 async def test_what_is_wrong_with_a_body() -> None:
-    house, api_id = await api_with("BAD_REQUEST_BODY", responseTemplates={JSON: "$context.error.validationErrorString"})
+    template = '{"message":$context.error.messageString,"why":"$context.error.validationErrorString"}'
+    house, api_id = await api_with("BAD_REQUEST_BODY", responseTemplates={JSON: template})
     validator = await house.v1("CreateRequestValidator", restApiId=api_id, name="v", validateRequestBody=True)
     schema = json.dumps({"required": ["name"]})
     await house.v1("CreateModel", restApiId=api_id, name="Note", contentType=JSON, schema=schema)
@@ -148,9 +149,13 @@ async def test_what_is_wrong_with_a_body() -> None:
     await house.v1("PutIntegration", **at, type="AWS_PROXY", integrationHttpMethod="POST", uri=URI)
     await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
 
-    response = await house.request(api_id, "POST", "/dev/", body=b"{}")
-
-    assert (response.status, response.body) == (400, b'[object has missing required properties (["name"])]')
+    for body, why in (
+        (b"{}", '[object has missing required properties (["name"])]'),
+        (b"{", "[Unknown error parsing request body]"),
+    ):
+        response = await house.request(api_id, "POST", "/dev/", body=body)
+        assert isinstance(response.body, bytes)
+        assert (response.status, json.loads(response.body)) == (400, {"message": "Invalid request body", "why": why})
 
 
 async def test_what_is_deployed_does_not_change() -> None:

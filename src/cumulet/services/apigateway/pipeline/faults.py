@@ -174,9 +174,17 @@ class Refused(Exception):
         self.error_type = error_type
         """In place of the fault's own, where AWS has several for it."""
         self.detail = detail
-        """What a template of the API's owner can tell beyond the message: $context.error.validationErrorString."""
+        """What a template of the API's owner can tell beyond the message."""
         self.log_line = log_line
         """What the execution log says of it before the status."""
+
+    @property
+    def detail_string(self) -> str | None:
+        """$context.error.validationErrorString: `detail` as it can stand between the quotes of a JSON template.
+
+        Owners of APIs write it so: https://github.com/aws/aws-cdk/issues/7071.
+        """
+        return None if self.detail is None else msgspec.json.encode(self.detail).decode()[1:-1]
 
     def words(self, arrival: Arrival) -> Words:
         """Return what to say in the API's dialect, unless its owner has other words."""

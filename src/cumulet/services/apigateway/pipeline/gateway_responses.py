@@ -59,7 +59,7 @@ def _lookup(
         "message": words.message,
         "messageString": msgspec.json.encode(words.message).decode(),
         "responseType": words.response_type,
-        "validationErrorString": refused.detail,
+        "validationErrorString": refused.detail_string,
     }
 
     def find(name: str) -> str | None:

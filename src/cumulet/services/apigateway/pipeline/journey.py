@@ -66,7 +66,7 @@ class Journey:
             values["error.message"] = words.message
             values["error.messageString"] = msgspec.json.encode(words.message).decode()
             values["error.responseType"] = words.response_type or None
-            values["error.validationErrorString"] = self.refused.detail
+            values["error.validationErrorString"] = self.refused.detail_string
         return values
 
 

@@ -171,7 +171,7 @@ def find_extensions(layers: Path) -> list[str]:
 
 
 def look_through(folder: Path) -> dict[str, int]:
-    """Return the sizes of the unpacked archives, oldest first, and remove what an earlier server left half done."""
+    """Return the sizes of the unpacked archives, oldest first, and remove what a process left half done that is gone."""
     found: dict[str, tuple[float, int]] = {}
     for entry in sorted(folder.iterdir()) if folder.exists() else ():  # bytecode comes behind its code
         digest = entry.name.partition(".")[0]
@@ -179,9 +179,23 @@ def look_through(folder: Path) -> dict[str, int]:
             found[digest] = entry.stat().st_mtime, measure(entry)
         elif entry.name.endswith(_BYTECODE) and digest in found:
             found[digest] = found[digest][0], found[digest][1] + measure(entry)
-        else:
+        elif not _is_anothers_draft(entry):
             shutil.rmtree(entry, ignore_errors=True)
     return {digest: size for digest, (_, size) in sorted(found.items(), key=lambda one: one[1])}
+
+
+def _is_anothers_draft(entry: Path) -> bool:
+    """Tell whether another process that lives is at work on it: several serve together, and images take minutes."""
+    owner = entry.name.removesuffix(_DRAFT).rpartition(".")[2]
+    if not entry.name.endswith(_DRAFT) or not owner.isdecimal() or int(owner) in (0, os.getpid()):
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def measure(*folders: Path) -> int:

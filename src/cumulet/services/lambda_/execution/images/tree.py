@@ -18,12 +18,16 @@ from typing import BinaryIO
 
 from cumulet.services.lambda_.execution import limits
 from cumulet.services.lambda_.execution.images.engine import EngineError, ImageUnfit
+from cumulet.services.lambda_.execution.sandbox.isolation import name_users
 
 MOUNT_FOLDERS = ("dev", "etc", "proc", "tmp")
 MOUNT_FILES = ("etc/hosts", "etc/resolv.conf")
 """Where `sandbox/isolation.py` mounts what is an environment's own."""
+USERS = "etc/passwd"
 
 _CHUNK_BYTES = 1024 * 1024
+_USERS_BYTES_MAX = 1024 * 1024
+"""A larger file of users stays as it is."""
 _CONTRADICTIONS = (
     errno.EEXIST,
     errno.ENOTDIR,
@@ -54,6 +58,7 @@ def unpack_tree(source: BinaryIO, folder: Path, working_directory: str) -> None:
             raise ImageUnfit(f"its files cannot be unpacked: {refused.strerror}") from None
         raise
     _make_root(folder)
+    _name_users(folder / USERS)
     _make_working_directory(folder, working_directory)
 
 
@@ -63,15 +68,25 @@ def _make_root(folder: Path) -> None:
         path = folder / name
         if not _is(path, stat.S_ISDIR):
             path.unlink(missing_ok=True)
-            path.mkdir()
-    for name in MOUNT_FILES:
+            _make_folder(path)
+    for name in (*MOUNT_FILES, USERS):
         path = folder / name
         if _is(path, stat.S_ISDIR):
             shutil.rmtree(path)
         elif not _is(path, stat.S_ISREG):
             path.unlink(missing_ok=True)
-        path.touch(0o644)
+        path.touch()
     folder.chmod(0o755)
+
+
+def _name_users(path: Path) -> None:
+    """Let a file name environments' users, too."""
+    if path.stat().st_size > _USERS_BYTES_MAX:
+        return
+    known = path.read_bytes().rstrip(b"\n")
+    path.unlink()  # it may have other names
+    path.write_bytes(known + b"\n" * bool(known) + name_users().encode())
+    path.chmod(0o644)
 
 
 def _make_working_directory(folder: Path, path: str) -> None:
@@ -81,9 +96,14 @@ def _make_working_directory(folder: Path, path: str) -> None:
             continue
         folder /= name
         if not _is_there(folder):
-            folder.mkdir(0o755)
+            _make_folder(folder)
         elif not _is(folder, stat.S_ISDIR):
             return  # a link: it is not for us to follow, or a file, with which the function fails
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o755)
 
 
 class _Tree:

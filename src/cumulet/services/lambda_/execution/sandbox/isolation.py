@@ -77,6 +77,13 @@ def _bind_readonly(source: str, target: str, *, recursive: bool = False) -> None
     _mount("none", target, "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags(target))
 
 
+def name_users() -> str:
+    """Return the lines of /etc/passwd by which each environment's user has the name that it has on AWS."""
+    return "".join(
+        f"sbx_user1051:x:{FIRST_UID + n}:{FIRST_UID + n}::/home/sbx_user1051:/sbin/nologin\n" for n in range(UIDS)
+    )
+
+
 def set_parent_death_signal(signal_number: int) -> None:
     """Have the kernel send `signal_number` to this process when its parent ends."""
     _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
@@ -123,11 +130,8 @@ class Isolation:
             _bind_readonly(resolver, root + resolver)
         with open("/etc/passwd") as users:
             known = users.read()
-        names = "".join(
-            f"sbx_user1051:x:{FIRST_UID + n}:{FIRST_UID + n}::/home/sbx_user1051:/sbin/nologin\n" for n in range(UIDS)
-        )
         with open(root + "/.passwd", "w") as users:
-            users.write(known + names)
+            users.write(known + name_users())
         os.chmod(root + "/.passwd", 0o444)
         _mount(root + "/.passwd", root + "/etc/passwd", "none", MS_BIND)
         self._hosts = ""

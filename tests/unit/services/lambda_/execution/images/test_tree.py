@@ -150,6 +150,18 @@ def test_what_walls_are_mounted_on_is_there_and_is_no_link(root: Path) -> None:
     assert list((root.parent / "victim").iterdir()) == []
 
 
+def test_functions_users_have_their_name(root: Path) -> None:
+    unpack(root, member("etc/passwd"), member("users", tarfile.LNKTYPE, link="etc/passwd"))
+    first, second, *_ = (root / "etc/passwd").read_text().splitlines()
+    assert (first, second) == ("text", "sbx_user1051:x:60001:60001::/home/sbx_user1051:/sbin/nologin")
+    assert (root / "users").read_text() == "text"
+    assert mode_of(root / "etc/passwd") == 0o644
+    other = root.parent / "other"
+    other.mkdir()
+    unpack(other, link("etc/passwd", "/etc/shadow"))
+    assert (other / "etc/passwd").read_text().startswith("sbx_user1051:x:60001:")
+
+
 def test_the_working_directory_is_made_but_not_through_a_link(root: Path) -> None:
     unpack(root, link("way", ".."), working_directory="/a/b")
     assert (root / "a/b").is_dir()

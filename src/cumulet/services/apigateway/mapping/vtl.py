@@ -33,6 +33,7 @@ _WORDS = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">=", 
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>|&&|\|\||!|\+|-|\*|/|%|(?:eq|ne|lt|gt|le|ge|and|or|not)(?![A-Za-z0-9_-])")
 _LEVELS = (("||",), ("&&",), ("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/", "%"))
 _MACRO = re.compile(r"#(?:macro|\{macro\})\s*\(\s*(\w+)")
+_BLOCK_CALL = re.compile(r"#@(\w+)\s*\(")
 _KNOWN = frozenset(("set", "if", "elseif", "else", "end", "foreach", "stop", "break", "define", "macro"))
 _REFUSED = frozenset(("parse", "include", "evaluate"))
 
@@ -240,8 +241,10 @@ class _Parser:
         if found is not None and name in self.macros:
             nodes.append(self._macro_call(name, found.end()))
             return None
-        if name in _REFUSED or (text.startswith("#@", self.at) and _NAME.match(text, self.at + 2)):
-            raise NotImplementedHere(f"The directive #{name or '@'} of a mapping template")
+        if name in _REFUSED:
+            raise NotImplementedHere(f"The directive #{name} of a mapping template")
+        if (block := _BLOCK_CALL.match(text, self.at)) is not None and block[1] in self.macros:
+            raise NotImplementedHere(f"The block macro call #@{block[1]} of a mapping template")
         if found is None or name not in _KNOWN:
             nodes.append(_literal("#"))
             self.at += 1

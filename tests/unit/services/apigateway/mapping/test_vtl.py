@@ -162,6 +162,7 @@ def test_template_bombs_end(template: str) -> None:
         ('#macro(f $x)<$x>#end#set($s = "in #f(1)")$s', "in <1>"),
         ("## #macro(f\n#f(1) #g(2) #f", "#f(1) #g(2) #f"),
         ("#{macro}(f)x#end#{f}()", "x"),
+        ("#@f #@f(1) a#@b", "#@f #@f(1) a#@b"),
         ("#define($d)[$x]#end#set($x = 1)$d#set($x = 2)${d}", "[1][2]"),
         ("#define( $d )\n$x\n#end\n#set($x = 'a')$d.length() $!d|", "2 a\n|"),
         ("#define($d)a#break()b#end${d}c#if($d)d#end", "acd"),
@@ -193,7 +194,9 @@ def test_macros_that_never_end(template: str) -> None:
         render(template)
 
 
-@pytest.mark.parametrize("template", ["#@f()a#end", "#parse('x')", "#evaluate('x')", "$input.path('$.a.sum()')"])
+@pytest.mark.parametrize(
+    "template", ["#macro(f)#end#@f()a#end", "#parse('x')", "#evaluate('x')", "$input.path('$.a.sum()')"]
+)
 def test_what_is_not_here_is_refused_by_name(template: str) -> None:
     with pytest.raises(NotImplementedHere):
         render(template)

@@ -13,7 +13,7 @@ import msgspec
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Call, Output, Params, operation
-from cumulet.services.lambda_.control.configuration import check_tags
+from cumulet.services.lambda_.control.configuration import check_tags, invalid
 from cumulet.services.lambda_.control.lookup import function_policy, load_function, no_policy
 from cumulet.services.lambda_.control.paging import marker, page_size, with_marker
 from cumulet.services.lambda_.control.rendering import render_last_modified
@@ -23,6 +23,8 @@ from cumulet.services.tokens import encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
 _ARN = re.compile(r"arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):code-signing-config:(csc-[a-z0-9]{17})")
+NOT_FOR_IMAGES = "Code signing is not supported for functions created with container images."
+"""The rule is https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html's, which has no words."""
 _MISSING = "UntrustedArtifactOnDeployment Enforce is refused: signatures are not verified"
 
 
@@ -141,6 +143,8 @@ def put_function_code_signing_config(call: Call, tx: WriteTx, params: Params) ->
     """Hold a function's deployments against a configuration from now on."""
     ref = function_of(call, params)
     arn = check_code_signing(tx, ref.scope, params["CodeSigningConfigArn"])
+    if load_function(tx, ref).latest.image is not None:
+        raise invalid(NOT_FOR_IMAGES)
     _save(tx, ref, arn)
     return {"CodeSigningConfigArn": arn, "FunctionName": ref.name}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.services.kit import Call, Output, Params
+from cumulet.services.lambda_.control.code_signing import NOT_FOR_IMAGES
 from cumulet.services.lambda_.control.code_urls import render_code_url
 from cumulet.services.lambda_.control.configuration import invalid, parse_image_config
 from cumulet.services.lambda_.control.sources import fetch_code
@@ -45,8 +46,7 @@ def check_creation(params: Params) -> None:
     if params.get("PackageType") == "Image":
         check_image_members(params)
         if params.get("CodeSigningConfigArn"):
-            # https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html has the rule, and no words.
-            raise invalid("Code signing is not supported for functions created with container images.")
+            raise invalid(NOT_FOR_IMAGES)
         if not params["Code"].get("ImageUri"):
             raise invalid("Please provide ImageUri when creating a function with packageType Image.")
         if any(params["Code"].get(name) for name in _ARCHIVE_MEMBERS):

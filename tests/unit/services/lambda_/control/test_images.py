@@ -183,6 +183,16 @@ async def test_a_package_type_is_for_ever(house: Any, make_zip: Any) -> None:
     assert "ImageConfigResponse" not in await house.call("lambda", "UpdateFunctionConfiguration", params)
 
 
+async def test_an_image_is_not_signed(house: Any) -> None:
+    publishers = {"SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789"]}
+    made = await house.call("lambda", "CreateCodeSigningConfig", {"AllowedPublishers": publishers})
+    await create(house)
+    params = {"FunctionName": "notes", "CodeSigningConfigArn": made["CodeSigningConfig"]["CodeSigningConfigArn"]}
+    words = "Code signing is not supported for functions created with container images."
+    refusal = await house.refusal("PutFunctionCodeSigningConfig", params)
+    assert refusal == ("InvalidParameterValueException", words)
+
+
 async def test_a_function_whose_image_takes_long_is_pending(house: Any) -> None:
     house.execution.unpacks_at_once = False
     await create(house)

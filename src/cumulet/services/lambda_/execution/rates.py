@@ -9,11 +9,8 @@ A process counts what comes to it, in memory. Decision 0024 says why not all pro
 from cumulet.clock import Clock
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
-from cumulet.services.lambda_.execution.limits import RATE_BURST_S
+from cumulet.services.lambda_.execution.limits import RATE_BURST_S, RATES_KEPT_MAX
 from cumulet.services.lambda_.limits import CONCURRENT_EXECUTIONS_MAX, REQUESTS_PER_S_OF_CONCURRENCY
-
-_KEPT_MAX = 10_000
-"""Functions and accounts beyond which those that have not been invoked for a while are forgotten."""
 
 _TOLERANCE_S = 1e-6
 """Of what adds up from many small parts."""
@@ -42,7 +39,7 @@ class Rates:
                 if reserved is None
                 else "ReservedFunctionInvocationRateLimitExceeded"
             )
-        if len(self._paid_s) >= _KEPT_MAX:
+        if len(self._paid_s) >= RATES_KEPT_MAX:
             self._paid_s = {who: paid_s for who, paid_s in self._paid_s.items() if paid_s > now_s}
         self._paid_s[who] = paid_s
 

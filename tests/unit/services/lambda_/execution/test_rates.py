@@ -57,7 +57,7 @@ def test_the_refusal_says_why(reserved: int | None, reason: str) -> None:
 
 
 def test_those_that_have_paid_back_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "_KEPT_MAX", 3)
+    monkeypatch.setattr(rates, "RATES_KEPT_MAX", 3)
     clock = ManualClock()
     counted = Rates(clock)
     for who in ("one", "two", "three"):

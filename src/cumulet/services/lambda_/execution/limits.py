@@ -107,7 +107,7 @@ RATE_BURST_S = 1.0
 """What of a rate may be used at once. AWS does not tell."""
 
 RATES_KEPT_MAX = 10_000
-"""Functions and accounts whose rates a process knows, before it forgets those that have not been invoked for a while."""
+"""Functions and accounts whose rates a process knows before it forgets those that were not invoked for a while."""
 
 SHARE_IDLE_S = 30.0
 """What a process has of a limit goes back when it was not used for this long."""

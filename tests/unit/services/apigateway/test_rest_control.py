@@ -324,6 +324,11 @@ async def test_tags_of_apis_and_stages() -> None:
         ),
         ("UpdateStage", {"patchOperations": [{"path": "/description"}]}, "Invalid patch operation specified: null"),
         ("UpdateRestApi", {"patchOperations": [{"path": "/name"}]}, "Invalid patch operation specified: null"),
+        (
+            "UpdateRestApi",
+            {"patchOperations": [{"op": "replace", "path": "/endpointConfiguration/ipAddressType", "value": "ipv6"}]},
+            "Invalid ipAddressType. Must be one of [ipv4, dualstack]",
+        ),
     ],
 )
 async def test_what_makes_no_sense_is_told_so(operation: str, params: dict[str, Any], words: str) -> None:

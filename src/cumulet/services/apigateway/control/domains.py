@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cumulet.errors import ServiceError
 from cumulet.scope import SYSTEM
 from cumulet.services.apigateway import domains, limits
-from cumulet.services.apigateway.control.security_policies import check_security
+from cumulet.services.apigateway.control.security_policies import check_security, checked_ip_address_type
 from cumulet.services.apigateway.domains import Configuration, Domain, EndpointType
 from cumulet.services.apigateway.model import OWNERS, STAGES, ApiOwner
 from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
@@ -108,8 +108,6 @@ def make_configuration(
         _check_certificate(ownership_certificate_arn, None)
     security_policy = security_policy or "TLS_1_2"
     check_security(security_policy, access_mode, (kind,))
-    if (ip_address_type or "ipv4") not in ("ipv4", "dualstack"):
-        raise _bad("Invalid ipAddressType. Must be one of [ipv4, dualstack]")
     if before is None:
         chance = call.ids.token(10)
         name = (
@@ -127,7 +125,7 @@ def make_configuration(
         before.uploaded_s if before is not None and kept else call.now_ms // 1000,
         certificate_name,
         security_policy,
-        ip_address_type or "ipv4",
+        checked_ip_address_type(ip_address_type),
         ownership_certificate_arn,
         access_mode,
     )

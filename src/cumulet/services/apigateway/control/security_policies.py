@@ -1,4 +1,6 @@
-"""Which TLS clients may speak, and to which endpoints: kept and shown, since Cumulet serves plain HTTP (pure).
+"""Which TLS clients may speak, from which addresses and to which endpoints (pure).
+
+All of it is kept and shown only: Cumulet serves plain HTTP, to whom its own address lets in.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
 """
@@ -25,6 +27,13 @@ POLICIES = (
     "SecurityPolicy_TLS12_2018_EDGE",
 )
 ACCESS_MODES = ("BASIC", "STRICT")
+
+
+def checked_ip_address_type(given: str | None) -> str:
+    """Return from which addresses an endpoint can be reached. Raises BadRequestException for another word."""
+    if given and given not in ("ipv4", "dualstack"):
+        raise _bad("Invalid ipAddressType. Must be one of [ipv4, dualstack]")
+    return given or "ipv4"
 
 
 def check_security(policy: str | None, mode: str | None, endpoint_types: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
-from cumulet.services.apigateway.control.security_policies import check_security
+from cumulet.services.apigateway.control.security_policies import check_security, checked_ip_address_type
 from cumulet.services.apigateway.control.v1 import gateway_responses, patching
 from cumulet.services.apigateway.control.v1.cloning import clone
 from cumulet.services.apigateway.control.v1.models import save_first_models
@@ -139,7 +139,7 @@ def endpoint_configuration(given: Any) -> dict[str, Any]:
             raise ServiceError("BadRequestException", f"Invalid endpoint type: {endpoint_type}")
     if len(types) != 1:
         raise ServiceError("BadRequestException", "Exactly one endpoint type must be specified")
-    return {"types": list(types), "ipAddressType": given.get("ipAddressType") or "ipv4"}
+    return {"types": list(types), "ipAddressType": checked_ip_address_type(given.get("ipAddressType"))}
 
 
 @operation("GetRestApi", action=GET, resource=at("/restapis/{restApiId}"), params="restApiId")

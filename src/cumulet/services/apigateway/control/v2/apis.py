@@ -10,6 +10,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
+from cumulet.services.apigateway.control.security_policies import checked_ip_address_type
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy, auto_deploy_stage
 from cumulet.services.apigateway.control.v2.integrations import make_integration
@@ -90,13 +91,6 @@ def _settle(api: HttpApi, settings: Params) -> None:
         api.ip_address_type = checked_ip_address_type(kind)
     if (disabled := settings.get("DisableExecuteApiEndpoint")) is not None:
         api.disable_execute_api_endpoint = disabled
-
-
-def checked_ip_address_type(given: str) -> str:
-    """Return from which addresses an API may be called: kept and shown, since clients here come from either."""
-    if given not in ("ipv4", "dualstack"):
-        raise ServiceError("BadRequestException", "Invalid ipAddressType. Must be one of [ipv4, dualstack]")
-    return given
 
 
 def make_cors(given: Any) -> Cors:

@@ -12,6 +12,7 @@ from cumulet.services.apigateway.control.arns import PUT, at
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, PlannedMethod, Scheme, plan_api
 from cumulet.services.apigateway.control.openapi.reading import parse_document
+from cumulet.services.apigateway.control.security_policies import checked_ip_address_type
 from cumulet.services.apigateway.control.v1.imports import fill_variables
 from cumulet.services.apigateway.control.v2 import apis
 from cumulet.services.apigateway.control.v2.authorizers import make_authorizer
@@ -92,7 +93,7 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         api.name, api.version = plan.title, plan.version or UNSET
         api.description = plan.description or UNSET
         api.disable_execute_api_endpoint = bool(plan.settings.get("disableExecuteApiEndpoint"))
-        api.ip_address_type = apis.checked_ip_address_type(plan.settings.get("ipAddressType", "ipv4"))
+        api.ip_address_type = checked_ip_address_type(plan.settings.get("ipAddressType"))
         api.cors_configuration = apis.make_cors(cors) if cors else UNSET
         api.tags = tagging.checked({**api.tags, **plan.tags})
         APIS.save(tx, call.scope, api.api_id, record=api)

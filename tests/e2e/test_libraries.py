@@ -19,7 +19,7 @@ import pytest
 
 from running import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]  # packages are fetched, from near or far
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "libraries"
 
 
@@ -72,7 +72,7 @@ def stack(server: Server) -> Iterator[Deployed]:
             text=True,
             check=False,
             env=server.environ(),
-            timeout=200,  # it fetches packages
+            timeout=360,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

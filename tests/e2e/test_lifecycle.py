@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import TRUST, create_sleeper, gone_within, invoke, processes_below, up
+from lifecycle import TRUST, create_sleeper, invoke, processes_below, that_stay, up
 from running import Server, start_server
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_a_signal_lets_what_is_in_flight_finish(server: Server, number: int) -> 
     client.join(20)
     assert answers == ["done"]
     assert server.ended() == 0
-    assert gone_within(2, below) == set()
+    assert that_stay(below) == set()
 
 
 def test_kill_9_leaves_no_process_behind(server: Server) -> None:
@@ -73,7 +73,7 @@ def test_kill_9_leaves_no_process_behind(server: Server) -> None:
     assert len(below) >= 2
     os.kill(server.process.pid, signal.SIGKILL)
     server.ended()
-    assert gone_within(5, below) == set()
+    assert that_stay(below) == set()
 
 
 def test_everything_is_there_after_a_restart(server: Server) -> None:

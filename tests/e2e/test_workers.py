@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import create_sleeper, gone_within, invoke, processes_below, up
+from lifecycle import create_sleeper, invoke, processes_below, that_stay, up
 from running import Server, start_server
 
 pytestmark = pytest.mark.slow
@@ -256,7 +256,7 @@ def test_a_signal_lets_what_is_in_flight_finish(server: Server) -> None:
 
     assert answers == ["done"]
     assert server.ended() == 0
-    assert gone_within(2, below) == set()
+    assert that_stay(below) == set()
 
 
 def test_kill_9_of_the_parent_leaves_no_process_behind(server: Server) -> None:
@@ -271,7 +271,7 @@ def test_kill_9_of_the_parent_leaves_no_process_behind(server: Server) -> None:
 
     server.kill()
 
-    assert gone_within(5, below) == set()
+    assert that_stay(below) == set()
     again = start_server(server.data_dir)
     assert invoke(again, {}) == "done"
     assert again.stop() == 0

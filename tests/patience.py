@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Longer than anything takes that happens at all, also on a machine that is busy with other things."""
 
 

@@ -162,12 +162,6 @@ REFUSALS: list[tuple[dict[str, Any], int, str, str]] = [
         "ResourceNotFoundException",
         "Function not found: arn:aws:lambda:us-east-1:000000000000:function:no-such",
     ),
-    (
-        {"TenantId": "t"},
-        501,
-        "NotImplementedException",
-        "The parameter TenantId of lambda:InvokeWithResponseStream is not implemented",
-    ),
 ]
 
 

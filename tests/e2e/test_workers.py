@@ -162,9 +162,11 @@ def test_connections_spread_over_the_processes_and_health_names_them(server: Ser
 
 
 def test_what_one_process_acknowledges_every_other_knows(server: Server) -> None:
-    connections = [connect(server) for _ in range(6)]
     callers = start_callers(server, 1)
     dynamodb = server.client("dynamodb")
+    connections = [connect(server) for _ in range(6)]
+    for connection in connections:
+        health(connection)  # the server waits 10 s for a first head, and a table may take as long on a busy machine
     for number in range(30):
         dynamodb.create_table(
             TableName=f"table-{number}",

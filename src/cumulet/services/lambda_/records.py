@@ -198,7 +198,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     is_provisioned: bool = False
     """Whether environments are to be kept ready."""
     snapshots: tuple[str, ...] = ()
-    """The versions that are to be initialised for the first time."""
+    """The versions that are to be initialised for the first time; $LATEST if its image is to be unpacked."""
 
 
 class Allotment(msgspec.Struct, frozen=True, kw_only=True):

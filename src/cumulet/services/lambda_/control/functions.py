@@ -56,7 +56,7 @@ from cumulet.services.lambda_.control.versions import (
 from cumulet.services.lambda_.execution.limits import IMAGE_WAIT_S
 from cumulet.services.lambda_.names import FunctionRef, function_of, resource, unqualified_resource
 from cumulet.services.lambda_.plane import LambdaPlane
-from cumulet.services.lambda_.readiness import forget_function
+from cumulet.services.lambda_.readiness import forget_function, note_snapshot
 from cumulet.services.lambda_.records import (
     FUNCTION_CHANGED,
     FUNCTIONS,
@@ -132,6 +132,8 @@ async def create_function(call: Call, plane: LambdaPlane, params: Params) -> Out
             code_signing_arn=check_code_signing(tx, ref.scope, signing) if signing else "",
         )
         FUNCTIONS.save(tx, ref.scope, ref.name, record=function)
+        if version.state == "Pending":
+            note_snapshot(tx, ref.scope, ref.name, LATEST)  # or nobody would go on where this process ended
         return publish(tx, call, ref.scope, function, None) if params.get("Publish") else version
 
     version = await plane.ground.store.write(create)

@@ -171,7 +171,7 @@ def find_extensions(layers: Path) -> list[str]:
 
 
 def look_through(folder: Path) -> dict[str, int]:
-    """Return the sizes of the unpacked archives, oldest first, and remove what a process left half done that is gone."""
+    """Return the sizes of the unpacked archives, oldest first, and remove what none that lives is at work on."""
     found: dict[str, tuple[float, int]] = {}
     for entry in sorted(folder.iterdir()) if folder.exists() else ():  # bytecode comes behind its code
         digest = entry.name.partition(".")[0]

@@ -1,7 +1,8 @@
 """Versions with SnapStart come to be invocable once an environment of theirs has been initialised, as for a snapshot.
 
 One node does it, under the lease of a loop. What was under way on a node that died is done by another: until the
-version is Active or Failed, it is noted as to be done.
+version is Active or Failed, it is noted as to be done. Likewise functions that were created while their image
+was still being unpacked.
 """
 
 import asyncio
@@ -16,7 +17,15 @@ from cumulet.services.lambda_.execution.occupancy import InitFailure
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.supervisor import Supervisor
 from cumulet.services.lambda_.readiness import forget_snapshot
-from cumulet.services.lambda_.records import FUNCTION_CHANGED, READINESS, STATE_FIELDS, VERSIONS, VersionRecord
+from cumulet.services.lambda_.records import (
+    FUNCTION_CHANGED,
+    FUNCTIONS,
+    LATEST,
+    READINESS,
+    STATE_FIELDS,
+    VERSIONS,
+    VersionRecord,
+)
 from cumulet.store.api import ReadTx, WriteTx
 from cumulet.store.leases import Lease
 
@@ -27,6 +36,8 @@ class Snapshots:
     def __init__(self, ground: Ground, supervisor: Supervisor) -> None:
         self._ground = ground
         self._supervisor = supervisor
+        self._unpacking: set[str] = set()
+        """The functions, by revision, whose images this process has begun to unpack."""
 
     def start(self) -> None:
         """Stand for the work."""
@@ -34,7 +45,12 @@ class Snapshots:
 
     async def _work(self, lease: Lease) -> None:
         pending = await self._ground.store.read(_find_pending)
-        await asyncio.gather(*(self._take(lease, scope, name, version) for scope, name, version in pending))
+        await asyncio.gather(
+            *(
+                self._take_image(lease, scope, name) if version == LATEST else self._take(lease, scope, name, version)
+                for scope, name, version in pending
+            )
+        )
 
     async def _take(self, lease: Lease, scope: Scope, name: str, number: str) -> None:
         """Initialise a version, and record what came of it."""
@@ -49,6 +65,28 @@ class Snapshots:
                 VERSIONS.save(tx, scope, name, int(number), record=msgspec.structs.replace(found, **changed))
 
         await lease.write(record)
+
+    async def _take_image(self, lease: Lease, scope: Scope, name: str) -> None:
+        """Have the image of a function unpacked that is Pending, if whoever created it does not."""
+
+        def find(tx: WriteTx) -> VersionRecord | None:
+            function = FUNCTIONS.find(tx, scope, name)
+            if function is None or function.latest.state != "Pending":
+                forget_snapshot(tx, scope, name, LATEST)
+                return None
+            return function.latest
+
+        version = await lease.write(find)
+        if version is None:
+            self._unpacking.clear()  # or it would grow for ever; what is begun twice is done once
+        elif version.revision_id not in self._unpacking and not self._may_be_anothers(version):
+            self._unpacking.add(version.revision_id)
+            self._supervisor.prepare(version)
+
+    def _may_be_anothers(self, version: VersionRecord) -> bool:
+        """Tell whether another process may be unpacking it still, which perhaps alone has the image."""
+        age_s = (self._ground.clock.now_ms() - version.last_modified_ms) / 1000
+        return self._ground.store.is_shared and age_s < limits.EXPORT_TIMEOUT_S + 2 * limits.ENGINE_TIMEOUT_S
 
     async def _outcome(self, scope: Scope, version: VersionRecord) -> tuple[str, str, str]:
         """Return the state that a version has from now on, with its reason and the reason's code."""

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cumulet.services.lambda_.records import FUNCTIONS, ImageConfig, ImageUse
+from cumulet.scope import SYSTEM
+from cumulet.services.lambda_.records import FUNCTIONS, READINESS, ImageConfig, ImageUse
 from harness import SCOPE
 
 ECR = "000000000000.dkr.ecr.us-east-1.amazonaws.com/notes"
@@ -211,6 +212,9 @@ async def test_a_function_whose_image_takes_long_is_pending(house: Any) -> None:
     # Whoever invokes it waits for the image.
     await house.call("lambda", "Invoke", {"FunctionName": "notes"})
     assert [version.function_name for version in house.execution.prepared] == ["notes"]
+    # A later process unpacks it if this one ends before.
+    noted = await house.store.read(lambda tx: list(READINESS.scan(tx, SYSTEM)))
+    assert [(one.function_name, one.snapshots) for one in noted] == [("notes", ("$LATEST",))]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,9 @@ class Images:
             folder = await self._ensure(version.image)
         except EngineError as refused:
             words = f"The image {version.image.resolved_uri} cannot be unpacked: {refused.words}"
-            if (code := _STATE_CODES.get(type(refused))) is not None:
+            # An engine that fails says nothing of the image; but who waits for a new function is to know.
+            code = _STATE_CODES.get(type(refused), "InternalError" if version.state == "Pending" else "")
+            if code:
                 await self._settle(version, version.image.digest, ("Failed", words, code))
             # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-images.html has the code, and its status.
             raise ServiceError("CodeArtifactUserFailedException", words, status=409, Type="User") from None

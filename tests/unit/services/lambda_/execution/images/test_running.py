@@ -11,9 +11,11 @@ import pytest
 import pytest_asyncio
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.lambda_.execution.images import engine
 from cumulet.services.lambda_.execution.sandbox import zygote
 from cumulet.services.lambda_.records import FUNCTIONS, VERSIONS, FunctionRecord, ImageConfig, ImageUse, VersionRecord
-from podman import Engine, engine
+from podman import Engine
+from podman import engine as offered
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -28,7 +30,7 @@ LINES = (
 
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine(tmp_path_factory.mktemp("engine")) as made:
+    with offered(tmp_path_factory.mktemp("engine")) as made:
         before = dict(os.environ)
         os.environ.update(made.environ)
         yield made
@@ -233,6 +235,21 @@ async def test_a_function_is_active_once_its_image_is_unpacked(
         return [(one.version, one.state) for one in found]
 
     assert await rig.store.read(states) == [("$LATEST", ""), ("1", ""), ("2", state)]
+
+
+@pytest.mark.parametrize(("before", "after"), [("Pending", "Failed"), ("", "")])
+async def test_an_engine_that_fails_ends_the_wait_for_a_new_function_alone(
+    rig: Any, image: ImageUse, before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*asked: object) -> None:
+        raise engine.EngineError("it is out of order")
+
+    monkeypatch.setattr(engine, "inspect", fail)
+    version = await made_of(rig, msgspec.structs.replace(image, digest="2" * 64), state=before)
+    with pytest.raises(ServiceError, match="out of order"):
+        await rig.invoke(version)
+    function = await rig.store.read(lambda tx: FUNCTIONS.find(tx, rig.scope, version.function_name))
+    assert (function.latest.state, function.latest.state_reason_code) == (after, "InternalError" if after else "")
 
 
 async def test_an_image_counts_among_what_is_unpacked(rig: Any, image: ImageUse) -> None:

@@ -13,6 +13,9 @@ SNAP_START_STORAGE_MB_MAX = 512
 ENVIRONMENT_BYTES_MAX = 4 * 1024
 """All names and values of a function together, as JSON."""
 
+IMAGE_SETTINGS_BYTES_MAX = 16 * 1024
+"""What a function says instead of its image."""
+
 ZIPPED_CODE_BYTES_MAX = 50 * 1024 * 1024
 """An archive inside a request. One that comes from S3 is bounded by its unzipped size alone."""
 ZIPPED_CODE_REQUEST_BYTES_MAX = 69_905_067

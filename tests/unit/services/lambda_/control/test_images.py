@@ -184,6 +184,25 @@ async def test_a_package_type_is_for_ever(house: Any, make_zip: Any) -> None:
     assert "ImageConfigResponse" not in await house.call("lambda", "UpdateFunctionConfiguration", params)
 
 
+async def test_of_two_updates_at_once_the_later_one_holds(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(house)
+    house.execution.images[f"{ECR}:slow"] = make_image(f"{ECR}:slow", "f" * 64)
+
+    async def unpack(image: ImageUse, patience_s: float | None) -> bool:
+        if image.uri == f"{ECR}:slow":
+            await house.call("lambda", "UpdateFunctionConfiguration", {"FunctionName": "notes", "Description": "x"})
+            await house.call("lambda", "UpdateFunctionCode", {"FunctionName": "notes", "ImageUri": f"{ECR}:2"})
+        return True
+
+    monkeypatch.setattr(house.execution, "unpack_image", unpack)
+    refusal = await house.refusal("UpdateFunctionCode", {"FunctionName": "notes", "ImageUri": f"{ECR}:slow"})
+    words = "The operation cannot be performed at this time. An update is in progress for resource: "
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:notes"
+    assert refusal == ("ResourceConflictException", words + arn)
+    told = await configuration(house)
+    assert (told["CodeSha256"], told["Description"]) == (OTHER, "x")
+
+
 async def test_what_a_function_says_instead_of_its_image_has_a_limit(house: Any) -> None:
     refused = ("InvalidParameterValueException", "ImageConfig must be smaller than 16384 bytes.")
     await create(house, ImageConfig={"Command": ["x" * 16_000]})

@@ -110,3 +110,28 @@ def test_no_other_signature_is_accepted(request: Request, guess: bytes) -> None:
     signature = base64.b16encode(guess).decode().lower()
     with pytest.raises(ServiceError):
         verify(request, msgspec.structs.replace(claim, signature=signature), SECRET, time_of(request))
+
+
+PARTS = ("Credential=a/20150830/us-east-1/iam/aws4_request", "SignedHeaders=host", f"Signature={'0a' * 32}")
+parts = st.lists(st.sampled_from([*PARTS, "Signature=", "Signature=0a", "X=y", "é"]), max_size=5).map(tuple)
+separators = st.sampled_from([", ", ",", " ", "\t", "\xa0", "\x85", ""])
+
+
+def claimed(authorization: str) -> object:
+    """Return what is claimed by a header, or with which error it is refused."""
+    headers = Headers([("Host", "localhost"), ("X-Amz-Date", "20150830T123600Z"), ("Authorization", authorization)])
+    try:
+        return find_claim(Request("GET", "/", "", headers))
+    except ServiceError as refused:
+        return refused.code
+
+
+@given(st.one_of(st.permutations(PARTS), parts), st.lists(separators, min_size=6, max_size=6), st.integers(0, 63))
+@settings(max_examples=200, deadline=None)
+def test_a_header_that_ends_as_usual_is_read_as_any_other(given: Any, between: list[str], at: int) -> None:
+    written = "AWS4-HMAC-SHA256 X=y " + "".join(part + gap for part, gap in zip(given, between, strict=False))
+    broken = f"AWS4-HMAC-SHA256 {PARTS[0]}, {PARTS[1]}, Signature={'0' * at}{between[0]}"
+    broken += "a" * (64 - at - len(between[0]))
+    for authorization in (written, written.strip(", "), broken):
+        # With a comma behind it, it is not what SDKs write, and is read part by part.
+        assert claimed(authorization) == claimed(authorization + ",")

@@ -185,7 +185,8 @@ def _header_claim(request: Request, authorization: str, service: str | None) -> 
     head, signature = authorization[:-_SIGNATURE_CHARACTERS], authorization[-_SIGNATURE_CHARACTERS:]
     # Whether they are hexadecimal digits, `verify` finds out, as long as they are one part of the header.
     read = _read_head if len(head) <= _REMEMBERED_CHARACTERS_MAX else _read_head.__wrapped__
-    shared = None if "," in signature or " " in signature else read(head)
+    is_one = not ("," in signature or " " in signature or "\t" in signature) and signature.isascii()
+    shared = read(head) if is_one else None
     header = request.headers.get
     timestamp = header("x-amz-date")
     if shared is None or timestamp is None:
@@ -197,7 +198,7 @@ def _header_claim(request: Request, authorization: str, service: str | None) -> 
 @lru_cache(maxsize=1024)
 def _read_head(text: str) -> tuple[str, str, str, str, str, tuple[str, ...]] | None:
     """Return the credential's parts and the signed headers, or None if anything is out of the ordinary."""
-    if not text.endswith("Signature="):
+    if not text.endswith((" Signature=", ",Signature=")):
         return None
     algorithm, _, rest = text.removesuffix("Signature=").partition(" ")
     fields = _fields(rest)

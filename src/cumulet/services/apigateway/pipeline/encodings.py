@@ -47,8 +47,13 @@ def unpacked(matched: Matched) -> Matched:
         raise Refused("too_long")
     if not unpacking.eof or unpacking.unused_data:
         raise Refused("unmapped_type")
-    fields = [field for field in request.headers.items if field[0] not in ("content-encoding", "content-length")]
-    headers = Headers.of_lower_case((*fields, ("content-length", str(len(body)))))
+    spellings = request.headers.spellings()  # functions and templates see names as they were sent
+    fields = [
+        (spellings.get(name, name), value)
+        for name, value in request.headers
+        if name not in ("content-encoding", "content-length")
+    ]
+    headers = Headers((*fields, ("content-length", str(len(body)))))
     plain = msgspec.structs.replace(request, headers=headers, body=body)
     return msgspec.structs.replace(matched, arrival=msgspec.structs.replace(matched.arrival, request=plain))
 

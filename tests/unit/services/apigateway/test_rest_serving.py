@@ -1,6 +1,7 @@
 """A REST API answers through the pipeline."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -410,3 +411,26 @@ async def test_a_client_that_goes_away_leaves_the_function_running() -> None:
 
     go_on.set()
     await until(finished.is_set, "the function has finished", every_s=0)
+
+
+async def test_a_client_that_goes_away_as_its_function_fails_leaves_nothing_to_report() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /notes")
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, told: reported.append(told))
+    waiting: list[asyncio.Task[Any]] = []
+
+    async def fails(event: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        raise ServiceError("ServiceException", "nobody hears this")
+
+    house.function.answer = fails
+    waiting.append(asyncio.ensure_future(house.request(api_id, "GET", "/dev/notes")))
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    waiting.clear()
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert reported == []

@@ -219,15 +219,20 @@ async def _within(
         if not done.cancelled():
             done.exception()  # seen here, since nobody waits any more
 
+    def leave_running() -> None:
+        left_running.add(task)
+        task.add_done_callback(settle)
+
     task = loop.create_task(ending())
     deadline = clock.alarm(seconds, go_on)
     try:
         await waited
+    except asyncio.CancelledError:  # the client has gone, maybe in the moment in which the work ended
+        leave_running()
+        raise
     finally:
         deadline.cancel()
-        if not task.done():  # it is too late, or the client has gone
-            left_running.add(task)
-            task.add_done_callback(settle)
     if not task.done():
+        leave_running()
         raise Refused("timeout")
     return task.result()

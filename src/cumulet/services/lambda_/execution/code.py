@@ -185,7 +185,7 @@ def look_through(folder: Path) -> dict[str, int]:
 
 
 def _is_anothers_draft(entry: Path) -> bool:
-    """Tell whether another process that lives is at work on it: several serve together, and images take minutes."""
+    """Tell whether another process that lives is at work on it: two nodes of one database may share the folder."""
     owner = entry.name.removesuffix(_DRAFT).rpartition(".")[2]
     if not entry.name.endswith(_DRAFT) or not owner.isdecimal() or int(owner) in (0, os.getpid()):
         return False

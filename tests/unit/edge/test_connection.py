@@ -65,6 +65,8 @@ class Echo:
             return Response(200, (), self.flood())
         if request.path == "/injected":
             return Response(200, (("x-a", "1\r\nx-b: 2"), ("no name", "3"), ("Content-Length", "99")), b"ok")
+        if request.path == "/typed":
+            return Response(200, (("content-type", "a/b\r\nx-b: 2"),), b"ok")
         if request.path == "/halved":
             return Response(200, (("x-a", "\ud83d"),), b"ok")
         if request.path == "/unsayable":
@@ -290,6 +292,12 @@ async def test_headers_cannot_be_written_through_headers(port: int) -> None:
     assert b"no name" not in received
     assert received.lower().count(b"content-length") == 1
     assert received.endswith(b"\r\n\r\nok")
+
+
+async def test_a_type_that_is_kept_as_it_is_written_is_one_line_too(port: int) -> None:
+    answered = await say(port, request_line("/typed") + request_line("/typed", LAST))
+    assert answered.count(b"\r\ncontent-type: a/b  x-b: 2\r\n") == 2
+    assert b"\nx-b" not in answered
 
 
 async def test_half_a_character_in_a_header_is_sent_as_a_question_mark(port: int) -> None:

@@ -26,7 +26,7 @@ import httptools
 import msgspec
 
 from cumulet.edge import limits
-from cumulet.wire.message import BrokeOff, Headers, Request, Response
+from cumulet.wire.message import BrokeOff, Headers, Request, Response, field_text
 
 log = logging.getLogger("cumulet.edge")
 
@@ -525,7 +525,7 @@ async def _let_go(body: bytes | AsyncIterator[bytes]) -> None:
 def _read_fields(fields: _Fields, may_keep: bool) -> Headers:
     """Return the headers of a head. Of a long one not even the names are remembered: it could fill the memory."""
     name_of = _field_name if may_keep else _field_name.__wrapped__
-    return Headers.of_lower_case(tuple([(name_of(name), value.decode("latin-1")) for name, value in fields]), fields)
+    return Headers.of_lower_case(tuple([(name_of(name), field_text(value)) for name, value in fields]), fields)
 
 
 @lru_cache(maxsize=512)

@@ -58,7 +58,7 @@ class Headers:
             if name != before[place][0]:
                 return None
             key = items[place][0]
-            first[key] = text = value.decode("latin-1")
+            first[key] = text = field_text(value)
             items[place] = key, text
         return _set(_new(Headers), tuple(items), sent, first)
 
@@ -103,6 +103,11 @@ def _set(
     headers.get = first.get  # type: ignore[assignment]
     headers.repeats = len(first) < len(items)
     return headers
+
+
+def field_text(value: bytes) -> str:
+    """Return a header's value as text, without the blanks behind it: the parser leaves those (RFC 9110, 5.5)."""
+    return value.rstrip(b" \t").decode("latin-1")
 
 
 class Request(msgspec.Struct, frozen=True):

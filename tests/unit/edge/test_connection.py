@@ -286,6 +286,15 @@ async def test_each_head_is_read_for_itself(port: int, echo: Echo) -> None:
     writer.close()
 
 
+async def test_blanks_around_a_value_are_none_of_it(port: int, echo: Echo) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for value in (b"", b"a ", b"  a \t", b"b c \t "):  # the first is read as a new head, the others after one
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + value + b"\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\nok")
+    assert [request.headers.get("x-a") for request in echo.seen] == ["", "a", "a", "b c"]
+    writer.close()
+
+
 async def test_headers_cannot_be_written_through_headers(port: int) -> None:
     received = await say(port, request_line("/injected", LAST))
     assert b"\r\nx-a: 1  x-b: 2\r\n" in received

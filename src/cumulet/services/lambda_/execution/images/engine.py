@@ -102,6 +102,9 @@ def read_image(uri: str, told: bytes) -> ImageUse:
         found: dict[str, Any] = json.loads(told)[0]
         config: dict[str, Any] = found.get("Config") or {}
         image_id = str(found["Id"]).removeprefix("sha256:")
+        if image_id.startswith(uri) and not _is_tagged(uri, found):
+            # Engines take the beginning of an id for a name; whoever says "5" did not mean any image that begins so.
+            raise ImageAbsent(f"{uri}: no such image")
         digest = _digest_of(uri, found) or image_id
         image = ImageUse(
             uri=uri,
@@ -143,6 +146,10 @@ def _digest_of(uri: str, found: dict[str, Any]) -> str:
     own = [text for text in known if text.partition("@")[0] == repository_of(uri)]
     told = str(found.get("Digest") or "") or next(iter(own or known), "")
     return told.rpartition("sha256:")[2]
+
+
+def _is_tagged(name: str, found: dict[str, Any]) -> bool:
+    return any(repository_of(str(tag)).rpartition("/")[2] == name for tag in found.get("RepoTags") or ())
 
 
 def _texts(values: Any) -> tuple[str, ...]:

@@ -52,6 +52,14 @@ def test_what_docker_tells() -> None:
     assert read(Id=f"sha256:{ID}", RepoDigests=None, Config=None).entry_point == ()
 
 
+def test_the_beginning_of_an_id_is_no_name() -> None:
+    with pytest.raises(ImageAbsent):
+        read("11")
+    with pytest.raises(ImageAbsent):
+        read("11", RepoTags=["localhost/111:1"])
+    assert read("11", RepoTags=["localhost/11:latest"]).image_id == ID
+
+
 UNFIT = [
     ("nothing", b""),
     ("no image", b"[]"),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,24 +110,16 @@ def _match_us(count: int) -> float:
 
 def _paths(server: Any) -> Table:
     """Measure an HTTP API with a trivial function, and the notes' read beside its handler in a process of its own."""
-    from run import ROOT, connect, http_bytes, load
+    from run import deploy_notes, http_bytes, load
 
-    environ = {**server.environ(), "PYTHONPATH": str(ROOT / "src")}
-    deploy = [sys.executable, "-m", "cumulet", "deploy", str(ROOT / "examples/notes")]
-    subprocess.run(deploy, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    apis = {item["name"]: item["id"] for item in connect(server, "apigateway").get_rest_apis()["items"]}
-    stage = f"/_aws/execute-api/{next(api for name, api in apis.items() if name != 'bench')}/Prod"
-    body = json.dumps({"title": "bench", "text": "x" * 200}).encode()
-    made = urllib.request.Request(f"{server.endpoint}{stage}/notes", data=body, method="POST")
-    note = json.load(urllib.request.urlopen(made))
+    read, note_id = deploy_notes(server)
     host = {"Host": f"127.0.0.1:{server.port}"}
-    read = http_bytes("GET", f"{stage}/notes/{note['id']}", host, b"")
     trivial = http_bytes("GET", f"/_aws/execute-api/{_trivial_api(server)}/$default/", host, b"")
     requests: dict[str, Callable[[], bytes]] = {
         "HTTP API -> function": lambda: trivial,
         "notes read: API -> function -> table": lambda: read,
     }
-    event = {"resource": "/notes/{id}", "path": "/", "httpMethod": "GET", "pathParameters": {"id": note["id"]}}
+    event = {"resource": "/notes/{id}", "path": "/", "httpMethod": "GET", "pathParameters": {"id": note_id}}
     with _Bare(server, event) as bare:
         handler, times = "the notes' handler, bare", dict[str, list[list[float]]]()
         for name, request in requests.items():

@@ -93,3 +93,16 @@ def test_what_is_bad_is_told_by_the_status(monkeypatch: pytest.MonkeyPatch, tmp_
     for name in ("look_at_walls", "look_at_runtimes"):
         monkeypatch.setattr(doctor, name, lambda settings: iter(()))
     assert examine(data_dir=tmp_path / "file" / "data", port=0) == 1
+
+
+@pytest.mark.parametrize(
+    ("executable", "configured", "optimised"),
+    [
+        pytest.param("/usr/bin/python3.11", "'--enable-shared'", True, id="a distribution's"),
+        pytest.param("/usr/local/bin/python3.13", "'--enable-optimizations' '--with-lto'", True, id="said so"),
+        pytest.param("/home/me/versions/3.11.7/bin/python3.11", "'--enable-shared'", False, id="compiled quickly"),
+        pytest.param("/usr/local/bin/python3.13", "", False, id="compiled quickly, with nothing said"),
+    ],
+)
+def test_how_a_python_was_built(executable: str, configured: str, optimised: bool) -> None:
+    assert doctor.is_optimised(executable, configured) is optimised

@@ -52,6 +52,8 @@ class Settings:
     """How large a partition of a table with local indexes may grow, these included; tests may lower it."""
     java_runtime: str = ""
     """The folder with AWS's runtime interface client for Java, for functions that do not bring it themselves."""
+    nodejs_modules: str = ""
+    """The folder node_modules with AWS's SDK for JavaScript, for functions that do not bring it themselves."""
     cognito_issuers: str = ""
     """Who issues the tokens of Cognito user pools, in place of AWS: us-east-1_AbCdE=http://127.0.0.1:9229/us-east-1_AbCdE,
     and more of the kind behind commas."""
@@ -99,6 +101,11 @@ def make_settings(environ: Mapping[str, str] = os.environ, **flags: object) -> S
         if not pool or not url.startswith(("http://", "https://")):
             raise SettingsError(f"cognito_issuers names a pool and its issuer's URL, POOL=URL, not '{pool}={url}'")
     _check_root_key(settings)
+    modules = Path(settings.nodejs_modules)
+    if settings.nodejs_modules and not (modules.name == "node_modules" and modules.is_absolute() and modules.is_dir()):
+        raise SettingsError(
+            f"nodejs_modules is the full path of a folder node_modules, not '{settings.nodejs_modules}'"
+        )
     if not is_loopback(settings.host) and not settings.strict:
         raise SettingsError(
             f"{settings.host} can be reached by others, and developer credentials would let them in as root: "

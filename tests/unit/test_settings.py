@@ -36,6 +36,9 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
         ({"root_access_key_id": "a/b", "root_secret_access_key": "0123456789abcdef"}, "letters, digits"),
         ({"root_access_key_id": "123456789012", "root_secret_access_key": "0123456789abcdef"}, "an account's number"),
         ({"host": "example.com"}, "add --strict"),
+        ({"nodejs_modules": "/usr"}, "the full path of a folder node_modules, not '/usr'"),
+        ({"nodejs_modules": "/no/such/node_modules"}, "the full path of a folder node_modules"),
+        ({"nodejs_modules": "node_modules"}, "the full path of a folder node_modules"),
     ],
 )
 def test_refused(flags: dict[str, object], words: str) -> None:

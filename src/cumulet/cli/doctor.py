@@ -181,6 +181,12 @@ def look_at_images(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", "images", f"functions run from those that {path} has, where there are walls")
 
 
+BROUGHT_ALONG = {
+    "java": ", with AWS's client from the package or CUMULET_JAVA_RUNTIME",
+    "nodejs": ", with AWS's SDK from the package or CUMULET_NODEJS_MODULES",
+}
+
+
 def judge_runtime(runtime: str, ask: Callable[[str], str]) -> Finding:
     """Return what a runtime runs on; `ask` tells the version of an executable."""
     try:
@@ -189,7 +195,7 @@ def judge_runtime(runtime: str, ask: Callable[[str], str]) -> Finding:
         return Finding("note", runtime, "not on this machine; its functions are refused")
     if program.family == "provided":
         return Finding("ok", runtime, "runs the bootstrap of the function or of a layer")
-    with_what = ", with AWS's client from the package or CUMULET_JAVA_RUNTIME" if program.family == "java" else ""
+    with_what = BROUGHT_ALONG.get(program.family, "")
     executable = program.executable or program.interpreter.executable
     version = program.version or (
         platform.python_version()

@@ -30,6 +30,7 @@ def make_environ(
     task_root: str,
     opt_root: str,
     python_path: str,
+    node_modules: str,
 ) -> dict[str, str]:
     """Return the variables: the function's own may replace the SDK's endpoint, not what Lambda reserves."""
     runtime = version.runtime
@@ -39,7 +40,7 @@ def make_environ(
     elif runtime.startswith("nodejs"):
         major = runtime.removeprefix("nodejs").partition(".")[0]
         of_runtime["NODE_PATH"] = (
-            f"{opt_root}/nodejs/node{major}/node_modules:{opt_root}/nodejs/node_modules:/var/runtime/node_modules:"
+            f"{opt_root}/nodejs/node{major}/node_modules:{opt_root}/nodejs/node_modules:{node_modules}:"
             f"/var/runtime:{task_root}"
         )
     # AWS: "not defined for functions that use the OS-only runtimes".

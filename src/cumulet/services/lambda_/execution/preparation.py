@@ -13,7 +13,7 @@ from cumulet.services.lambda_.execution.environ import make_environ
 from cumulet.services.lambda_.execution.logs import LogStream
 from cumulet.services.lambda_.execution.runtime_names import runtime_version
 from cumulet.services.lambda_.execution.sandbox.java import CLIENT, LIBRARIES_SEEN_AS, has_client
-from cumulet.services.lambda_.execution.sandbox.programs import Program, substitution_note
+from cumulet.services.lambda_.execution.sandbox.programs import NODE_MODULES_SEEN_AS, Program, substitution_note
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import RoleSession
 from cumulet.services.lambda_.records import VersionRecord
@@ -94,6 +94,7 @@ def prepare(
         handler=version.handler,
         memory_mb=version.memory_mb,
         libraries=libraries and (LIBRARIES_SEEN_AS if isolated else libraries),
+        node_options=version.environment.get("NODE_OPTIONS", ""),
     )
     wrapper = version.environment.get("AWS_LAMBDA_EXEC_WRAPPER", "")
     if wrapper and program.family != "provided":
@@ -128,6 +129,7 @@ def prepare(
             task_root=task_root,
             opt_root=opt_root,
             python_path=zygote.python_path,
+            node_modules=NODE_MODULES_SEEN_AS if isolated else settings.nodejs_modules or NODE_MODULES_SEEN_AS,
         ),
         interpreter,
         note,

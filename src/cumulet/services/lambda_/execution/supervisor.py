@@ -37,7 +37,7 @@ from cumulet.services.lambda_.execution.occupancy import (
 from cumulet.services.lambda_.execution.plane import FunctionChanged
 from cumulet.services.lambda_.execution.preparation import prepare, seen_roots
 from cumulet.services.lambda_.execution.sandbox.fork_servers import ForkServers
-from cumulet.services.lambda_.execution.sandbox.programs import Program
+from cumulet.services.lambda_.execution.sandbox.programs import Libraries, Program
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 from cumulet.services.lambda_.execution.sessions import assume_role
 from cumulet.services.lambda_.execution.setbacks import Setback, set_back
@@ -99,7 +99,9 @@ class Supervisor:
         slots = (limits.ENVIRONMENTS_MAX + limits.SPARE_SLOTS) // settings.workers
         first_slot = max(settings.worker - 1, 0) * slots
         self._free_slots = deque(range(first_slot, first_slot + slots))
-        self._fork_servers = ForkServers(folder, self._code.folder, settings.java_runtime)
+        self._fork_servers = ForkServers(
+            folder, self._code.folder, Libraries(settings.java_runtime, settings.nodejs_modules)
+        )
         self.images = Images(ground, self._code, self._fork_servers)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None

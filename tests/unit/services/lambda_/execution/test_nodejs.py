@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from cumulet.services.lambda_.records import LayerUse
+from cumulet.store import blobs
+
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.slow,
@@ -200,3 +203,71 @@ async def test_another_version_is_told_in_the_log(rig: Any) -> None:
     first, second = rig.neighbours.events[stream][:2]
     assert first.startswith("INIT_START Runtime Version: nodejs:16.v")
     assert second.startswith("cumulet: nodejs16.x does not run on this machine; this environment runs on nodejs")
+
+
+async def above_a_layer(rig: Any, files: dict[str, str], layer: dict[str, str]) -> Any:
+    """Return a function above a layer with these files."""
+    archive = rig.make_archive(layer)
+    digest = await rig.store.write(lambda tx: blobs.save(tx, archive))
+    use = LayerUse("arn:aws:lambda:eu-west-1:123456789012:layer:l:1", len(archive), 1, digest)
+    return await nodejs(rig, files, layers=(use,))
+
+
+LENT = {
+    "nodejs/node_modules/@of/lent/package.json": '{"type": "module", "exports": {".": "./main.js"}}',
+    "nodejs/node_modules/@of/lent/main.js": "import { more } from 'more';\nexport const word = 'lent' + more;",
+    "nodejs/node_modules/more/index.mjs": "export const more = '!';",
+    "nodejs/node_modules/more/package.json": '{"exports": "./index.mjs"}',
+}
+
+
+async def test_an_es_module_imports_from_layers(rig: Any) -> None:
+    code = (
+        "import { word } from '@of/lent';\nexport const handler = async (event) => event.hang ? new Promise(() => {})"
+        " : [word, await import(event.name).catch((error) => error.message)];"
+    )
+    version = await above_a_layer(rig, {"index.mjs": code}, LENT)
+    answer = await rig.invoke(version, b'{"name": "no-such"}')
+    word, words = json.loads(answer.payload)
+    assert (word, words.rpartition("/")[0].replace(str(rig.plane._supervisor._code.folder), "")) == (
+        "lent!",
+        "Cannot find package 'no-such' imported from /var/task",
+    )
+    assert json.loads((await rig.invoke(version, b'{"name": "@of/lent/inner"}')).payload)[1].startswith(
+        "Package subpath './inner' is not defined by \"exports\""
+    )
+    never = await rig.invoke(version, b'{"hang": true}')  # the thread that resolves does not keep the process alive
+    assert json.loads(never.payload)["errorType"] == "Runtime.NodeJsExit"
+
+
+async def test_node_20_requires_no_es_modules_unless_it_is_told_to(rig: Any) -> None:
+    files = {
+        "index.js": "exports.handler = async () => require('./other.mjs').word;",
+        "other.mjs": "export const word = 1;",
+    }
+    refused = await rig.invoke(await nodejs(rig, files))
+    assert "require() of ES Module" in json.loads(refused.payload)["errorMessage"]
+    asked_for = {"NODE_OPTIONS": "--experimental-require-module"}
+    assert (await rig.invoke(await nodejs(rig, files, environment=asked_for))).payload == b"1"
+    assert (await rig.invoke(await nodejs(rig, files, runtime="nodejs24.x"))).payload == b"1"
+
+
+async def test_node_22_takes_no_es_module_for_what_does_not_say_so(rig: Any) -> None:
+    code = "import fs from 'node:fs'; export const handler = async () => 1;"
+    refused = json.loads((await rig.invoke(await nodejs(rig, code, runtime="nodejs22.x"))).payload)
+    assert refused["errorType"] == "Runtime.UserCodeSyntaxError"
+    assert refused["errorMessage"] == "SyntaxError: Cannot use import statement outside a module"
+    assert (await rig.invoke(await nodejs(rig, code, runtime="nodejs24.x"))).payload == b"1"
+
+
+@pytest.mark.parametrize("name", ["index.js", "index.mjs"])
+async def test_the_log_says_where_the_sdk_may_come_from(rig: Any, name: str) -> None:
+    code = {
+        "index.js": "require('@aws-sdk/client-s3'); exports.handler = async () => 1;",
+        "index.mjs": "import '@aws-sdk/client-s3'; export const handler = async () => 1;",
+    }
+    failed = await rig.invoke(await nodejs(rig, {name: code[name]}))
+    words = (
+        "cumulet: @aws-sdk/client-s3 is neither in the package nor in a layer, and no SDK is built in; CUMULET_NODEJS"
+    )
+    assert failed.log_tail.decode().startswith(words)

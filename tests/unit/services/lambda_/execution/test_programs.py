@@ -13,7 +13,13 @@ import pytest
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.lambda_.execution.report import init_start_line
 from cumulet.services.lambda_.execution.runtime_names import runtime_version
-from cumulet.services.lambda_.execution.sandbox.programs import substitution_note
+from cumulet.services.lambda_.execution.sandbox.programs import (
+    NODE_MODULES_SEEN_AS,
+    Libraries,
+    left_out_of_node,
+    see_programs,
+    substitution_note,
+)
 
 running = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -259,3 +265,15 @@ NOTES = [
 @pytest.mark.parametrize(("runtime", "version", "note"), NOTES)
 def test_another_version_than_the_one_named_is_told(runtime: str, version: str, note: str) -> None:
     assert substitution_note(runtime, version) == note
+
+
+def test_the_sdk_is_seen_where_aws_has_it() -> None:
+    assert see_programs(Libraries(nodejs="/its/node_modules"))[NODE_MODULES_SEEN_AS] == "/its/node_modules"
+    assert NODE_MODULES_SEEN_AS not in see_programs(Libraries())
+
+
+def test_which_features_a_runtime_has_not() -> None:
+    both = ("experimental-require-module", "experimental-detect-module")
+    cases = [(16, "18.20.1"), (20, "20.18.3"), (24, "22.23.3"), (22, "21.7.0"), (20, "20.20.2"), (22, "22.0.0")]
+    told = [left_out_of_node(wanted, version) for wanted, version in [*cases, (18, "20.20.2"), (20, "24.1.0")]]
+    assert told == [(), (), (), (), both[:1], both, both, both[:1]]

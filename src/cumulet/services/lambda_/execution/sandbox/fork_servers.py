@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, own_interpreter
-from cumulet.services.lambda_.execution.sandbox.programs import Program, ask_python, find_program
+from cumulet.services.lambda_.execution.sandbox.programs import Libraries, Program, ask_python, find_program
 from cumulet.services.lambda_.execution.sandbox.zygote import Zygote
 
 _log = logging.getLogger(__name__)
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 class ForkServers:
     """By runtime, what its environments are forked from."""
 
-    def __init__(self, folder: Path, code_folder: Path, java_runtime: str) -> None:
+    def __init__(self, folder: Path, code_folder: Path, libraries: Libraries) -> None:
         self._folder = folder
         self._code_folder = code_folder
-        self._java_runtime = java_runtime
+        self._libraries = libraries
         self._programs: dict[str, Program] = {}
         self._zygotes: dict[str, asyncio.Future[Zygote]] = {}
         self._versions: dict[str, str] = {}
@@ -79,7 +79,7 @@ class ForkServers:
             interpreter,
             self._folder / Path(interpreter.executable).name,
             self._code_folder,
-            self._java_runtime,
+            self._libraries,
         )
         await zygote.start(lambda: self._zygote_lost(interpreter))
         return zygote

@@ -15,6 +15,8 @@ from cumulet.services.lambda_.execution.sandbox.java import find_java, java_comm
 NODE_RUNTIME = Path(__file__).parents[2] / "runtimes" / "nodejs" / "bootstrap.mjs"
 NODE_SEEN_AS = "/var/runtime/index.mjs"
 """Where an environment with walls sees our bootstrap: stack traces name AWS's there too."""
+NODE_MODULES_SEEN_AS = "/var/runtime/node_modules"
+"""Where it sees the packages of the setting `nodejs_modules`: AWS has its SDK for JavaScript there."""
 
 _VERSION_TIMEOUT_S = 20
 
@@ -31,15 +33,30 @@ class Program:
     """Of a runtime that is no Python."""
     version: str = ""
     """What the executable says of itself."""
+    left_out: tuple[str, ...] = ()
+    """What Node.js has by itself, and AWS switches off for the runtime."""
 
     def commands(
-        self, task_root: str, opt_root: str, *, isolated: bool, handler: str, memory_mb: int, libraries: str
+        self,
+        task_root: str,
+        opt_root: str,
+        *,
+        isolated: bool,
+        handler: str,
+        memory_mb: int,
+        libraries: str,
+        node_options: str,
     ) -> list[list[str]]:
-        """Return what the fork may become, the first that is there; nothing if it is the runtime itself."""
+        """Return what the fork may become, the first that is there; nothing if it is the runtime itself.
+
+        `libraries` is where it finds those of Java, `node_options` what the function's own variables say.
+        """
         if self.family == "java":
             return [java_command(self.executable, handler, memory_mb, task_root, opt_root, libraries)]
         if self.family == "nodejs":
-            return [[self.executable, *NODE_OPTIONS, NODE_SEEN_AS if isolated else str(NODE_RUNTIME)]]
+            wanted = node_options.split()
+            without = [f"--no-{feature}" for feature in self.left_out if f"--{feature}" not in wanted]
+            return [[self.executable, *NODE_OPTIONS, *without, NODE_SEEN_AS if isolated else str(NODE_RUNTIME)]]
         if self.family == "provided":
             # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html
             return [[f"{task_root}/bootstrap"], [f"{opt_root}/bootstrap"]]
@@ -52,6 +69,20 @@ class Program:
 
 NODE_OPTIONS = ("--expose-gc", "--max-http-header-size=81920")
 """As AWS starts it: the client context and the trace travel in headers of the Runtime API."""
+
+_REQUIRE_MODULE, _DETECT_MODULE = "experimental-require-module", "experimental-detect-module"
+
+
+def left_out_of_node(wanted: int, version: str) -> tuple[str, ...]:
+    """Return which features of the Node.js that runs a runtime of that number the runtime has not on AWS.
+
+    They are options that only versions know which have the features:
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html. Node.js 18 and older never had them.
+    """
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if wanted >= 24 or (major, minor) < (20, 19) or major == 21:
+        return ()
+    return (_REQUIRE_MODULE,) if wanted == 20 else (_REQUIRE_MODULE, _DETECT_MODULE)
 
 
 def find_program(runtime: str) -> Program:
@@ -66,8 +97,9 @@ def find_program(runtime: str) -> Program:
     if runtime.startswith("provided."):
         return Program("provided", own_interpreter())
     if runtime.startswith("nodejs"):
-        if found := find_node(number_of(runtime)):
-            return Program("nodejs", own_interpreter(), *found)
+        number = number_of(runtime)
+        if found := find_node(number):
+            return Program("nodejs", own_interpreter(), *found, left_out_of_node(int(number), found[1]))
         raise NotImplementedHere(f"Runtime {runtime} on a machine without Node.js")
     if runtime.startswith("java"):
         if found := find_java(number_of(runtime), ask_java):
@@ -129,11 +161,21 @@ def substitution_note(runtime: str, version: str) -> str:
     return f"cumulet: {runtime} does not run on this machine; this environment runs on {family}{version}\n"
 
 
-def see_programs(java_libraries: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """Folders of this machine with what AWS's runtimes bring along and this package does not; empty if not named."""
+
+    java: str = ""
+    nodejs: str = ""
+
+
+def see_programs(libraries: Libraries) -> dict[str, str]:
     """Return what an environment with walls must see beside its Python: our bootstrap for Node.js, installations."""
     seen = {NODE_SEEN_AS: str(NODE_RUNTIME)}
+    if libraries.nodejs:
+        seen[NODE_MODULES_SEEN_AS] = libraries.nodejs
     if path := shutil.which("java"):
-        seen |= see_java(os.path.realpath(path), java_libraries)
+        seen |= see_java(os.path.realpath(path), libraries.java)
     if path := shutil.which("node"):
         prefix = str(Path(path).resolve().parents[1])
         seen[prefix] = prefix

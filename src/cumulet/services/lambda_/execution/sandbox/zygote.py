@@ -15,7 +15,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
 from cumulet.services.lambda_.execution.sandbox.isolation import FIRST_UID
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox, find_inside
-from cumulet.services.lambda_.execution.sandbox.programs import see_programs
+from cumulet.services.lambda_.execution.sandbox.programs import Libraries, see_programs
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ PYTHON_BOOTSTRAP = PYTHON_RUNTIME / "bootstrap.py"
 RUNTIME_FOLDER = "/var/runtime"
 PACKET_BYTES_MAX = 256 * 1024
 READY_TIMEOUT_S = 30.0
+NO_LIBRARIES = Libraries()
 END_POLL_S, END_POLLS_MAX = 0.005, 1000
 
 _isolation_refused = ""
@@ -39,9 +40,11 @@ class NoWalls(OSError):
 class Zygote:
     """One fork server process. Start it, then `spawn`; `close` ends it with every sandbox that it made."""
 
-    def __init__(self, interpreter: Interpreter, folder: Path, code_cache: Path, java_libraries: str = "") -> None:
+    def __init__(
+        self, interpreter: Interpreter, folder: Path, code_cache: Path, libraries: Libraries = NO_LIBRARIES
+    ) -> None:
         self._interpreter = interpreter
-        self._java_libraries = java_libraries
+        self._libraries = libraries
         self._folder = folder
         self._code_cache = code_cache
         self._socket: socket.socket | None = None
@@ -115,7 +118,7 @@ class Zygote:
                         "code_cache": str(self._code_cache),
                         "visible": {self._interpreter.prefix: self._interpreter.prefix}
                         | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()}
-                        | see_programs(self._java_libraries),
+                        | see_programs(self._libraries),
                     }
                 ).encode()
             )

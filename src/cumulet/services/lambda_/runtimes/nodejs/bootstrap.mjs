@@ -8,7 +8,7 @@
 // empty is what a callback waits for, and what ends a handler that never answers.
 
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
 import { Writable } from 'node:stream';
@@ -151,6 +151,34 @@ function setUpConsole() {
 
 // The handler
 
+// What `import` looks for in the folders of NODE_PATH, too. Node.js itself does so for `require` alone, AWS's runtime for
+// both: layers and the SDK are found that way.
+async function resolveElsewhere(specifier, context, next) {
+  try {
+    return await next(specifier, context);
+  } catch (missing) {
+    if (missing.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^[a-z]+:/.test(specifier)) throw missing;
+    for (const parentURL of folders) {
+      try {
+        return await next(specifier, { ...context, parentURL });
+      } catch (missingThere) {
+        if (missingThere.code !== 'ERR_MODULE_NOT_FOUND') throw missingThere;
+      }
+    }
+    throw missing;
+  }
+}
+
+function importFromNodePath() {
+  const folders = (env.NODE_PATH ?? '')
+    .split(':')
+    .filter((folder) => folder.endsWith('/node_modules') && fs.existsSync(folder))
+    .map((folder) => String(pathToFileURL(path.dirname(folder) + '/')));
+  if (folders.length === 0 || !module.register) return;
+  const code = `const folders = ${JSON.stringify(folders)};\nexport const resolve = ${resolveElsewhere};`;
+  module.register(`data:text/javascript,${encodeURIComponent(code)}`, import.meta.url);
+}
+
 function isModuleFolder(folder) {
   if (folder.endsWith('/node_modules')) return false;
   const file = path.join(folder, 'package.json');
@@ -180,6 +208,9 @@ async function loadModule(root, folder, name) {
   ]) {
     const found = file + extension;
     if (allowed && fs.existsSync(found) && (extension || fs.statSync(found).isFile())) {
+      // A thread of Node.js's own resolves what is imported then, and it starts as slowly as others do: CommonJS code
+      // seldom imports anything.
+      if (imported) importFromNodePath();
       return imported ? import(pathToFileURL(found)) : require(found);
     }
   }
@@ -544,5 +575,14 @@ process.on('unhandledRejection', (reason, promise) => {
 process.on('beforeExit', () => onEmptyLoop());
 loadHandler(env.LAMBDA_TASK_ROOT, env._HANDLER).then(
   (handler) => serve(api, handler),
-  (error) => end('Uncaught Exception', error, 129),
+  (error) => {
+    const sdk = /^(?:Error: )?Cannot find (?:module|package) '(@(?:aws-sdk|smithy)\/[^']+)'/.exec(error?.message);
+    if (sdk) {
+      process.stderr.write(
+        `cumulet: ${sdk[1]} is neither in the package nor in a layer, and no SDK is built in; ` +
+          'CUMULET_NODEJS_MODULES may name a folder node_modules that has it\n',
+      );
+    }
+    end('Uncaught Exception', error, 129);
+  },
 );

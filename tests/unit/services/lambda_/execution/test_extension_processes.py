@@ -255,6 +255,19 @@ async def test_a_runtime_that_ends_leaves_its_extensions_time(rig: Any) -> None:
     assert (await log_of(rig, environment))[-1] == "SHUTDOWN failure\n"
 
 
+async def test_interpreters_are_found_by_their_names(rig: Any) -> None:
+    """As on AWS, `python` is the function's own. Another one may be the machine's."""
+    agent = f"#!/usr/bin/env -S python -IS\n{AGENT}import sys\nsay('runs on', sys.base_prefix)\n{FAITHFUL}"
+    code = (
+        "import shutil, sys\ndef lambda_handler(e, c):\n"
+        "    return sys.base_prefix, [shutil.which(name) for name in ('python', 'python3')]\n"
+    )
+    version = await with_extensions(rig, {"agent": agent}, code)
+    prefix, found = json.loads((await rig.invoke(version)).payload)
+    assert found == ["/var/lang/bin/python", "/var/lang/bin/python3"]
+    assert f"runs on {prefix}\n" in await log_with(rig, environment_of(rig, version), "runs on")
+
+
 async def test_what_an_extension_sees(rig: Any) -> None:
     look = """
 me, _ = register([])

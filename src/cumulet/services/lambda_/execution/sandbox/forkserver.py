@@ -122,7 +122,10 @@ class ForkServer:
         if self._settings["isolate"]:
             try:
                 self._isolation = self._walls.Isolation(
-                    self._settings["scratch"], self._settings["code_cache"], self._settings["visible"]
+                    self._settings["scratch"],
+                    self._settings["code_cache"],
+                    self._settings["visible"],
+                    self._settings["links"],
                 )
             except OSError as refused:
                 self.say(no_walls=str(refused))

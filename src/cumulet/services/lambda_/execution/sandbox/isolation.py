@@ -97,17 +97,17 @@ def adopt_orphans() -> None:
 class Isolation:
     """The fork server's side of the walls. Making one moves this process into its own root."""
 
-    def __init__(self, scratch: str, code_cache: str, visible: dict[str, str]) -> None:
+    def __init__(self, scratch: str, code_cache: str, visible: dict[str, str], links: dict[str, str]) -> None:
         """Move this process into a root of its own, built in the empty folder `scratch`.
 
-        `visible` maps paths in that root to what is seen there. Raises OSError where the kernel does not permit it;
-        then this process is of no use any more.
+        `visible` maps paths in that root to what is seen there, `links` to where they lead within it. Raises OSError
+        where the kernel does not permit it; then this process is of no use any more.
         """
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         _check(_libc.unshare(CLONE_NEWNS), "unshare a mount namespace")
         _mount("none", "/", "none", MS_REC | MS_PRIVATE)
         _mount("tmpfs", scratch, "tmpfs", MS_NOSUID, "mode=0755,size=4m")
-        self._furnish(scratch, code_cache, visible)
+        self._furnish(scratch, code_cache, visible, links)
         os.makedirs(scratch + "/.old")
         number = SYS_PIVOT_ROOT[os.uname().machine]
         _check(_libc.syscall(number, scratch.encode(), (scratch + "/.old").encode()), "pivot_root")
@@ -116,7 +116,7 @@ class Isolation:
         os.rmdir("/.old")
         self._try()
 
-    def _furnish(self, root: str, code_cache: str, visible: dict[str, str]) -> None:
+    def _furnish(self, root: str, code_cache: str, visible: dict[str, str], links: dict[str, str]) -> None:
         for folder in SYSTEM_FOLDERS:
             if os.path.islink(folder):
                 os.symlink(os.readlink(folder), root + folder)
@@ -125,6 +125,9 @@ class Isolation:
         for target, source in visible.items():
             if os.path.exists(source) and not os.path.exists(root + target):
                 _bind_readonly(source, root + target)
+        for place, target in links.items():
+            os.makedirs(os.path.dirname(root + place), exist_ok=True)
+            os.symlink(target, root + place)
         resolver = os.path.realpath("/etc/resolv.conf")
         if os.path.exists(resolver) and not resolver.startswith("/etc/"):
             _bind_readonly(resolver, root + resolver)

@@ -18,6 +18,9 @@ NODE_SEEN_AS = "/var/runtime/index.mjs"
 NODE_MODULES_SEEN_AS = "/var/runtime/node_modules"
 """Where it sees the packages of the setting `nodejs_modules`: AWS has its SDK for JavaScript there."""
 
+INTERPRETERS = "/var/lang/bin"
+"""Where AWS's runtimes have theirs, first on their PATH."""
+
 _VERSION_TIMEOUT_S = 20
 
 
@@ -159,6 +162,18 @@ def substitution_note(runtime: str, version: str) -> str:
     if family == "provided" or told == wanted or told.startswith(wanted + "."):
         return ""
     return f"cumulet: {runtime} does not run on this machine; this environment runs on {family}{version}\n"
+
+
+def link_interpreters(python: Interpreter) -> dict[str, str]:
+    """Return by which paths an environment with walls finds interpreters where AWS's runtimes have them.
+
+    Extensions and wrapper scripts start by them: `#!/usr/bin/env python` finds the function's own Python.
+    """
+    names = ("python", "python3", Path(python.executable).name)
+    links = {f"{INTERPRETERS}/{name}": python.executable for name in names}
+    if path := shutil.which("node"):
+        links[f"{INTERPRETERS}/node"] = os.path.realpath(path)
+    return links
 
 
 @dataclass(frozen=True, slots=True)

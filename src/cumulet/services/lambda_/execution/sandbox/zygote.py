@@ -15,7 +15,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.lambda_.execution.sandbox.interpreters import Interpreter, find_sdk
 from cumulet.services.lambda_.execution.sandbox.isolation import FIRST_UID
 from cumulet.services.lambda_.execution.sandbox.process import Sandbox, find_inside
-from cumulet.services.lambda_.execution.sandbox.programs import Libraries, see_programs
+from cumulet.services.lambda_.execution.sandbox.programs import Libraries, link_interpreters, see_programs
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,7 @@ class Zygote:
                         "visible": {self._interpreter.prefix: self._interpreter.prefix}
                         | {f"{RUNTIME_FOLDER}/{name}": path for name, path in sdk.items()}
                         | see_programs(self._libraries),
+                        "links": link_interpreters(self._interpreter),
                     }
                 ).encode()
             )

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err, out
-from cumulet.cli.packaging import package_code
+from cumulet.cli.packaging import package_code, package_files
 from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.core.text import parse_text
 
@@ -28,7 +28,8 @@ def deploy_template(connection: Connection, source: Path, stack_name: str | None
     except ServiceError as error:
         raise CliError(f"{template_file}: {error.message}") from error
     out.print(f"Deploying [bold]{name}[/bold] to {connection.settings.endpoint}")
-    packaged = package_code(connection, dict(template), template_file.parent)
+    packaged = package_files(connection, template, template_file.parent)
+    packaged = package_code(connection, packaged, template_file.parent)
     began_at = time.monotonic()
     try:
         if not _execute(connection, name, packaged, _parameters(parameters)):

@@ -1,4 +1,4 @@
-"""From local folders to code archives in S3, as `sam build` and `aws cloudformation package` make them."""
+"""From local folders and files to archives and files in S3, as `aws cloudformation package` and `sam build` do it."""
 
 import hashlib
 import io
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err
+from cumulet.services.cloudformation.core.include import INCLUDE
 from cumulet.services.lambda_.execution.sandbox.interpreters import find_interpreter
 
 # Where a template may name a local folder or file: the resource type, the property, and whether that takes an S3 URI or
@@ -23,6 +24,13 @@ LOCAL_CODE: dict[str, tuple[str, bool]] = {
     "AWS::Lambda::Function": ("Code", False),
     "AWS::Serverless::LayerVersion": ("ContentUri", True),
     "AWS::Lambda::LayerVersion": ("Content", False),
+}
+# Where it may name a local file that describes an API, in the same way.
+LOCAL_FILES: dict[str, tuple[str, bool]] = {
+    "AWS::Serverless::Api": ("DefinitionUri", True),
+    "AWS::Serverless::HttpApi": ("DefinitionUri", True),
+    "AWS::ApiGateway::RestApi": ("BodyS3Location", False),
+    "AWS::ApiGatewayV2::Api": ("BodyS3Location", False),
 }
 LEFT_OUT = {"__pycache__", ".git", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 COMPRESSION_LEVEL = 1
@@ -40,14 +48,19 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
             continue
         property_name, as_uri = found
         properties = resource.get("Properties", {})
+        nowhere = None
         if resource["Type"] == "AWS::Serverless::Function":
             properties = {**of_all_functions, **properties}
-        place = properties.get(property_name)
+            # A function that does not say where its code lies has it beside the template; an image's lies elsewhere.
+            nowhere = None if properties.get("PackageType") == "Image" else "."
+        place = properties.get(property_name, nowhere)
         if "InlineCode" in properties or not isinstance(place, str) or place.startswith("s3://"):
             continue
         runtime = _python_of(properties.get("Runtime"))
         if (place, runtime) not in uploaded:  # functions often share a folder
-            uploaded[place, runtime] = _upload(connection, name, _archive_of(name, folder / place, runtime))
+            uploaded[place, runtime] = _upload(
+                connection, f"the code of {name}", _archive_of(name, folder / place, runtime), ".zip"
+            )
         bucket, key = uploaded[place, runtime]
         value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
         packaged["Resources"][name] = {
@@ -57,18 +70,59 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
     return packaged
 
 
-def _upload(connection: Connection, logical_id: str, archive: bytes) -> tuple[str, str]:
-    """Put an archive into the artifact bucket unless it is there; return bucket and key."""
+def package_files(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the template with every local file that describes an API or is included uploaded, its place in S3 named.
+
+    AWS::Include may stand anywhere; where its Location is no text, it is the stack's to resolve.
+    """
+
+    def place_of(local: str) -> tuple[str, str]:
+        file = folder / local
+        if not file.is_file():
+            raise CliError(f"{file}, which the template names, does not exist")
+        return _upload(connection, str(file), file.read_bytes(), file.suffix)
+
+    def packaged(value: Any) -> Any:
+        if isinstance(value, list):
+            return [packaged(child) for child in value]
+        if not isinstance(value, dict):
+            return value
+        value = {member: packaged(child) for member, child in value.items()}
+        if value.get("Name") == INCLUDE and isinstance(parameters := value.get("Parameters"), dict):
+            return {**value, "Parameters": _moved(parameters, "Location", True, place_of)}
+        kind = value.get("Type")
+        found = LOCAL_FILES.get(kind) if isinstance(kind, str) else None
+        if found is not None and isinstance(properties := value.get("Properties"), dict):
+            return {**value, "Properties": _moved(properties, *found, place_of)}
+        return value
+
+    moved: dict[str, Any] = packaged(template)
+    return moved
+
+
+def _moved(
+    members: dict[str, Any], name: str, as_uri: bool, place_of: Callable[[str], tuple[str, str]]
+) -> dict[str, Any]:
+    """Return the members with the local file that one of them names replaced by its place in S3."""
+    local = members.get(name)
+    if not isinstance(local, str) or local.startswith("s3://"):
+        return members
+    bucket, key = place_of(local)
+    return {**members, name: f"s3://{bucket}/{key}" if as_uri else {"Bucket": bucket, "Key": key}}
+
+
+def _upload(connection: Connection, what: str, content: bytes, suffix: str) -> tuple[str, str]:
+    """Put something into the artifact bucket unless it is there; return bucket and key."""
     bucket = _artifact_bucket(connection)
-    key = f"{hashlib.sha256(archive).hexdigest()}.zip"
+    key = f"{hashlib.sha256(content).hexdigest()}{suffix}"
     s3 = connection.client("s3")
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError:
         try:
-            s3.put_object(Bucket=bucket, Key=key, Body=archive)
+            s3.put_object(Bucket=bucket, Key=key, Body=content)
         except ClientError as error:
-            raise CliError(f"the code of {logical_id} could not be uploaded: {explain(error)}") from error
+            raise CliError(f"{what} could not be uploaded: {explain(error)}") from error
     return bucket, key
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from cumulet.cli import packaging
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError
-from cumulet.cli.packaging import package_code
+from cumulet.cli.packaging import package_code, package_files
 from cumulet.settings import make_client_settings
 
 
@@ -67,6 +67,58 @@ def test_a_folder_becomes_an_archive_without_what_python_makes_again(folder: Pat
     assert bucket == "cumulet-artifacts-000000000000-us-east-1"
     with zipfile.ZipFile(io.BytesIO(connection.s3.objects[key])) as archive:
         assert sorted(archive.namelist()) == ["app.py", "inner/more.py", "requirements.txt"]
+
+
+def test_a_function_that_names_no_place_has_its_code_beside_the_template(folder: Path) -> None:
+    (folder / "template.yaml").write_text("")
+    given = template("src/")
+    del given["Resources"]["Hello"]["Properties"]["CodeUri"]
+    connection = FakeConnection()
+    packaged = package_code(connection, given, folder)
+    assert packaged["Resources"]["Hello"]["Properties"]["CodeUri"].startswith("s3://")
+    with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
+        assert {"template.yaml", "src/app.py"} <= set(archive.namelist())
+    given["Resources"]["Hello"]["Properties"]["PackageType"] = "Image"
+    assert package_code(connection, given, folder) == given
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "as_uri"),
+    [
+        ("AWS::Serverless::Api", "DefinitionUri", True),
+        ("AWS::Serverless::HttpApi", "DefinitionUri", True),
+        ("AWS::ApiGateway::RestApi", "BodyS3Location", False),
+        ("AWS::ApiGatewayV2::Api", "BodyS3Location", False),
+    ],
+)
+def test_descriptions_of_apis_are_uploaded(tmp_path: Path, kind: str, member: str, as_uri: bool) -> None:
+    (tmp_path / "api.yaml").write_text("openapi: 3.0.1")
+    connection = FakeConnection()
+    given = {"Resources": {"Api": {"Type": kind, "Properties": {member: "api.yaml", "Name": "n"}}}}
+    packaged = package_files(connection, given, tmp_path)
+    ((key, content),) = connection.s3.objects.items()
+    bucket = "cumulet-artifacts-000000000000-us-east-1"
+    place = f"s3://{bucket}/{key}" if as_uri else {"Bucket": bucket, "Key": key}
+    assert packaged["Resources"]["Api"]["Properties"] == {member: place, "Name": "n"}
+    assert (key[-5:], content) == (".yaml", b"openapi: 3.0.1")
+    assert package_files(connection, packaged, tmp_path) == packaged
+
+
+def test_what_is_included_is_uploaded_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "part.json").write_text("{}")
+
+    def including(location: Any) -> dict[str, Any]:
+        return {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": location}}}
+
+    connection = FakeConnection()
+    resolved_later = including({"Fn::Sub": "s3://${Bucket}/part.json"})
+    given = {"Mappings": including("./part.json"), "Resources": {"A": {"Properties": {"Body": [resolved_later]}}}}
+    packaged = package_files(connection, given, tmp_path)
+    (key,) = connection.s3.objects
+    assert packaged["Mappings"] == including(f"s3://cumulet-artifacts-000000000000-us-east-1/{key}")
+    assert packaged["Resources"] == given["Resources"]
+    with pytest.raises(CliError, match=r"gone\.json, which the template names, does not exist"):
+        package_files(connection, including("gone.json"), tmp_path)
 
 
 def test_what_a_nodejs_function_needs_goes_with_it(folder: Path) -> None:

@@ -11,7 +11,17 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.cloudformation.core import sam
 from cumulet.services.cloudformation.core.diff import ChangePlan, Picture, make_picture, plan_changes
 from cumulet.services.cloudformation.core.errors import validation_error
-from cumulet.services.cloudformation.core.parameters import choose_parameters
+from cumulet.services.cloudformation.core.include import (
+    INCLUDE,
+    find_embedded,
+    location_of,
+    parse_included,
+    parse_location,
+    splice,
+    transform_failed,
+)
+from cumulet.services.cloudformation.core.intrinsics import Values
+from cumulet.services.cloudformation.core.parameters import choose_parameters, typed_values
 from cumulet.services.cloudformation.core.template import (
     Template,
     check_sections,
@@ -57,23 +67,26 @@ async def fetch_body(call: Call, plane: CloudFormationPlane, params: Params) -> 
         return str(body)
     if url is None:
         return None
-    bucket, key = parse_template_url(url)
     try:
-        output = await plane.ground.operations.call(
-            call.principal.through(CLOUDFORMATION_HOST), call.scope, "s3", "GetObject", {"Bucket": bucket, "Key": key}
-        )
+        data = await _get_object(call, plane, *parse_template_url(url))
     except ServiceError as error:
         raise validation_error(
             f"S3 error: {error.message}\nFor more information check"
             " http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"
         ) from None
-    data: bytes = output["Body"]
     if len(data) > TEMPLATE_URL_BYTES_MAX:
         raise validation_error(f"Template may not exceed {TEMPLATE_URL_BYTES_MAX} bytes in size.")
     try:
         return data.decode()
     except UnicodeDecodeError:
         raise validation_error("Template format error: YAML not well-formed.") from None
+
+
+async def _get_object(call: Call, plane: CloudFormationPlane, bucket: str, key: str) -> bytes:
+    caller = call.principal.through(CLOUDFORMATION_HOST)
+    output = await plane.ground.operations.call(caller, call.scope, "s3", "GetObject", {"Bucket": bucket, "Key": key})
+    body: bytes = output["Body"]
+    return body
 
 
 def parse_template_url(url: str) -> tuple[str, str]:
@@ -93,17 +106,51 @@ def parse_template_url(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-async def expand(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str) -> Mapping[str, Any]:
-    """Return a template after its transforms. SAM is the only one there is."""
+async def _expand(
+    call: Call,
+    plane: CloudFormationPlane,
+    raw: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    pseudo: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """Return a template after its transforms. `parameters` are what Ref gives: lists, where their types are lists."""
     transforms = find_transforms(raw)
     for name in transforms:
-        if name != sam.SERVERLESS:
+        if name not in (sam.SERVERLESS, INCLUDE):
             raise NotImplementedHere(f"The transform {name}")
-    if not transforms:
+    if INCLUDE in transforms:
+        raw = await _include(call, plane, raw, {**pseudo, **parameters})
+    if sam.SERVERLESS not in transforms:
         return raw
     check_sections(raw, sam.SECTIONS)
     # The translator is a second of imports and then tens of milliseconds: too long for the event loop.
-    return await asyncio.to_thread(sam.translate, raw, parameters, region)
+    return await asyncio.to_thread(sam.translate, raw, parameters, call.scope.region)
+
+
+async def _include(
+    call: Call, plane: CloudFormationPlane, raw: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return a template with what lies in S3 in the place of each embedded AWS::Include."""
+    if INCLUDE in find_transforms({"Transform": raw.get("Transform", [])}):
+        raise NotImplementedHere(f"The transform {INCLUDE} of a whole template")
+
+    def not_yet(name: str, attribute: str | None) -> Any:
+        raise transform_failed("The location parameter is not a valid S3 uri.")
+
+    values = Values(parameters, raw.get("Mappings") or {}, not_yet, lambda name: None)
+
+    def place(argument: Any) -> tuple[str, str]:
+        return parse_location(values.resolve(location_of(argument)))
+
+    found = {}
+    for bucket, key in map(place, find_embedded(raw)):
+        try:
+            text = await _get_object(call, plane, bucket, key)
+        except ServiceError as error:
+            raise transform_failed(error.message) from None
+        found[bucket, key] = await asyncio.to_thread(parse_included, text)
+    spliced: Mapping[str, Any] = splice(raw, lambda argument: found[place(argument)])
+    return spliced
 
 
 async def prepare(
@@ -132,7 +179,9 @@ async def prepare(
     chosen = choose_parameters(declared, params.get("Parameters") or [], previous.parameters if previous else {})
     capabilities = list(params.get("Capabilities") or [])
     transforms = find_transforms(raw)
-    processed = await expand(raw, chosen, call.scope.region)
+    name = stack.name if stack else params["StackName"]
+    pseudo = pseudo_parameters(call.scope, name, stack_id)
+    processed = await _expand(call, plane, raw, typed_values(declared, chosen), pseudo)
     refuse_nulls(processed)
     template = read_template(processed, KNOWN_TYPES)
     check_attributes(template)
@@ -146,9 +195,7 @@ async def prepare(
         capabilities=capabilities,
         description=template.description,
     )
-    name = stack.name if stack else params["StackName"]
     exports = await plane.ground.store.read(lambda tx: {item.name: item.value for item in EXPORTS.scan(tx, call.scope)})
-    pseudo = pseudo_parameters(call.scope, name, stack_id)
 
     def picture_of(wanted: Desired, of: Template) -> Picture:
         return make_picture(of, wanted.parameters, pseudo, exports.get, wanted.tags)

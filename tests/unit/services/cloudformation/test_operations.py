@@ -135,6 +135,55 @@ async def test_a_template_comes_from_s3(stacks: Stacks) -> None:
     assert (await stacks.call("GetTemplate", StackName="s"))["TemplateBody"] == BUCKET
 
 
+INCLUDING: Any = {
+    "Parameters": {"Place": {"Type": "String"}},
+    "Resources": {
+        "Group": {
+            "Type": "AWS::Logs::LogGroup",
+            "Properties": {
+                "RetentionInDays": 7,
+                "Fn::Transform": {
+                    "Name": "AWS::Include",
+                    "Parameters": {"Location": {"Fn::Sub": "s3://templates/${Place}"}},
+                },
+            },
+        }
+    },
+}
+
+
+async def test_parts_of_a_template_come_from_s3(stacks: Stacks) -> None:
+    await stacks.house.call("s3", "CreateBucket", {"Bucket": "templates"})
+    part = b"LogGroupName: {'Fn::Sub': '/of/${AWS::StackName}'}"
+    await stacks.house.call("s3", "PutObject", {"Bucket": "templates", "Key": "part.yaml", "Body": part})
+
+    def request(place: str, **more: Any) -> dict[str, Any]:
+        given = [{"ParameterKey": "Place", "ParameterValue": place}]
+        return {"StackName": "s", "TemplateBody": json.dumps(INCLUDING), "Parameters": given, **more}
+
+    assert await refused(stacks, "CreateStack", **request("part.yaml")) == (
+        "InsufficientCapabilitiesException",
+        "Requires capabilities : [CAPABILITY_AUTO_EXPAND]",
+    )
+    expand = {"Capabilities": ["CAPABILITY_AUTO_EXPAND"]}
+    assert await refused(stacks, "CreateStack", **request("gone", **expand)) == (
+        "ValidationError",
+        "Transform AWS::Include failed with: The specified key does not exist.",
+    )
+    await stacks.call("CreateStack", **request("part.yaml", **expand))
+    [group] = (await stacks.call("DescribeStackResources", StackName="s"))["StackResources"]
+    assert group["PhysicalResourceId"] == "/of/s"
+    summary = await stacks.call("GetTemplateSummary", StackName="s")
+    assert summary["DeclaredTransforms"] == ["AWS::Include"]
+    whole = {**INCLUDING, "Transform": INCLUDING["Resources"]["Group"]["Properties"]["Fn::Transform"]}
+    other = request("part.yaml", **expand, StackName="t", TemplateBody=json.dumps(whole))
+    code, words = await refused(stacks, "CreateStack", **other)
+    assert (code, words.split(" is not")[0]) == (
+        "NotImplementedException",
+        "The transform AWS::Include of a whole template",
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "place"),
     [

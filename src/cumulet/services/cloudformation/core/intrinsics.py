@@ -28,7 +28,6 @@ _FUNCTIONS_REFUSED = {
     "Fn::GetStackOutput",
     "Fn::Length",
     "Fn::ToJsonString",
-    "Fn::Transform",
     "Fn::ValueOf",
     "Fn::ValueOfAll",
     "Fn::RefAll",

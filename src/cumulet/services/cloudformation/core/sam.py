@@ -11,7 +11,7 @@ SERVERLESS = "AWS::Serverless-2016-10-31"
 SECTIONS = frozenset({"Globals"})
 
 
-def translate(raw: Mapping[str, Any], parameters: Mapping[str, str], region: str) -> dict[str, Any]:
+def translate(raw: Mapping[str, Any], parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
     """Return the CloudFormation template that a SAM template stands for. Takes a second the first time.
 
     Raises ValidationError with the translator's words. No AWS account is asked for anything: managed policies are known

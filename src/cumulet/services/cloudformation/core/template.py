@@ -10,6 +10,7 @@ from typing import Any
 
 from cumulet.errors import NotImplementedHere
 from cumulet.services.cloudformation.core.errors import validation_error
+from cumulet.services.cloudformation.core.include import INCLUDE, find_embedded, location_of
 from cumulet.services.cloudformation.core.intrinsics import PSEUDO_PARAMETERS, find_references
 from cumulet.services.cloudformation.limits import MAPPINGS_MAX, OUTPUTS_MAX, PARAMETERS_MAX, RESOURCES_MAX
 
@@ -66,9 +67,11 @@ class Template:
 
 
 def find_transforms(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the transforms that a template declares, in order."""
+    """Return the transforms that a template declares, in the order in which they work: embedded ones first."""
+    embedded = [INCLUDE] if [location_of(argument) for argument in find_embedded(raw)] else []
     declared = raw.get("Transform", [])
-    return tuple(str(name) for name in (declared if isinstance(declared, list) else [declared]))
+    whole = declared if isinstance(declared, list) else [declared]
+    return (*embedded, *(str(one.get("Name") if isinstance(one, dict) else one) for one in whole))
 
 
 def check_sections(raw: Mapping[str, Any], also: frozenset[str] = frozenset()) -> None:

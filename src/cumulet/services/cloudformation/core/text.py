@@ -13,17 +13,21 @@ from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.limits import TEMPLATE_DEPTH_MAX
 
 
-class _Loader(yaml.SafeLoader):
+class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise validation_error("Template error: YAML aliases are not allowed in CloudFormation templates")
         return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {
+_PlainLoader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class _Loader(_PlainLoader):
+    pass
 
 
 def _construct_short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -44,13 +48,13 @@ def _construct_short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict
 _Loader.add_multi_constructor("!", _construct_short_form)
 
 
-def parse_text(text: str) -> dict[str, Any]:
+def parse_text(text: str, *, short_tags: bool = True) -> dict[str, Any]:
     """Return the template's sections. Raises ValidationError for text that is neither JSON nor YAML of an object."""
     try:
         if text.lstrip()[:1] == "{":
             value = _parse_json(text)
         else:
-            value = _parse_yaml(text)
+            value = _parse_yaml(text, _Loader if short_tags else _PlainLoader)
     except RecursionError:
         raise validation_error("Template format error: unsupported structure.") from None
     if not isinstance(value, dict) or _too_deep(value):
@@ -67,9 +71,9 @@ def _parse_json(text: str) -> Any:
         ) from None
 
 
-def _parse_yaml(text: str) -> Any:
+def _parse_yaml(text: str, loader: type[_PlainLoader]) -> Any:
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

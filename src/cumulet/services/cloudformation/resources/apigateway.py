@@ -70,26 +70,27 @@ _PATCHED = {
 """Properties that are one value, with the paths of patches that change them."""
 
 
+_TYPE = "AWS::ApiGateway::RestApi"
 _DOCUMENT = ("Body", "BodyS3Location", "Parameters")
 """Properties that an import depends on."""
 
 
-def _has_document(properties: Properties) -> bool:
+def has_document(properties: Properties) -> bool:
+    """Return whether an API is described by a document."""
     return properties.get("Body") is not None or properties.get("BodyS3Location") is not None
 
 
-async def _document(desk: Desk, properties: Properties) -> bytes:
-    """Return the API's document, from the template or from S3."""
+async def read_document(desk: Desk, type_name: str, properties: Properties) -> bytes:
+    """Return an API's document, from the template or from S3."""
     if properties.get("Body") is not None:
         return json.dumps(properties["Body"]).encode()
     location = properties["BodyS3Location"]
     if not {"Bucket", "Key"} <= location.keys():
         raise ResourceFailed("Properties validation failed: #/BodyS3Location: Bucket and Key are required")
-    for name in sorted(location.keys() - {"Bucket", "Key", "ETag"}):
-        raise ResourceFailed(
-            f"The property BodyS3Location.{name} of AWS::ApiGateway::RestApi is not implemented by Cumulet."
-        )
-    params = {"Bucket": location["Bucket"], "Key": location["Key"], "IfMatch": location.get("ETag")}
+    for name in sorted(location.keys() - {"Bucket", "Key", "ETag", "Etag"}):
+        raise ResourceFailed(f"The property BodyS3Location.{name} of {type_name} is not implemented by Cumulet.")
+    etag = location.get("ETag", location.get("Etag"))  # the two versions of API Gateway write it differently
+    params = {"Bucket": location["Bucket"], "Key": location["Key"], "IfMatch": etag}
     body: bytes = (await desk.call("s3", "GetObject", params))["Body"]
     return body
 
@@ -114,18 +115,18 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         "tags": desk.merged_tags(properties) or None,
     }
     api_id = (await desk.make("apigateway", "CreateRestApi", params, itemgetter("id")))["id"]
-    if _has_document(properties):
+    if has_document(properties):
         await _put_body(desk, api_id, properties)
     return await _made_api(desk, api_id)
 
 
 async def _title(desk: Desk, properties: Properties) -> str | None:
     body = properties.get("Body")
-    if body is None and _has_document(properties):
+    if body is None and has_document(properties):
         import yaml  # which reads JSON as well
 
         try:
-            body = yaml.safe_load(await _document(desk, properties))
+            body = yaml.safe_load(await read_document(desk, _TYPE, properties))
         except (yaml.YAMLError, ValueError, RecursionError):
             raise ResourceFailed("Invalid OpenAPI input.") from None
     info = body.get("info") if isinstance(body, Mapping) else None
@@ -140,7 +141,7 @@ async def _put_body(desk: Desk, api_id: str, properties: Properties) -> None:
         "mode": properties.get("Mode", "merge"),
         "failOnWarnings": properties.get("FailOnWarnings"),
         "parameters": properties.get("Parameters"),
-        "body": await _document(desk, properties),
+        "body": await read_document(desk, _TYPE, properties),
     }
     await desk.call("apigateway", "PutRestApi", params)
 
@@ -154,11 +155,11 @@ async def _made_api(desk: Desk, api_id: str) -> Made:
 async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     refuse_changes("AWS::ApiGateway::RestApi", "CloneFrom", old, new)
     api_id = made.physical_id
-    if _has_document(new) and any(new.get(member) != old.get(member) for member in _DOCUMENT):
+    if has_document(new) and any(new.get(member) != old.get(member) for member in _DOCUMENT):
         await _put_body(desk, api_id, {"Mode": "overwrite", **new})
         # That set the name and the rest to what the document says; the properties win again below.
         old = {name: value for name, value in old.items() if name not in (*_PATCHED, "BinaryMediaTypes")}
-    elif _has_document(old) and not _has_document(new):
+    elif has_document(old) and not has_document(new):
         raise ResourceFailed("Removing the property Body of AWS::ApiGateway::RestApi is not implemented by Cumulet.")
     patches = [
         {"op": "replace", "path": path, "value": text_of(_patch_value(new.get(member)))}
@@ -199,7 +200,7 @@ async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:
 
 
 REST_API = resource_type(
-    "AWS::ApiGateway::RestApi",
+    _TYPE,
     objects="Body BodyS3Location Parameters",
     entries={"BinaryMediaTypes": "", "Tags": "Key Value"},
     create=_create_api,

@@ -1,10 +1,10 @@
 """AWS::ApiGatewayV2::Api, Integration, Route and Stage."""
 
-import json
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
+from cumulet.services.cloudformation.resources.apigateway import has_document, read_document
 from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
@@ -49,17 +49,27 @@ _API = (
 )
 
 
+_TYPE = "AWS::ApiGatewayV2::Api"
+_DOCUMENT = ("Body", "BodyS3Location")
+
+
+async def _document(desk: Desk, properties: Properties) -> str:
+    try:
+        return (await read_document(desk, _TYPE, properties)).decode()
+    except UnicodeDecodeError:
+        raise ResourceFailed("Invalid OpenAPI input.") from None
+
+
 async def _create_api(desk: Desk, properties: Properties) -> Made:
-    body = properties.get("Body")
     tags = desk.merged_tags(properties)
-    if body is None:
+    if not has_document(properties):
         if properties.get("Name") is None or properties.get("ProtocolType") is None:
             raise ResourceFailed("Name and ProtocolType are required unless there is a Body")
-        given = _without(properties, "Body", "FailOnWarnings", "BasePath", "Tags")
+        given = _without(properties, "FailOnWarnings", "BasePath", "Tags")
         output = await _make(desk, "CreateApi", {**given, "Tags": tags or None}, "ApiId")
         return _made_api(output)
     params = {
-        "Body": json.dumps(body),
+        "Body": await _document(desk, properties),
         "FailOnWarnings": properties.get("FailOnWarnings"),
         "Basepath": properties.get("BasePath"),
     }
@@ -92,15 +102,15 @@ async def _set_beside_body(desk: Desk, api_id: str, old: Properties, new: Proper
 
 async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     api_id = made.physical_id
-    if (new.get("Body") is None) != (old.get("Body") is None) or any(
+    if has_document(new) != has_document(old) or any(
         new.get(name) != old.get(name) for name in ("RouteKey", "Target", "CredentialsArn")
     ):
         raise ResourceFailed(
             "Adding or removing Body, RouteKey, Target or CredentialsArn of AWS::ApiGatewayV2::Api is not implemented"
             " by Cumulet."
         )
-    if new.get("Body") != old.get("Body"):
-        await _call(desk, "ReimportApi", {"ApiId": api_id, "Body": json.dumps(new["Body"])})
+    if any(new.get(name) != old.get(name) for name in _DOCUMENT):
+        await _call(desk, "ReimportApi", {"ApiId": api_id, "Body": await _document(desk, new)})
     await _set_beside_body(desk, api_id, old, new)
     await _set_tags(desk, f"/apis/{api_id}", old, new)
     return made
@@ -111,14 +121,13 @@ async def _delete_api(desk: Desk, api_id: str, properties: Properties) -> None:
 
 
 API = resource_type(
-    "AWS::ApiGatewayV2::Api",
-    objects="Body Tags",
+    _TYPE,
+    objects="Body BodyS3Location Tags",
     create=_create_api,
     update=_update_api,
     delete=_delete_api,
-    properties=f"BasePath Body FailOnWarnings Tags {_API}",
+    properties=f"BasePath Body BodyS3Location FailOnWarnings Tags {_API}",
     immutable="ProtocolType",
-    not_built="BodyS3Location",
     attributes="ApiEndpoint ApiId",
 )
 

@@ -126,7 +126,7 @@ def test_what_looks_like_a_variable_in_a_value_stays_as_it_is() -> None:
         (
             {"AccessLogSettings": {"DestinationArn": GROUP, "Format": "x\ny"}},
             "BadRequestException",
-            "Access log format must be on a single line",
+            "Access Log format must be single line, new line character is allowed only at end of the format",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """REST APIs from OpenAPI documents with everything that these can say, and documents from APIs."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -567,6 +568,29 @@ async def test_a_clone_changes_without_its_original() -> None:
     await house.v1("CreateDeployment", restApiId=copy["id"], stageName="dev")
     await house.v1("DeleteRestApi", restApiId=api_id)
     assert (await house.request(copy["id"], "GET", "/dev/a/b")).status == 200
+
+
+async def test_a_document_without_a_title() -> None:
+    """What is imported is called after its day; what is merged keeps its name."""
+    house = ApiHouse()
+    body = json.dumps({"swagger": "2.0", "paths": {"/a": {}}}).encode()
+    api = await house.v1("ImportRestApi", body=body)
+    made = datetime.fromtimestamp(api["createdDate"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert api["name"] == f"Imported on {made}"
+    named = await house.v1("CreateRestApi", name="mine")
+    assert (await house.v1("PutRestApi", restApiId=named["id"], body=body))["name"] == "mine"
+    assert (await house.v1("PutRestApi", restApiId=named["id"], body=body, mode="overwrite"))["name"] == api["name"]
+    assert await paths_of(house, named["id"]) == {"/", "/a"}
+
+
+async def test_servers_that_are_no_list_say_nothing() -> None:
+    house = ApiHouse()
+    body = oas30({"/a": {}}, servers={"variables": {"basePath": {"default": "/v1"}}})
+    api = await house.v1("ImportRestApi", body=body, parameters={"basepath": "prepend"})
+    assert await paths_of(house, api["id"]) == {"/", "/a"}
+    assert api["warnings"] == ["servers is not of type array, it is ignored"]
+    with pytest.raises(ServiceError):
+        await house.v1("ImportRestApi", body=body, failOnWarnings=True)
 
 
 async def test_what_only_yaml_can_say() -> None:

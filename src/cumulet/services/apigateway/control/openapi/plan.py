@@ -104,6 +104,7 @@ class ApiPlan:
     """An API as a document describes it."""
 
     title: str
+    """May be empty, but for an HTTP API."""
     version: str | None
     description: str | None
     paths: tuple[str, ...]
@@ -128,7 +129,7 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
     components = mapping(document.get("components"), "components")
     info = mapping(document.get("info"), "info")
     title = text(info.get("title"), "title")
-    if not title:
+    if not title and is_http:
         raise ServiceError("BadRequestException", "Unable to parse API definition because of a missing title")
     prefix = _prefix(document, base_path)
     paths = {
@@ -138,10 +139,12 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
     settings = _plan_settings(document)
     if not is_http and settings.pop("ipAddressType", None) is not None:
         warnings.append("ipAddressType is only supported for HTTP APIs, it is ignored")
+    if isinstance(document.get("servers"), dict):
+        warnings.append("servers is not of type array, it is ignored")
     documentation = mapping(document.get(extensions.DOCUMENTATION), extensions.DOCUMENTATION)
     schemas = document.get("definitions") if "swagger" in document else components.get("schemas")
     return ApiPlan(
-        title=title,
+        title=title or "",
         version=text(info.get("version"), "version"),
         description=text(info.get("description"), "description"),
         paths=tuple([prefix, *paths] if prefix else paths),
@@ -174,10 +177,16 @@ def _prefix(document: Object, base_path: str) -> str:
     return "".join([f"/{part}" for part in (parts if base_path == "prepend" else parts[1:])])
 
 
+def _servers(document: Object) -> list[Object]:
+    """Return the servers; an object in their place, which OpenAPI does not know, says nothing and is no error."""
+    servers = document.get("servers")
+    return [] if isinstance(servers, dict) else objects(servers, "servers")
+
+
 def _base_path(document: Object) -> str:
     if "swagger" in document:
         return text(document.get("basePath"), "basePath") or ""
-    for server in objects(document.get("servers"), "servers"):
+    for server in _servers(document):
         variables = mapping(server.get("variables"), "servers")
         if "basePath" in variables:
             return text(mapping(variables["basePath"], "servers").get("default"), "servers") or ""
@@ -191,7 +200,7 @@ def _base_path(document: Object) -> str:
 def _plan_settings(document: Object) -> dict[str, Any]:
     policy = document.get(extensions.POLICY)
     endpoint = mapping(document.get(extensions.ENDPOINT_CONFIGURATION), extensions.ENDPOINT_CONFIGURATION)
-    for server in objects(document.get("servers"), "servers"):
+    for server in _servers(document):
         endpoint.update(mapping(server.get(extensions.ENDPOINT_CONFIGURATION), extensions.ENDPOINT_CONFIGURATION))
     for name in endpoint:
         if name not in ("disableExecuteApiEndpoint", "ipAddressType"):

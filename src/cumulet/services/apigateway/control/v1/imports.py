@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from time import gmtime, strftime
 from typing import Any
 
 import msgspec
@@ -55,7 +56,7 @@ def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """An API as the document describes it exists."""
     plan, settings = _read(call, params)
     given = {**plan.settings, **settings, "version": plan.version, "description": plan.description, "tags": plan.tags}
-    api = apis.create(call, tx, plan.title, given)
+    api = apis.create(call, tx, _name_of(call, plan), given)
     return _Import(call, tx, api, plan).run(params, overwrite=False)
 
 
@@ -73,7 +74,7 @@ def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     overwrite = params.get("mode") == "overwrite"
     if overwrite:
         kept = {"endpointConfiguration": api.endpoint_configuration}
-        told = {"name": plan.title, "version": plan.version, "description": plan.description}
+        told = {"name": _name_of(call, plan), "version": plan.version, "description": plan.description}
         apis.settle(call, api, {**kept, **told, **plan.settings, **settings})
     else:
         binary = [*(api.binary_media_types or ()), *plan.settings.get("binaryMediaTypes", ())]
@@ -81,6 +82,11 @@ def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
         apis.settle(call, api, merged)
     api.tags = tagging.checked({**api.tags, **plan.tags})
     return _Import(call, tx, api, plan).run(params, overwrite=overwrite)
+
+
+def _name_of(call: Call, plan: ApiPlan) -> str:
+    # What an API is called whose document has no title: https://github.com/hashicorp/terraform-provider-aws/issues/7161
+    return plan.title or strftime("Imported on %Y-%m-%dT%H:%M:%SZ", gmtime(call.now_ms // 1000))
 
 
 def _read(call: Call, params: Params) -> tuple[ApiPlan, dict[str, Any]]:

@@ -38,8 +38,11 @@ def make_access_log(before: AccessLog | None, given: Params) -> AccessLog:
         raise NotImplementedHere("Access logs to Firehose")
     if find_group(arn) is None:
         raise ServiceError("BadRequestException", "Invalid ARN specified in the request")
-    if "\n" in line or "\r" in line:
-        raise ServiceError("BadRequestException", "Access log format must be on a single line")
+    if len(line.splitlines()) > 1:
+        raise ServiceError(
+            "BadRequestException",
+            "Access Log format must be single line, new line character is allowed only at end of the format",
+        )
     return AccessLog(arn, line)
 
 

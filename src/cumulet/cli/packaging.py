@@ -2,20 +2,18 @@
 
 import hashlib
 import io
-import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cumulet.cli.builds import Order, build, files_of, order_of
 from cumulet.cli.client import Connection, explain, is_error
-from cumulet.cli.console import CliError, err
+from cumulet.cli.console import CliError
 from cumulet.services.cloudformation.core.include import INCLUDE
-from cumulet.services.lambda_.execution.sandbox.interpreters import find_interpreter
 
 # Where a template may name a local folder or file: the resource type, the property, and whether that takes an S3 URI or
 # an object of bucket and key.
@@ -32,7 +30,8 @@ LOCAL_FILES: dict[str, tuple[str, bool]] = {
     "AWS::ApiGateway::RestApi": ("BodyS3Location", False),
     "AWS::ApiGatewayV2::Api": ("BodyS3Location", False),
 }
-LEFT_OUT = {"__pycache__", ".git", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+BUILT_BY_SAM = (".aws-sam", "build")
+"""The folder in which `sam build` leaves a template whose code is as it is to run."""
 COMPRESSION_LEVEL = 1
 """Archives stay on this machine or near it: bytes are cheaper than the seconds to save them."""
 
@@ -41,7 +40,8 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
     """Return the template with every local folder of code uploaded and replaced by its place in S3."""
     of_all_functions = template.get("Globals", {}).get("Function", {})
     packaged = {**template, "Resources": dict(template.get("Resources", {}))}
-    uploaded: dict[tuple[str, str], tuple[str, str]] = {}
+    uploaded: dict[Hashable, tuple[str, str]] = {}
+    is_built = folder.resolve().parts[-2:] == BUILT_BY_SAM
     for name, resource in packaged["Resources"].items():
         found = LOCAL_CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
         if found is None:
@@ -56,12 +56,11 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
         place = properties.get(property_name, nowhere)
         if "InlineCode" in properties or not isinstance(place, str) or place.startswith("s3://"):
             continue
-        runtime = _python_of(properties.get("Runtime"))
-        if (place, runtime) not in uploaded:  # functions often share a folder
-            uploaded[place, runtime] = _upload(
-                connection, f"the code of {name}", _archive_of(name, folder / place, runtime), ".zip"
-            )
-        bucket, key = uploaded[place, runtime]
+        source = folder / place
+        order = Order(name, source) if is_built else order_of(name, resource, properties, source)
+        if order.work not in uploaded:  # functions often share a folder
+            uploaded[order.work] = _upload(connection, f"the code of {name}", _archive_of(order), ".zip")
+        bucket, key = uploaded[order.work]
         value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
         packaged["Resources"][name] = {
             **resource,
@@ -140,35 +139,18 @@ def _artifact_bucket(connection: Connection) -> str:
     return bucket
 
 
-def _python_of(runtime: Any) -> str:
-    """Return the Python runtime for which to install: none for what is no Python, ours if only the stack will know."""
-    if isinstance(runtime, dict):
-        return f"python3.{sys.version_info.minor}"
-    return runtime if isinstance(runtime, str) and runtime.startswith("python3.") else ""
-
-
-def _archive_of(logical_id: str, source: Path, python: str) -> bytes:
-    """Return the archive of `source`; what its requirements.txt wants is in it if there is a Python to run it."""
+def _archive_of(order: Order) -> bytes:
+    """Return the archive of what lies at a place, and of what is built of it."""
+    source = order.source
     if source.is_file():
         if zipfile.is_zipfile(source):
             return source.read_bytes()
         return _zip([(source.name, source.read_bytes())])
     if not source.is_dir():
-        raise CliError(f"the code of {logical_id} should lie in {source}, which does not exist")
-    files = list(_files_of(source))
-    requirements = source / "requirements.txt"
-    if python and requirements.is_file() and any(_requirements(requirements)):
-        with tempfile.TemporaryDirectory() as installed:
-            _install(logical_id, python, requirements, Path(installed))
-            return _zip([*_files_of(Path(installed)), *files])
-    return _zip(files)
-
-
-def _files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not LEFT_OUT.intersection(parts) and path.suffix != ".pyc":
-            yield "/".join(parts), path.read_bytes()
+        raise CliError(f"the code of {order.logical_id} should lie in {source}, which does not exist")
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = build(order, Path(scratch))
+        return _zip([(name, path.read_bytes()) for folder in folders for name, path in files_of(folder)])
 
 
 def _zip(files: list[tuple[str, bytes]]) -> bytes:
@@ -181,20 +163,3 @@ def _zip(files: list[tuple[str, bytes]]) -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content, compresslevel=COMPRESSION_LEVEL)
     return buffer.getvalue()
-
-
-def _requirements(file: Path) -> Iterator[str]:
-    for line in file.read_text().splitlines():
-        if (wanted := line.partition("#")[0].strip()) and not wanted.startswith("-"):
-            yield wanted
-
-
-def _install(logical_id: str, runtime: str, requirements: Path, target: Path) -> None:
-    """Install for the Python that runs such functions here: compiled libraries fit no other."""
-    err.print(f"  installing the requirements of {logical_id} ...", markup=False)
-    python = find_interpreter(runtime).executable
-    pip = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install", "--no-compile"]
-    command = [*pip, "--target", str(target), "-r", str(requirements)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CliError(f"the requirements of {logical_id} could not be installed:\n{done.stderr.strip()}")

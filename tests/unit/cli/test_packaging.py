@@ -1,6 +1,7 @@
 """From a template's local folders to archives in S3."""
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cumulet.cli import packaging
+from cumulet.cli import builds
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError
 from cumulet.cli.packaging import package_code, package_files
@@ -154,8 +155,8 @@ def test_requirements_are_those_of_the_python_that_will_run_them(folder: Path, m
         made.writestr("tiny-1.dist-info/RECORD", "")
     (folder / "src" / "requirements.txt").write_text(f"{wheel}\nnot-for-this-one; python_version < '3'\n")
     asked: list[str] = []
-    own = packaging.find_interpreter("python3.12")
-    monkeypatch.setattr(packaging, "find_interpreter", lambda wanted: asked.append(wanted) or own)
+    own = builds.find_interpreter("python3.12")
+    monkeypatch.setattr(builds, "find_interpreter", lambda wanted: asked.append(wanted) or own)
     connection = FakeConnection()
     given = template("src/")
     given["Globals"] = {"Function": {"Runtime": "python3.12"}}
@@ -175,7 +176,7 @@ def test_what_is_no_python_gets_nothing_installed(folder: Path) -> None:
     package_code(FakeConnection(), given, folder)
     given["Globals"] = {"Function": {"Runtime": {"Ref": "Runtime"}}}
     (folder / "src" / "requirements.txt").write_text("/no/such/wheel-1-py3-none-any.whl\n")
-    with pytest.raises(CliError, match="the requirements of Hello could not be installed"):
+    with pytest.raises(CliError, match="the requirements of Hello could not be made"):
         package_code(FakeConnection(), given, folder)
 
 
@@ -220,3 +221,25 @@ def test_what_is_not_local_code_stays_as_it_is(resource: Any, folder: Path) -> N
 def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(CliError, match=r"the code of Hello should lie in .*nowhere"):
         package_code(FakeConnection(), template("nowhere/"), folder)
+
+
+def test_what_sam_has_built_is_not_built_again(folder: Path) -> None:
+    built = folder / ".aws-sam" / "build"
+    shutil.copytree(folder / "src", built / "Hello")
+    (built / "Hello" / "requirements.txt").write_text("no-such-distribution-anywhere==0\n")
+    given = template("Hello")
+    given["Resources"]["Hello"]["Properties"]["Runtime"] = "python3.12"
+    given["Resources"]["Hello"]["Metadata"] = {"BuildMethod": "rust-cargolambda"}
+    connection = FakeConnection()
+    package_code(connection, given, built)
+    with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
+        assert "requirements.txt" in archive.namelist()
+
+
+def test_a_servers_data_goes_into_no_archive(folder: Path) -> None:
+    (folder / "src" / ".cumulet").mkdir()
+    (folder / "src" / ".cumulet" / "store.db").write_bytes(b"secrets")
+    connection = FakeConnection()
+    package_code(connection, template("src/"), folder)
+    with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
+        assert not [name for name in archive.namelist() if ".cumulet" in name]

@@ -40,11 +40,14 @@ def check(text: str) -> None:
 
 
 def allows(text: str, value: Any, length: int) -> bool:
-    """Tell whether a value is what the schema describes; `length` is that of the value's JSON."""
+    """Tell whether a value is what the schema describes; `length` is that of the value's JSON.
+
+    Nothing is if the schema is too deep here: a newer Python, or a shallower stack, may have accepted it.
+    """
     _references_left.set([_references_for(length)])
     try:
         return bool(_compile(text).is_valid(value))
-    except (RecursionError, TooManyReferences):
+    except (BadSchema, RecursionError, TooManyReferences):
         return False
 
 
@@ -53,7 +56,7 @@ def errors(text: str, value: Any, length: int) -> str:
     _references_left.set([_references_for(length)])
     try:
         return schema_errors.describe(_compile(text).iter_errors(value))
-    except (RecursionError, TooManyReferences):
+    except (BadSchema, RecursionError, TooManyReferences):
         return "[]"
 
 
@@ -76,11 +79,11 @@ def _compile(text: str) -> Any:
     _check_references(schema)
     try:
         Draft4Validator.check_schema(schema)
+        schema = _without_dialect(schema)
     except SchemaError as error:
         raise BadSchema(error.message) from None
     except RecursionError:
         raise BadSchema("The schema is nested too deeply") from None
-    schema = _without_dialect(schema)
     own = {
         "multipleOf": partial(_multiple_of, Draft4Validator.VALIDATORS["multipleOf"]),
         "pattern": _pattern,

@@ -106,6 +106,24 @@ def test_a_body_that_is_nested_too_deeply_is_not_allowed_and_nothing_else_happen
     assert allows(DEFINED, nested(depth)) is (depth < 200)
 
 
+@pytest.mark.parametrize("depth", [300, 450, 600, 900, 5_000, 20_000])
+@pytest.mark.parametrize(("opens", "closes"), [('{"default":', "}"), ("[", "]")], ids=["objects", "lists"])
+def test_a_schema_that_is_nested_too_deeply_is_refused_whatever_the_parser_takes(
+    opens: str, closes: str, depth: int
+) -> None:
+    # How deep it may be is Python's affair, and differs from one to the next; no other error may come of it.
+    schema = '{"default": ' + opens * depth + "1" + closes * depth + "}"
+    try:
+        schemas.check(schema)
+    except schemas.BadSchema:
+        assert depth > 300
+        assert not allows(schema, 1)
+        assert schemas.errors(schema, 1, 1) == "[]"
+    else:
+        assert depth < 20_000
+        assert allows(schema, 1)
+
+
 NAMED = {
     "properties": {"id": {"type": "string"}, "x-id": {}},
     "patternProperties": {"^x-": {"type": "integer"}, "n$": {"minimum": 3}},

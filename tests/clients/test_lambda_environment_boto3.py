@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import os
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -24,15 +23,15 @@ ALLOWED = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["lambda:InvokeFunction", "logs:*"], "Resource": "*"}],
 }
-AGENT = f"""#!{sys.base_prefix}/bin/python{sys.version_info.major}.{sys.version_info.minor} -IS
+AGENT = """#!/var/lang/bin/python -IS
 import http.client, json, os
 line = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 def ask(method, path, body=None, **headers):
     line.request(method, "/2020-01-01/extension/" + path, body,
-                 {{"Lambda-Extension-" + name.replace("_", "-"): value for name, value in headers.items()}})
+                 {"Lambda-Extension-" + name.replace("_", "-"): value for name, value in headers.items()})
     answer = line.getresponse()
     return answer.headers, json.loads(answer.read())
-headers, _ = ask("POST", "register", '{{"events": ["INVOKE", "SHUTDOWN"]}}', Name="agent", Accept_Feature="accountId")
+headers, _ = ask("POST", "register", '{"events": ["INVOKE", "SHUTDOWN"]}', Name="agent", Accept_Feature="accountId")
 me = headers["Lambda-Extension-Identifier"]
 while True:
     _, event = ask("GET", "event/next", Identifier=me)

@@ -189,7 +189,7 @@ Resources:
         ("", "Template format error: unsupported structure."),
         ("a: &x 1\nb: *x", "Template error: YAML aliases are not allowed in CloudFormation templates"),
         ("[" * 500, "Template format error: unsupported structure."),
-        ("{" + '"a":{' * 5000, "Template format error: unsupported structure."),
+        ('{"a":' * 5000 + "1" + "}" * 5000, "Template format error: unsupported structure."),
         ("a: " + "[" * 100 + "]" * 100, "Template format error: unsupported structure."),
         ("a: \x00", "Template format error: YAML not well-formed."),
         ("? [a, b]\n: c", "Template format error: YAML not well-formed. (line 1, column 3)"),

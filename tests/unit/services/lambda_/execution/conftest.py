@@ -25,6 +25,8 @@ from cumulet.store.memory import MemoryStore
 from harness import make_ground
 
 SCOPE = Scope("123456789012", "eu-west-1")
+OWN_RUNTIME = f"python3.{sys.version_info.minor}"
+"""Of the Python that runs the tests: it is there for sure, and with it what a function sees of the machine."""
 
 
 class Neighbours:
@@ -103,7 +105,7 @@ class Rig:
         refused, zygote._isolation_refused = zygote._isolation_refused, "a test"
         try:
             assert made.plane._supervisor is not None
-            await made.plane._supervisor._fork_servers.find(f"python3.{sys.version_info.minor}")
+            await made.plane._supervisor._fork_servers.find(OWN_RUNTIME)
         finally:
             zygote._isolation_refused = refused
         try:
@@ -122,7 +124,7 @@ class Rig:
             "function_name": name,
             "arn": f"arn:aws:lambda:{SCOPE.region}:{SCOPE.account}:function:{name}",
             "revision_id": self.ids.uuid(),
-            "runtime": "python3.11",
+            "runtime": OWN_RUNTIME,
             "handler": "lambda_function.lambda_handler",
             "role": f"arn:aws:iam::{SCOPE.account}:role/worker",
             "code_sha256": "-",

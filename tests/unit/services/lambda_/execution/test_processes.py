@@ -110,7 +110,7 @@ async def test_the_context_object(rig: Any) -> None:
         "custom": {"k": "v"},
         "identity": None,
         "trace": "Root=1-2-3",
-        "path": [root, "/opt/python/lib/python3.11/site-packages", "/opt/python"],
+        "path": [root, f"/opt/python/lib/{version.runtime}/site-packages", "/opt/python"],
     }
 
 
@@ -128,7 +128,7 @@ async def test_the_environment_is_the_functions_and_nothing_of_the_servers(rig: 
         "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ENDPOINT_URL": "http://elsewhere",
-        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.11",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{version.runtime}",
         "AWS_LAMBDA_FUNCTION_NAME": version.function_name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
@@ -420,7 +420,7 @@ async def test_logs_are_written_under_the_role_to_a_stream_of_the_environment(ri
     stream = json.loads((await rig.invoke(version)).payload)
     await rig.plane._supervisor._shipper.flush()
     events = rig.neighbours.events[stream]
-    assert events[0].startswith("INIT_START Runtime Version: python:3.11.v")
+    assert events[0].startswith(f"INIT_START Runtime Version: {version.runtime.replace('python', 'python:')}.v")
     assert events[2:4] == ["a\n", "b\n"]
     assert [event.split(" ")[0] for event in events[1:2] + events[4:]] == ["START", "END", "REPORT"]
     put = next(call for call in rig.neighbours.calls if call[3].get("logStreamName") == stream)

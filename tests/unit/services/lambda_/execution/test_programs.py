@@ -229,7 +229,7 @@ def test_what_runs_a_runtime_makes_its_version() -> None:
 @pytest.mark.slow
 async def test_a_function_runs_on_the_version_of_its_runtime_that_it_keeps(rig: Any) -> None:
     version = await rig.function("def lambda_handler(e, c): return 1\n")
-    arn = runtime_version("python3.11", rig.scope.region, await rig.plane.interpreter_of("python3.11"))[1]
+    arn = runtime_version(version.runtime, rig.scope.region, await rig.plane.interpreter_of(version.runtime))[1]
     gone = msgspec.structs.replace(version, revision_id="gone", runtime_version_arn=arn[:-1])
     with pytest.raises(ServiceError, match="The runtime or runtime version specified is not supported") as refused:
         await rig.invoke(gone)

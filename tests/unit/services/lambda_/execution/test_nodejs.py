@@ -260,6 +260,14 @@ async def test_node_22_takes_no_es_module_for_what_does_not_say_so(rig: Any) -> 
     assert (await rig.invoke(await nodejs(rig, code, runtime="nodejs24.x"))).payload == b"1"
 
 
+async def test_a_package_that_no_layer_has(rig: Any) -> None:
+    code = "import 'no-such'; export const handler = async () => 1;"
+    failed = json.loads((await rig.invoke(await above_a_layer(rig, {"index.mjs": code}, LENT))).payload)
+    assert failed["errorMessage"].startswith("Cannot find package 'no-such' imported from /")
+    assert failed["trace"][0].startswith("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'no-such'")
+    assert "data:" not in "".join(failed["trace"])
+
+
 @pytest.mark.parametrize("name", ["index.js", "index.mjs"])
 async def test_the_log_says_where_the_sdk_may_come_from(rig: Any, name: str) -> None:
     code = {

@@ -165,6 +165,8 @@ async function resolveElsewhere(specifier, context, next) {
         if (missingThere.code !== 'ERR_MODULE_NOT_FOUND') throw missingThere;
       }
     }
+    // This very text is in the name of where it runs: nobody wants to read that in a trace.
+    missing.stack = missing.stack.split('\n').filter((line) => !line.includes('(data:')).join('\n');
     throw missing;
   }
 }

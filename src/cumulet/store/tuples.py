@@ -17,13 +17,22 @@ _TEXT = 0x02
 _TUPLE = 0x05
 _INT_ZERO = 0x14
 _INT_BYTES_MAX = 8
+_INT_KINDS = {length: bytes([_INT_ZERO + length]) for length in range(-_INT_BYTES_MAX, _INT_BYTES_MAX + 1)}
 _END = b"\x00"
+_ZERO = "\0"
 _ESCAPED_ZERO = b"\x00\xff"
 
 
 def pack(elements: tuple[Element, ...]) -> bytes:
     """Return the bytes of a tuple. Raises TypeError for other kinds, OverflowError for integers over 8 bytes."""
-    return b"".join([_pack_one(element) for element in elements])
+    packed = b""
+    for element in elements:
+        # Each request makes a dozen keys, nearly all of plain texts: they are not asked what else they might be.
+        if type(element) is str and _ZERO not in element:
+            packed += b"\x02" + element.encode() + _END
+        else:
+            packed += _pack_one(element)
+    return packed
 
 
 def pack_bytes(first: bytes, second: bytes, third: bytes | None = None) -> bytes:
@@ -52,16 +61,14 @@ def after(packed: bytes) -> bytes:
 
 
 def _pack_one(element: Element) -> bytes:
+    if isinstance(element, int) and not isinstance(element, bool):
+        return _pack_int(element)
     if isinstance(element, str):
         return b"\x02" + element.encode().replace(_END, _ESCAPED_ZERO) + _END
     if isinstance(element, bytes):
         return b"\x01" + element.replace(_END, _ESCAPED_ZERO) + _END
     if element is None:
         return b"\x00"
-    if isinstance(element, bool):
-        raise TypeError("a key element is None, bytes, str, int or a tuple, not bool")
-    if isinstance(element, int):
-        return _pack_int(element)
     if isinstance(element, tuple):
         # Inside a tuple the kind byte of None would read as the end, hence the escape.
         return b"\x05" + b"".join([b"\x00\xff" if e is None else _pack_one(e) for e in element]) + _END
@@ -69,14 +76,12 @@ def _pack_one(element: Element) -> bytes:
 
 
 def _pack_int(number: int) -> bytes:
-    if number == 0:
-        return bytes([_INT_ZERO])
-    length = (abs(number).bit_length() + 7) // 8
+    length = (number.bit_length() + 7) // 8
     if length > _INT_BYTES_MAX:
         raise OverflowError("a key integer has at most 8 bytes")
-    if number > 0:
-        return bytes([_INT_ZERO + length]) + number.to_bytes(length, "big")
-    return bytes([_INT_ZERO - length]) + (number + (1 << 8 * length) - 1).to_bytes(length, "big")
+    if number >= 0:
+        return _INT_KINDS[length] + number.to_bytes(length, "big")
+    return _INT_KINDS[-length] + (number + (1 << 8 * length) - 1).to_bytes(length, "big")
 
 
 def _unpack_one(packed: bytes, at: int) -> tuple[Element, int]:

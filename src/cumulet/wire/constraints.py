@@ -33,15 +33,16 @@ def check(operation: OperationModel, params: Mapping[str, Any]) -> None:
         compiled = operation.compiled["check"]
     except KeyError:
         compiled = operation.compiled["check"] = _compile(operation)
-    if compiled is None:
+    # Nearly always all is right: then nothing is said, and no path is made.
+    if compiled is None or (compiled.hold is not None and compiled.hold(params)):
         return
     errors: list[str] = []
-    compiled(params, "", errors)
+    compiled.check(params, "", errors)
     if errors:
         raise dialect_of(operation.service.name, operation.service.protocol).error(errors[:ERRORS_MAX])
 
 
-def _compile(operation: OperationModel) -> Check | None:
+def _compile(operation: OperationModel) -> "_Checks | None":
     return _Compiler(operation).structure(operation.input, top=True) if operation.input is not None else None
 
 
@@ -53,7 +54,7 @@ _REMEMBERED_CHARACTERS_MAX = 64
 class _Constraints:
     """What one shape itself demands."""
 
-    __slots__ = ("_passed", "_remembers", "in_container", "tests")
+    __slots__ = ("_passed", "_remembers", "hold", "in_container", "tests")
 
     def __init__(self, tests: tuple[tuple[Test, str], ...], in_container: str, *, remembers: bool) -> None:
         self.tests = tests
@@ -63,9 +64,10 @@ class _Constraints:
         self._passed: set[str] = set()
         self._remembers = remembers
         """Whether to look a text up costs less than to test it."""
+        self.hold: Test = self._hold_all if remembers or len(tests) > 1 else tests[0][0]
+        """Whether a value passes all tests."""
 
-    def hold(self, value: Any) -> bool:
-        """Return whether a value passes all tests."""
+    def _hold_all(self, value: Any) -> bool:
         is_text = self._remembers and type(value) is str
         if is_text and value in self._passed:
             return True
@@ -79,6 +81,14 @@ class _Constraints:
         return True
 
 
+class _Checks(NamedTuple):
+    """What a value and all below it has to stand, in two forms."""
+
+    check: Check
+    hold: Test | None
+    """Whether all of it is right, without a word about what is not; None where only `check` tells."""
+
+
 class _Member(NamedTuple):
     """One member of a structure as its check sees it."""
 
@@ -89,7 +99,6 @@ class _Member(NamedTuple):
     first: Callable[[Any], ServiceError | None] | None
     check: Check | None
     hold: Test | None
-    """Of one below which nothing is: whether a value is right, which it nearly always is."""
 
 
 class _Compiler:
@@ -97,20 +106,20 @@ class _Compiler:
         self._operation = operation.name
         self._service = operation.service
         self._dialect: Dialect = dialect_of(operation.service.name, operation.service.protocol)
-        self._structures: dict[str, Check | None] = {}
+        self._structures: dict[str, _Checks | None] = {}
 
-    def structure(self, shape: Shape, *, top: bool = False) -> Check | None:
+    def structure(self, shape: Shape, *, top: bool = False) -> _Checks | None:
         if shape.name in self._structures:
             return self._structures[shape.name]
         recursive = _Recursive()
-        self._structures[shape.name] = recursive
+        self._structures[shape.name] = _Checks(recursive, None)
         table = []
         for name in self._reported(shape):
             one = self._member(shape, shape.members[name], required=name in shape.required, top=top)
             if one.required or one.first is not None or one.check is not None:
                 table.append(one)
         made = _check_members(table) if table else None
-        recursive.check = made
+        recursive.check = made and made.check
         self._structures[shape.name] = made
         return made
 
@@ -134,15 +143,16 @@ class _Compiler:
         bounds = dialect.bounds.get((holder.name, member.name))
         checked = self._value(member.shape, bounds, silent=bare is not None or member.shape.sensitive)
         missing = dialect.missing.get(place)
+        check, hold = checked or (None, None)
         if in_body and dialect.body_error is not None:
             missing = dialect.body_error if required else None
-            checked = checked and _all_or_nothing(checked, dialect.body_error)
+            check = check and _all_or_nothing(check, dialect.body_error)
         first = dialect.first.get(place)
-        plain = first is None and checked is not None and self._below(member.shape) is None
-        own = self._constraints(member.shape, bounds) if plain else None
-        return _Member(member.name, path, required, missing, first, checked, None if own is None else own.hold)
+        if first is not None:
+            hold = _none_first(first, checked)
+        return _Member(member.name, path, required, missing, first, check, hold)
 
-    def _value(self, shape: Shape, bounds: Bounds | None, *, silent: bool) -> Check | None:
+    def _value(self, shape: Shape, bounds: Bounds | None, *, silent: bool) -> _Checks | None:
         if is_opaque(self._service, shape):
             return None
         own, below = self._constraints(shape, bounds), self._below(shape)
@@ -158,11 +168,11 @@ class _Compiler:
                             raise own_error(path)
                         errors.append(_failure(None if silent else _render(value, shape), path, words))
             if below is not None:
-                below(value, path, errors)
+                below.check(value, path, errors)
 
-        return check_value
+        return _Checks(check_value, _both(own, below))
 
-    def _below(self, shape: Shape) -> Check | None:
+    def _below(self, shape: Shape) -> _Checks | None:
         match shape.type:
             case "structure":
                 return self.structure(shape)
@@ -172,7 +182,7 @@ class _Compiler:
                 return self._map(shape)
         return None
 
-    def _list(self, shape: Shape) -> Check:
+    def _list(self, shape: Shape) -> _Checks:
         element = shape.member.shape
         opaque = is_opaque(self._service, element)
         silent = _is_secret(shape)
@@ -187,11 +197,11 @@ class _Compiler:
                 if value is None:
                     errors.append(_failure(None, f"{path}.{number}.member", _NULL))
                 elif below is not None:
-                    below(value, f"{path}.{number}.member", errors)
+                    below.check(value, f"{path}.{number}.member", errors)
 
-        return check_elements
+        return _Checks(check_elements, _each(own, below))
 
-    def _map(self, shape: Shape) -> Check | None:
+    def _map(self, shape: Shape) -> _Checks | None:
         inner = shape.value.shape
         if is_opaque(self._service, inner):
             return None
@@ -217,9 +227,13 @@ class _Compiler:
                 if value is None:
                     errors.append(_failure(None, f"{path}.{key}.member", _NULL))
                 elif below is not None:
-                    below(value, f"{path}.{key}.member", errors)
+                    below.check(value, f"{path}.{key}.member", errors)
 
-        return check_entries
+        hold_values = _each(own, below)
+        if keys is None or hold_values is None:
+            return _Checks(check_entries, hold_values and (lambda values: hold_values(values.values())))
+        hold_key = keys.hold
+        return _Checks(check_entries, lambda values: all(map(hold_key, values)) and hold_values(values.values()))
 
     def _constraints(self, shape: Shape, bounds: Bounds | None = None) -> _Constraints | None:
         given = self._dialect.bounds
@@ -250,6 +264,30 @@ def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
+def _both(own: _Constraints | None, below: _Checks | None) -> Test | None:
+    """Return the test of a value by itself and of what is below it; None where there is none, or it does not tell."""
+    if own is None:
+        return None if below is None else below.hold
+    hold_own = own.hold
+    if below is None:
+        return hold_own
+    hold_below = below.hold
+    return hold_below and (lambda value: hold_own(value) and hold_below(value))
+
+
+def _none_first(first: Callable[[Any], ServiceError | None], checked: _Checks | None) -> Test | None:
+    hold = checked.hold if checked is not None else lambda value: True
+    return hold and (lambda value: first(value) is None and hold(value))
+
+
+def _each(own: _Constraints | None, below: _Checks | None) -> Test | None:
+    """Return the test of what stands in a container, as `_both` is that of one value. Nothing may be null."""
+    hold = _both(own, below)
+    if hold is None:
+        return None if below is not None else lambda values: None not in values
+    return lambda values: None not in values and all(map(hold, values))
+
+
 def _all_or_nothing(checked: Check, make_error: Callable[[], ServiceError]) -> Check:
     def check_body(value: Any, path: str, errors: list[str]) -> None:
         found: list[str] = []
@@ -260,17 +298,16 @@ def _all_or_nothing(checked: Check, make_error: Callable[[], ServiceError]) -> C
     return check_body
 
 
-def _check_members(table: list[_Member]) -> Check:
+def _check_members(table: list[_Member]) -> _Checks:
     needed = tuple([member.name for member in table if member.required or member.missing is not None])
     looked_at = {member.name: member for member in table if member.first is not None or member.check is not None}
 
     def check_members(value: Any, path: str, errors: list[str]) -> None:
         wrong: dict[str, list[str] | ServiceError] = {}
-        # What is given is less than what the model has, and nearly always right.
         found_wrong: list[str] = []
         for name, found in value.items():
             member = looked_at.get(name)
-            if member is None or found is None or (member.hold is not None and member.hold(found)):
+            if member is None or found is None:
                 continue
             if member.first is not None and (error := member.first(found)) is not None:
                 wrong[name] = error
@@ -303,7 +340,23 @@ def _check_members(table: list[_Member]) -> Check:
                     raise problem
                 errors.extend(problem)
 
-    return check_members
+    if not all(member.hold is not None for member in looked_at.values()):
+        return _Checks(check_members, None)
+    tests = {name: member.hold for name, member in looked_at.items()}
+
+    def hold_members(value: Any) -> bool:
+        for name, found in value.items():
+            hold = tests.get(name)
+            if hold is not None and found is not None and not hold(found):
+                return False
+        for name in needed:
+            if value.get(name) is None:
+                break
+        else:
+            return True
+        return False
+
+    return _Checks(check_members, hold_members)
 
 
 def _make_constraints(shape: Shape, bounds: Bounds, enum: tuple[str, ...]) -> _Constraints | None:

@@ -1,8 +1,8 @@
 """Events into a stream, and out of one stream in order."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 from cumulet.errors import NotImplementedHere, ServiceError
@@ -43,17 +43,17 @@ def put_log_events(call: Call, tx: WriteTx, params: Params) -> Output:
     The sequence token is ignored, as AWS does since January 2023.
     """
     given: Sequence[Any] = params["logEvents"]
-    _check_batch(given)
+    timestamps, sizes = [event["timestamp"] for event in given], [event_bytes(event["message"]) for event in given]
+    _check_batch(timestamps, sizes)
     group = get_group(tx, call.scope, params["logGroupName"])
     stream = get_stream(tx, call.scope, group, params["logStreamName"])
-    accepted, rejected = _accept(given, group, call.now_ms)
-    if accepted:
-        events = [(event["timestamp"], event["message"]) for event in accepted]
+    accepted, rejected = _accept(timestamps, group, call.now_ms)
+    if events := [(event["timestamp"], event["message"]) for event in given[accepted]]:
         for run in cut_runs(events, stream.next_sequence, call.now_ms):
             RUNS.save(tx, call.scope, group.id, stream.id, run.timestamp_ms, run.sequence, record=run)
         first_ms, last_ms = events[0][0], events[-1][0]
         stream.next_sequence += len(events)
-        stream.stored_bytes += sum([event_bytes(message) for _, message in events])
+        stream.stored_bytes += sum(sizes[accepted])
         stream.first_event_ms = first_ms if stream.first_event_ms is None else min(stream.first_event_ms, first_ms)
         stream.last_event_ms = last_ms if stream.last_event_ms is None else max(stream.last_event_ms, last_ms)
         stream.last_ingestion_ms = call.now_ms
@@ -128,48 +128,46 @@ def take_page(events: Iterable[LogEvent], limit: int | None) -> list[LogEvent]:
     return page
 
 
-def _check_batch(given: Sequence[Any]) -> None:
-    size = 0
-    for event in given:
-        event_size = event_bytes(event["message"])
-        if event_size > EVENT_BYTES_MAX:
-            raise ServiceError(
-                "InvalidParameterException",
-                f"Log event too large: {event_size} bytes exceeds limit of {EVENT_BYTES_MAX}",
-            )
-        size += event_size
+def _check_batch(timestamps: list[int], sizes: list[int]) -> None:
+    if (size := sum(sizes)) > EVENT_BYTES_MAX:
+        for event_size in sizes:
+            if event_size > EVENT_BYTES_MAX:
+                raise ServiceError(
+                    "InvalidParameterException",
+                    f"Log event too large: {event_size} bytes exceeds limit of {EVENT_BYTES_MAX}",
+                )
     if size > BATCH_BYTES_MAX:
         raise ServiceError(
             "InvalidParameterException", f"Upload too large: {size} bytes exceeds limit of {BATCH_BYTES_MAX}"
         )
-    if any(one["timestamp"] > following["timestamp"] for one, following in pairwise(given)):
+    if timestamps != sorted(timestamps):
         raise ServiceError(
             "InvalidParameterException",
             "Log events in a single PutLogEvents request must be in chronological order.",
         )
-    if given and given[-1]["timestamp"] - given[0]["timestamp"] > BATCH_SPAN_MS_MAX:
+    if timestamps and timestamps[-1] - timestamps[0] > BATCH_SPAN_MS_MAX:
         raise ServiceError(
             "InvalidParameterException",
             "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
         )
 
 
-def _accept(given: Sequence[Any], group: LogGroup, now_ms: int) -> tuple[Sequence[Any], dict[str, int]]:
-    """Return the events to keep and AWS's figures of the others. The end indexes are exclusive, as the model says."""
-    oldest_ms = max(now_ms - TOO_OLD_MS, group.kept_since_ms(now_ms))
-    if not given or (given[0]["timestamp"] >= oldest_ms and given[-1]["timestamp"] <= now_ms + TOO_NEW_MS):
-        return given, {}
-    too_old = sum(event["timestamp"] < now_ms - TOO_OLD_MS for event in given)
-    expired = sum(event["timestamp"] < group.kept_since_ms(now_ms) for event in given)
-    in_time = sum(event["timestamp"] <= now_ms + TOO_NEW_MS for event in given)
+def _accept(timestamps: list[int], group: LogGroup, now_ms: int) -> tuple[slice, dict[str, int]]:
+    """Return which events to keep and AWS's figures of the others. The end indexes are exclusive, as the model says."""
+    oldest_ms, newest_ms = max(now_ms - TOO_OLD_MS, group.kept_since_ms(now_ms)), now_ms + TOO_NEW_MS
+    if not timestamps or (timestamps[0] >= oldest_ms and timestamps[-1] <= newest_ms):
+        return slice(None), {}
+    too_old = bisect_left(timestamps, now_ms - TOO_OLD_MS)
+    expired = bisect_left(timestamps, group.kept_since_ms(now_ms))
+    in_time = bisect_right(timestamps, newest_ms)
     rejected = {}
-    if in_time < len(given):
+    if in_time < len(timestamps):
         rejected["tooNewLogEventStartIndex"] = in_time
     if too_old:
         rejected["tooOldLogEventEndIndex"] = too_old
     if expired > too_old:
         rejected["expiredLogEventEndIndex"] = expired
-    return given[max(too_old, expired) : in_time], rejected
+    return slice(max(too_old, expired), in_time), rejected
 
 
 def _render_position(direction: str, position: tuple[int, int]) -> str:

@@ -65,9 +65,9 @@ SAM = body(F={"Type": "AWS::Serverless::SimpleTable"}).replace(
             "Only one of parameters [DisableRollback, OnFailure] can be specified",
         ),
         (
-            {"TemplateBody": body(T={"Type": "AWS::EC2::VPC"})},
+            {"TemplateBody": body(T={"Type": "AWS::Lambda::Thing"})},
             "ValidationError",
-            "Template format error: Unrecognized resource types: [AWS::EC2::VPC]",
+            "Template format error: Unrecognized resource types: [AWS::Lambda::Thing]",
         ),
         (
             {"TemplateBody": body(L=log_group({"Fn::GetAtt": ["B", "Nope"]}), B={"Type": "AWS::S3::Bucket"})},

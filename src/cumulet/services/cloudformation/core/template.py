@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cumulet.errors import NotImplementedHere
+from cumulet.services.cloudformation.core.elsewhere import is_elsewhere
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.include import INCLUDE, find_embedded, location_of
 from cumulet.services.cloudformation.core.intrinsics import PSEUDO_PARAMETERS, find_references
@@ -177,6 +178,8 @@ def _policy(member: str, policy: Any) -> str:
 
 def _check_types(template: Template, known_types: frozenset[str]) -> None:
     unknown = sorted({resource.type for resource in template.resources.values()} - known_types)
+    if elsewhere := [name for name in unknown if is_elsewhere(name)]:
+        raise NotImplementedHere(f"The resource type {', '.join(elsewhere)}")
     if unknown:
         raise validation_error(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
 

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.cloudformation.core.elsewhere import is_elsewhere
 from cumulet.services.cloudformation.core.order import find_dependencies, plan_order
 from cumulet.services.cloudformation.core.template import read_template
+from cumulet.services.cloudformation.resources import TYPES
 
 KNOWN = frozenset({"T::A"})
 A = {"Type": "T::A"}
@@ -113,3 +115,18 @@ def test_resources_come_behind_what_they_refer_to() -> None:
     raw["Conditions"] = {"Never": {"Fn::Equals": [1, 2]}}
     template = read_template(raw, KNOWN)
     assert plan_order(find_dependencies(template, {"Never": False})) == ["Early", "Free", "Middle", "Late"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["AWS::ApiGateway::VpcLink", "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue", "AWS::EC2::VPC", "Custom::Mine"],
+)
+def test_types_that_nobody_here_makes_are_refused_by_name(kind: str) -> None:
+    with pytest.raises(NotImplementedHere) as refusal:
+        read_template({"Resources": {"A": {"Type": kind}, "B": {"Type": "No::Such"}}}, KNOWN)
+    assert refusal.value.message.startswith(f"The resource type {kind} is not implemented")
+
+
+def test_what_is_refused_is_not_built() -> None:
+    assert [name for name in TYPES if is_elsewhere(name)] == []
+    assert not any(map(is_elsewhere, ["AWS::Lambda::Funtion", "AWS::Serverless::Function", "AWS::Foo::Bar", "Custom"]))

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from cumulet.cli.cdk import SUFFIX, find_template_of_cdk, localise
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err, out
 from cumulet.cli.packaging import package_code, package_files
@@ -22,13 +23,14 @@ NO_CHANGES = ("The submitted information didn't contain changes", "No updates ar
 def deploy_template(connection: Connection, source: Path, stack_name: str | None, parameters: list[str]) -> None:
     """Create or update the stack of a template, and print its outputs. Raises CliError with the reason if it fails."""
     template_file = _find_template(source)
-    name = stack_name or template_file.resolve().parent.name
+    of_cdk = template_file.name.endswith(SUFFIX)
+    name = stack_name or (template_file.name.removesuffix(SUFFIX) if of_cdk else template_file.resolve().parent.name)
     try:
         template = parse_text(template_file.read_text())
     except ServiceError as error:
         raise CliError(f"{template_file}: {error.message}") from error
     out.print(f"Deploying [bold]{name}[/bold] to {connection.settings.endpoint}")
-    packaged = package_files(connection, template, template_file.parent)
+    packaged = package_files(connection, localise(template), template_file.parent)
     packaged = package_code(connection, packaged, template_file.parent)
     began_at = time.monotonic()
     try:
@@ -60,6 +62,8 @@ def _find_template(source: Path) -> Path:
     for name in TEMPLATE_NAMES:
         if (source / name).is_file():
             return source / name
+    if found := find_template_of_cdk(source):
+        return found
     raise CliError(f"there is no template in {source.resolve()}: one of {', '.join(TEMPLATE_NAMES)}")
 
 

@@ -6,13 +6,13 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-templ
 
 _SERVICES = (
     "AppConfig AppRunner AppSync ApplicationAutoScaling Athena AutoScaling Backup Batch Bedrock BedrockAgentCore"
-    " Budgets CDK CertificateManager CloudFormation CloudFront CloudTrail CloudWatch CodeBuild CodeDeploy CodePipeline Cognito"
-    " DSQL DocDB EC2 ECR ECS EFS EKS ElastiCache ElasticLoadBalancing ElasticLoadBalancingV2 Elasticsearch"
-    " EventSchemas Events FIS Glue GuardDuty IoT KMS Kinesis KinesisAnalyticsV2 KinesisFirehose LakeFormation Lex"
-    " Location MSK MediaConvert MemoryDB Neptune OpenSearchServerless OpenSearchService Pinpoint Pipes QLDB QuickSight"
-    " RDS Redshift RedshiftServerless ResourceGroups Route53 Route53Resolver SES SNS SQS SSM SageMaker Scheduler"
-    " SecretsManager SecurityHub ServiceCatalog ServiceDiscovery StepFunctions Synthetics Timestream Transfer"
-    " VpcLattice WAF WAFRegional WAFv2 XRay"
+    " Budgets CDK CertificateManager CloudFormation CloudFront CloudTrail CloudWatch CodeBuild CodeDeploy"
+    " CodePipeline Cognito DSQL DocDB EC2 ECR ECS EFS EKS ElastiCache ElasticLoadBalancing ElasticLoadBalancingV2"
+    " Elasticsearch EventSchemas Events FIS Glue GuardDuty IoT KMS Kinesis KinesisAnalyticsV2 KinesisFirehose"
+    " LakeFormation Lex Location MSK MediaConvert MemoryDB Neptune OpenSearchServerless OpenSearchService Pinpoint"
+    " Pipes QLDB QuickSight RDS Redshift RedshiftServerless ResourceGroups Route53 Route53Resolver SES SNS SQS SSM"
+    " SageMaker Scheduler SecretsManager SecurityHub ServiceCatalog ServiceDiscovery StepFunctions Synthetics"
+    " Timestream Transfer VpcLattice WAF WAFRegional WAFv2 XRay"
 )
 _TYPES = {
     "ApiGateway": "BasePathMappingV2 DomainNameAccessAssociation DomainNameV2 VpcLink",

@@ -136,3 +136,27 @@ def test_bad_settings_are_refused(client: Callable[..., Any]) -> None:
     apis.delete_access_log_settings(**stage)
     assert "AccessLogSettings" not in apis.get_stage(**stage)
     apis.delete_api(ApiId=api_id)
+
+
+def test_an_api_is_called_by_its_name_at_aws(client: Callable[..., Any], fetch: Fetch) -> None:
+    rest, apis = client("apigateway"), client("apigatewayv2")
+
+    def rest_api(integration: dict[str, Any]) -> str:
+        method = {"responses": {"200": {}}, "x-amazon-apigateway-integration": integration}
+        document = {"swagger": "2.0", "info": {"title": "t"}, "paths": {"/a": {"get": method}}}
+        api_id: str = rest.import_rest_api(body=json.dumps(document).encode())["id"]
+        rest.create_deployment(restApiId=api_id, stageName="dev")
+        return api_id
+
+    told = {"default": {"statusCode": "200", "responseTemplates": {"application/json": "$context.domainName"}}}
+    behind = rest_api(
+        {"type": "mock", "requestTemplates": {"application/json": '{"statusCode": 200}'}, "responses": told}
+    )
+    host = f"{behind}.execute-api.us-east-1.amazonaws.com"
+    before = rest_api({"type": "http_proxy", "httpMethod": "GET", "uri": f"https://{host}/dev/a"})
+    http = apis.create_api(Name="t", ProtocolType="HTTP", Target=f"https://{host}/dev/a", RouteKey="GET /a")["ApiId"]
+    for path in (f"{before}/dev/a", f"{http}/a"):
+        assert fetch("GET", f"/_aws/execute-api/{path}")[::2] == (200, host.encode())
+    apis.delete_api(ApiId=http)
+    for api_id in (before, behind):
+        rest.delete_rest_api(restApiId=api_id)

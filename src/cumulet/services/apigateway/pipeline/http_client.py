@@ -99,6 +99,7 @@ async def exchange(
     headers: Sequence[tuple[str, str]],
     body: bytes,
     *,
+    gate: tuple[str, int] | None = None,
     insecure: bool = False,
     identity: str | None = None,
 ) -> Relayed:
@@ -106,7 +107,7 @@ async def exchange(
 
     Raises BadUrl before anything is sent, Unreachable for whatever goes wrong on the way.
     """
-    conversation = await begin(method, url, headers, body, insecure=insecure, identity=identity)
+    conversation = await begin(method, url, headers, body, gate=gate, insecure=insecure, identity=identity)
     try:
         parts: list[bytes] = []
         left = limits.PAYLOAD_BYTES_MAX
@@ -126,12 +127,14 @@ async def begin(
     headers: Sequence[tuple[str, str]],
     body: bytes,
     *,
+    gate: tuple[str, int] | None = None,
     insecure: bool = False,
     identity: str | None = None,
 ) -> Conversation:
     """Return a server's answer once its head is there; raises as `exchange` does.
 
-    `insecure` takes any certificate of the server's; `identity` is the client's own with its key, as PEM.
+    `gate` is where to connect, without TLS, instead of to the URL's host. `insecure` takes any certificate of the
+    server's; `identity` is the client's own with its key, as PEM.
     """
     import h11
 
@@ -151,9 +154,10 @@ async def begin(
         )
     except (h11.LocalProtocolError, UnicodeEncodeError) as error:
         raise BadUrl(str(error)) from error
-    tls = _tls(insecure, identity) if address.secure else None
+    tls = _tls(insecure, identity) if address.secure and gate is None else None
+    host, port = gate or (address.host, address.port)
     try:
-        reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls, limit=_CHUNK_BYTES)
+        reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_CHUNK_BYTES)
     except (OSError, UnicodeError) as error:
         raise Unreachable(str(error)) from error
     try:

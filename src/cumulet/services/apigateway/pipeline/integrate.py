@@ -58,7 +58,7 @@ class Integrator:
         if isinstance(sent, Outbound):
             return await self._mapped.ask(matched, sent)
         if sent is None:
-            return await self.within(target, relay(matched))
+            return await self.within(target, relay(self._ground, matched))
         found = function_arn(target.uri, matched.stage.variables)
         # Lambda's Invoke is a POST; any other method fails at AWS's side of the integration.
         if found is None or target.http_method != "POST":

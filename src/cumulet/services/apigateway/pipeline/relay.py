@@ -10,7 +10,9 @@ from cumulet.services.apigateway.control.lambda_uri import fill_stage_variables
 from cumulet.services.apigateway.pipeline.exchange import Matched, Relayed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
+from cumulet.services.apigateway.pipeline.neighbours import find_gate
 from cumulet.services.apigateway.pipeline.paths import climbs
+from cumulet.services.kit import Ground
 
 _PATH_VARIABLE = re.compile(r"\{([a-zA-Z0-9._:-]+)\+?\}")
 
@@ -35,13 +37,14 @@ _NOT_RELAYED = frozenset(
 )
 
 
-async def relay(matched: Matched) -> Relayed:
+async def relay(ground: Ground, matched: Matched) -> Relayed:
     """Return the backend's answer. Raises Refused if its URL is none, or nobody answers there."""
     request, method = matched.arrival.request, matched.route.target.http_method
+    method = request.method if method == "ANY" else method
+    url = backend_url(matched)
+    gate = await find_gate(ground, url)
     try:
-        return await exchange(
-            request.method if method == "ANY" else method, backend_url(matched), _headers(matched), request.body
-        )
+        return await exchange(method, url, _headers(matched), request.body, gate=gate)
     except BadUrl as error:
         raise Refused("misconfigured") from error
     except Unreachable as error:

@@ -15,6 +15,7 @@ from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline import http_client, invocations, streaming
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Streamed
 from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.neighbours import find_gate
 from cumulet.services.apigateway.pipeline.paths import climbs
 from cumulet.services.apigateway.pipeline.service_calls import ask_service
 from cumulet.services.kit import Ground
@@ -70,12 +71,16 @@ class RestBackends:
         headers = [(name, value) for name, values in sent_headers(matched, outbound).items() for value in values]
         method = matched.arrival.request.method if target.http_method == "ANY" else target.http_method
         url = fill_url(target.uri, matched.stage.variables, outbound)
-        tls: Any = {"insecure": target.insecure, "identity": await self._identity(matched)}
+        way: Any = {
+            "gate": await find_gate(self._ground, url),
+            "insecure": target.insecure,
+            "identity": await self._identity(matched),
+        }
         try:
             if target.streams:
-                begun = await http_client.begin(method, url, headers, outbound.body, **tls)
+                begun = await http_client.begin(method, url, headers, outbound.body, **way)
                 return Streamed(None, streaming.unbroken(begun), begun.status, begun.headers)
-            relayed = await http_client.exchange(method, url, headers, outbound.body, **tls)
+            relayed = await http_client.exchange(method, url, headers, outbound.body, **way)
         except http_client.BadUrl:
             raise Refused("misconfigured") from None
         except http_client.Unreachable:

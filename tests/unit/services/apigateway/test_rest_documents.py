@@ -593,6 +593,25 @@ async def test_servers_that_are_no_list_say_nothing() -> None:
         await house.v1("ImportRestApi", body=body, failOnWarnings=True)
 
 
+async def test_members_that_no_integration_has_are_warned_of() -> None:
+    """As samples have them that run on AWS: a template a level too high, responses by another name."""
+    house = ApiHouse()
+    mock = {
+        "type": "mock",
+        "integrationResponses": {"default": {"statusCode": "200"}},
+        "responses": {"default": {"statusCode": "200", "application/json": "{}"}},
+    }
+    operation = {"responses": {"200": {}}, "x-amazon-apigateway-integration": mock}
+    api = await house.v1("ImportRestApi", body=swagger({"/a": {"post": operation}}))
+    assert api["warnings"] == [
+        "integrationResponses is no member of the integration of POST /a, it is ignored",
+        "application/json is no member of a response of the integration of POST /a, it is ignored",
+    ]
+    assert (await method_of(house, api["id"]))["methodIntegration"]["integrationResponses"] == {
+        "200": {"statusCode": "200"}
+    }
+
+
 async def test_what_only_yaml_can_say() -> None:
     house = ApiHouse()
     body = b"""

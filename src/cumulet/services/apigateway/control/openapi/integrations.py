@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger
 
 from typing import Any
 
-from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.control.openapi.reading import Object, mapping, number, text, text_map, texts
 
 _TEXTS = frozenset(
@@ -26,9 +25,11 @@ _TEXTS = frozenset(
     )
 )
 
+_RESPONSE = frozenset(("statusCode", "responseParameters", "responseTemplates", "contentHandling"))
 
-def plan_integration(given: Any, where: str, is_http: bool) -> Object:
-    """Return an integration with members of the right types."""
+
+def plan_integration(given: Any, where: str, is_http: bool, warnings: list[str]) -> Object:
+    """Return an integration with members of the right types. What is no member of AWS's is warned of."""
     malformed = f"integration{where}"
     planned: Object = {}
     for name, value in mapping(given, malformed).items():
@@ -44,22 +45,22 @@ def plan_integration(given: Any, where: str, is_http: bool) -> Object:
             }
         elif name == "responses":
             planned[name] = {
-                pattern: _plan_response(response, malformed) for pattern, response in mapping(value, malformed).items()
+                pattern: _plan_response(response, malformed, warnings)
+                for pattern, response in mapping(value, malformed).items()
             }
         elif name == "tlsConfig":
             planned[name] = mapping(value, malformed)
         elif name in _TEXTS:
             planned[name] = text(value, malformed)
-        elif value:
-            raise NotImplementedHere(f"The member {name} of the integration{where} in an OpenAPI document")
+        else:
+            warnings.append(f"{name} is no member of the {malformed}, it is ignored")
     return planned
 
 
-def _plan_response(given: Any, malformed: str) -> Object:
+def _plan_response(given: Any, malformed: str, warnings: list[str]) -> Object:
     response = mapping(given, malformed)
-    for name, value in response.items():
-        if name not in ("statusCode", "responseParameters", "responseTemplates", "contentHandling") and value:
-            raise NotImplementedHere(f"The member {name} of an integration's response in an OpenAPI document")
+    others = [name for name in response if name not in _RESPONSE]
+    warnings += [f"{name} is no member of a response of the {malformed}, it is ignored" for name in others]
     return {
         "statusCode": text(response.get("statusCode"), malformed),
         "responseParameters": text_map(response.get("responseParameters"), malformed),

@@ -330,7 +330,7 @@ def _plan_method(
     return PlannedMethod(
         path,
         method,
-        None if integration is None else plan_integration(integration, where, is_http),
+        None if integration is None else plan_integration(integration, where, is_http, warnings),
         text(operation.get("operationId"), f"operationId{where}"),
         parameters,
         models,

@@ -1,5 +1,6 @@
 """Several processes that serve together: who dies is replaced, who is replaced fails nobody, and all end as one."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -122,36 +123,42 @@ class Caller(threading.Thread):
         connection.close()
 
 
-def start_callers(server: Server, number: int) -> list[Caller]:
+def make_table(server: Server) -> None:
     server.client("dynamodb").create_table(
         TableName="calls",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
+
+
+@contextlib.contextmanager
+def calling(server: Server, number: int) -> Iterator[list[Caller]]:
+    """Have so many callers put items meanwhile. They end before the server does, whatever becomes of the test."""
+    make_table(server)
     callers = [Caller(server, n) for n in range(number)]
     for caller in callers:
         caller.start()
-    return callers
+    try:
+        yield callers
+    finally:
+        for caller in callers:
+            caller.done = True
+        for caller in callers:
+            caller.join(30)
+    assert all(caller.served for caller in callers)
 
 
-def stop_callers(callers: list[Caller]) -> list[str]:
-    """Return what failed."""
-    for caller in callers:
-        caller.done = True
-    for caller in callers:
-        caller.join(30)
-        assert caller.served
+def failures_of(callers: list[Caller]) -> list[str]:
     return [failure for caller in callers for failure in caller.failures]
 
 
 def test_connections_spread_over_the_processes_and_health_names_them(server: Server) -> None:
     assert server.process.stdout is not None
     banner = [server.process.stdout.readline() for _ in range(2)]
-    connections = [connect(server) for _ in range(12)]
-    told = [health(connection) for connection in connections]
-    for connection in connections:
-        connection.close()
+    with contextlib.ExitStack() as opened:
+        connections = [opened.enter_context(contextlib.closing(connect(server))) for _ in range(12)]
+        told = [health(connection) for connection in connections]
 
     assert f"workers     {WORKERS} processes" in banner[1]
     assert {one["workers"] for one in told} == {WORKERS}
@@ -163,31 +170,29 @@ def test_connections_spread_over_the_processes_and_health_names_them(server: Ser
 
 
 def test_what_one_process_acknowledges_every_other_knows(server: Server) -> None:
-    callers = start_callers(server, 1)
     dynamodb = server.client("dynamodb")
-    connections = [connect(server) for _ in range(6)]
-    for connection in connections:
-        health(connection)  # the server waits 10 s for a first head, and a table may take as long on a busy machine
-    for number in range(30):
-        dynamodb.create_table(
-            TableName=f"table-{number}",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    # Closed in any case: what a failed test leaves open fails another, at whose time it is collected as garbage.
+    with calling(server, 1) as callers, contextlib.ExitStack() as opened:
+        connections = [opened.enter_context(contextlib.closing(connect(server))) for _ in range(6)]
         for connection in connections:
-            body = json.dumps({"TableName": f"table-{number}"})
-            connection.request("POST", "/", body, headers("DescribeTable"))
-            answer = connection.getresponse()
-            assert (answer.status, json.load(answer)["Table"]["TableName"]) == (200, f"table-{number}")
-    for connection in connections:
-        connection.close()
-    assert stop_callers(callers) == []
+            health(connection)  # the server waits 10 s for a first head, and a table may take as long on a busy machine
+        for number in range(30):
+            dynamodb.create_table(
+                TableName=f"table-{number}",
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            for connection in connections:
+                body = json.dumps({"TableName": f"table-{number}"})
+                connection.request("POST", "/", body, headers("DescribeTable"))
+                answer = connection.getresponse()
+                assert (answer.status, json.load(answer)["Table"]["TableName"]) == (200, f"table-{number}")
+    assert failures_of(callers) == []
 
 
 def test_counters_are_exact_whoever_increments_them(server: Server) -> None:
-    callers = start_callers(server, 0)
-    assert callers == []
+    make_table(server)
 
     def increment() -> None:
         dynamodb = server.client("dynamodb")
@@ -225,21 +230,20 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(server: Server) -> Non
 def test_a_rolling_restart_fails_no_request(server: Server) -> None:
     create_sleeper(server)
     assert invoke(server, {}) == "done"
-    callers = start_callers(server, 4)
     answers: list[Any] = []
-    invoking = threading.Thread(target=lambda: answers.append(invoke(server, {"seconds": 2.5})))
-    invoking.start()
-    time.sleep(0.3)  # real time: the invocation is under way in a real process
-    before = workers_of(server)
-    server.process.send_signal(signal.SIGHUP)
+    with calling(server, 4) as callers:
+        invoking = threading.Thread(target=lambda: answers.append(invoke(server, {"seconds": 2.5})))
+        invoking.start()
+        time.sleep(0.3)  # real time: the invocation is under way in a real process
+        before = workers_of(server)
+        server.process.send_signal(signal.SIGHUP)
 
-    replaced = within(90, lambda: not workers_of(server) & before)
-    invoking.join(90)
-    failures = stop_callers(callers)
+        replaced = within(90, lambda: not workers_of(server) & before)
+        invoking.join(90)
 
     assert replaced
     assert len(workers_of(server)) == WORKERS
-    assert failures == []
+    assert failures_of(callers) == []
     assert answers == ["done"]
     kept = server.client("dynamodb").scan(TableName="calls", Select="COUNT")["Count"]
     assert kept == sum(caller.served for caller in callers)

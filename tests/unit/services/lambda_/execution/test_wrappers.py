@@ -1,11 +1,16 @@
 """Wrapper scripts: they start the runtime, with whatever they add to it."""
 
 import json
+import os
 import re
 import shutil
+import sys
 from typing import Any
 
 import pytest
+
+from cumulet.services.lambda_.records import LayerUse
+from cumulet.store import blobs
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -56,6 +61,19 @@ async def test_nodejs_is_started_by_the_wrapper(rig: Any) -> None:
     assert json.loads((await rig.invoke(version, b"7")).payload) == ["by the wrapper", "wrapped", 7]
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+async def test_a_wrapped_function_streams(rig: Any) -> None:
+    code = (
+        "exports.handler = awslambda.streamifyResponse(async (event, out) => { out.write('a');"
+        " if (event) throw new RangeError('torn'); out.write('b'); out.end(); });"
+    )
+    version = await wrapped(rig, "", files={"index.js": code}, handler="index.handler", runtime="nodejs20.x")
+    for event, payload in ((b"0", b"ab"), (b"0", b"ab")):
+        assert (await rig.invoke(version, event)).payload == payload
+    assert json.loads((await rig.invoke(version, b"1")).payload)["errorType"] == "RangeError"
+    assert (await rig.invoke(version, b"0")).payload == b"ab"
+
+
 async def test_a_wrapper_that_is_not_there(rig: Any) -> None:
     version = await rig.function(CODE, environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/none"})
     error = json.loads((await rig.invoke(version)).payload)
@@ -86,3 +104,88 @@ def lambda_handler(event, context):
         version = await rig.function(code, files=files)
     # What the runtime itself needs stays: on AWS, too, it was imported before the function's folder is looked into.
     assert json.loads((await rig.invoke(version)).payload) == ["own", "own", "own", True]
+
+
+PROXY = f"""#!{sys.base_prefix}/bin/python{sys.version_info.major}.{sys.version_info.minor} -IS
+import http.client, http.server, os, threading
+api = os.environ["AWS_LAMBDA_RUNTIME_API"]
+class Proxy(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        line = http.client.HTTPConnection(api)
+        line.request(self.command, self.path, body or None, dict(self.headers.items()))
+        answer = line.getresponse()
+        told = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower().startswith("lambda-"):
+                self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for piece in (told[:1], told[1:]):
+            if piece:
+                self.wfile.write(b"%x\\r\\n%b\\r\\n" % (len(piece), piece))
+        self.wfile.write(b"0\\r\\n\\r\\n")
+    do_POST = do_GET
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+with open("/tmp/port", "w") as port:
+    port.write(str(server.server_port))
+threading.Thread(target=server.serve_forever, daemon=True).start()
+line = http.client.HTTPConnection(api)
+def ask(method, path, body=None, **headers):
+    line.request(method, "/2020-01-01/extension/" + path, body,
+                 {{"Lambda-Extension-" + name: value for name, value in headers.items()}})
+    answer = line.getresponse()
+    return answer.headers, answer.read()
+me = ask("POST", "register", '{{"events": []}}', Name="proxy")[0]["Lambda-Extension-Identifier"]
+ask("GET", "event/next", Identifier=me)
+"""
+THROUGH_IT = """#!/bin/bash
+export AWS_LAMBDA_RUNTIME_API="127.0.0.1:$(cat /tmp/port)"
+exec "$@"
+"""
+PROXIED = {
+    "python": (
+        "python3.11",
+        {"index.py": "def handler(event, context):\n    return [event, 1 / event['n']]\n"},
+        "ZeroDivisionError",
+    ),
+    "nodejs": (
+        "nodejs20.x",
+        {
+            "index.js": "exports.handler = async (event) => { if (!event.n) throw new RangeError('zero');"
+            " return [event, 1 / event.n]; };"
+        },
+        "RangeError",
+    ),
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs namespaces")
+@pytest.mark.parametrize(("runtime", "files", "error"), PROXIED.values(), ids=PROXIED)
+async def test_an_extension_may_stand_between(rig: Any, runtime: str, files: dict[str, str], error: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html: a proxy of the Runtime API."""
+    if runtime.startswith("nodejs") and shutil.which("node") is None:
+        pytest.skip("needs Node.js")
+    layer = {"extensions/proxy": PROXY, "through": THROUGH_IT}
+    archive = rig.make_archive(layer, tuple(layer))
+    digest = await rig.store.write(lambda tx: blobs.save(tx, archive))
+    version = await rig.function(
+        "",
+        files=files,
+        handler="index.handler",
+        runtime=runtime,
+        timeout_s=20,
+        memory_mb=512,
+        layers=(LayerUse("arn:aws:lambda:eu-west-1:123456789012:layer:proxy:1", len(archive), 1, digest),),
+        environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/through"},
+    )
+    for n in (1, 2):
+        answer = await rig.invoke(version, b'{"n":%d}' % n)
+        assert json.loads(answer.payload) == [{"n": n}, 1 / n], answer.log_tail.decode()
+    failed = await rig.invoke(version, b'{"n":0}')
+    assert json.loads(failed.payload)["errorType"] == error
+    assert json.loads((await rig.invoke(version, b'{"n":4}')).payload) == [{"n": 4}, 0.25]

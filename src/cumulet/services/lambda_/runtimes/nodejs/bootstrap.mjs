@@ -274,16 +274,30 @@ function offerStreaming() {
 
 // The Runtime API
 
+// Whether a wrapper script started us. It may have put a proxy of an extension's between, which hands a request on while
+// the one before it is under way, and closes what is idle: each request has a connection of its own, and its time.
+const wrapped = Boolean(env.AWS_LAMBDA_EXEC_WRAPPER);
+
 class RuntimeApi {
   constructor(address) {
     const [host, port] = address.split(':');
-    this.received = Buffer.alloc(0);
+    this.place = { host, port: Number(port), noDelay: true };
     this.wanted = []; // who waits for a response, first come first served
-    this.socket = net.connect({ host, port: Number(port), noDelay: true });
-    this.socket.setNoDelay(true);
-    this.socket.on('data', (data) => this.take(data));
-    this.socket.on('close', () => process.reallyExit(0)); // the server is gone, and so are we
-    this.socket.on('error', () => {});
+    if (!wrapped) this.connect();
+  }
+
+  connect() {
+    this.socket?.destroy();
+    this.received = Buffer.alloc(0);
+    const socket = net.connect(this.place);
+    socket.setNoDelay(true);
+    socket.on('data', (data) => this.take(data));
+    socket.on('close', () => {
+      // The server is gone, and so are we.
+      if (!wrapped || (socket === this.socket && this.wanted.length)) process.reallyExit(0);
+    });
+    socket.on('error', () => {});
+    this.socket = socket;
   }
 
   ask(...requests) {
@@ -306,15 +320,38 @@ class RuntimeApi {
         const colon = line.indexOf(':');
         headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
       }
-      const size = end + 4 + Number(headers['content-length']);
-      if (this.received.length < size) return;
-      const body = this.received.subarray(end + 4, size);
+      const found =
+        headers['transfer-encoding'] === 'chunked'
+          ? joinChunks(this.received, end + 4)
+          : sliceBody(this.received, end + 4, Number(headers['content-length'] ?? 0));
+      if (!found) return;
+      const [body, size] = found;
+      const refused = !this.received.toString('latin1', 0, 16).startsWith('HTTP/1.1 2');
       this.received = this.received.subarray(size);
-      this.wanted.shift()?.({ headers, body });
+      this.wanted.shift()?.({ headers, body, refused });
     }
   }
 
   async next(...before) {
+    const told = wrapped ? await this.nextByItself(before) : await this.nextAtOnce(before);
+    if (told.refused) {
+      process.stderr.write(`The Runtime API has no next event: ${told.body}\n`);
+      process.reallyExit(1);
+    }
+    return told;
+  }
+
+  async nextByItself(before) {
+    for (const request of before) await this.post(request);
+    this.connect();
+    const event = this.answered();
+    this.ask(NEXT);
+    const told = await event;
+    this.socket.unref();
+    return told;
+  }
+
+  async nextAtOnce(before) {
     const skipped = before.length ? this.answered() : undefined;
     const event = this.answered();
     this.socket.ref();
@@ -326,10 +363,28 @@ class RuntimeApi {
   }
 
   async post(request) {
+    if (wrapped) this.connect();
     const done = this.answered();
     this.socket.ref();
     this.ask(request);
     await done;
+  }
+}
+
+function sliceBody(data, start, length) {
+  return data.length < start + length ? undefined : [data.subarray(start, start + length), start + length];
+}
+
+function joinChunks(data, start) {
+  const chunks = [];
+  for (let at = start; ; ) {
+    const end = data.indexOf('\r\n', at);
+    if (end < 0) return undefined;
+    const length = parseInt(data.toString('latin1', at, end), 16);
+    at = end + 2 + length + 2;
+    if (data.length < at) return undefined;
+    if (length === 0) return [Buffer.concat(chunks), at];
+    chunks.push(data.subarray(end + 2, end + 2 + length));
   }
 }
 
@@ -465,6 +520,7 @@ class ResponseStream extends Writable {
   _head() {
     if (this._begun) return [];
     this._begun = true;
+    if (wrapped) this._api.connect();
     this._api.answered().then(this._accept);
     const head =
       `POST ${PREFIX}/invocation/${this._id}/response HTTP/1.1\r\nHost: runtime\r\nContent-Type: ${this._type}\r\n` +
@@ -474,11 +530,13 @@ class ResponseStream extends Writable {
   }
 
   _write(chunk, encoding, callback) {
-    this._api.socket.write(Buffer.concat([...this._head(), ...frameChunk(chunk)]), callback);
+    const head = this._head(); // which may take another connection
+    this._api.socket.write(Buffer.concat([...head, ...frameChunk(chunk)]), callback);
   }
 
   _final(callback) {
-    this._api.socket.write(Buffer.concat([...this._head(), Buffer.from(`0\r\n${this._trailers}\r\n`)]), callback);
+    const head = this._head();
+    this._api.socket.write(Buffer.concat([...head, Buffer.from(`0\r\n${this._trailers}\r\n`)]), callback);
   }
 
   failWith(error) {
@@ -532,7 +590,7 @@ async function handleStreaming(api, handler, headers, body) {
   } catch (error) {
     fail(error);
   }
-  api.socket.ref();
+  api.socket?.ref();
   await stream.accepted;
   onEmptyLoop = () => {};
 }
@@ -566,7 +624,7 @@ function end(title, error, code) {
 }
 
 const api = new RuntimeApi(env.AWS_LAMBDA_RUNTIME_API);
-api.socket.unref(); // a module that waits for nothing at all ends the process, as on AWS
+api.socket?.unref(); // a module that waits for nothing at all ends the process, as on AWS
 onFatal = (error) => api.post(renderError('init/error', error));
 setUpConsole();
 offerStreaming();

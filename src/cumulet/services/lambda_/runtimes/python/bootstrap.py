@@ -5,6 +5,7 @@ runtime's name asks for. Error texts, log lines and the context object are those
 (aws/aws-lambda-python-runtime-interface-client); the words about them here are ours.
 
 An answer and the request for the next event leave in one write (HTTP pipelining), which saves a wake-up per event.
+Where a wrapper script started us, which may lead elsewhere than to the server, requests go one by one.
 """
 
 # What is imported here is imported in every environment, and Python 3.9 must be able to read it.
@@ -247,6 +248,55 @@ class RuntimeApi:
         if not data:
             os._exit(0)  # the server is gone, and so are we
         return data
+
+
+class WrappedRuntimeApi(RuntimeApi):
+    """The Runtime API for a runtime that a wrapper script started: each request over a connection of its own.
+
+    The script may have put a proxy of an extension's between, which hands a request on while the one before it is under
+    way, and closes what is idle.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def next_event(self) -> tuple[dict[str, str], bytes]:
+        """Return the headers (lower-case names) and the body of the next event."""
+        return self._ask("GET", "invocation/next")
+
+    def answer(
+        self, request_id: str, outcome: bytes, body: bytes, content_type: bytes, headers: str = ""
+    ) -> tuple[dict[str, str], bytes]:
+        """Post the outcome of an event, and return the next one."""
+        named = dict(line.split(": ", 1) for line in headers.splitlines())
+        self._ask(
+            "POST",
+            f"invocation/{request_id}/{outcome.decode()}",
+            body,
+            {"Content-Type": content_type.decode(), **named},
+        )
+        return self.next_event()
+
+    def restore_next(self) -> None:
+        """Say that the initialisation is complete, and return when there is an environment to serve."""
+        self._ask("GET", "restore/next")
+
+    def init_error(self, error_type: str, body: bytes) -> None:
+        """Post why this runtime cannot start."""
+        kind = "application/vnd.aws.lambda.error+json"
+        self._ask("POST", "init/error", body, {"Content-Type": kind, "Lambda-Runtime-Function-Error-Type": error_type})
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[dict[str, str], bytes]:
+        connection = HTTPConnection(self._address)
+        connection.request(method, f"/2018-06-01/runtime/{path}", body, headers or {})
+        response = connection.getresponse()
+        told = response.read()
+        connection.close()
+        if method == "GET" and response.status != 200:
+            raise Fault("Runtime.Unknown", f"The Runtime API has no next event: {told.decode(errors='replace')}")
+        return {name.lower(): value for name, value in response.getheaders()}, told
 
 
 @functools.lru_cache(maxsize=2)
@@ -583,7 +633,13 @@ def print_by_one_write(stdout: TextIO) -> Callable[..., None]:
     return whole
 
 
-def main(task_root: str, opt_root: str, bytecode: Sequence[tuple[str, str]] = (), snapshot: Any = None) -> None:
+def main(
+    task_root: str,
+    opt_root: str,
+    bytecode: Sequence[tuple[str, str]] = (),
+    snapshot: Any = None,
+    api: type[RuntimeApi] = RuntimeApi,
+) -> None:
     """Be the runtime: never returns.
 
     Of `bytecode` see `read_bytecode`. A `snapshot` is what is to be made of this process.
@@ -606,7 +662,7 @@ def main(task_root: str, opt_root: str, bytecode: Sequence[tuple[str, str]] = ()
     unload_shadowed(folders)
     set_up_logging()
     try:
-        run(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"]), snapshot)
+        run(api(os.environ["AWS_LAMBDA_RUNTIME_API"]), snapshot)
     except SystemExit as leaving:
         leave(leaving.code)
     except BaseException:  # the edge of the process: what an interpreter does with it, we do
@@ -657,10 +713,13 @@ def leave(code: object) -> None:
 
 
 if __name__ == "__main__":  # a wrapper script has started an interpreter of its own
+    from http.client import HTTPConnection
+
     note_loaded()
     main(
         os.environ["LAMBDA_TASK_ROOT"],
         sys.argv[1] if len(sys.argv) > 1 else "/opt",
         # AWS's example of such a script adds options before the last argument: it must be the name of this file.
         [(root, BYTECODE + root) for root in ("/var/task", "/opt") if os.path.isdir(BYTECODE + root)],
+        api=WrappedRuntimeApi,
     )

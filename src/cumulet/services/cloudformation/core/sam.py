@@ -17,6 +17,7 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, Any], region: str
     Raises ValidationError with the translator's words. No AWS account is asked for anything: managed policies are known
     by the list that comes with the translator.
     """
+    _refuse_applications(raw)
     _refuse_gradual_deployments(raw)
     import boto3
     import botocore.session
@@ -48,6 +49,14 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, Any], region: str
         metrics.publish()
     translated.pop("Transform", None)
     return translated
+
+
+def _refuse_applications(raw: Mapping[str, Any]) -> None:
+    """Raise NotImplementedHere for applications of AWS's repository: the translator would ask AWS itself for them."""
+    resources = raw.get("Resources")
+    for resource in resources.values() if isinstance(resources, Mapping) else ():
+        if isinstance(resource, Mapping) and resource.get("Type") == "AWS::Serverless::Application":
+            raise NotImplementedHere("AWS::Serverless::Application (nested applications)")
 
 
 def _refuse_gradual_deployments(raw: Mapping[str, Any]) -> None:

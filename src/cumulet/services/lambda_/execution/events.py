@@ -17,6 +17,7 @@ from cumulet.errors import ServiceError
 from cumulet.scope import Scope
 from cumulet.services.kit import Ground, Loop
 from cumulet.services.lambda_ import limits
+from cumulet.services.lambda_.control.tenants import WrongTenancy
 from cumulet.services.lambda_.execution import event_queues
 from cumulet.services.lambda_.execution.event_queues import Place, Round
 from cumulet.services.lambda_.execution.plane import ExecutionPlane
@@ -171,7 +172,8 @@ class EventQueues:
                 _log.warning("a loop is ended", extra={"function": ref.arn, "request_id": event.request_id})
                 await self._end(lease, ref, event, "RetriesExhausted", destinations, None)
                 return
-            if refused.code == "ResourceNotFoundException":
+            # Tenancy is settled when a function is made: another one has the name now.
+            if refused.code == "ResourceNotFoundException" or isinstance(refused, WrongTenancy):
                 _log.info("an event's function is gone", extra={"function": ref.arn, "request_id": event.request_id})
                 await lease.write(lambda tx: event_queues.remove(tx, event))
                 return

@@ -228,6 +228,20 @@ async def _second(lambda_house: Any, first: Any) -> Any:
     return house
 
 
+@pytest.mark.parametrize("was_for_tenants", [True, False])
+async def test_events_of_another_function_of_that_name_go(queue: Any, was_for_tenants: bool) -> None:
+    """One keeps tenants apart, and the other does not: neither can run what the other has accepted."""
+    tenancy = [{"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}}, {}]
+    before, now = tenancy if was_for_tenants else reversed(tenancy)
+    await queue.create(FunctionName="other", **before)
+    queue.execution.result = FAILED
+    await send(queue, FunctionName="other", **({"TenantId": "blue"} if was_for_tenants else {}))
+    await queue.call("lambda", "DeleteFunction", {"FunctionName": "other"})
+    await queue.create(FunctionName="other", **now)
+    assert await after(queue, 60) == 1
+    assert await waiting(queue) == 0
+
+
 async def test_events_of_a_deleted_function_go(queue: Any) -> None:
     queue.execution.result = FAILED
     await send(queue)

@@ -32,6 +32,7 @@ async def test_status_headers_and_body() -> None:
         statusCode="404",
         responseParameters={
             "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
+            "gatewayresponse.header.Content-Security-Policy": "'default-src 'self''",
             "gatewayresponse.header.X-Asked": "method.request.header.X-Ask",
             "gatewayresponse.header.X-Query": "method.request.querystring.q",
             "gatewayresponse.header.X-Id": "context.requestId",
@@ -48,6 +49,7 @@ async def test_status_headers_and_body() -> None:
 
     assert response.status == 404
     assert header(response, "access-control-allow-origin") == "*"
+    assert header(response, "content-security-policy") == "default-src 'self'"
     assert header(response, "x-asked") == "me"
     assert header(response, "x-query") == "a  b"
     assert header(response, "x-id") == header(response, "x-amzn-requestid")

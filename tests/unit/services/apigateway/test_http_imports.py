@@ -70,6 +70,15 @@ async def test_a_token_guards_an_imported_route() -> None:
     assert denied.status == 403
 
 
+@pytest.mark.parametrize(("version", "seen"), [(1.0, "1.0"), (2.0, "2.0"), ("1.0", "1.0")])
+async def test_sam_writes_an_authorizers_version_as_a_number(version: Any, seen: str) -> None:
+    house = ApiHouse()
+    asked = {**ASKED, "authorizerPayloadFormatVersion": version, "enableSimpleResponses": False}
+    api_id = (await house.v2("ImportApi", Body=document(asked, [{"tokens": []}])))["ApiId"]
+    [authorizer] = (await house.v2("GetAuthorizers", ApiId=api_id))["Items"]
+    assert authorizer["AuthorizerPayloadFormatVersion"] == seen
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

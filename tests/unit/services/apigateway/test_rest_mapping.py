@@ -66,6 +66,15 @@ async def test_a_mock_answers_preflights() -> None:
     assert header(response, "x-amzn-requestid")
 
 
+async def test_quotes_within_a_static_value_are_its_own() -> None:
+    house = ApiHouse()
+    headers = "method.response.header.Access-Control-Allow-Headers"
+    reply = {"statusCode": "200", "responseParameters": {headers: "'Content-Type', 'X-Api-Key'"}}
+    api_id = await deployed(house, mock(), reply, declared={headers: True})
+    response = await house.request(api_id, "OPTIONS", "/dev/things/1")
+    assert header(response, "access-control-allow-headers") == "Content-Type', 'X-Api-Key"
+
+
 async def test_a_mock_chooses_its_reply_by_status() -> None:
     house = ApiHouse()
     api_id = await deployed(

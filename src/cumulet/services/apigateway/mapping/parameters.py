@@ -13,12 +13,13 @@ from cumulet.services.apigateway.mapping.variables import Body
 
 _PLACES = r"(?:path|querystring|header|multivaluequerystring|multivalueheader)"
 _REQUEST_TARGET = re.compile(r"^integration\.request\.(?:path|querystring|header)\..+$")
+# A static value may hold quotes: 'default-src 'self'', as https://github.com/DataBiosphere/azul/pull/6385 deploys it.
 _REQUEST_SOURCE = re.compile(
-    rf"^(?:'[^']*'|method\.request\.{_PLACES}\..+|method\.request\.body(?:\..+|\[.+)?|context\..+|stageVariables\..+)$",
+    rf"^(?:'.*'|method\.request\.{_PLACES}\..+|method\.request\.body(?:\..+|\[.+)?|context\..+|stageVariables\..+)$",
     re.DOTALL,
 )
 _RESPONSE_SOURCE = re.compile(
-    r"^(?:'[^']*'|integration\.response\.(?:multivalueheader|header)\..+|integration\.response\.body(?:\..+|\[.+)?"
+    r"^(?:'.*'|integration\.response\.(?:multivalueheader|header)\..+|integration\.response\.body(?:\..+|\[.+)?"
     r"|context\..+|stageVariables\..+)$",
     re.DOTALL,
 )

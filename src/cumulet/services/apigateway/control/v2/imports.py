@@ -11,7 +11,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import PUT, at
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, PlannedMethod, Scheme, plan_api
-from cumulet.services.apigateway.control.openapi.reading import parse_document
+from cumulet.services.apigateway.control.openapi.reading import number, parse_document, text
 from cumulet.services.apigateway.control.security_policies import checked_ip_address_type
 from cumulet.services.apigateway.control.v1.imports import fill_variables
 from cumulet.services.apigateway.control.v2 import apis
@@ -147,6 +147,10 @@ def _save_authorizer(call: Call, tx: WriteTx, api: HttpApi, name: str, scheme: S
         if member not in _AUTHORIZER_MEMBERS and value:
             raise NotImplementedHere(f"The member {member} of {extensions.AUTHORIZER} in an OpenAPI document")
     settings = {_AUTHORIZER_MEMBERS[member]: value for member, value in given.items() if member in _AUTHORIZER_MEMBERS}
+    # SAM's templates have the version as a number.
+    version = text(given.get("authorizerPayloadFormatVersion"), name)
+    time_to_live = number(given.get("authorizerResultTtlInSeconds"), name)
+    settings |= {"AuthorizerPayloadFormatVersion": version, "AuthorizerResultTtlInSeconds": time_to_live}
     kind, sources = str(given.get("type") or "").upper(), given.get("identitySource")
     if kind not in ("JWT", "REQUEST"):
         raise ServiceError("BadRequestException", f"Invalid authorizer type specified: {given.get('type')}")

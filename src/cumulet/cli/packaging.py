@@ -38,10 +38,11 @@ COMPRESSION_LEVEL = 1
 
 def package_code(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the template with every local folder of code uploaded and replaced by its place in S3."""
+    folder = folder.resolve()  # what is built runs in folders of its own
     of_all_functions = template.get("Globals", {}).get("Function", {})
     packaged = {**template, "Resources": dict(template.get("Resources", {}))}
     uploaded: dict[Hashable, tuple[str, str]] = {}
-    is_built = folder.resolve().parts[-2:] == BUILT_BY_SAM
+    is_built = folder.parts[-2:] == BUILT_BY_SAM
     for name, resource in packaged["Resources"].items():
         found = LOCAL_CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
         if found is None:

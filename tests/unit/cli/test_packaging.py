@@ -161,7 +161,8 @@ def test_requirements_are_those_of_the_python_that_will_run_them(folder: Path, m
     given = template("src/")
     given["Globals"] = {"Function": {"Runtime": "python3.12"}}
     given["Resources"]["Another"] = given["Resources"]["Hello"]
-    packaged = package_code(connection, given, folder)
+    monkeypatch.chdir(folder)
+    packaged = package_code(connection, given, Path())
     assert "Runtime" not in packaged["Resources"]["Hello"]["Properties"]
     with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
         assert "tiny.py" in archive.namelist()

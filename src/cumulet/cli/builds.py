@@ -38,7 +38,7 @@ class Order:
     def work(self) -> Hashable:
         """What two orders share if the same comes of them: a Makefile has a rule for each resource."""
         name = self.logical_id if self.method == "makefile" else ""
-        return self.source, self.method, self.in_folder, name, json.dumps(self.properties, sort_keys=True)
+        return self.source, self.method, self.in_folder, name, json.dumps(self.properties, sort_keys=True, default=str)
 
 
 def order_of(logical_id: str, resource: Mapping[str, Any], properties: Mapping[str, Any], source: Path) -> Order:
@@ -60,11 +60,12 @@ def order_of(logical_id: str, resource: Mapping[str, Any], properties: Mapping[s
         # Where only the stack will know which one it is, ours will do.
         method = f"python3.{sys.version_info.minor}" if isinstance(runtime, dict) else str(runtime)
     family = next((family for family in ("python", "nodejs") if is_layer and method.startswith(family)), "")
-    return Order(logical_id, source, method, family, metadata.get("BuildProperties") or {})
+    given = metadata.get("BuildProperties")
+    return Order(logical_id, source, method, family, given if isinstance(given, dict) else {})
 
 
 def build(order: Order, scratch: Path) -> list[Path]:
-    """Return the folders whose files are the archive, the later before the earlier; what is made is below `scratch`.
+    """Return the folders whose files are the archive, a later one's before an earlier one's; `scratch` is for the work.
 
     Raises CliError with what the tools say if it cannot be built.
     """

@@ -195,6 +195,16 @@ def test_nested_applications_are_refused_by_name(client: Callable[..., Any]) -> 
         )
 
 
+def test_durable_functions_are_refused_by_name(client: Callable[..., Any]) -> None:
+    """The transform gives such a function a policy of its own, which must not be what is refused."""
+    cfn = client("cloudformation")
+    body = template("one", DurableConfig={"ExecutionTimeout": 60})
+    with pytest.raises(AssertionError, match="The property DurableConfig of AWS::Lambda::Function is not implemented"):
+        deploy(cfn, body)
+    cfn.delete_stack(StackName="versions")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
+
+
 def test_gradual_deployments_are_refused_by_name(client: Callable[..., Any]) -> None:
     body = template("one", DeploymentPreference={"Type": "Linear10PercentEvery1Minute"})
     with pytest.raises(

@@ -105,6 +105,15 @@ def test_what_looks_like_a_variable_in_a_value_stays_as_it_is() -> None:
     assert render_line("$context.a.b-$context.c", {"a.b": "$context.c", "c": True}) == "$context.c-true"
 
 
+async def test_the_format_of_an_access_log_may_end_with_a_line_break() -> None:
+    """As YAML's folded texts do."""
+    house = ApiHouse()
+    api_id = await house.http_api("GET /a")
+    line = {"DestinationArn": GROUP, "Format": "$context.requestId\n"}
+    stage = await house.v2("UpdateStage", ApiId=api_id, StageName="$default", AccessLogSettings=line)
+    assert stage["AccessLogSettings"] == line
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "words"),
     [

@@ -349,3 +349,48 @@ async def test_a_template_is_validated_and_summarised(stacks: Stacks) -> None:
     assert summary["ResourceTypes"] == ["AWS::IAM::Role"]
     assert summary["Parameters"][0]["ParameterConstraints"] == {"AllowedValues": ["d", "e"]}
     assert (await refused(stacks, "ValidateTemplate", TemplateBody="{"))[0] == "ValidationError"
+
+
+@pytest.mark.slow
+async def test_an_http_api_is_described_by_a_file_in_s3(stacks: Stacks) -> None:
+    await stacks.house.call("s3", "CreateBucket", {"Bucket": "documents"})
+    for title in ("first", "second"):
+        text = f"openapi: 3.0.1\ninfo: {{title: {title}, version: 1}}\npaths: {{}}".encode()
+        await stacks.house.call("s3", "PutObject", {"Bucket": "documents", "Key": title, "Body": text})
+
+    def api(**location: str) -> dict[str, Any]:
+        return {
+            "Type": "AWS::ApiGatewayV2::Api",
+            "Properties": {"BodyS3Location": {"Bucket": "documents", **location}},
+        }
+
+    async def name() -> str:
+        [found] = (await stacks.house.call("apigatewayv2", "GetApis", {}))["Items"]
+        return str(found["Name"])
+
+    await stacks.create(A=api(Key="first"))
+    assert (await stacks.status(), await name()) == ("CREATE_COMPLETE", "first")
+    await stacks.update(A=api(Key="second"))
+    assert (await stacks.status(), await name()) == ("UPDATE_COMPLETE", "second")
+    await stacks.update(A=api(Key="second", Version="3"))
+    assert (await stacks.status(), await name()) == ("UPDATE_ROLLBACK_COMPLETE", "second")
+
+
+@pytest.mark.slow  # the translator takes a second to import
+async def test_parameters_that_are_lists_are_lists_for_sam(stacks: Stacks) -> None:
+    denied = {"ResourcePolicy": {"IpRangeBlacklist": {"Ref": "Ranges"}}}
+    document = {"swagger": "2.0", "paths": {"/a": {"get": {}}}}
+    api = {"StageName": "v1", "DefinitionBody": document, "Auth": denied}
+    template = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Parameters": {"Ranges": {"Type": "CommaDelimitedList", "Default": "10.0.0.0/8, 1.1.1.1"}},
+        "Resources": {"Api": {"Type": "AWS::Serverless::Api", "Properties": api}},
+    }
+    made = await change_set(stacks, "c", json.dumps(template), ChangeSetType="CREATE")
+    assert made["Status"] == "CREATE_COMPLETE"
+    asked = {"StackName": "s", "ChangeSetName": "c", "TemplateStage": "Processed"}
+    processed = json.loads((await stacks.call("GetTemplate", **asked))["TemplateBody"])
+    policy = processed["Resources"]["Api"]["Properties"]["Body"]["x-amazon-apigateway-policy"]
+    assert {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "1.1.1.1"]}} in [
+        statement.get("Condition") for statement in policy["Statement"]
+    ]

@@ -284,6 +284,7 @@ class Environment:
 
     def freeze(self) -> None:
         """Stop its processes until the next invocation."""
+        self._drain()
         self._step(Event.FROZEN)
         if self._host is not None:
             self._host.freeze()
@@ -293,6 +294,7 @@ class Environment:
     def stop(self, reason: Reason = "spindown") -> None:
         """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
         self._disarm()
+        self._listen()
         self.is_suspended = False
         if self._hand is not None and self._hand.is_answered:
             self._end()
@@ -444,7 +446,7 @@ class Environment:
         self._journal.invoke_started(invocation.request_id, job.trace_header)
         delay_s, self._delay_s = self._delay_s, 0.0
         self._hand = InHand(job, self._journal, self._clock, delay_s)
-        self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
+        self._timer = self._loop.call_later(limits.LISTEN_AFTER_S, self._goes_on, job.version.timeout_s - delay_s)
         # The bootstrap compares it with its own clock, which nobody moves.
         deadline_ms = self._clock.outside_ms() + int((job.version.timeout_s - delay_s) * 1000)
         invoked_arn = invocation.invoked_arn or job.version.arn
@@ -466,6 +468,11 @@ class Environment:
                 self._tenant_id,
             )
         )
+
+    def _goes_on(self, timeout_s: float) -> None:
+        """The invocation is not one of those that are over at once."""
+        self._listen()
+        self._timer = self._loop.call_later(timeout_s - limits.LISTEN_AFTER_S, self._took_too_long)
 
     def on_poll(self) -> None:
         """The runtime wants its next event."""
@@ -521,11 +528,14 @@ class Environment:
                 self._init_ms = init_s * 1000
             if self._host is not None:
                 self._host.tell_log()
+            self._drain()
             self._journal.init_ended(init_s * 1000)
             self._journal.close_subscriptions()
         elif self._hand is not None:
             self._end()
         self._disarm()
+        for output in self._outputs:
+            output.leave()
         self.last_used_s = self._clock.monotonic_s()
         self._step(Event.POLLED)
         self._keeper.on_ready(self)
@@ -612,6 +622,10 @@ class Environment:
             self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
             self._break_off(report.timeout_error(request_id, timeout_s), "timeout")
         self.stop("timeout")
+
+    def _listen(self) -> None:
+        for output in self._outputs:
+            output.listen()
 
     def _drain(self) -> None:
         for output in self._outputs:

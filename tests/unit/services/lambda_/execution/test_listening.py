@@ -1,0 +1,107 @@
+"""When an environment's output is read: as it comes, when the function answers, or before it is frozen."""
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+
+from cumulet.scope import Scope
+from cumulet.services.lambda_.execution.logs import LogStream, Output
+from patience import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WAITING = """
+import socket
+
+def lambda_handler(event, context):
+    print("begun")
+    with socket.create_connection(("127.0.0.1", event["port"])) as line:
+        return line.recv(100).decode()
+"""
+
+FLOOD = """
+def lambda_handler(event, context):
+    print("\\n".join(f"{number:09}" for number in range(30_000)))
+"""
+
+LATE = """
+import threading
+
+def lambda_handler(event, context):
+    threading.Timer(0.005, print, ["after the answer"]).start()
+"""
+
+
+def lines_of(rig: Any) -> list[str]:
+    return [line for events in rig.neighbours.events.values() for line in events]
+
+
+def numbers_of(rig: Any) -> list[str]:
+    return [line for line in lines_of(rig) if line[0].isdigit()]
+
+
+async def test_what_is_left_alone_waits_to_be_drained() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    heard: list[str] = []
+    output = Output(reading, LogStream(Scope("1", "r"), "group", "stream"), heard.append)
+    os.write(writing, b"one\n")
+    await until(lambda: heard == ["one\n"], "it is listened to from the beginning")
+    output.leave()
+    os.write(writing, b"two\n")
+    output.resume()  # as when there is room again
+    other_reading, other_writing = os.pipe()
+    os.set_blocking(other_reading, False)
+    other: list[str] = []
+    beside = Output(other_reading, LogStream(Scope("1", "r"), "group", "stream"), other.append)
+    os.write(other_writing, b"beside\n")
+    await until(lambda: other, "the loop has looked at all that is listened to")
+    assert heard == ["one\n"]
+    output.drain()
+    assert heard == ["one\n", "two\n"]
+    os.write(writing, b"three\n")
+    output.listen()
+    await until(lambda: heard[2:] == ["three\n"], "it is listened to again")
+    for closed in (output, beside):
+        closed.close()
+    for descriptor in (writing, other_writing):
+        os.close(descriptor)
+
+
+@pytest.mark.slow
+async def test_who_waits_long_is_heard_meanwhile(rig: Any) -> None:
+    version = await rig.function(WAITING)
+    callers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda reader, writer: callers.put_nowait(writer), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        for _ in range(2):  # the environment is started, and it is there already
+            before = lines_of(rig).count("begun\n")
+            running = asyncio.create_task(rig.invoke(version, b'{"port": %d}' % port))
+            async with asyncio.timeout(60):
+                caller = await callers.get()
+            await until(lambda: lines_of(rig).count("begun\n") == before + 1, "its line is in the log")  # noqa: B023
+            assert not running.done()
+            caller.write(b"go on")
+            caller.close()
+            assert (await running).payload == b'"go on"'
+
+
+@pytest.mark.slow
+async def test_more_than_a_pipe_holds_comes_whole(rig: Any) -> None:
+    version = await rig.function(FLOOD)
+    for _ in range(2):
+        rig.neighbours.events.clear()
+        result = await rig.invoke(version)
+        assert result.payload == b"null"
+        await until(lambda: len(numbers_of(rig)) >= 30_000, "all of it is in the log")
+        assert numbers_of(rig) == [f"{number:09}\n" for number in range(30_000)]
+
+
+@pytest.mark.slow
+async def test_what_comes_after_the_answer_is_in_the_log_when_the_environment_is_frozen(rig: Any) -> None:
+    version = await rig.function(LATE)
+    await rig.invoke(version)
+    await until(lambda: "after the answer\n" in lines_of(rig), "its line is in the log")

@@ -3,7 +3,7 @@
 from cumulet.errors import ServiceError
 from cumulet.ids import UPPER_ALPHANUMERIC, Ids
 from cumulet.scope import Scope, account_of
-from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
+from cumulet.services.iam.aws_managed import find_aws_managed, is_aws_managed
 from cumulet.services.iam.records import ManagedPolicy, Named, Role, User, find_customer_policy, find_role, find_user
 from cumulet.services.kit import Call, Params
 from cumulet.store.api import ReadTx
@@ -16,6 +16,10 @@ def get_role(tx: ReadTx, scope: Scope, name: str) -> Role:
     if role is None:
         raise ServiceError("NoSuchEntity", f"The role with name {name} cannot be found.")
     return role
+
+
+OF_SERVICE_ROLES = "/aws-service-role/"
+"""The path of the policies that only services attach, to roles that are linked to them."""
 
 
 def get_user(tx: ReadTx, scope: Scope, name: str) -> User:
@@ -31,7 +35,7 @@ def find_policy(tx: ReadTx, account: str, arn: str) -> ManagedPolicy | None:
     if not arn.startswith("arn:"):
         raise ServiceError("InvalidInput", f"ARN {arn} is not valid.")
     if is_aws_managed(arn):
-        return aws_managed_policies().get(arn)
+        return find_aws_managed(arn)
     return find_customer_policy(tx, arn) if account_of(arn) == account else None
 
 
@@ -44,10 +48,12 @@ def get_policy(tx: ReadTx, scope: Scope, arn: str) -> ManagedPolicy:
 
 
 def get_attachable_policy(tx: ReadTx, scope: Scope, arn: str) -> ManagedPolicy:
-    """Return a managed policy that may be attached in the account. Raises NoSuchEntity."""
+    """Return a managed policy that may be attached in the account. Raises NoSuchEntity, PolicyNotAttachable."""
     policy = find_policy(tx, scope.account, arn)
     if policy is None:
         raise ServiceError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
+    if is_aws_managed(arn) and policy.path == OF_SERVICE_ROLES:
+        raise ServiceError("PolicyNotAttachable", "Cannot attach a Service Role Policy to a Customer Role.")
     return policy
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from cumulet.policy.documents import Document, parse_document
 from cumulet.policy.evaluate import Policy
 from cumulet.scope import GLOBAL_REGION, Scope
-from cumulet.services.iam.aws_managed import aws_managed_policies, is_aws_managed
+from cumulet.services.iam.aws_managed import find_aws_managed, is_aws_managed
 from cumulet.services.iam.records import POLICIES, ROLES, USERS, Holder, ManagedPolicy
 from cumulet.services.kit import Principal
 from cumulet.store.api import ReadTx
@@ -67,7 +67,7 @@ def held_policies(tx: ReadTx, standing: Standing) -> tuple[Policy, ...]:
 def managed_policy(tx: ReadTx, arn: str) -> Policy:
     """Return the managed policy of that ARN. One that is gone allows nothing."""
     if is_aws_managed(arn):
-        return _policy(arn, aws_managed_policies().get(arn))
+        return _policy(arn, find_aws_managed(arn))
     account, _, named = arn.partition("arn:aws:iam::")[2].partition(":")
     value = tx.get(_key("policy", account, named.rpartition("/")[2]))
     return _policy(arn, None) if value is None else _compile_policy(arn, account, value)
@@ -83,7 +83,7 @@ def _compile_holder(kind: HolderKind, account: str, value: bytes) -> Standing:
     holder: Holder = ROLES.decode(value) if kind == "role" else USERS.decode(value)
     attached = holder.attached_policies
     inline = [Policy(name, parse_document(text)) for name, text in holder.inline_policies.items()]
-    published = [_policy(arn, aws_managed_policies().get(arn)) for arn in attached if is_aws_managed(arn)]
+    published = [_policy(arn, find_aws_managed(arn)) for arn in attached if is_aws_managed(arn)]
     return Standing(
         name=holder.name,
         arn=holder.arn(account),

@@ -284,12 +284,12 @@ class Environment:
 
     def freeze(self) -> None:
         """Stop its processes until the next invocation."""
-        self._drain()
         self._step(Event.FROZEN)
         if self._host is not None:
             self._host.freeze()
         if self._sandbox is not None:
             self._sandbox.freeze()
+        self._listen()  # to what they wrote before they were stopped
 
     def stop(self, reason: Reason = "spindown") -> None:
         """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
@@ -519,6 +519,7 @@ class Environment:
 
     def _rest(self) -> None:
         """All wait for the next event: take it as ready."""
+        self._drain()  # before the report, and before what comes next
         if self.state is State.STARTING:
             self._serve_itself()  # also where the code of a snapshot asks for events
             init_s = self._clock.monotonic_s() - self._began_s
@@ -528,7 +529,6 @@ class Environment:
                 self._init_ms = init_s * 1000
             if self._host is not None:
                 self._host.tell_log()
-            self._drain()
             self._journal.init_ended(init_s * 1000)
             self._journal.close_subscriptions()
         elif self._hand is not None:

@@ -1,10 +1,10 @@
 """Which door a request knocks at: told by its host and path alone (pure).
 
+{api-id}.execute-api.{any domain}/...           an API of API Gateway, by host name
+{url-id}.lambda-url.{region}.{any domain}/...  a function URL, by host name
 /_cumulet/...                                   the control API
 /_aws/execute-api/{api-id}/{stage}/...          an API of API Gateway, by path
-{api-id}.execute-api.{any domain}/...           the same, by host name
 /_aws/lambda-url/{url-id}/...                  a function URL, by path
-{url-id}.lambda-url.{region}.{any domain}/...  the same, by host name
 {bucket}.s3.{any domain}/...                    S3, virtual-host style: the bucket moves into the path
 {bucket}.localhost/...                          the same, as SDKs make it of the endpoint http://localhost:4566
 everything else                                 the AWS service endpoints, or a custom domain name of API Gateway
@@ -87,6 +87,12 @@ def find_door(host: str, path: str) -> Door:
 
 @lru_cache(maxsize=512)
 def _find_door(host: str, path: str) -> Door:
+    # Their names own all their paths: an API that passes paths on to another must not lead into the control API.
+    # A look at the text before a regular expression: most hosts are plain localhost or 127.0.0.1.
+    if ".execute-api." in host and (found := _API_HOST.match(host)):
+        return ApiDoor(found[1].lower(), path, "host")
+    if ".lambda-url." in host and (found := _FUNCTION_HOST.match(host)):
+        return FunctionDoor(found[1].lower(), path)
     if path.startswith(CONTROL_PREFIX):
         return ControlDoor(path[len(CONTROL_PREFIX) :])
     if path.startswith(EXECUTE_API_PREFIX):
@@ -95,11 +101,6 @@ def _find_door(host: str, path: str) -> Door:
     if path.startswith(FUNCTION_URL_PREFIX):
         url_id, _, rest = path[len(FUNCTION_URL_PREFIX) :].partition("/")
         return FunctionDoor(url_id, f"/{rest}")
-    # A look at the text before a regular expression: most hosts are plain localhost or 127.0.0.1.
-    if ".execute-api." in host and (found := _API_HOST.match(host)):
-        return ApiDoor(found[1].lower(), path, "host")
-    if ".lambda-url." in host and (found := _FUNCTION_HOST.match(host)):
-        return FunctionDoor(found[1].lower(), path)
     if ".s3" in host and (found := _BUCKET_HOST.match(host)):
         return ServiceDoor(f"/{found[1].lower()}{path}")
     if (

@@ -18,6 +18,9 @@ PRELUDE_BYTES_MAX = 16 * 1024
 
 HTTP_TIMEOUT_MS = range(50, 30_000 + 1)
 
+ANSWERS_AWAITED_MAX = 2_048
+"""Of HTTP servers behind APIs, at one time: half of the connections that this server takes. Ours."""
+
 RESOURCES_PER_API_MAX = 3_000
 ROUTES_PER_API_MAX = 3_000
 """AWS begins with 300 of each and raises them on request."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
 from patience import until
 from unit.services.apigateway.backends import backend, plain
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse, header
@@ -67,6 +68,22 @@ async def test_a_backend_that_is_slow_or_absent_is_service_unavailable() -> None
 
     gone = await house.request(api_id, "GET", "/x")
     assert (gone.status, gone.body) == (503, b'{"message":"Service Unavailable"}')
+
+
+async def test_answers_are_awaited_of_so_many_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ANSWERS_AWAITED_MAX", 2)
+    house = ApiHouse()
+    async with backend() as served:
+        served.hold = asyncio.Event()
+        api_id = await proxied(house, served.url)
+        waiting = [asyncio.ensure_future(house.request(api_id, "GET", "/x")) for _ in range(2)]
+        await until(lambda: len(served.requests) == 2, "both are asked", every_s=0)
+        refused = await house.request(api_id, "GET", "/x")
+        served.hold.set()
+        answered = [(await one).status for one in waiting]
+        again = await house.request(api_id, "GET", "/x")
+    assert (refused.status, refused.body) == (503, b'{"message":"Service Unavailable"}')
+    assert [*answered, again.status] == [200, 200, 200]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ two requests of an API's clients is no time to keep a stranger's socket open. Ti
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import h11
 
 _CHUNK_BYTES = 65_536
+
+_awaited: set[object] = set()
+"""One for each server whose answer has not begun."""
 
 
 class Unreachable(Exception):
@@ -133,13 +137,14 @@ async def begin(
 ) -> Conversation:
     """Return a server's answer once its head is there; raises as `exchange` does.
 
-    `gate` is where to connect, without TLS, instead of to the URL's host. `insecure` takes any certificate of the
-    server's; `identity` is the client's own with its key, as PEM.
+    `gate` is where to connect, without TLS, instead of to the URL's host, which is the Host then, whatever `headers`
+    mean. `insecure` takes any certificate of the server's; `identity` is the client's own with its key, as PEM.
     """
     import h11
 
     address = _parse(url)
-    sent = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    own = ("content-length",) if gate is None else ("content-length", "host")
+    sent = [(name, value) for name, value in headers if name.lower() not in own]
     if not any(name.lower() == "host" for name, _ in sent):
         sent.insert(0, ("host", address.authority))
     if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
@@ -156,25 +161,39 @@ async def begin(
         raise BadUrl(str(error)) from error
     tls = _tls(insecure, identity) if address.secure and gate is None else None
     host, port = gate or (address.host, address.port)
+    with _one_more_awaited():
+        try:
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_CHUNK_BYTES)
+        except (OSError, UnicodeError) as error:
+            raise Unreachable(str(error)) from error
+        try:
+            writer.write(connection.send(head) or b"")
+            if body:
+                writer.write(connection.send(h11.Data(data=body)) or b"")
+            writer.write(connection.send(h11.EndOfMessage()) or b"")
+            await writer.drain()
+            conversation = Conversation(connection, reader, writer)
+            await conversation.read_head()
+            return conversation
+        except (OSError, h11.ProtocolError) as error:
+            writer.close()
+            raise Unreachable(str(error)) from error
+        except BaseException:
+            writer.close()
+            raise
+
+
+@contextmanager
+def _one_more_awaited() -> Iterator[None]:
+    # An API that leads to itself would otherwise take every connection that this server has for its clients.
+    if len(_awaited) >= limits.ANSWERS_AWAITED_MAX:
+        raise Unreachable("too many servers have not answered yet")
+    answer = object()
+    _awaited.add(answer)
     try:
-        reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_CHUNK_BYTES)
-    except (OSError, UnicodeError) as error:
-        raise Unreachable(str(error)) from error
-    try:
-        writer.write(connection.send(head) or b"")
-        if body:
-            writer.write(connection.send(h11.Data(data=body)) or b"")
-        writer.write(connection.send(h11.EndOfMessage()) or b"")
-        await writer.drain()
-        conversation = Conversation(connection, reader, writer)
-        await conversation.read_head()
-        return conversation
-    except (OSError, h11.ProtocolError) as error:
-        writer.close()
-        raise Unreachable(str(error)) from error
-    except BaseException:
-        writer.close()
-        raise
+        yield
+    finally:
+        _awaited.discard(answer)
 
 
 def _encode(value: str) -> bytes:

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/s
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cumulet.cli.console import CliError, err
+from cumulet.errors import NotImplementedHere
 from cumulet.services.lambda_.execution.sandbox.interpreters import find_interpreter
 
 LEFT_OUT = {"__pycache__", ".git", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".aws-sam", ".cumulet"}
@@ -38,7 +40,7 @@ class Order:
     def work(self) -> Hashable:
         """What two orders share if the same comes of them: a Makefile has a rule for each resource."""
         name = self.logical_id if self.method == "makefile" else ""
-        return self.source, self.method, self.in_folder, name, json.dumps(self.properties, sort_keys=True, default=str)
+        return self.source, self.method, self.in_folder, name, json.dumps(self.properties, default=str)
 
 
 def order_of(logical_id: str, resource: Mapping[str, Any], properties: Mapping[str, Any], source: Path) -> Order:
@@ -61,7 +63,13 @@ def order_of(logical_id: str, resource: Mapping[str, Any], properties: Mapping[s
         method = f"python3.{sys.version_info.minor}" if isinstance(runtime, dict) else str(runtime)
     family = next((family for family in ("python", "nodejs") if is_layer and method.startswith(family)), "")
     given = metadata.get("BuildProperties")
-    return Order(logical_id, source, method, family, given if isinstance(given, dict) else {})
+    given = given if isinstance(given, dict) else {}
+    known = next((names for kind, names in PROPERTIES.items() if method.startswith(kind)), frozenset())
+    # Of the metadata, these say where a Makefile lies and works.
+    elsewhere = {"ContextPath", "WorkingDirectory", "ProjectRootDirectory"}.intersection(metadata)
+    if unknown := sorted(str(name) for name in {*elsewhere, *given} - known):
+        raise CliError(f"{logical_id} is built with {', '.join(unknown)}, which is not built in: {SAM_BUILD}")
+    return Order(logical_id, source, method, family, given)
 
 
 def build(order: Order, scratch: Path) -> list[Path]:
@@ -91,16 +99,24 @@ def build(order: Order, scratch: Path) -> list[Path]:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files that go into an archive, by their names in it."""
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not LEFT_OUT.intersection(parts) and path.suffix != ".pyc":
-            yield "/".join(parts), path
+    """Yield the files that go into an archive, by their names in it; links are what they lead to."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        within = Path(place)
+        real = os.path.realpath(place)
+        # A link to a folder that it lies in would never end.
+        folders[:] = sorted(
+            name for name in {*folders} - LEFT_OUT if not f"{real}/".startswith(f"{os.path.realpath(within / name)}/")
+        )
+        for name in sorted({*names} - LEFT_OUT):
+            path = within / name
+            if path.is_file() and path.suffix != ".pyc":
+                yield path.relative_to(folder).as_posix(), path
 
 
 def _copy(source: Path, target: Path) -> None:
-    ignored = shutil.ignore_patterns(*LEFT_OUT, "*.pyc")
-    shutil.copytree(source, target, ignore=ignored, dirs_exist_ok=True)
+    for name, path in files_of(source):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target / name)  # make looks at their times
 
 
 def _plan_of_java(source: Path) -> str:
@@ -108,19 +124,19 @@ def _plan_of_java(source: Path) -> str:
     return next((name for name in ("pom.xml", "build.gradle", "build.gradle.kts") if (source / name).is_file()), "")
 
 
-def _requirements(file: Path) -> Iterator[str]:
-    for line in file.read_text().splitlines():
-        if (wanted := line.partition("#")[0].strip()) and not wanted.startswith("-"):
-            yield wanted
-
-
 def _install_for_python(order: Order, into: Path) -> None:
     """Install for the Python that runs such functions here: compiled libraries fit no other."""
     requirements = order.source / "requirements.txt"
-    if not requirements.is_file() or not any(_requirements(requirements)):
+    if not requirements.is_file() or not any(
+        line.partition("#")[0].strip() for line in requirements.read_text(errors="replace").splitlines()
+    ):
         return
-    python = find_interpreter(order.method).executable
-    pip = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install", "--no-compile"]
+    try:
+        python = find_interpreter(order.method).executable
+    except NotImplementedHere as unknown:
+        raise CliError(f"{order.logical_id} is to be built for {order.method}, which is no Python") from unknown
+    # -P: modules of the function's are not pip's.
+    pip = [sys.executable, "-P", "-m", "pip", "--quiet", "--python", python, "install", "--no-compile"]
     _run(order, "requirements", [*pip, "--target", str(into), "-r", str(requirements)], order.source)
 
 
@@ -174,37 +190,48 @@ _FLAGS = {"Minify": True, "Sourcemap": False, "KeepNames": False}
 _SINGLE = {"Format": "cjs", "Target": "es2020", "SourcesContent": None, "MainFields": None, "LogLevel": None}
 _REPEATED = {"External": ":", "Loader": ":", "OutExtension": ":", "Alias": ":", "Banner": ":", "Footer": ":"}
 
+PROPERTIES = {
+    "esbuild": frozenset({*_FLAGS, *_SINGLE, *_REPEATED, "EntryPoints", "UseNpmCi"}),
+    "nodejs": frozenset({"UseNpmCi"}),
+}
+"""The BuildProperties of each method. Where there is a lock file, `npm ci` is what is used anyway."""
+
 
 def _bundle(order: Order, into: Path, copy: Path) -> None:
     """Have esbuild bundle the entry points, as it is installed with the function or on the PATH."""
     given = order.properties
-    known = {*_FLAGS, *_SINGLE, *_REPEATED, "EntryPoints"}
-    if unknown := sorted(set(given) - known):
-        raise CliError(f"{order.logical_id} is built with {', '.join(unknown)}, which is not built in: {SAM_BUILD}")
-    entries = given.get("EntryPoints") or ["app"]
     folder = order.source
-    if not _find_esbuild(folder):
+    installed = _find_esbuild(folder, *folder.resolve().parents)
+    if not installed:
         folder = copy
         _copy(order.source, folder)
         if _dependencies(folder, "dependencies") or _dependencies(folder, "devDependencies"):
-            _npm(order, folder)
-    esbuild = _find_esbuild(folder) or shutil.which("esbuild")
+            _npm(order, folder, "--include=dev")
+    esbuild = installed or _find_esbuild(folder) or shutil.which("esbuild")
     if esbuild is None:
         raise CliError(f"{order.logical_id} is built by esbuild: install it (`npm install --save-dev esbuild`)")
-    command = [esbuild, *(str(entry) for entry in entries), "--bundle", "--platform=node", f"--outdir={into}"]
+    command = [esbuild, *(_texts(order, "EntryPoints") or ["app"]), "--bundle", "--platform=node", f"--outdir={into}"]
     command += [f"--{_dashed(name)}" for name, default in _FLAGS.items() if given.get(name, default) in (True, "true")]
     for name, default in _SINGLE.items():
         if (value := given.get(name, default)) is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command.append(f"--{_dashed(name)}={text}")
     for name, joint in _REPEATED.items():
-        values = given.get(name) or []
-        command += [f"--{_dashed(name)}{joint}{value}" for value in ([values] if isinstance(values, str) else values)]
+        command += [f"--{_dashed(name)}{joint}{value}" for value in _texts(order, name)]
     _run(order, "bundle", command, folder)
 
 
-def _find_esbuild(folder: Path) -> str:
-    for place in (folder, *folder.resolve().parents):
+def _texts(order: Order, name: str) -> list[str]:
+    """Return what a property lists."""
+    given = order.properties.get(name) or []
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise CliError(f"{name} of {order.logical_id} is no list of texts")
+    return texts
+
+
+def _find_esbuild(*places: Path) -> str:
+    for place in places:
         if (found := place / "node_modules" / ".bin" / "esbuild").exists():
             return str(found)
     return ""

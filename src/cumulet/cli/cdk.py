@@ -30,30 +30,34 @@ def find_template_of_cdk(folder: Path) -> Path | None:
 def localise(template: dict[str, Any]) -> dict[str, Any]:
     """Return the template with the CDK's assets as local folders and files, and nothing that asks for its bootstrap."""
     settled = dict(template)
-    parameter = _members(template, "Parameters").get(_VERSION)
+    parameter = members_of(template, "Parameters").get(_VERSION)
     if isinstance(parameter, dict) and str(parameter.get("Default")).startswith("/cdk-bootstrap/"):
         for section, name in (("Parameters", _VERSION), ("Rules", _ITS_RULE)):
-            settled[section] = {key: value for key, value in _members(template, section).items() if key != name}
+            settled[section] = {key: value for key, value in members_of(template, section).items() if key != name}
             if not settled[section]:
                 del settled[section]
-    if resources := _members(template, "Resources"):
+    if resources := members_of(template, "Resources"):
         settled["Resources"] = {
-            name: _with_local_asset(resource) if isinstance(resource, dict) else resource
+            name: _with_local_asset(name, resource) if isinstance(resource, dict) else resource
             for name, resource in resources.items()
             if not (isinstance(resource, dict) and resource.get("Type") == _COUNTER)
         }
     return settled
 
 
-def _members(template: dict[str, Any], section: str) -> dict[str, Any]:
-    found = template.get(section)
+def members_of(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what a template has at a place; nothing where that is no object, which the stack will tell."""
+    found = parent.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def _with_local_asset(resource: dict[str, Any]) -> dict[str, Any]:
-    metadata = _members(resource, "Metadata")
-    if not isinstance(metadata.get(_PATH), str) or not isinstance(metadata.get(_PROPERTY), str):
+def _with_local_asset(name: str, resource: dict[str, Any]) -> dict[str, Any]:
+    metadata = members_of(resource, "Metadata")
+    place, wanted = metadata.get(_PATH), metadata.get(_PROPERTY)
+    if not isinstance(place, str) or not isinstance(wanted, str):
         return resource
-    properties = {**_members(resource, "Properties"), metadata[_PROPERTY]: metadata[_PATH]}
+    if wanted == "Code.ImageUri":
+        raise CliError(f"{name} is a container image that `cdk deploy` would build of {place}: build it, and name it")
+    properties = {**members_of(resource, "Properties"), wanted: place}
     # `cdk synth` has built it, as far as it is to be built.
     return {**resource, "Properties": properties, "Metadata": {**metadata, "SkipBuild": True}}

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cumulet.cli.cdk import SUFFIX, find_template_of_cdk, localise
+from cumulet.cli.cdk import SUFFIX, find_template_of_cdk, localise, members_of
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err, out
 from cumulet.cli.packaging import package_code, package_files
@@ -87,9 +87,8 @@ def _execute(connection: Connection, name: str, template: dict[str, Any], parame
     seen = set() if stack is None else {event["EventId"] for event in _events(cloudformation, stack["StackId"])}
     known = {parameter["ParameterKey"] for parameter in (stack or {}).get("Parameters", [])}
     kept = known - {parameter["ParameterKey"] for parameter in parameters}
-    previous = [
-        {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept) if key in template.get("Parameters", {})
-    ]
+    asked = members_of(template, "Parameters")
+    previous = [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept) if key in asked]
     change_set = cloudformation.create_change_set(
         StackName=name,
         ChangeSetName=f"cumulet-{time.time_ns()}",

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cumulet.cli.builds import Order, build, files_of, order_of
+from cumulet.cli.cdk import members_of
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError
 from cumulet.services.cloudformation.core.include import INCLUDE
@@ -39,16 +40,17 @@ COMPRESSION_LEVEL = 1
 def package_code(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the template with every local folder of code uploaded and replaced by its place in S3."""
     folder = folder.resolve()  # what is built runs in folders of its own
-    of_all_functions = template.get("Globals", {}).get("Function", {})
-    packaged = {**template, "Resources": dict(template.get("Resources", {}))}
+    of_all_functions = members_of(members_of(template, "Globals"), "Function")
+    packaged: dict[str, Any] = {}
     uploaded: dict[Hashable, tuple[str, str]] = {}
     is_built = folder.parts[-2:] == BUILT_BY_SAM
-    for name, resource in packaged["Resources"].items():
-        found = LOCAL_CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
-        if found is None:
+    resources = members_of(template, "Resources")
+    for name, resource in resources.items():
+        found = _of_kind(LOCAL_CODE, resource)
+        if found is None or not isinstance(resource.get("Properties") or {}, dict):
             continue
         property_name, as_uri = found
-        properties = resource.get("Properties", {})
+        own = properties = members_of(resource, "Properties")
         nowhere = None
         if resource["Type"] == "AWS::Serverless::Function":
             properties = {**of_all_functions, **properties}
@@ -63,11 +65,8 @@ def package_code(connection: Connection, template: dict[str, Any], folder: Path)
             uploaded[order.work] = _upload(connection, f"the code of {name}", _archive_of(order), ".zip")
         bucket, key = uploaded[order.work]
         value: Any = f"s3://{bucket}/{key}" if as_uri else {"S3Bucket": bucket, "S3Key": key}
-        packaged["Resources"][name] = {
-            **resource,
-            "Properties": {**resource.get("Properties", {}), property_name: value},
-        }
-    return packaged
+        packaged[name] = {**resource, "Properties": {**own, property_name: value}}
+    return {**template, "Resources": {**resources, **packaged}} if packaged else template
 
 
 def package_files(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -90,14 +89,19 @@ def package_files(connection: Connection, template: dict[str, Any], folder: Path
         value = {member: packaged(child) for member, child in value.items()}
         if value.get("Name") == INCLUDE and isinstance(parameters := value.get("Parameters"), dict):
             return {**value, "Parameters": _moved(parameters, "Location", True, place_of)}
-        kind = value.get("Type")
-        found = LOCAL_FILES.get(kind) if isinstance(kind, str) else None
+        found = _of_kind(LOCAL_FILES, value)
         if found is not None and isinstance(properties := value.get("Properties"), dict):
             return {**value, "Properties": _moved(properties, *found, place_of)}
         return value
 
     moved: dict[str, Any] = packaged(template)
     return moved
+
+
+def _of_kind(places: dict[str, tuple[str, bool]], resource: Any) -> tuple[str, bool] | None:
+    """Return where a resource of its type may name something local, if it is one that may."""
+    kind = resource.get("Type") if isinstance(resource, dict) else None
+    return places.get(kind) if isinstance(kind, str) else None
 
 
 def _moved(
@@ -149,9 +153,12 @@ def _archive_of(order: Order) -> bytes:
         return _zip([(source.name, source.read_bytes())])
     if not source.is_dir():
         raise CliError(f"the code of {order.logical_id} should lie in {source}, which does not exist")
-    with tempfile.TemporaryDirectory() as scratch:
-        folders = build(order, Path(scratch))
-        return _zip([(name, path.read_bytes()) for folder in folders for name, path in files_of(folder)])
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            folders = build(order, Path(scratch))
+            return _zip([(name, path.read_bytes()) for folder in folders for name, path in files_of(folder)])
+    except OSError as refused:
+        raise CliError(f"the code of {order.logical_id} could not be read or written: {refused}") from refused
 
 
 def _zip(files: list[tuple[str, bytes]]) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_layer_of_python_has_a_folder_for_it(source: Path) -> None:
 def test_esbuild_bundles_what_the_template_names(source: Path) -> None:
     script = 'for o; do case "$o" in --outdir=*) out=${o#--outdir=};; esac; done; echo "$@" > "$out/app.js"'
     tool(source, "node_modules/.bin/esbuild", script)
-    properties = {"EntryPoints": ["app.ts"], "Minify": False, "Sourcemap": "true", "External": ["@aws-sdk/*", "pg"]}
+    properties = {"EntryPoints": "app.ts", "Minify": False, "Sourcemap": "true", "External": ["@aws-sdk/*", "pg"]}
     options = {"Format": "esm", "OutExtension": [".js=.mjs"], "MainFields": "module,main"}
     files = built(source, FUNCTION, {"BuildMethod": "esbuild", "BuildProperties": properties | options}, NODE)
     assert files == {
@@ -133,6 +134,9 @@ def test_esbuild_bundles_what_the_template_names(source: Path) -> None:
         ("esbuild", {}, r"Hello is built by esbuild: install it \(`npm install --save-dev esbuild`\)"),
         ("esbuild", {"Splitting": True}, "Hello is built with Splitting, which is not built in: run `sam build`"),
         ("rust-cargolambda", {}, "the BuildMethod rust-cargolambda of Hello is not built in: run `sam build`"),
+        ("nodejs20.x", {"Minify": True, 1: 2}, "Hello is built with 1, Minify, which is not built in"),
+        ("esbuild", {"EntryPoints": {"a": "b"}}, "EntryPoints of Hello is no list of texts"),
+        ("esbuild", {"External": ["pg", {"Ref": "X"}]}, "External of Hello is no list of texts"),
         ("go1.x", {}, "the BuildMethod go1.x of Hello is not built in: run `sam build`, and deploy .aws-sam/build"),
     ],
 )
@@ -140,8 +144,44 @@ def test_what_is_not_built(
     source: Path, monkeypatch: pytest.MonkeyPatch, method: str, properties: dict[str, Any], words: str
 ) -> None:
     monkeypatch.setenv("PATH", str(source))
+    if "EntryPoints" in properties or "External" in properties:
+        tool(source, "esbuild", "exit 1")
     with pytest.raises(CliError, match=words):
         built(source, FUNCTION, {"BuildMethod": method, "BuildProperties": properties}, NODE)
+
+
+def test_a_makefile_lies_and_works_where_the_code_does(source: Path) -> None:
+    with pytest.raises(CliError, match="Hello is built with ContextPath, WorkingDirectory, which is not built in"):
+        built(source, FUNCTION, {"BuildMethod": "makefile", "WorkingDirectory": "..", "ContextPath": "x"})
+
+
+def test_a_python_that_is_none(source: Path) -> None:
+    (source / "requirements.txt").write_text("six\n")
+    with pytest.raises(CliError, match=r"Hello is to be built for python3\.x, which is no Python"):
+        built(source, FUNCTION, None, {"Runtime": "python3.x"})
+
+
+@pytest.mark.slow
+def test_requirements_may_lie_elsewhere_and_modules_be_named_as_those_of_pip(source: Path) -> None:
+    (source / "pip.py").write_text("raise SystemExit('the function has run')")
+    (source / "requirements.txt").write_text("-r more.txt\n")
+    (source / "more.txt").write_text("./no-such-folder\n")
+    with pytest.raises(CliError, match=r"the requirements of Hello could not be made:\n.*no-such-folder"):
+        built(source, FUNCTION, None, {"Runtime": f"python3.{sys.version_info.minor}"})
+
+
+def test_links_are_what_they_lead_to(source: Path) -> None:
+    shared = source.parent / "shared"
+    (shared / "inner").mkdir(parents=True)
+    (shared / "inner" / "word.txt").write_text("shared")
+    (shared / "around").symlink_to(shared)
+    (source / "linked").symlink_to(shared)
+    (source / "word.txt").symlink_to(shared / "inner" / "word.txt")
+    (source / "nowhere").symlink_to(source / "none")
+    expected = {"app.txt": "as it lies there", "linked/inner/word.txt": "shared", "word.txt": "shared"}
+    assert built(source, FUNCTION, None, NODE) == expected
+    copied = {f"python/{name}": text for name, text in expected.items()}
+    assert built(source, LAYER, {"BuildMethod": "python3.12"}) == copied
 
 
 def test_java_is_compiled_elsewhere(source: Path) -> None:

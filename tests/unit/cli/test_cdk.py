@@ -59,6 +59,12 @@ def test_what_is_not_the_cdks_stays_as_it_is(template: dict[str, Any]) -> None:
     assert localise(template) == template
 
 
+def test_an_image_is_built_by_its_owner() -> None:
+    metadata = {"aws:asset:path": "asset.cd", "aws:asset:property": "Code.ImageUri"}
+    with pytest.raises(CliError, match=r"F is a container image that `cdk deploy` would build of asset\.cd"):
+        localise({"Resources": {"F": {**FUNCTION, "Metadata": metadata}}})
+
+
 def test_the_only_stack_of_a_folder_is_found(tmp_path: Path) -> None:
     assert find_template_of_cdk(tmp_path) is None
     (tmp_path / "One.template.json").write_text("{}")

@@ -244,3 +244,31 @@ def test_a_servers_data_goes_into_no_archive(folder: Path) -> None:
     package_code(connection, template("src/"), folder)
     with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
         assert not [name for name in archive.namelist() if ".cumulet" in name]
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        {"Resources": None},
+        {"Resources": [1]},
+        {"Resources": {"Hello": {"Type": {"Ref": "Kind"}, "Properties": {"CodeUri": "src"}}}},
+        {"Resources": {"Hello": {"Type": "AWS::Serverless::Function", "Properties": [1]}}},
+    ],
+)
+def test_what_is_malformed_is_the_stacks_to_refuse(folder: Path, malformed: dict[str, Any]) -> None:
+    connection = FakeConnection()
+    assert package_code(connection, package_files(connection, malformed, folder), folder) == malformed
+
+
+@pytest.mark.parametrize("of_all", [None, [], {"Function": None}])
+def test_globals_that_say_nothing(folder: Path, of_all: Any) -> None:
+    packaged = package_code(FakeConnection(), {**template("src"), "Globals": of_all}, folder)
+    assert packaged["Globals"] == of_all
+    assert packaged["Resources"]["Hello"]["Properties"]["CodeUri"].startswith("s3://")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs a file that root cannot read either")
+def test_code_that_cannot_be_read(folder: Path) -> None:
+    (folder / "src" / "memory").symlink_to("/proc/self/mem")
+    with pytest.raises(CliError, match="the code of Hello could not be read or written: "):
+        package_code(FakeConnection(), template("src"), folder)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -137,17 +138,22 @@ async def _include(
     def not_yet(name: str, attribute: str | None) -> Any:
         raise transform_failed("The location parameter is not a valid S3 uri.")
 
-    values = Values(parameters, raw.get("Mappings") or {}, not_yet, lambda name: None)
+    mappings = raw.get("Mappings")
+    values = Values(parameters, mappings if isinstance(mappings, dict) else {}, not_yet, lambda name: None)
 
     def place(argument: Any) -> tuple[str, str]:
         return parse_location(values.resolve(location_of(argument)))
 
-    found = {}
-    for bucket, key in map(place, find_embedded(raw)):
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    left = TEMPLATE_URL_BYTES_MAX
+    for (bucket, key), times in Counter(map(place, find_embedded(raw))).items():
         try:
             text = await _get_object(call, plane, bucket, key)
         except ServiceError as error:
             raise transform_failed(error.message) from None
+        left -= len(text) * times
+        if left < 0:
+            raise transform_failed(f"The included texts may not exceed {TEMPLATE_URL_BYTES_MAX} bytes in size.")
         found[bucket, key] = await asyncio.to_thread(parse_included, text)
     spliced: Mapping[str, Any] = splice(raw, lambda argument: found[place(argument)])
     return spliced

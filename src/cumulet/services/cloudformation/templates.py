@@ -7,6 +7,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.core.errors import validation_error
+from cumulet.services.cloudformation.core.include import FUNCTION
 from cumulet.services.cloudformation.core.parameters import is_no_echo
 from cumulet.services.cloudformation.core.template import (
     Template,
@@ -59,7 +60,7 @@ async def _read(call: Call, plane: CloudFormationPlane, params: Params) -> tuple
     raw = await asyncio.to_thread(parse_text, body)
     if find_transforms(raw):
         # AWS does not run transforms here either; it names the capability instead.
-        check_sections(raw, frozenset({"Globals"}))
+        check_sections(raw, frozenset({"Globals", FUNCTION}))
         return raw, None
     refuse_nulls(raw)
     template = read_template(raw, KNOWN_TYPES)

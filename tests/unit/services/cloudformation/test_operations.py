@@ -175,6 +175,10 @@ async def test_parts_of_a_template_come_from_s3(stacks: Stacks) -> None:
     assert group["PhysicalResourceId"] == "/of/s"
     summary = await stacks.call("GetTemplateSummary", StackName="s")
     assert summary["DeclaredTransforms"] == ["AWS::Include"]
+    beside = {"Resources": INCLUDING["Resources"], **INCLUDING["Resources"]["Group"]["Properties"]}
+    del beside["RetentionInDays"]
+    summary = await stacks.call("ValidateTemplate", TemplateBody=json.dumps(beside))
+    assert summary["DeclaredTransforms"] == ["AWS::Include"]
     whole = {**INCLUDING, "Transform": INCLUDING["Resources"]["Group"]["Properties"]["Fn::Transform"]}
     other = request("part.yaml", **expand, StackName="t", TemplateBody=json.dumps(whole))
     code, words = await refused(stacks, "CreateStack", **other)
@@ -182,6 +186,29 @@ async def test_parts_of_a_template_come_from_s3(stacks: Stacks) -> None:
         "NotImplementedException",
         "The transform AWS::Include of a whole template",
     )
+
+
+async def test_included_texts_are_not_larger_than_templates(stacks: Stacks) -> None:
+    await stacks.house.call("s3", "CreateBucket", {"Bucket": "templates"})
+    part = b'{"a": "' + b"a" * 400_000 + b'"}'
+    await stacks.house.call("s3", "PutObject", {"Bucket": "templates", "Key": "part.json", "Body": part})
+    one = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "s3://templates/part.json"}}}
+    assert await refused(stacks, "CreateStack", StackName="s", TemplateBody=json.dumps({"Resources": [one] * 3})) == (
+        "ValidationError",
+        "Transform AWS::Include failed with: The included texts may not exceed 1000000 bytes in size.",
+    )
+    # Twice is not too much: then it is the template that is none.
+    twice = await refused(stacks, "CreateStack", StackName="s", TemplateBody=json.dumps({"Resources": [one] * 2}))
+    assert twice == ("ValidationError", "Template format error: At least one Resources member must be defined.")
+
+
+@pytest.mark.parametrize("mappings", ["a", ["a"], {"a": 1}, {"a": {"b": 1}}])
+async def test_where_a_text_lies_is_not_told_by_mappings_that_are_none(stacks: Stacks, mappings: Any) -> None:
+    location = {"Fn::FindInMap": ["a", "b", "c"]}
+    one = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": location}}}
+    template = json.dumps({"Resources": one, "Mappings": mappings})
+    code, words = await refused(stacks, "CreateStack", StackName="s", TemplateBody=template)
+    assert (code, words.partition(":")[0]) == ("ValidationError", "Template error")
 
 
 @pytest.mark.parametrize(

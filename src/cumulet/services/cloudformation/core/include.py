@@ -21,10 +21,10 @@ def transform_failed(reason: str) -> ServiceError:
 
 
 def find_embedded(value: Any) -> Iterator[Any]:
-    """Yield the argument of every Fn::Transform within a value."""
+    """Yield the arguments of every Fn::Transform within a value."""
     if isinstance(value, dict):
         if FUNCTION in value:
-            yield value[FUNCTION]
+            yield from _arguments(value[FUNCTION])
         for child in value.values():
             yield from find_embedded(child)
     elif isinstance(value, list):
@@ -68,4 +68,11 @@ def splice(value: Any, included: Callable[[Any], Mapping[str, Any]]) -> Any:
     if not isinstance(value, dict):
         return value
     spliced = {name: splice(child, included) for name, child in value.items() if name != FUNCTION}
-    return {**spliced, **included(value[FUNCTION])} if FUNCTION in value else spliced
+    for argument in _arguments(value[FUNCTION]) if FUNCTION in value else ():
+        spliced |= included(argument)
+    return spliced
+
+
+def _arguments(given: Any) -> list[Any]:
+    """Return what an Fn::Transform includes: one text, or several in a list, one after the other."""
+    return given if isinstance(given, list) and given else [given]

@@ -292,7 +292,8 @@ def _find_in_map(values: Values, argument: Any) -> Any:
         raise validation_error(
             f"Template error: Mapping named '{name}' is not present in the 'Mappings' section of template."
         )
-    found = values.mappings[name].get(key)
+    keys = values.mappings[name]
+    found = keys.get(key) if isinstance(keys, Mapping) else None
     if not isinstance(found, Mapping) or attribute not in found:
         raise validation_error(f"Template error: Unable to get mapping for {name}::{key}::{attribute}")
     return found[attribute]

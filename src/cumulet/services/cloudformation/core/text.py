@@ -20,6 +20,12 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+# What has no like in JSON: bytes, dates and sets.
+_PlainLoader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] not in ("binary", "timestamp", "set", "omap", "pairs")
+}
 _PlainLoader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -69,6 +75,8 @@ def _parse_json(text: str) -> Any:
         raise validation_error(
             f"Template format error: JSON not well-formed. (line {error.lineno}, column {error.colno})"
         ) from None
+    except ValueError:  # a number of more digits than Python reads
+        raise validation_error("Template format error: JSON not well-formed.") from None
 
 
 def _parse_yaml(text: str, loader: type[_PlainLoader]) -> Any:

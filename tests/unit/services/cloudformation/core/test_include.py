@@ -14,10 +14,11 @@ def include(location: Any, name: str = "AWS::Include") -> dict[str, Any]:
 
 
 def test_what_is_included_stands_beside_what_is_there() -> None:
-    template = {"A": [include("a")], "B": {"own": 1, **include("b")}, "C": {"deep": include("a")}}
+    both = {"Fn::Transform": [include("a")["Fn::Transform"], include("b")["Fn::Transform"]]}
+    template = {"A": [include("a")], "B": {"own": 1, **include("b")}, "C": {"deep": include("a")}, "D": both}
     texts = {"a": {"x": 1}, "b": {"y": [2]}}
     spliced = splice(template, lambda argument: texts[argument["Parameters"]["Location"]])
-    assert spliced == {"A": [{"x": 1}], "B": {"own": 1, "y": [2]}, "C": {"deep": {"x": 1}}}
+    assert spliced == {"A": [{"x": 1}], "B": {"own": 1, "y": [2]}, "C": {"deep": {"x": 1}}, "D": {"x": 1, "y": [2]}}
     assert template["A"] == [include("a")]
 
 
@@ -34,7 +35,20 @@ def test_included_text(text: bytes, members: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"- a list", b"{", b"a: !Ref B", b"\xff", b"a: &x 1\nb: *x", b"a: {'Fn::Transform': {Name: 'AWS::Include'}}"],
+    [
+        b"",
+        b"- a list",
+        b"{",
+        b"a: !Ref B",
+        b"\xff",
+        b"a: &x 1\nb: *x",
+        b"a: {'Fn::Transform': {Name: 'AWS::Include'}}",
+        b"a: !!binary aGVsbG8=",
+        b"a: !!set {b}",
+        b"a: !!timestamp 2026-01-01",
+        b'{"a": 1' + b"0" * 5000 + b"}",
+        b"a: 1" + b"0" * 5000,
+    ],
 )
 def test_text_that_cannot_be_included(text: bytes) -> None:
     with pytest.raises(ServiceError) as refused:

@@ -110,7 +110,7 @@ PROXY = f"""#!{sys.base_prefix}/bin/python{sys.version_info.major}.{sys.version_
 import http.client, http.server, os, threading
 api = os.environ["AWS_LAMBDA_RUNTIME_API"]
 class Proxy(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version = "{{protocol}}"
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         line = http.client.HTTPConnection(api)
@@ -121,6 +121,10 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         for name, value in answer.getheaders():
             if name.lower().startswith("lambda-"):
                 self.send_header(name, value)
+        if self.protocol_version == "HTTP/1.0":
+            self.end_headers()
+            self.wfile.write(told)
+            return
         self.send_header("Transfer-Encoding", "chunked")
         self.send_header("Connection", "close")
         self.end_headers()
@@ -150,14 +154,19 @@ exec "$@"
 PROXIED = {
     "python": (
         "python3.11",
-        {"index.py": "def handler(event, context):\n    return [event, 1 / event['n']]\n"},
-        "ZeroDivisionError",
+        {
+            "index.py": "class Ноль(Exception): ...\n"
+            "def handler(event, context):\n"
+            "    if not event['n']: raise Ноль\n"
+            "    return [event, context.client_context.custom['word'].encode('utf-16-be').hex()]\n"
+        },
+        "Ноль",
     ),
     "nodejs": (
         "nodejs20.x",
         {
-            "index.js": "exports.handler = async (event) => { if (!event.n) throw new RangeError('zero');"
-            " return [event, 1 / event.n]; };"
+            "index.js": "exports.handler = async (event, context) => { if (!event.n) throw new RangeError('zero');"
+            " return [event, Buffer.from(context.clientContext.custom.word, 'utf16le').swap16().toString('hex')]; };"
         },
         "RangeError",
     ),
@@ -165,12 +174,15 @@ PROXIED = {
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs namespaces")
+@pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/1.0"])
 @pytest.mark.parametrize(("runtime", "files", "error"), PROXIED.values(), ids=PROXIED)
-async def test_an_extension_may_stand_between(rig: Any, runtime: str, files: dict[str, str], error: str) -> None:
+async def test_an_extension_may_stand_between(
+    rig: Any, runtime: str, files: dict[str, str], error: str, protocol: str
+) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html: a proxy of the Runtime API."""
     if runtime.startswith("nodejs") and shutil.which("node") is None:
         pytest.skip("needs Node.js")
-    layer = {"extensions/proxy": PROXY, "through": THROUGH_IT}
+    layer = {"extensions/proxy": PROXY.replace("{protocol}", protocol), "through": THROUGH_IT}
     archive = rig.make_archive(layer, tuple(layer))
     digest = await rig.store.write(lambda tx: blobs.save(tx, archive))
     version = await rig.function(
@@ -183,9 +195,11 @@ async def test_an_extension_may_stand_between(rig: Any, runtime: str, files: dic
         layers=(LayerUse("arn:aws:lambda:eu-west-1:123456789012:layer:proxy:1", len(archive), 1, digest),),
         environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/through"},
     )
+    told = {"client_context": '{"custom":{"word":"Å–Ж"}}'}
+    expected = "Å–Ж".encode("utf-16-be").hex()
     for n in (1, 2):
-        answer = await rig.invoke(version, b'{"n":%d}' % n)
-        assert json.loads(answer.payload) == [{"n": n}, 1 / n], answer.log_tail.decode()
+        answer = await rig.invoke(version, b'{"n":%d}' % n, **told)
+        assert json.loads(answer.payload) == [{"n": n}, expected], answer.log_tail.decode()
     failed = await rig.invoke(version, b'{"n":0}')
     assert json.loads(failed.payload)["errorType"] == error
-    assert json.loads((await rig.invoke(version, b'{"n":4}')).payload) == [{"n": 4}, 0.25]
+    assert json.loads((await rig.invoke(version, b'{"n":4}', **told)).payload) == [{"n": 4}, expected]

@@ -293,8 +293,9 @@ class RuntimeApi {
     socket.setNoDelay(true);
     socket.on('data', (data) => this.take(data));
     socket.on('close', () => {
-      // The server is gone, and so are we.
-      if (!wrapped || (socket === this.socket && this.wanted.length)) process.reallyExit(0);
+      if (wrapped && socket !== this.socket) return;
+      if (wrapped) this.take(Buffer.alloc(0), true);
+      if (!wrapped || this.wanted.length) process.reallyExit(0); // the server is gone, and so are we
     });
     socket.on('error', () => {});
     this.socket = socket;
@@ -310,11 +311,13 @@ class RuntimeApi {
     return new Promise((resolve) => this.wanted.push(resolve));
   }
 
-  take(data) {
+  // `isAll`: no more comes over this connection.
+  take(data, isAll = false) {
     this.received = this.received.length ? Buffer.concat([this.received, data]) : data;
     for (;;) {
       const end = this.received.indexOf('\r\n\r\n');
       if (end < 0) return;
+      const status = this.received.toString('latin1', 9, 12);
       const headers = {};
       for (const line of this.received.toString('utf8', 0, end).split('\r\n').slice(1)) {
         const colon = line.indexOf(':');
@@ -323,10 +326,10 @@ class RuntimeApi {
       const found =
         headers['transfer-encoding'] === 'chunked'
           ? joinChunks(this.received, end + 4)
-          : sliceBody(this.received, end + 4, Number(headers['content-length'] ?? 0));
+          : sliceBody(this.received, end + 4, headers['content-length'], status === '202', isAll);
       if (!found) return;
       const [body, size] = found;
-      const refused = !this.received.toString('latin1', 0, 16).startsWith('HTTP/1.1 2');
+      const refused = !status.startsWith('2');
       this.received = this.received.subarray(size);
       this.wanted.shift()?.({ headers, body, refused });
     }
@@ -371,8 +374,11 @@ class RuntimeApi {
   }
 }
 
-function sliceBody(data, start, length) {
-  return data.length < start + length ? undefined : [data.subarray(start, start + length), start + length];
+// Return the body and where it ends; nothing if it is not all there. HTTP/1.0 ends it with the connection.
+function sliceBody(data, start, told, isEmpty, isAll) {
+  if (told === undefined && !isEmpty && !isAll) return undefined;
+  const end = told !== undefined ? start + Number(told) : isEmpty ? start : data.length;
+  return data.length < end ? undefined : [data.subarray(start, end), end];
 }
 
 function joinChunks(data, start) {

@@ -290,13 +290,15 @@ class WrappedRuntimeApi(RuntimeApi):
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[dict[str, str], bytes]:
         connection = HTTPConnection(self._address)
-        connection.request(method, f"/2018-06-01/runtime/{path}", body, headers or {})
+        # Names of errors and clients' contexts may have any characters.
+        sent = {name: value.encode() for name, value in (headers or {}).items()}
+        connection.request(method, f"/2018-06-01/runtime/{path}", body, sent)
         response = connection.getresponse()
         told = response.read()
         connection.close()
         if method == "GET" and response.status != 200:
             raise Fault("Runtime.Unknown", f"The Runtime API has no next event: {told.decode(errors='replace')}")
-        return {name.lower(): value for name, value in response.getheaders()}, told
+        return {name.lower(): value.encode("latin-1").decode() for name, value in response.getheaders()}, told
 
 
 @functools.lru_cache(maxsize=2)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from furnish import HANDLER, ROOT, connect, deploy_notes, zipped
+from load import http_bytes, load
 from rich.table import Table
 
 ROUTES = (10, 1000)
@@ -52,8 +54,6 @@ def show_apis(durability: str) -> list[Table]:
 
 def _matching(server: Any) -> Table:
     """Compare route tables by themselves, and whole requests to REST APIs that answer from a template."""
-    from run import connect, http_bytes, load
-
     table = Table("routes", "us per match", "requests/s", f"of {ROUTES[0]} routes")
     requests: dict[int, Callable[[], bytes]] = {}
     for count in ROUTES:
@@ -110,8 +110,6 @@ def _match_us(count: int) -> float:
 
 def _paths(server: Any) -> Table:
     """Measure an HTTP API with a trivial function, and the notes' read beside its handler in a process of its own."""
-    from run import deploy_notes, http_bytes, load
-
     read, note_id = deploy_notes(server)
     host = {"Host": f"127.0.0.1:{server.port}"}
     trivial = http_bytes("GET", f"/_aws/execute-api/{_trivial_api(server)}/$default/", host, b"")
@@ -151,8 +149,6 @@ def _paths(server: Any) -> Table:
 def _load_heavily(server: Any, request: Callable[[], bytes]) -> tuple[str, str]:
     """Return the requests per second of 8 connections, and what each took of a processor: in the server, in all
     functions, and in this process."""
-    from run import load
-
     rates, answered = [], 0
     before = (*_cpu_ms(server.process.pid), time.process_time() * 1000)
     for _ in range(ROUNDS):
@@ -183,8 +179,6 @@ def _cpu_ms(server: int) -> tuple[float, float]:
 
 def _trivial_api(server: Any) -> str:
     """Return the id of an HTTP API over a function that only answers."""
-    from run import HANDLER, connect, zipped
-
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = connect(server, "iam").create_role(
         RoleName="bench", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
@@ -208,8 +202,6 @@ class _Bare:
     """The notes' handler in a process of its own, with the table of the server."""
 
     def __init__(self, server: Any, event: Any) -> None:
-        from run import ROOT, connect
-
         (name,) = connect(server, "dynamodb").list_tables()["TableNames"]
         source = str(ROOT / "examples/notes/src")
         self._process = subprocess.Popen(

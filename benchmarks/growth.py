@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from furnish import connect, resident_mb
+from load import http_bytes, load, signed
 from rich.table import Table
 
 BATCH = 25
@@ -50,8 +52,6 @@ async def fill(port: int, request: Callable[[str, Any], bytes], first: int, last
 
 def show_growth(items_max: int, durability: str) -> Table:
     """Return requests per second and resident memory at each size, beside the smallest."""
-    from run import connect, http_bytes, load, resident_mb, signed
-
     from running import start_server
 
     table = Table("items", "loaded at", "GetItem /s", "PutItem /s", "Query of 20 /s", "memory MB", "file MB")

@@ -13,6 +13,7 @@ from cumulet.scope import GLOBAL_REGION, account_of
 from cumulet.services.iam.records import tags_of
 from cumulet.services.iam.standing import Standing
 from cumulet.services.kit import Call, Demand, ResourceTags
+from cumulet.settings import is_loopback
 from cumulet.store.api import ReadTx
 
 GLOBAL_SERVICE_REGION: Final = "us-east-1"
@@ -131,7 +132,8 @@ _GLOBAL: Final[Mapping[str, Callable[[Circumstances], str | Sequence[str] | None
     "aws:principaltype": lambda it: _PRINCIPAL_TYPES.get(it.principal.kind),
     "aws:requestedregion": _requested_region,
     "aws:resourceaccount": lambda it: it.resource_account,
-    "aws:securetransport": lambda it: "true" if it.call.secure else "false",
+    # What stays on this machine nobody hears on its way (decision 0049).
+    "aws:securetransport": lambda it: "true" if it.call.secure or is_loopback(it.call.source_ip) else "false",
     "aws:sourceaccount": _source_account,
     "aws:sourcearn": lambda it: it.principal.source_arn or None,
     "aws:sourceip": lambda it: None if it.principal.kind == "service" else it.call.source_ip,

@@ -6,10 +6,12 @@ import re
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.scope import SYSTEM
 from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.s3.access import on_bucket
 from cumulet.services.s3.limits import BUCKETS_MAX
-from cumulet.services.s3.records import BUCKETS, OBJECTS, OWNERS, UPLOADS, Bucket, BucketOwner, bucket_arn, get_bucket
+from cumulet.services.s3.records import BUCKETS, OWNERS, UPLOADS, Bucket, BucketOwner, bucket_arn, get_bucket
 from cumulet.services.s3.records import home as home_of
 from cumulet.services.s3.uploads import forget_upload
+from cumulet.services.s3.versions import has_versions
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -106,14 +108,14 @@ def _region_for(endpoint_region: str, configuration: Params) -> str:
     return endpoint_region
 
 
-@operation("HeadBucket", action="s3:ListBucket", resource=bucket_arn, params="Bucket ExpectedBucketOwner")
+@on_bucket("HeadBucket", action="s3:ListBucket", params="Bucket ExpectedBucketOwner")
 def head_bucket(call: Call, tx: ReadTx, params: Params) -> Output:
     """Tell whether the bucket is there and the caller's, and where it lies."""
     bucket = get_bucket(tx, call, params)
     return {"BucketRegion": bucket.region, "BucketArn": f"arn:aws:s3:::{bucket.name}", "AccessPointAlias": False}
 
 
-@operation("GetBucketLocation", resource=bucket_arn, params="Bucket ExpectedBucketOwner")
+@on_bucket("GetBucketLocation", params="Bucket ExpectedBucketOwner")
 def get_bucket_location(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return the bucket's region, which for us-east-1 is nothing at all."""
     bucket = get_bucket(tx, call, params)
@@ -165,15 +167,16 @@ def invalid_token() -> ServiceError:
     )
 
 
-@operation("DeleteBucket", resource=bucket_arn, params="Bucket ExpectedBucketOwner")
+@on_bucket("DeleteBucket", params="Bucket ExpectedBucketOwner")
 def delete_bucket(call: Call, tx: WriteTx, params: Params) -> Output:
     """Forget an empty bucket; its name is free for anyone then. Uploads under way do not keep it."""
     bucket = get_bucket(tx, call, params)
     home = home_of(call)
-    if next(OBJECTS.scan(tx, home, bucket.name, limit=1), None) is not None:
-        raise ServiceError(
-            "BucketNotEmpty", "The bucket you tried to delete is not empty", status=409, BucketName=bucket.name
-        )
+    if has_versions(tx, call, bucket.name):
+        words = "The bucket you tried to delete is not empty"
+        if bucket.versioning:
+            words += ". You must delete all versions in the bucket."
+        raise ServiceError("BucketNotEmpty", words, status=409, BucketName=bucket.name)
     for upload in list(UPLOADS.scan(tx, home, bucket.name)):
         forget_upload(tx, call, bucket.name, upload)
     BUCKETS.delete(tx, home, bucket.name)

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
-from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.kit import Call, Output, Params
+from cumulet.services.s3.access import on_bucket
 from cumulet.services.s3.buckets import invalid_token, owner_id
 from cumulet.services.s3.limits import LIST_KEYS_MAX
 from cumulet.services.s3.objects import parse_limit
-from cumulet.services.s3.records import OBJECTS, StoredObject, bucket_arn, get_bucket, home
+from cumulet.services.s3.records import OBJECTS, StoredObject, get_bucket, home
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 
-_LAST_CHARACTER = "\U0010ffff"
+LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ def _list_page(tx: ReadTx, call: Call, bucket: str, prefix: str, delimiter: str,
     start = behind
     if delimiter and behind.startswith(prefix) and behind.endswith(delimiter) and len(behind) > len(prefix):
         # The marker is a common prefix that was listed: go on behind everything under it.
-        start = behind + _LAST_CHARACTER
+        start = behind + LAST_CHARACTER
     if start < prefix:
         first = OBJECTS.find(tx, scope, bucket, prefix) if prefix else None
         if first is not None:
@@ -53,7 +54,7 @@ def _list_page(tx: ReadTx, call: Call, bucket: str, prefix: str, delimiter: str,
             if cut >= 0:
                 page.last = found.key[: cut + len(delimiter)]
                 page.prefixes.append(page.last)
-                skip_to = page.last + _LAST_CHARACTER
+                skip_to = page.last + LAST_CHARACTER
                 break
             page.objects.append(found)
             page.last = found.key
@@ -62,29 +63,31 @@ def _list_page(tx: ReadTx, call: Call, bucket: str, prefix: str, delimiter: str,
         start = skip_to
 
 
-def _encode(params: Params, text: str) -> str:
+def encode_text(params: Params, text: str) -> str:
+    """Return a key as the request wants it written."""
     return quote_plus(text, safe="/") if params.get("EncodingType") == "url" else text
 
 
 def _render(call: Call, params: Params, bucket: str, page: _Page, with_owner: bool) -> dict[str, Any]:
     output: dict[str, Any] = {
         "Name": bucket,
-        "Prefix": _encode(params, params.get("Prefix", "")),
+        "Prefix": encode_text(params, params.get("Prefix", "")),
         "MaxKeys": parse_limit(params, "MaxKeys", "maxKeys"),
         "IsTruncated": page.is_truncated,
-        "Contents": [_render_entry(call, params, found, with_owner) for found in page.objects],
-        "CommonPrefixes": [{"Prefix": _encode(params, prefix)} for prefix in page.prefixes],
+        "Contents": [render_entry(call, params, found, with_owner) for found in page.objects],
+        "CommonPrefixes": [{"Prefix": encode_text(params, prefix)} for prefix in page.prefixes],
     }
     if params.get("Delimiter"):
-        output["Delimiter"] = _encode(params, params["Delimiter"])
+        output["Delimiter"] = encode_text(params, params["Delimiter"])
     if params.get("EncodingType"):
         output["EncodingType"] = params["EncodingType"]
     return output
 
 
-def _render_entry(call: Call, params: Params, found: StoredObject, with_owner: bool) -> Mapping[str, Any]:
+def render_entry(call: Call, params: Params, found: StoredObject, with_owner: bool) -> Mapping[str, Any]:
+    """Return an object as lists have it."""
     entry: dict[str, Any] = {
-        "Key": _encode(params, found.key),
+        "Key": encode_text(params, found.key),
         "LastModified": found.modified_ms / 1000,
         "ETag": f'"{found.etag}"',
         "Size": found.size,
@@ -97,10 +100,9 @@ def _render_entry(call: Call, params: Params, found: StoredObject, with_owner: b
     return entry
 
 
-@operation(
+@on_bucket(
     "ListObjectsV2",
     action="s3:ListBucket",
-    resource=bucket_arn,
     params="Bucket Delimiter EncodingType MaxKeys Prefix ContinuationToken FetchOwner StartAfter ExpectedBucketOwner",
 )
 def list_objects_v2(call: Call, tx: ReadTx, params: Params) -> Output:
@@ -117,16 +119,15 @@ def list_objects_v2(call: Call, tx: ReadTx, params: Params) -> Output:
     if token is not None:
         output["ContinuationToken"] = token
     if params.get("StartAfter") is not None:
-        output["StartAfter"] = _encode(params, params["StartAfter"])
+        output["StartAfter"] = encode_text(params, params["StartAfter"])
     if page.is_truncated:
         output["NextContinuationToken"] = encode_token(page.last)
     return output
 
 
-@operation(
+@on_bucket(
     "ListObjects",
     action="s3:ListBucket",
-    resource=bucket_arn,
     params="Bucket Delimiter EncodingType Marker MaxKeys Prefix ExpectedBucketOwner",
 )
 def list_objects(call: Call, tx: ReadTx, params: Params) -> Output:
@@ -136,7 +137,7 @@ def list_objects(call: Call, tx: ReadTx, params: Params) -> Output:
     delimiter, marker = params.get("Delimiter", ""), params.get("Marker", "")
     page = _list_page(tx, call, bucket.name, params.get("Prefix", ""), delimiter, marker, limit)
     output = _render(call, params, bucket.name, page, with_owner=True)
-    output["Marker"] = _encode(params, marker)
+    output["Marker"] = encode_text(params, marker)
     if page.is_truncated and delimiter:
-        output["NextMarker"] = _encode(params, page.last)
+        output["NextMarker"] = encode_text(params, page.last)
     return output

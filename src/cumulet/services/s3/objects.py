@@ -5,29 +5,38 @@ from typing import Any
 from urllib.parse import unquote
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.kit import Call, Ground, Output, Params, operation
+from cumulet.services.kit import Call, Demand, Ground, Output, Params, unsupported
 from cumulet.services.s3 import conditions
+from cumulet.services.s3.access import bucket_policy, of_version, on_object
 from cumulet.services.s3.checksums import CHECKSUM_PARAMS, check_body, compute_checksum, md5_hex, render_checksum
 from cumulet.services.s3.limits import DELETE_KEYS_MAX, KEY_BYTES_MAX, LIST_KEYS_MAX, METADATA_BYTES_MAX
 from cumulet.services.s3.records import (
     OBJECTS,
+    Bucket,
     Chunk,
     StoredObject,
     get_bucket,
-    get_object,
     home,
-    object_arn,
+)
+from cumulet.services.s3.versions import (
+    check_version_id,
+    forget_object,
+    get_version,
+    put_marker,
+    put_version,
+    remove_version,
+    render_version,
 )
 from cumulet.store import blobs
 from cumulet.store.api import ReadTx, WriteTx
 
 HEADER_PARAMS = "CacheControl ContentDisposition ContentEncoding ContentLanguage ContentType Expires"
 _READ_PARAMS = (
-    "Bucket Key ExpectedBucketOwner IfMatch IfNoneMatch IfModifiedSince IfUnmodifiedSince Range ChecksumMode"
+    "Bucket Key VersionId ExpectedBucketOwner IfMatch IfNoneMatch IfModifiedSince IfUnmodifiedSince Range ChecksumMode"
     " ResponseCacheControl ResponseContentDisposition ResponseContentEncoding ResponseContentLanguage"
     " ResponseContentType ResponseExpires"
 )
-ENCRYPTION = {"ServerSideEncryption": "AES256"}
+_ENCRYPTIONS = ("AES256", "aws:kms")
 """S3 says so of every object. Here it means what the disk under the data folder does: bodies are not encrypted."""
 
 
@@ -67,10 +76,15 @@ def parse_limit(params: Params, member: str, argument: str) -> int:
     return limit
 
 
+def check_encryption(algorithm: str) -> None:
+    """Raise NotImplementedHere for a kind of encryption that is not built."""
+    if algorithm not in _ENCRYPTIONS:
+        raise NotImplementedHere(f"ServerSideEncryption={algorithm} of S3")
+
+
 def parse_headers(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     """Return the system metadata and the user's metadata that a write gives, checked."""
-    if params.get("ServerSideEncryption", "AES256") != "AES256":
-        raise NotImplementedHere(f"ServerSideEncryption={params['ServerSideEncryption']} of S3")
+    check_encryption(params.get("ServerSideEncryption") or "AES256")
     if params.get("StorageClass", "STANDARD") != "STANDARD":
         raise NotImplementedHere(f"StorageClass={params['StorageClass']} of S3")
     metadata = {name.lower(): value for name, value in (params.get("Metadata") or {}).items()}
@@ -88,19 +102,9 @@ def parse_headers(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     return headers, metadata
 
 
-def replace_object(tx: WriteTx, call: Call, bucket: str, record: StoredObject) -> None:
-    """Make `record` the object of its key, letting go of the body that it replaces."""
-    forget_object(tx, call, bucket, record.key)
-    OBJECTS.save(tx, home(call), bucket, record.key, record=record)
-
-
-def forget_object(tx: WriteTx, call: Call, bucket: str, key: str) -> None:
-    """Remove an object and its body, if it is there."""
-    found = OBJECTS.find(tx, home(call), bucket, key)
-    if found is not None:
-        for chunk in found.body:
-            blobs.release(tx, chunk.digest)
-        OBJECTS.delete(tx, home(call), bucket, key)
+def render_put(bucket: Bucket, record: StoredObject) -> dict[str, str]:
+    """Return what every write of an object answers."""
+    return {"ServerSideEncryption": record.encryption, **render_version(bucket, record)}
 
 
 def save_body(tx: WriteTx, body: bytes) -> Chunk:
@@ -108,12 +112,11 @@ def save_body(tx: WriteTx, body: bytes) -> Chunk:
     return Chunk(blobs.save(tx, body), len(body))
 
 
-@operation(
+@on_object(
     "PutObject",
-    resource=object_arn,
     params=f"Bucket Key Body ContentLength ContentMD5 Metadata ExpectedBucketOwner IfMatch IfNoneMatch StorageClass"
     f" ServerSideEncryption {HEADER_PARAMS} {CHECKSUM_PARAMS}",
-    missing="XXHash checksums, ACLs, KMS and customer keys, storage classes, tags, object lock",
+    missing="XXHash checksums, ACLs, KMS keys of one's own and customer keys, storage classes, tags, object lock",
 )
 def put_object(call: Call, tx: WriteTx, params: Params) -> Output:
     """Make a body the object of a key, and return its ETag."""
@@ -132,17 +135,13 @@ def put_object(call: Call, tx: WriteTx, params: Params) -> Output:
         headers=headers,
         metadata=metadata,
         checksum=checksum,
+        encryption=params.get("ServerSideEncryption") or bucket.encryption.algorithm,
     )
-    replace_object(tx, call, bucket.name, record)
-    return {"ETag": f'"{record.etag}"', **ENCRYPTION, **render_checksum(checksum)}
+    put_version(tx, call, bucket, record)
+    return {"ETag": f'"{record.etag}"', **render_put(bucket, record), **render_checksum(checksum)}
 
 
-@operation(
-    "GetObject",
-    resource=object_arn,
-    params=_READ_PARAMS,
-    missing="versions, part numbers",
-)
+@on_object("GetObject", demands=of_version("s3:GetObject"), params=_READ_PARAMS, missing="part numbers")
 def read_object(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an object's body, or the range of it that is asked for, with its metadata."""
     found, output, span = _describe(call, tx, params)
@@ -164,7 +163,7 @@ def _load_span(tx: ReadTx, found: StoredObject, start: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-@operation("HeadObject", action="s3:GetObject", resource=object_arn, params=_READ_PARAMS, missing="versions, parts")
+@on_object("HeadObject", demands=of_version("s3:GetObject"), params=_READ_PARAMS, missing="part numbers")
 def head_object(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return what GetObject would, without the body."""
     return _describe(call, tx, params)[1]
@@ -172,7 +171,7 @@ def head_object(call: Call, tx: ReadTx, params: Params) -> Output:
 
 def _describe(call: Call, tx: ReadTx, params: Params) -> tuple[StoredObject, dict[str, Any], tuple[int, int] | None]:
     bucket = get_bucket(tx, call, params)
-    found = get_object(tx, call, bucket.name, params["Key"])
+    found = get_version(tx, call, params)
     conditions.check_read(params, found.etag, found.modified_ms)
     span = conditions.parse_range(params.get("Range"), found.size)
     output: dict[str, Any] = {
@@ -181,7 +180,7 @@ def _describe(call: Call, tx: ReadTx, params: Params) -> tuple[StoredObject, dic
         "ContentLength": found.size if span is None else span[1] - span[0],
         "ETag": f'"{found.etag}"',
         "Metadata": found.metadata,
-        **ENCRYPTION,
+        **render_put(bucket, found),
         **found.headers,
     }
     if span is not None:
@@ -195,30 +194,47 @@ def _describe(call: Call, tx: ReadTx, params: Params) -> tuple[StoredObject, dic
     return found, output, span
 
 
-@operation("DeleteObject", resource=object_arn, params="Bucket Key ExpectedBucketOwner IfMatch")
+@on_object(
+    "DeleteObject", demands=of_version("s3:DeleteObject"), params="Bucket Key VersionId ExpectedBucketOwner IfMatch"
+)
 def delete_object(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Remove an object; removing what is not there succeeds too."""
+    """Remove an object, or put a delete marker over it; removing what is not there succeeds too."""
     bucket = get_bucket(tx, call, params)
     if params.get("IfMatch") is not None:
         found = OBJECTS.find(tx, home(call), bucket.name, params["Key"])
         conditions.check_write({"IfMatch": params["IfMatch"]}, params["Key"], found.etag if found else None)
-    forget_object(tx, call, bucket.name, params["Key"])
+    return _delete(tx, call, bucket, params["Key"], params.get("VersionId"))
+
+
+def _delete(tx: WriteTx, call: Call, bucket: Bucket, key: str, version_id: str | None) -> dict[str, Any]:
+    if version_id is not None:
+        check_version_id(version_id)
+        found = remove_version(tx, call, bucket.name, key, version_id)
+        marked = {"DeleteMarker": True} if found is not None and found.is_marker else {}
+        return {"VersionId": version_id, **marked}
+    if bucket.versioning:
+        return {"DeleteMarker": True, **render_version(bucket, put_marker(tx, call, bucket, key))}
+    forget_object(tx, call, bucket.name, key)
     return {}
 
 
-def _object_arns(call: Call, params: Params) -> list[str]:
-    return [f"arn:aws:s3:::{params['Bucket']}/{entry['Key']}" for entry in params["Delete"]["Objects"]]
+def _deletions(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
+    demands = of_version("s3:DeleteObject")
+    return [
+        demand
+        for entry in params["Delete"]["Objects"]
+        for demand in demands(tx, call, {"Bucket": params["Bucket"], **entry})
+    ]
 
 
-@operation(
+@on_object(
     "DeleteObjects",
-    action="s3:DeleteObject",
-    resource=_object_arns,
+    demands=_deletions,
     params="Bucket Delete ExpectedBucketOwner ChecksumAlgorithm",
     missing="an answer per key for missing permissions: one denied key denies the request",
 )
 def delete_objects(call: Call, tx: WriteTx, params: Params) -> Output:
-    """Remove up to 1,000 objects."""
+    """Remove up to 1,000 objects or versions."""
     bucket, entries = get_bucket(tx, call, params), params["Delete"]["Objects"]
     if not 1 <= len(entries) <= DELETE_KEYS_MAX:
         raise ServiceError(
@@ -226,23 +242,31 @@ def delete_objects(call: Call, tx: WriteTx, params: Params) -> Output:
             "The XML you provided was not well-formed or did not validate against our published schema",
             status=400,
         )
+    deleted = []
     for entry in entries:
-        if more := sorted(name for name in entry if name != "Key" and entry[name] is not None):
+        if more := unsupported(entry, _DELETED_MEMBERS):
             raise NotImplementedHere(f"Delete.Objects.{more[0]} of s3:DeleteObjects")
-        forget_object(tx, call, bucket.name, entry["Key"])
-    return {} if params["Delete"].get("Quiet") else {"Deleted": [{"Key": entry["Key"]} for entry in entries]}
+        done = _delete(tx, call, bucket, entry["Key"], entry.get("VersionId"))
+        if done.get("DeleteMarker"):
+            done["DeleteMarkerVersionId"] = done["VersionId"]
+        told = {"VersionId": entry["VersionId"]} if entry.get("VersionId") else {}
+        done.pop("VersionId", None)
+        deleted.append({"Key": entry["Key"], **done, **told})
+    return {} if params["Delete"].get("Quiet") else {"Deleted": deleted}
 
 
-def parse_copy_source(text: Any) -> tuple[str, str]:
-    """Return the bucket and the key that x-amz-copy-source names."""
+_DELETED_MEMBERS = frozenset(("Key", "VersionId"))
+
+
+def parse_copy_source(text: Any) -> dict[str, Any]:
+    """Return the Bucket, the Key and perhaps the VersionId that x-amz-copy-source names."""
     if isinstance(text, Mapping):
         # What botocore's users may give; on the wire it is a string.
-        text = f"{text['Bucket']}/{text['Key']}"
+        text = f"{text['Bucket']}/{text['Key']}" + (f"?versionId={text['VersionId']}" if "VersionId" in text else "")
     source, _, query = str(text).partition("?")
-    if query:
-        raise NotImplementedHere("A versionId in the CopySource of s3:CopyObject")
     bucket, slash, key = unquote(source).removeprefix("/").partition("/")
-    if not (bucket and slash and key):
+    name, _, version_id = query.partition("=")
+    if not (bucket and slash and key) or (query and (name != "versionId" or not version_id)):
         raise ServiceError(
             "InvalidArgument",
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
@@ -250,37 +274,34 @@ def parse_copy_source(text: Any) -> tuple[str, str]:
             ArgumentName="x-amz-copy-source",
             ArgumentValue=str(text),
         )
-    return bucket, key
+    return {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if query else {})
 
 
-@operation(
+@on_object(
     "CopyObject",
     action="s3:PutObject",
-    resource=object_arn,
     params=f"Bucket Key CopySource CopySourceIfMatch CopySourceIfNoneMatch CopySourceIfModifiedSince"
     f" CopySourceIfUnmodifiedSince Metadata MetadataDirective ExpectedBucketOwner ExpectedSourceBucketOwner"
     f" ChecksumAlgorithm IfMatch IfNoneMatch StorageClass ServerSideEncryption {HEADER_PARAMS}",
-    missing="versions, ACLs, KMS and customer keys, storage classes, tags, object lock",
+    missing="ACLs, KMS keys of one's own and customer keys, storage classes, tags, object lock",
 )
 async def copy_object(call: Call, plane: S3Plane, params: Params) -> Output:
     """Make an object's body the object of another key, with its metadata or with new one."""
-    source_bucket, source_key = parse_copy_source(params["CopySource"])
-    await plane.ground.operations.authorize(
-        call, "s3:GetObject", f"arn:aws:s3:::{source_bucket}/{source_key}", service="s3"
-    )
+    source_params = parse_copy_source(params["CopySource"])
+    source_params["ExpectedBucketOwner"] = params.get("ExpectedSourceBucketOwner")
+    await _check_source(call, plane, source_params)
 
     def copy(tx: WriteTx) -> Output:
         bucket = get_bucket(tx, call, params)
         check_key(params["Key"])
-        source_params = {"Bucket": source_bucket, "ExpectedBucketOwner": params.get("ExpectedSourceBucketOwner")}
-        get_bucket(tx, call, source_params)
-        source = get_object(tx, call, source_bucket, source_key)
+        source_bucket = get_bucket(tx, call, source_params)
+        source = get_version(tx, call, source_params)
         conditions.check_read(params, source.etag, source.modified_ms, prefix="CopySource")
         previous = OBJECTS.find(tx, home(call), bucket.name, params["Key"])
         conditions.check_write(params, params["Key"], previous.etag if previous else None)
         headers, metadata = parse_headers(params)
         if params.get("MetadataDirective", "COPY") == "COPY":
-            if (source_bucket, source_key) == (bucket.name, params["Key"]):
+            if (source_bucket.name, source.key, "VersionId" in source_params) == (bucket.name, params["Key"], False):
                 raise ServiceError(
                     "InvalidRequest",
                     "This copy request is illegal because it is trying to copy an object to itself without changing the"
@@ -299,9 +320,22 @@ async def copy_object(call: Call, plane: S3Plane, params: Params) -> Output:
             headers=headers,
             metadata=metadata,
             checksum=compute_checksum(algorithm, body) if algorithm else None,
+            encryption=params.get("ServerSideEncryption") or bucket.encryption.algorithm,
         )
-        replace_object(tx, call, bucket.name, record)
+        copied = {f"CopySource{name}": value for name, value in render_version(source_bucket, source).items()}
+        put_version(tx, call, bucket, record)
         result = {"ETag": f'"{record.etag}"', "LastModified": call.now_ms / 1000, **render_checksum(record.checksum)}
-        return {"CopyObjectResult": result, **ENCRYPTION}
+        return {"CopyObjectResult": result, **render_put(bucket, record), **copied}
 
     return await plane.ground.store.write(copy)
+
+
+async def _check_source(call: Call, plane: S3Plane, source: Params) -> None:
+    def ask(tx: ReadTx) -> tuple[Demand, str | None]:
+        (demand,) = of_version("s3:GetObject")(tx, call, source)
+        return demand, bucket_policy(tx, call, source)
+
+    demand, policy = await plane.ground.store.read(ask)
+    ruling = await plane.ground.operations.decide(call, demand.action, demand.resource, demand.conditions(), policy)
+    if not ruling.allowed:
+        raise ServiceError("AccessDenied", ruling.denial, status=403)

@@ -16,10 +16,32 @@ class BucketOwner(msgspec.Struct):
     account: str
 
 
+class PublicAccessBlock(msgspec.Struct, frozen=True):
+    """What keeps a bucket from the public: all of it, unless its owner takes that back (AWS, since April 2023)."""
+
+    block_acls: bool = True
+    ignore_acls: bool = True
+    block_policy: bool = True
+    restrict_buckets: bool = True
+
+
+class Encryption(msgspec.Struct, frozen=True):
+    """How objects are encrypted that do not say it themselves."""
+
+    algorithm: str = "AES256"
+    bucket_key: bool = False
+
+
 class Bucket(msgspec.Struct):
     name: str
     region: str
     created_ms: int
+    versioning: str = ""
+    """Enabled or Suspended; empty if it never was enabled."""
+    encryption: Encryption = Encryption()
+    tags: dict[str, str] = {}
+    public_access_block: PublicAccessBlock | None = PublicAccessBlock()
+    policy: str = ""
 
 
 class Chunk(msgspec.Struct):
@@ -48,6 +70,13 @@ class StoredObject(msgspec.Struct):
     """The system metadata that GetObject gives back, by member name (ContentType, CacheControl, ...)."""
     metadata: dict[str, str]
     checksum: Checksum | None = None
+    encryption: str = "AES256"
+    version_id: str = ""
+    """Empty for the null version: what was put while versioning was not enabled."""
+    order: int = 0
+    """Of two versions of a key the newer one has the higher number."""
+    is_marker: bool = False
+    """A delete marker has a version id, and nothing else."""
 
 
 class Upload(msgspec.Struct):
@@ -60,6 +89,7 @@ class Upload(msgspec.Struct):
     metadata: dict[str, str]
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    encryption: str = "AES256"
 
 
 class Part(msgspec.Struct):
@@ -73,6 +103,9 @@ class Part(msgspec.Struct):
 OWNERS = Records(keyspace.S3_BUCKET_OWNER, BucketOwner)
 BUCKETS = Records(keyspace.S3_BUCKET, Bucket)
 OBJECTS = Records(keyspace.S3_OBJECT, StoredObject)
+"""The newest version of each key, unless that is a delete marker."""
+VERSIONS = Records(keyspace.S3_VERSION, StoredObject)
+"""All other versions and all delete markers, by minus their order: the newest comes first."""
 UPLOADS = Records(keyspace.S3_UPLOAD, Upload)
 PARTS = Records(keyspace.S3_PART, Part)
 
@@ -97,14 +130,6 @@ def get_bucket(tx: ReadTx, call: Call, params: Params) -> Bucket:
     if bucket is None:
         raise InvariantViolated(f"bucket {name} has an owner and no record")
     return bucket
-
-
-def get_object(tx: ReadTx, call: Call, bucket: str, key: str) -> StoredObject:
-    """Return an object of a bucket that exists. Raises NoSuchKey."""
-    found = OBJECTS.find(tx, home(call), bucket, key)
-    if found is None:
-        raise ServiceError("NoSuchKey", "The specified key does not exist.", status=404, Key=key)
-    return found
 
 
 def get_upload(tx: ReadTx, call: Call, params: Params) -> Upload:

@@ -6,8 +6,9 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.ids import LOWER_ALPHANUMERIC
-from cumulet.services.kit import Call, Output, Params, operation
+from cumulet.services.kit import Call, Output, Params
 from cumulet.services.s3 import conditions
+from cumulet.services.s3.access import on_object
 from cumulet.services.s3.checksums import (
     ALGORITHMS,
     CHECKSUM_PARAMS,
@@ -19,12 +20,11 @@ from cumulet.services.s3.checksums import (
 )
 from cumulet.services.s3.limits import LIST_KEYS_MAX, PART_BYTES_MIN, PART_NUMBER_MAX
 from cumulet.services.s3.objects import (
-    ENCRYPTION,
     HEADER_PARAMS,
     check_key,
     parse_headers,
     parse_limit,
-    replace_object,
+    render_put,
     save_body,
 )
 from cumulet.services.s3.records import (
@@ -38,21 +38,20 @@ from cumulet.services.s3.records import (
     get_bucket,
     get_upload,
     home,
-    object_arn,
 )
+from cumulet.services.s3.versions import put_version
 from cumulet.store import blobs
 from cumulet.store.api import ReadTx, WriteTx
 
 _COMPOSITE_ONLY = ("SHA1", "SHA256", "SHA512", "MD5")
 
 
-@operation(
+@on_object(
     "CreateMultipartUpload",
     action="s3:PutObject",
-    resource=object_arn,
     params=f"Bucket Key Metadata ExpectedBucketOwner ChecksumAlgorithm ChecksumType StorageClass ServerSideEncryption"
     f" {HEADER_PARAMS}",
-    missing="XXHash checksums, ACLs, KMS and customer keys, storage classes, tags, object lock",
+    missing="XXHash checksums, ACLs, KMS keys of one's own and customer keys, storage classes, tags, object lock",
 )
 def create_multipart_upload(call: Call, tx: WriteTx, params: Params) -> Output:
     """Open an upload for a key and return its id."""
@@ -80,10 +79,11 @@ def create_multipart_upload(call: Call, tx: WriteTx, params: Params) -> Output:
         metadata=metadata,
         checksum_algorithm=algorithm,
         checksum_type=kind,
+        encryption=params.get("ServerSideEncryption") or bucket.encryption.algorithm,
     )
     UPLOADS.save(tx, home(call), bucket.name, upload.key, upload.upload_id, record=upload)
-    output = {"Bucket": bucket.name, "Key": upload.key, "UploadId": upload.upload_id, **ENCRYPTION}
-    return {**output, **_render_algorithm(upload)}
+    output = {"Bucket": bucket.name, "Key": upload.key, "UploadId": upload.upload_id}
+    return {**output, "ServerSideEncryption": upload.encryption, **_render_algorithm(upload)}
 
 
 def _render_algorithm(upload: Upload) -> dict[str, str]:
@@ -92,10 +92,9 @@ def _render_algorithm(upload: Upload) -> dict[str, str]:
     return {"ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type}
 
 
-@operation(
+@on_object(
     "UploadPart",
     action="s3:PutObject",
-    resource=object_arn,
     params=f"Bucket Key UploadId PartNumber Body ContentLength ContentMD5 ExpectedBucketOwner {CHECKSUM_PARAMS}",
 )
 def upload_part(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -127,13 +126,12 @@ def upload_part(call: Call, tx: WriteTx, params: Params) -> Output:
     PARTS.save(tx, home(call), upload.upload_id, number, record=part)
     rendered = render_checksum(checksum)
     rendered.pop("ChecksumType", None)
-    return {"ETag": f'"{part.etag}"', **ENCRYPTION, **rendered}
+    return {"ETag": f'"{part.etag}"', "ServerSideEncryption": upload.encryption, **rendered}
 
 
-@operation(
+@on_object(
     "CompleteMultipartUpload",
     action="s3:PutObject",
-    resource=object_arn,
     params="Bucket Key UploadId MultipartUpload ExpectedBucketOwner IfMatch IfNoneMatch MpuObjectSize ChecksumType "
     + " ".join(f"Checksum{name}" for name in ALGORITHMS),
 )
@@ -167,8 +165,9 @@ def complete_multipart_upload(call: Call, tx: WriteTx, params: Params) -> Output
         headers=upload.headers,
         metadata=upload.metadata,
         checksum=checksum,
+        encryption=upload.encryption,
     )
-    replace_object(tx, call, bucket.name, record)
+    put_version(tx, call, bucket, record)
     PARTS.delete_all(tx, home(call), upload.upload_id)
     UPLOADS.delete(tx, home(call), bucket.name, upload.key, upload.upload_id)
     return {
@@ -176,7 +175,7 @@ def complete_multipart_upload(call: Call, tx: WriteTx, params: Params) -> Output
         "Bucket": bucket.name,
         "Key": upload.key,
         "ETag": f'"{etag}"',
-        **ENCRYPTION,
+        **render_put(bucket, record),
         **render_checksum(checksum),
     }
 
@@ -251,7 +250,7 @@ def _check_sent_checksum(params: Params, checksum: Checksum | None) -> None:
             raise ServiceError("BadDigest", f"The {name.lower()} you specified did not match what we received.")
 
 
-@operation("AbortMultipartUpload", resource=object_arn, params="Bucket Key UploadId ExpectedBucketOwner")
+@on_object("AbortMultipartUpload", params="Bucket Key UploadId ExpectedBucketOwner")
 def abort_multipart_upload(call: Call, tx: WriteTx, params: Params) -> Output:
     """Drop an upload and its parts."""
     bucket = get_bucket(tx, call, params)
@@ -267,10 +266,9 @@ def forget_upload(tx: WriteTx, call: Call, bucket: str, upload: Upload) -> None:
     UPLOADS.delete(tx, home(call), bucket, upload.key, upload.upload_id)
 
 
-@operation(
+@on_object(
     "ListParts",
     action="s3:ListMultipartUploadParts",
-    resource=object_arn,
     params="Bucket Key UploadId MaxParts PartNumberMarker ExpectedBucketOwner",
 )
 def list_parts(call: Call, tx: ReadTx, params: Params) -> Output:

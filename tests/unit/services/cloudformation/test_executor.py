@@ -185,8 +185,8 @@ async def test_a_resource_with_a_given_name_is_not_replaced(stacks: Stacks) -> N
             "#: required key [KeySchema] not found",
         ),
         (
-            {"Type": "AWS::S3::Bucket", "Properties": {"VersioningConfiguration": {"Status": "Enabled"}}},
-            "The property VersioningConfiguration of AWS::S3::Bucket is not implemented by Cumulet.",
+            {"Type": "AWS::S3::Bucket", "Properties": {"CorsConfiguration": {"CorsRules": []}}},
+            "The property CorsConfiguration of AWS::S3::Bucket is not implemented by Cumulet.",
         ),
         (
             {**TABLE, "Properties": {**TABLE["Properties"], "KeySchema": [{"AttributeName": "pk", "Kind": "HASH"}]}},

@@ -23,7 +23,7 @@ _TYPES = {
     "Lambda": "CapacityProvider EventSourceMapping",
     "Logs": "AccountPolicy Delivery DeliveryDestination DeliverySource Destination Integration LogAnomalyDetector"
     " LogStream MetricFilter QueryDefinition ResourcePolicy SubscriptionFilter Transformer",
-    "S3": "AccessGrant AccessGrantsInstance AccessGrantsLocation AccessPoint BucketPolicy MultiRegionAccessPoint"
+    "S3": "AccessGrant AccessGrantsInstance AccessGrantsLocation AccessPoint MultiRegionAccessPoint"
     " MultiRegionAccessPointPolicy StorageLens StorageLensGroup",
 }
 

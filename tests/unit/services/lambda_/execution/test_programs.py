@@ -13,6 +13,7 @@ import pytest
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.lambda_.execution.report import init_start_line
 from cumulet.services.lambda_.execution.runtime_names import runtime_version
+from cumulet.services.lambda_.execution.sandbox.isolation import make_links
 from cumulet.services.lambda_.execution.sandbox.programs import (
     NODE_MODULES_SEEN_AS,
     Libraries,
@@ -270,6 +271,28 @@ def test_another_version_than_the_one_named_is_told(runtime: str, version: str, 
 def test_the_sdk_is_seen_where_aws_has_it() -> None:
     assert see_programs(Libraries(nodejs="/its/node_modules"))[NODE_MODULES_SEEN_AS] == "/its/node_modules"
     assert NODE_MODULES_SEEN_AS not in see_programs(Libraries())
+
+
+def test_of_a_nodejs_no_more_is_seen_than_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [tmp_path / "home" / "bin", tmp_path / "opt" / "node18" / "bin", tmp_path / "bin"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for executable in (folders[0] / "node", folders[1] / "node"):
+        executable.write_text("")
+        executable.chmod(0o755)
+    (folders[2] / "node18").symlink_to(folders[1] / "node")
+    monkeypatch.setenv("PATH", f"{folders[2]}:{folders[0]}")
+    seen = {path for path in see_programs(Libraries()) if path.startswith(str(tmp_path))}
+    home, beside = tmp_path / "home", tmp_path / "opt" / "node18"
+    assert seen == {f"{home}/bin/node", f"{home}/lib", f"{beside}/bin/node", f"{beside}/lib"}
+
+
+def test_links_do_not_touch_folders_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "var" / "own").mkdir(parents=True)
+    make_links(str(tmp_path), {"/var/own/python": "/a", "/var/lang/bin/python": "/b", "/var/lang/bin/node": "/c"})
+    assert not list((tmp_path / "var" / "own").iterdir())
+    assert (tmp_path / "var" / "lang" / "bin" / "python").readlink() == Path("/b")
+    assert (tmp_path / "var" / "lang" / "bin" / "node").readlink() == Path("/c")
 
 
 def test_which_features_a_runtime_has_not() -> None:

@@ -77,6 +77,17 @@ def _bind_readonly(source: str, target: str, *, recursive: bool = False) -> None
     _mount("none", target, "none", MS_BIND | MS_REMOUNT | MS_RDONLY | _locked_flags(target))
 
 
+def make_links(root: str, links: dict[str, str]) -> None:
+    """Make links in folders below `root`, unless these are there: AWS's images have interpreters of their own."""
+    folders = {os.path.dirname(root + place) for place in links}
+    new = {folder for folder in folders if not os.path.exists(folder)}
+    for folder in new:
+        os.makedirs(folder)
+    for place, target in links.items():
+        if os.path.dirname(root + place) in new:
+            os.symlink(target, root + place)
+
+
 def name_users() -> str:
     """Return the lines of /etc/passwd by which each environment's user has the name that it has on AWS."""
     return "".join(
@@ -125,9 +136,7 @@ class Isolation:
         for target, source in visible.items():
             if os.path.exists(source) and not os.path.exists(root + target):
                 _bind_readonly(source, root + target)
-        for place, target in links.items():
-            os.makedirs(os.path.dirname(root + place), exist_ok=True)
-            os.symlink(target, root + place)
+        make_links(root, links)
         resolver = os.path.realpath("/etc/resolv.conf")
         if os.path.exists(resolver) and not resolver.startswith("/etc/"):
             _bind_readonly(resolver, root + resolver)

@@ -18,6 +18,9 @@ NODE_SEEN_AS = "/var/runtime/index.mjs"
 NODE_MODULES_SEEN_AS = "/var/runtime/node_modules"
 """Where it sees the packages of the setting `nodejs_modules`: AWS has its SDK for JavaScript there."""
 
+NODE_MAJORS = range(12, 31, 2)
+"""Of runtimes that there were and will be."""
+
 INTERPRETERS = "/var/lang/bin"
 """Where AWS's runtimes have theirs, first on their PATH."""
 
@@ -191,7 +194,9 @@ def see_programs(libraries: Libraries) -> dict[str, str]:
         seen[NODE_MODULES_SEEN_AS] = libraries.nodejs
     if path := shutil.which("java"):
         seen |= see_java(os.path.realpath(path), libraries.java)
-    if path := shutil.which("node"):
-        prefix = str(Path(path).resolve().parents[1])
-        seen[prefix] = prefix
+    for name in ("node", "nodejs", *(f"node{dash}{major}" for major in NODE_MAJORS for dash in ("", "-"))):
+        if path := shutil.which(name):
+            executable = Path(path).resolve()
+            # No more than it needs: what it is installed in may be somebody's home.
+            seen |= {str(needed): str(needed) for needed in (executable, executable.parents[1] / "lib")}
     return seen

@@ -8,6 +8,9 @@ PARAMETERS_MAX = 200
 MAPPINGS_MAX = 200
 PARAMETER_BYTES_MAX = 4096
 TAGS_MAX = 50
+DEFINITION_BYTES_MAX = 6 * 1024 * 1024
+"""Of an API's document in S3: API Gateway's own limit, asked before it is read."""
+
 STACKS_MAX = 2000
 PAGE_MAX = 100
 """DescribeStackEvents, ListStacks and their like answer with pages of this size."""

@@ -335,6 +335,57 @@ POLICY = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s
 CODE = {"S3Bucket": "code", "S3Key": "layer.zip"}
 
 
+HTTP_API = {
+    "Name": "mine",
+    "Description": "d",
+    "BasePath": "prepend",
+    "DisableExecuteApiEndpoint": True,
+    "CorsConfiguration": {"AllowOrigins": ["*"]},
+}
+
+
+def http_document(path: str) -> dict[str, Any]:
+    integration = {"type": "http_proxy", "httpMethod": "GET", "uri": "http://e.com", "payloadFormatVersion": "1.0"}
+    return {
+        "openapi": "3.0.1",
+        "info": {"title": "its"},
+        "servers": [{"url": "/base"}],
+        "paths": {path: {"get": {"x-amazon-apigateway-integration": integration}}},
+    }
+
+
+async def test_a_new_document_of_an_http_api_leaves_the_properties_beside_it(stacks: Stacks) -> None:
+    async def made() -> tuple[Any, list[str]]:
+        [api] = (await stacks.house.call("apigatewayv2", "GetApis", {}))["Items"]
+        routes = await stacks.house.call("apigatewayv2", "GetRoutes", {"ApiId": api["ApiId"]})
+        shown = {name: api.get(name) for name in HTTP_API if name != "BasePath"}
+        return shown, [route["RouteKey"] for route in routes["Items"]]
+
+    def api(path: str, **more: Any) -> dict[str, Any]:
+        return {"Type": "AWS::ApiGatewayV2::Api", "Properties": {**HTTP_API, **more, "Body": http_document(path)}}
+
+    beside = {name: value for name, value in HTTP_API.items() if name != "BasePath"}
+    await stacks.create(Api=api("/a"))
+    assert await made() == (beside, ["GET /base/a"])
+    await stacks.update(Api=api("/b"))
+    assert await made() == (beside, ["GET /base/b"])
+    await stacks.update(Api=api("/b", BasePath="ignore"))
+    assert await made() == (beside, ["GET /b"])
+
+
+@pytest.mark.parametrize("kind", ["AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"])
+async def test_a_document_in_s3_has_api_gateways_limit(stacks: Stacks, kind: str) -> None:
+    await stacks.house.call("s3", "CreateBucket", {"Bucket": "documents"})
+    await stacks.house.call("s3", "PutObject", {"Bucket": "documents", "Key": "a", "Body": b" " * (6 * 1024**2 + 1)})
+    location = {"Bucket": "documents", "Key": "a"}
+    await stacks.create(Api={"Type": kind, "Properties": {"BodyS3Location": location}})
+    reasons = [
+        event.get("ResourceStatusReason")
+        for event in (await stacks.call("DescribeStackEvents", StackName="s"))["StackEvents"]
+    ]
+    assert "The API definition is larger than 6 MB" in reasons
+
+
 @pytest.mark.parametrize(
     ("at", "kind", "properties", "listed"),
     [

@@ -1,10 +1,12 @@
 """AWS::ApiGateway::RestApi, Resource and Method."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
+from cumulet.services.cloudformation.limits import DEFINITION_BYTES_MAX
 from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
@@ -92,6 +94,8 @@ async def read_document(desk: Desk, type_name: str, properties: Properties) -> b
     etag = location.get("ETag", location.get("Etag"))  # the two versions of API Gateway write it differently
     params = {"Bucket": location["Bucket"], "Key": location["Key"], "IfMatch": etag}
     body: bytes = (await desk.call("s3", "GetObject", params))["Body"]
+    if len(body) > DEFINITION_BYTES_MAX:
+        raise ResourceFailed("The API definition is larger than 6 MB")
     return body
 
 
@@ -125,8 +129,10 @@ async def _title(desk: Desk, properties: Properties) -> str | None:
     if body is None and has_document(properties):
         import yaml  # which reads JSON as well
 
+        document = await read_document(desk, _TYPE, properties)
         try:
-            body = yaml.safe_load(await read_document(desk, _TYPE, properties))
+            # A large one takes seconds; other requests go on meanwhile.
+            body = await asyncio.to_thread(yaml.load, document, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except (yaml.YAMLError, ValueError, RecursionError):
             raise ResourceFailed("Invalid OpenAPI input.") from None
     info = body.get("info") if isinstance(body, Mapping) else None

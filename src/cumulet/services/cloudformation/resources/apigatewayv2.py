@@ -50,14 +50,20 @@ _API = (
 
 
 _TYPE = "AWS::ApiGatewayV2::Api"
-_DOCUMENT = ("Body", "BodyS3Location")
+_DOCUMENT = ("BasePath", "Body", "BodyS3Location")
+"""Properties that an import depends on."""
 
 
-async def _document(desk: Desk, properties: Properties) -> str:
+async def _import_params(desk: Desk, properties: Properties) -> dict[str, Any]:
     try:
-        return (await read_document(desk, _TYPE, properties)).decode()
+        body = (await read_document(desk, _TYPE, properties)).decode()
     except UnicodeDecodeError:
         raise ResourceFailed("Invalid OpenAPI input.") from None
+    return {
+        "Body": body,
+        "FailOnWarnings": properties.get("FailOnWarnings"),
+        "Basepath": properties.get("BasePath"),
+    }
 
 
 async def _create_api(desk: Desk, properties: Properties) -> Made:
@@ -68,12 +74,7 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         given = _without(properties, "FailOnWarnings", "BasePath", "Tags")
         output = await _make(desk, "CreateApi", {**given, "Tags": tags or None}, "ApiId")
         return _made_api(output)
-    params = {
-        "Body": await _document(desk, properties),
-        "FailOnWarnings": properties.get("FailOnWarnings"),
-        "Basepath": properties.get("BasePath"),
-    }
-    made = _made_api(await _make(desk, "ImportApi", params, "ApiId"))
+    made = _made_api(await _make(desk, "ImportApi", await _import_params(desk, properties), "ApiId"))
     await _set_beside_body(desk, made.physical_id, {}, properties)
     await _set_tags(desk, f"/apis/{made.physical_id}", {}, properties)
     return made
@@ -109,9 +110,12 @@ async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) 
             "Adding or removing Body, RouteKey, Target or CredentialsArn of AWS::ApiGatewayV2::Api is not implemented"
             " by Cumulet."
         )
-    if any(new.get(name) != old.get(name) for name in _DOCUMENT):
-        await _call(desk, "ReimportApi", {"ApiId": api_id, "Body": await _document(desk, new)})
-    await _set_beside_body(desk, api_id, old, new)
+    if has_document(new) and any(new.get(name) != old.get(name) for name in _DOCUMENT):
+        await _call(desk, "ReimportApi", {"ApiId": api_id, **await _import_params(desk, new)})
+        # That set the name and the rest to what the document says; the properties win again.
+        await _set_beside_body(desk, api_id, {}, new)
+    else:
+        await _set_beside_body(desk, api_id, old, new)
     await _set_tags(desk, f"/apis/{api_id}", old, new)
     return made
 

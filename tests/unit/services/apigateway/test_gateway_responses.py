@@ -214,6 +214,7 @@ async def test_responses_are_put_shown_patched_and_deleted() -> None:
         ({"statusCode": "100"}, "Invalid status code: 100"),
         ({"responseParameters": {"method.response.header.X": "'a'"}}, "[Invalid mapping expression parameter"),
         ({"responseParameters": {"gatewayresponse.header.X": "a"}}, "[Invalid mapping expression parameter"),
+        ({"responseParameters": {"gatewayresponse.header.X": "'a'\n"}}, "[Invalid mapping expression parameter"),
         ({"responseTemplates": {JSON: "x" * 307_201}}, "Template size cannot exceed"),
     ],
 )

@@ -185,6 +185,11 @@ async def test_a_method_its_integration_and_their_responses() -> None:
         ({"type": "AWS", "uri": "arn:aws:lambda:x"}, "BadRequestException", "Invalid ARN"),
         ({"type": "AWS", "requestParameters": {"x": "'y'"}}, "BadRequestException", "Invalid mapping expression"),
         (
+            {"type": "AWS", "requestParameters": {"integration.request.header.x": "'y'\n"}},
+            "BadRequestException",
+            "Invalid mapping expression",
+        ),
+        (
             {"type": "AWS", "requestParameters": {"integration.request.path.x": "y"}},
             "BadRequestException",
             "Invalid mapping",

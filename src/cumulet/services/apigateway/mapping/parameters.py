@@ -15,12 +15,12 @@ _PLACES = r"(?:path|querystring|header|multivaluequerystring|multivalueheader)"
 _REQUEST_TARGET = re.compile(r"^integration\.request\.(?:path|querystring|header)\..+$")
 # A static value may hold quotes: 'default-src 'self'', as https://github.com/DataBiosphere/azul/pull/6385 deploys it.
 _REQUEST_SOURCE = re.compile(
-    rf"^(?:'.*'|method\.request\.{_PLACES}\..+|method\.request\.body(?:\..+|\[.+)?|context\..+|stageVariables\..+)$",
+    rf"^(?:'.*'|method\.request\.{_PLACES}\..+|method\.request\.body(?:\..+|\[.+)?|context\..+|stageVariables\..+)\Z",
     re.DOTALL,
 )
 _RESPONSE_SOURCE = re.compile(
     r"^(?:'.*'|integration\.response\.(?:multivalueheader|header)\..+|integration\.response\.body(?:\..+|\[.+)?"
-    r"|context\..+|stageVariables\..+)$",
+    r"|context\..+|stageVariables\..+)\Z",
     re.DOTALL,
 )
 

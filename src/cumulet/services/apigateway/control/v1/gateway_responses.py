@@ -55,7 +55,7 @@ PATCHES = patching.table(
 _DEFAULT_TEMPLATES = {"application/json": '{"message":$context.error.messageString}'}
 _TARGET = re.compile(r"^gatewayresponse\.header\.[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SOURCE = re.compile(
-    r"^(?:'.*'|method\.request\.(?:header|querystring|path)\.[^\s]+|context\.[A-Za-z0-9_.:-]+|stageVariables\.[\w-]+)$"
+    r"^(?:'.*'|method\.request\.(?:header|querystring|path)\.[^\s]+|context\.[A-Za-z0-9_.:-]+|stageVariables\.[\w-]+)\Z"
 )
 _STATUS = re.compile(r"^[2-5]\d\d\Z")
 """What AWS's model allows, but for 1xx, which is no final answer in HTTP."""

@@ -1,11 +1,14 @@
 """The transform AWS::Serverless-2016-10-31, by AWS's own translator, which is imported when first needed."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from cumulet.errors import NotImplementedHere
 from cumulet.services.cloudformation.core.errors import validation_error
+
+_log = logging.getLogger(__name__)
 
 SERVERLESS = "AWS::Serverless-2016-10-31"
 SECTIONS = frozenset({"Globals"})
@@ -45,6 +48,11 @@ def translate(raw: Mapping[str, Any], parameters: Mapping[str, Any], region: str
     except InvalidDocumentException as refusal:
         reasons = " ".join([refusal.message, *sorted(cause.message for cause in refusal.causes)])
         raise validation_error(f"Transform {SERVERLESS} failed with: {reasons}") from None
+    except (AttributeError, LookupError, TypeError, ValueError):
+        # The translator stumbles over some malformed templates. These words, and no others, are AWS's:
+        # https://github.com/aws/serverless-application-model/issues/10
+        _log.warning("the SAM translator failed", exc_info=True)
+        raise validation_error(f"Transform {SERVERLESS} failed with: Internal transform failure.") from None
     finally:
         metrics.publish()
     translated.pop("Transform", None)

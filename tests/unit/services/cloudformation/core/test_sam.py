@@ -73,6 +73,18 @@ def test_what_the_translator_refuses_is_told_in_its_words() -> None:
     )
 
 
+@pytest.mark.parametrize("malformed", [{"Globals": {"Function": "x"}}, {"Globals": "x"}, {"Condition": {}}])
+def test_what_the_translator_stumbles_over_is_told_in_awss_words(malformed: dict[str, Any]) -> None:
+    events = {"A": {"Type": "Api", "Properties": {"Path": "/a", "Method": "get"}}}
+    properties = {"Handler": "a.b", "Runtime": "python3.12", "InlineCode": "x", "Events": events, "Tags": {"a": "b"}}
+    function = {"Type": "AWS::Serverless::Function", "Properties": properties}
+    if "Condition" in malformed:
+        function |= malformed
+    with pytest.raises(ServiceError) as refused:
+        translated({"Resources": {"F": function}, **malformed})
+    assert refused.value.message == "Transform AWS::Serverless-2016-10-31 failed with: Internal transform failure."
+
+
 def test_the_users_own_aws_profile_plays_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     raw = {"Transform": "AWS::Serverless-2016-10-31", "Resources": {"T": {"Type": "AWS::Serverless::SimpleTable"}}}

@@ -142,7 +142,6 @@ async def test_what_comes_after_the_answer_is_in_the_log_before_the_next_invocat
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs namespaces")
 async def test_what_a_runtime_writes_before_it_asks_for_more_belongs_to_what_it_has_answered(rig: Any) -> None:
     files = {"bootstrap": TALKATIVE}
     version = await rig.function("", files=files, executable=("bootstrap",), runtime="provided.al2023")

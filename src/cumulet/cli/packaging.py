@@ -33,6 +33,8 @@ LOCAL_FILES: dict[str, tuple[str, bool]] = {
 }
 BUILT_BY_SAM = (".aws-sam", "build")
 """The folder in which `sam build` leaves a template whose code is as it is to run."""
+NPM_SETTINGS = ".npmrc"
+"""What npm needs while it installs. It may have the password of a registry, and no function needs that."""
 COMPRESSION_LEVEL = 1
 """Archives stay on this machine or near it: bytes are cheaper than the seconds to save them."""
 
@@ -154,9 +156,9 @@ def _archive_of(order: Order) -> bytes:
     if not source.is_dir():
         raise CliError(f"the code of {order.logical_id} should lie in {source}, which does not exist")
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            folders = build(order, Path(scratch))
-            return _zip([(name, path.read_bytes()) for folder in folders for name, path in files_of(folder)])
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            files = [file for folder in build(order, Path(scratch)) for file in files_of(folder)]
+            return _zip([(name, path.read_bytes()) for name, path in files if path.name != NPM_SETTINGS])
     except OSError as refused:
         raise CliError(f"the code of {order.logical_id} could not be read or written: {refused}") from refused
 

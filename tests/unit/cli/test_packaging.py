@@ -267,6 +267,14 @@ def test_globals_that_say_nothing(folder: Path, of_all: Any) -> None:
     assert packaged["Resources"]["Hello"]["Properties"]["CodeUri"].startswith("s3://")
 
 
+def test_passwords_of_a_registry_stay_here(folder: Path) -> None:
+    (folder / "src" / ".npmrc").write_text("//registry.example/:_authToken=secret\n")
+    connection = FakeConnection()
+    package_code(connection, template("src"), folder)
+    with zipfile.ZipFile(io.BytesIO(*connection.s3.objects.values())) as archive:
+        assert sorted(archive.namelist()) == ["app.py", "inner/more.py", "requirements.txt"]
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs a file that root cannot read either")
 def test_code_that_cannot_be_read(folder: Path) -> None:
     (folder / "src" / "memory").symlink_to("/proc/self/mem")

@@ -88,8 +88,10 @@ def build(order: Order, scratch: Path) -> list[Path]:
         return [target]
     if order.method.startswith("python3."):
         _install_for_python(order, into)
-    elif order.method.startswith("nodejs"):
-        _install_for_node(order, into)
+    elif order.method.startswith("nodejs") and _lacks_packages(order.source):
+        _copy(order.source, into)  # scripts of the package's may run
+        _npm(order, into, "--omit=dev")
+        return [target]
     elif order.method.startswith("java") and (plan := _plan_of_java(order.source)):
         raise CliError(f"{order.logical_id} has to be compiled by its {plan}: {SAM_BUILD}")
     if order.in_folder:
@@ -140,11 +142,9 @@ def _install_for_python(order: Order, into: Path) -> None:
     _run(order, "requirements", [*pip, "--target", str(into), "-r", str(requirements)], order.source)
 
 
-def _install_for_node(order: Order, into: Path) -> None:
-    """Install what package.json needs at run time, unless it is there."""
-    if (order.source / "node_modules").is_dir() or not _dependencies(order.source, "dependencies"):
-        return
-    _npm(order, into, "--omit=dev")
+def _lacks_packages(source: Path) -> bool:
+    """Tell whether package.json needs anything at run time that nobody has installed."""
+    return not (source / "node_modules").is_dir() and bool(_dependencies(source, "dependencies"))
 
 
 def _dependencies(source: Path, kind: str) -> Mapping[str, Any]:
@@ -160,16 +160,14 @@ def _dependencies(source: Path, kind: str) -> Mapping[str, Any]:
 
 
 def _npm(order: Order, folder: Path, *options: str) -> None:
-    """Make node_modules in `folder` for the source's package.json."""
+    """Make node_modules in `folder`, a copy of the source."""
     npm = shutil.which("npm")
     if npm is None:
         raise CliError(f"{order.logical_id} needs what its package.json names, and there is no npm to install it")
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        if (order.source / name).is_file():
-            shutil.copy(order.source / name, folder / name)
-    # Links to packages of the user's own are relative to where package.json lies.
-    for name, version in _dependencies(order.source, "dependencies").items():
-        if isinstance(version, str) and version.startswith("file:"):
+    for name, version in _dependencies(folder, "dependencies").items():
+        kind, _, place = version.partition("file:") if isinstance(version, str) else ("", "", "")
+        # A package of the user's own that is no part of the copy.
+        if place and not kind and not (folder / place).resolve().is_relative_to(folder.resolve()):
             raise CliError(f"{order.logical_id} needs {name} from {version}: run `npm install` in {order.source} first")
     command = "ci" if (folder / "package-lock.json").is_file() else "install"
     _run(order, "packages", [npm, command, "--no-audit", "--no-fund", "--loglevel=error", *options], folder)

@@ -91,6 +91,27 @@ def test_packages_of_nodejs_are_installed(source: Path, kind: str, metadata: Any
     assert files[f"{folder}app.txt"] == "as it lies there"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm")
+def test_scripts_and_packages_of_its_own_have_the_whole_package(source: Path) -> None:
+    (source / "local").mkdir()
+    (source / "local" / "package.json").write_text('{"name": "local", "version": "1.0.0"}')
+    (source / "post.js").write_text("require('fs').writeFileSync('made.txt', 'by a script')")
+    package = {"dependencies": {"local": "file:./local"}, "scripts": {"postinstall": "node post.js"}}
+    (source / "package.json").write_text(json.dumps(package))
+    files = built(source, FUNCTION, None, NODE)
+    assert files["made.txt"] == "by a script"
+    assert files["node_modules/local/package.json"] == files["local/package.json"]
+    assert not (source / "made.txt").exists()
+
+
+@pytest.mark.usefixtures("npm")
+def test_packages_from_elsewhere_are_the_users_to_install(source: Path) -> None:
+    (source / "package.json").write_text(json.dumps({"dependencies": {"other": "file:../other"}}))
+    with pytest.raises(CliError, match=r"Hello needs other from file:\.\./other: run `npm install` in .*source first"):
+        built(source, FUNCTION, None, NODE)
+
+
 @pytest.mark.usefixtures("npm")
 @pytest.mark.parametrize("package", [{}, {"devDependencies": {"jest": "1"}}])
 def test_what_needs_no_packages_gets_none(source: Path, package: dict[str, Any]) -> None:

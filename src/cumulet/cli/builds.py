@@ -67,7 +67,8 @@ def order_of(logical_id: str, resource: Mapping[str, Any], properties: Mapping[s
     known = next((names for kind, names in PROPERTIES.items() if method.startswith(kind)), frozenset())
     # Of the metadata, these say where a Makefile lies and works.
     elsewhere = {"ContextPath", "WorkingDirectory", "ProjectRootDirectory"}.intersection(metadata)
-    if unknown := sorted(str(name) for name in {*elsewhere, *given} - known):
+    unknown = sorted(str(name) for name in {*elsewhere, *given} - known)
+    if unknown and method.startswith(BUILT_HERE):
         raise CliError(f"{logical_id} is built with {', '.join(unknown)}, which is not built in: {SAM_BUILD}")
     return Order(logical_id, source, method, family, given)
 
@@ -116,6 +117,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _copy(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
     for name, path in files_of(source):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target / name)  # make looks at their times

@@ -171,6 +171,14 @@ def test_what_is_not_built(
         built(source, FUNCTION, {"BuildMethod": method, "BuildProperties": properties}, NODE)
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_folder_with_nothing_to_build(source: Path) -> None:
+    shutil.rmtree(source)
+    source.mkdir()
+    with pytest.raises(CliError, match="the files of Hello could not be made"):
+        built(source, FUNCTION, {"BuildMethod": "makefile"}, NODE)
+
+
 def test_a_makefile_lies_and_works_where_the_code_does(source: Path) -> None:
     with pytest.raises(CliError, match="Hello is built with ContextPath, WorkingDirectory, which is not built in"):
         built(source, FUNCTION, {"BuildMethod": "makefile", "WorkingDirectory": "..", "ContextPath": "x"})
@@ -213,10 +221,8 @@ def test_java_is_compiled_elsewhere(source: Path) -> None:
 
 def test_what_was_compiled_already_is_taken(source: Path) -> None:
     (source / "bootstrap").write_text("compiled")
-    assert set(built(source, FUNCTION, {"BuildMethod": "go1.x"}, {"Runtime": "provided.al2023"})) == {
-        "app.txt",
-        "bootstrap",
-    }
+    metadata = {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": "hello"}}
+    assert set(built(source, FUNCTION, metadata, {"Runtime": "provided.al2023"})) == {"app.txt", "bootstrap"}
 
 
 def test_a_package_json_that_is_none(source: Path) -> None:

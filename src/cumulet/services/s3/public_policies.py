@@ -5,6 +5,7 @@ is public unless each grant is to named principals, or holds one of a few condit
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,7 @@ def condition_keys(text: str) -> set[str]:
     return {key for statement in statements_of(text) for _, key, _ in _conditions(statement)}
 
 
+@lru_cache(maxsize=256)
 def is_public(text: str) -> bool:
     """Return whether anybody who is not named is granted something."""
     return any(

@@ -57,6 +57,24 @@ async def test_a_changed_policy_is_in_force_at_once() -> None:
     assert await denial(house, session) is not None
 
 
+@pytest.mark.parametrize(
+    ("facts", "secure"),
+    [
+        ({"secure": True, "source_ip": "203.0.113.9"}, True),
+        ({"source_ip": "203.0.113.9"}, False),
+        ({"source_ip": "10.0.0.1"}, False),
+        ({"source_ip": "127.0.0.1"}, True),
+        ({"source_ip": "::1"}, True),
+        ({"source_ip": "::ffff:127.0.0.1"}, True),
+    ],
+)
+async def test_what_stays_on_the_machine_is_secure(facts: dict[str, Any], secure: bool) -> None:
+    """Decision 0049."""
+    policy = resource_policy("Deny", "*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+
+    assert (await denial(Iam(), Principal.root(ACCOUNT), policy, **facts) is None) == secure
+
+
 async def test_only_decisions_about_resources_of_a_usual_length_are_remembered() -> None:
     house = Iam()
     session = await house.session(await house.role("notes", LAMBDA, allow("dynamodb:GetItem")))

@@ -152,6 +152,10 @@ def _read_resource(name: str, value: Mapping[str, Any]) -> Declaration:
     properties = value.get("Properties")
     if properties is not None and not isinstance(properties, dict):
         raise validation_error(f"Template format error: [/Resources/{name}/Properties] Properties must be an object")
+    for member in properties or ():
+        # Functions stand for values of properties, not for all of them.
+        if member == "Ref" or (isinstance(member, str) and member.startswith("Fn::")):
+            raise validation_error(f"Encountered unsupported property {member}")
     depends_on = value.get("DependsOn", [])
     depends_on = [depends_on] if isinstance(depends_on, str) else depends_on
     if not isinstance(depends_on, list) or not all(isinstance(other, str) for other in depends_on):

@@ -5,6 +5,7 @@
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -30,6 +31,22 @@ _PlainLoader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _whole_number(text: str, read: Callable[[str], int] = int) -> int | str:
+    """Return a whole number; as text, which properties take as well, if it has more than 64 bits."""
+    try:
+        number = read(text)
+    except ValueError:  # more digits than Python reads
+        return text
+    return number if -(2**63) <= number < 2**63 else text
+
+
+def _construct_whole_number(loader: _PlainLoader, node: yaml.ScalarNode) -> int | str:
+    return _whole_number(str(node.value), lambda _: loader.construct_yaml_int(node))
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _construct_whole_number)
 
 
 class _Loader(_PlainLoader):
@@ -70,13 +87,11 @@ def parse_text(text: str, *, short_tags: bool = True) -> dict[str, Any]:
 
 def _parse_json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole_number)
     except json.JSONDecodeError as error:
         raise validation_error(
             f"Template format error: JSON not well-formed. (line {error.lineno}, column {error.colno})"
         ) from None
-    except ValueError:  # a number of more digits than Python reads
-        raise validation_error("Template format error: JSON not well-formed.") from None
 
 
 def _parse_yaml(text: str, loader: type[_PlainLoader]) -> Any:

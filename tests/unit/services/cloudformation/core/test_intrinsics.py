@@ -200,3 +200,12 @@ def test_text_that_is_no_template(text: str, message: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         parse_text(text)
     assert (refusal.value.code, refusal.value.message) == ("ValidationError", message)
+
+
+@pytest.mark.parametrize("short_tags", [True, False])
+def test_whole_numbers_that_are_too_long_for_64_bits_are_text(short_tags: bool) -> None:
+    numbers = {"a": str(2**63 - 1), "b": str(-(2**63)), "c": str(2**63), "d": "-1" + "0" * 5000}
+    wanted = {"a": 2**63 - 1, "b": -(2**63), "c": numbers["c"], "d": numbers["d"]}
+    members = [f'"{name}": {number}' for name, number in numbers.items()]
+    assert parse_text(f"{{{', '.join(members)}}}", short_tags=short_tags) == wanted
+    assert parse_text("\n".join(members) + "\ne: 0x10\nf: 017", short_tags=short_tags) == {**wanted, "e": 16, "f": 15}

@@ -47,6 +47,8 @@ def resources(**declared: Any) -> dict[str, Any]:
             "Template format error: Unrecognized resource types: [T::B, T::C]",
         ),
         (resources(A={"Nope": 1}), "Invalid template resource property 'Nope'"),
+        (resources(A={"Properties": {"Fn::If": ["C", {}, {}]}}), "Encountered unsupported property Fn::If"),
+        (resources(A={"Properties": {"Ref": "B"}, "DependsOn": "B"}, B={}), "Encountered unsupported property Ref"),
         (
             resources(A={"DeletionPolicy": "Maybe"}),
             "Template format error: Unrecognized DeletionPolicy Maybe for resource",

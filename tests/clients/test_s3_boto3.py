@@ -84,11 +84,11 @@ def test_conditional_requests(s3: Any, bucket: str) -> None:
             ("InvalidBucketName", "The specified bucket is not valid.", 400),
         ),
         (
-            "get_bucket_versioning",
+            "get_bucket_acl",
             {"Bucket": "any"},
             (
                 "NotImplementedException",
-                "s3:GetBucketVersioning is not implemented by Cumulet. docs/operations.md lists what is.",
+                "s3:GetBucketAcl is not implemented by Cumulet. docs/operations.md lists what is.",
                 501,
             ),
         ),

@@ -12,7 +12,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.kit import Call, Output, Params
 from cumulet.services.s3.access import on_bucket
 from cumulet.services.s3.limits import TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX
-from cumulet.services.s3.objects import check_encryption
+from cumulet.services.s3.objects import check_encryption, malformed_xml
 from cumulet.services.s3.records import BUCKETS, Encryption, PublicAccessBlock, get_bucket, home
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -28,15 +28,6 @@ def change_bucket(tx: WriteTx, call: Call, params: Params, **changes: Any) -> No
     """Change the record of the bucket that the request names."""
     bucket = msgspec.structs.replace(get_bucket(tx, call, params), **changes)
     BUCKETS.save(tx, home(call), bucket.name, record=bucket)
-
-
-def malformed_xml() -> ServiceError:
-    """Return S3's answer to a body that its schema does not have."""
-    return ServiceError(
-        "MalformedXML",
-        "The XML you provided was not well-formed or did not validate against our published schema",
-        status=400,
-    )
 
 
 @on_bucket(

@@ -62,6 +62,15 @@ def check_key(key: str) -> None:
         )
 
 
+def malformed_xml() -> ServiceError:
+    """Return S3's answer to a body that its schema does not have."""
+    return ServiceError(
+        "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema",
+        status=400,
+    )
+
+
 def parse_limit(params: Params, member: str, argument: str) -> int:
     """Return how many entries of a list are asked for. Raises InvalidArgument for a negative number."""
     limit = int(params.get(member, LIST_KEYS_MAX))
@@ -141,7 +150,12 @@ def put_object(call: Call, tx: WriteTx, params: Params) -> Output:
     return {"ETag": f'"{record.etag}"', **render_put(bucket, record), **render_checksum(checksum)}
 
 
-@on_object("GetObject", demands=of_version("s3:GetObject"), params=_READ_PARAMS, missing="part numbers")
+@on_object(
+    "GetObject",
+    demands=of_version("s3:GetObject"),
+    params=_READ_PARAMS,
+    missing="part numbers, x-amz-delete-marker in errors",
+)
 def read_object(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an object's body, or the range of it that is asked for, with its metadata."""
     found, output, span = _describe(call, tx, params)
@@ -163,7 +177,12 @@ def _load_span(tx: ReadTx, found: StoredObject, start: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-@on_object("HeadObject", demands=of_version("s3:GetObject"), params=_READ_PARAMS, missing="part numbers")
+@on_object(
+    "HeadObject",
+    demands=of_version("s3:GetObject"),
+    params=_READ_PARAMS,
+    missing="part numbers, x-amz-delete-marker in errors",
+)
 def head_object(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return what GetObject would, without the body."""
     return _describe(call, tx, params)[1]
@@ -237,11 +256,7 @@ def delete_objects(call: Call, tx: WriteTx, params: Params) -> Output:
     """Remove up to 1,000 objects or versions."""
     bucket, entries = get_bucket(tx, call, params), params["Delete"]["Objects"]
     if not 1 <= len(entries) <= DELETE_KEYS_MAX:
-        raise ServiceError(
-            "MalformedXML",
-            "The XML you provided was not well-formed or did not validate against our published schema",
-            status=400,
-        )
+        raise malformed_xml()
     deleted = []
     for entry in entries:
         if more := unsupported(entry, _DELETED_MEMBERS):

@@ -22,6 +22,7 @@ from cumulet.services.s3.limits import LIST_KEYS_MAX, PART_BYTES_MIN, PART_NUMBE
 from cumulet.services.s3.objects import (
     HEADER_PARAMS,
     check_key,
+    malformed_xml,
     parse_headers,
     parse_limit,
     render_put,
@@ -182,11 +183,7 @@ def complete_multipart_upload(call: Call, tx: WriteTx, params: Params) -> Output
 
 def _listed_parts(tx: ReadTx, call: Call, upload: Upload, listed: list[dict[str, Any]]) -> list[Part]:
     if not listed:
-        raise ServiceError(
-            "MalformedXML",
-            "The XML you provided was not well-formed or did not validate against our published schema",
-            status=400,
-        )
+        raise malformed_xml()
     numbers = [entry.get("PartNumber", 0) for entry in listed]
     if any(left >= right for left, right in pairwise(numbers)):
         raise ServiceError(

@@ -89,6 +89,7 @@ SAID_NOTHING = {**SAID_YES, "Resource": "arn:aws:execute-api:*:*:*/dev/POST/*"}
         ((statement(resource="execute-api:/dev/POST/*"),), STRANGER),
         ((statement(Condition=ELSEWHERE),), STRANGER),
         ((statement(Condition={"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}),), None),
+        ((statement(Condition={"Bool": {"aws:SecureTransport": "true"}}),), None),
         ((statement(Condition={"StringLike": {"aws:UserAgent": "me/*"}}),), None),
         ((statement(Condition={"StringEquals": {"aws:SourceVpce": "vpce-1"}}),), STRANGER),
         (

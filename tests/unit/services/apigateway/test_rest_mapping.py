@@ -421,7 +421,7 @@ ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nX-Back: b\r\nConn
 
 async def test_an_http_proxy() -> None:
     house = ApiHouse()
-    async with http_server(ANSWER) as (url, seen):
+    async with http_server(ANSWER.replace(b"X-Back", b"Date: then\r\nServer: s\r\nX-Back")) as (url, seen):
         api_id = await deployed(
             house,
             {
@@ -447,6 +447,8 @@ async def test_an_http_proxy() -> None:
     assert (response.status, response.body) == (201, b"hello")
     assert (header(response, "x-back"), header(response, "content-type")) == ("b", "text/plain")
     assert header(response, "connection") is None
+    remapped = {name: value for name, value in response.headers if name.lower().endswith(("date", "server"))}
+    assert remapped == {"x-amzn-Remapped-date": "then", "x-amzn-Remapped-server": "s"}
     head, _, body = seen[0].partition(b"\r\n\r\n")
     assert head.startswith(b"PUT /base/a%20b?q=1&q=2&static=1 HTTP/1.1\r\n")
     assert b"x-amzn-apigateway-api-id: %b\r\n" % api_id.encode() in head and b"another" not in head

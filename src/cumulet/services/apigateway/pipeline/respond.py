@@ -25,7 +25,7 @@ from cumulet.services.apigateway.pipeline.exchange import (
 from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
 from cumulet.services.apigateway.pipeline.parameters import map_response as map_http_response
 from cumulet.services.apigateway.pipeline.rest_mapping import map_response as map_rest_response
-from cumulet.services.apigateway.pipeline.rest_mapping import relayed
+from cumulet.services.apigateway.pipeline.rest_mapping import relayed, remapped
 from cumulet.wire.message import Response
 
 HeaderList = list[tuple[str, str]]
@@ -35,23 +35,6 @@ _PROXY_MEMBERS = frozenset(("statusCode", "headers", "multiValueHeaders", "body"
 _PRELUDE_MEMBERS = frozenset(("statusCode", "headers", "multiValueHeaders", "cookies"))
 
 _REST_DROPPED = frozenset(["expect", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"])
-_REST_REMAPPED = frozenset(
-    [
-        "authorization",
-        "connection",
-        "content-length",
-        "content-md5",
-        "date",
-        "host",
-        "max-forwards",
-        "server",
-        "user-agent",
-        "www-authenticate",
-        "x-amzn-requestid",
-    ]
-)
-"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html, the table of headers."""
-
 _HTTP_DROPPED = frozenset(
     ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
 )
@@ -124,10 +107,8 @@ def _rest_headers(matched: Matched, answer: dict[str, Any]) -> HeaderList:
     headers.append(("X-Amzn-Trace-Id", matched.arrival.trace_id))
     for name, value in _merged_headers(answer):
         lowered = name.lower()
-        if lowered in _REST_REMAPPED:
-            headers.append((f"x-amzn-Remapped-{name}", value))
-        elif lowered not in _REST_DROPPED:
-            headers.append((name, value))
+        if lowered not in _REST_DROPPED:
+            headers.append((remapped(name), value))
     return headers
 
 

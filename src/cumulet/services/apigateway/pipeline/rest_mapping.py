@@ -22,6 +22,23 @@ from cumulet.wire.message import Response
 _JSON = "application/json"
 _STATUS = range(200, 600)
 
+_REMAPPED = frozenset(
+    [
+        "authorization",
+        "connection",
+        "content-length",
+        "content-md5",
+        "date",
+        "host",
+        "max-forwards",
+        "server",
+        "user-agent",
+        "www-authenticate",
+        "x-amzn-requestid",
+    ]
+)
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html, the table of headers."""
+
 _PROXY_DROPPED = frozenset(("host", "content-length", "connection", "expect", "te", "trailer", "transfer-encoding"))
 
 
@@ -203,11 +220,16 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
 def relayed(
     matched: Matched, status: int, headers: Iterable[tuple[str, str]], body: bytes | AsyncIterator[bytes]
 ) -> Response:
-    """Return a proxied server's answer as it is, but for the headers that belong to its connection."""
-    kept = [(name, value) for name, value in headers if name.lower() not in events.CONNECTION_HEADERS]
+    """Return a proxied server's answer as it is, but for the headers that belong to its connection, or are our own."""
+    kept = [(remapped(name), value) for name, value in headers if name.lower() not in events.CONNECTION_HEADERS]
     if status in events.BODILESS and isinstance(body, bytes):
         body = b""
     return Response(status, (*own_headers(matched.arrival), *kept), body)
+
+
+def remapped(name: str) -> str:
+    """Return the name that a backend's header has in an answer, where API Gateway says things of its own."""
+    return f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name
 
 
 def _status(given: Any, default: int) -> int:

@@ -233,7 +233,9 @@ S3_BUCKET = _family(101, "bucket", "bucket", "a bucket")
 S3_OBJECT = _family(102, "object", "bucket object_key", "an object's metadata and the blobs of its body")
 S3_UPLOAD = _family(103, "multipart upload", "bucket object_key upload_id", "a multipart upload under way")
 S3_PART = _family(104, "multipart part", "upload_id part_number", "one part of an upload and the blob of its body")
-S3_VERSION = _family(105, "object version", "bucket object_key order", "an older version of an object or a delete marker")
+S3_VERSION = _family(
+    105, "object version", "bucket object_key order", "an older version of an object or a delete marker"
+)
 
 # API Gateway, continued
 API_ACCOUNT = _family(110, "API Gateway account", "", "the role with which API Gateway writes an account's logs")

@@ -34,7 +34,7 @@ def check(operation: OperationModel, params: Mapping[str, Any]) -> None:
     except KeyError:
         compiled = operation.compiled["check"] = _compile(operation)
     # Nearly always all is right: then nothing is said, and no path is made.
-    if compiled is None or (compiled.hold is not None and compiled.hold(params)):
+    if compiled is None or compiled.hold(params):
         return
     errors: list[str] = []
     compiled.check(params, "", errors)
@@ -85,8 +85,8 @@ class _Checks(NamedTuple):
     """What a value and all below it has to stand, in two forms."""
 
     check: Check
-    hold: Test | None
-    """Whether all of it is right, without a word about what is not; None where only `check` tells."""
+    hold: Test
+    """Whether all of it is right, without a word about what is not."""
 
 
 class _Member(NamedTuple):
@@ -112,14 +112,14 @@ class _Compiler:
         if shape.name in self._structures:
             return self._structures[shape.name]
         recursive = _Recursive()
-        self._structures[shape.name] = _Checks(recursive, None)
+        self._structures[shape.name] = _Checks(recursive, recursive.hold)
         table = []
         for name in self._reported(shape):
             one = self._member(shape, shape.members[name], required=name in shape.required, top=top)
             if one.required or one.first is not None or one.check is not None:
                 table.append(one)
         made = _check_members(table) if table else None
-        recursive.check = made and made.check
+        recursive.checks = made
         self._structures[shape.name] = made
         return made
 
@@ -143,13 +143,13 @@ class _Compiler:
         bounds = dialect.bounds.get((holder.name, member.name))
         checked = self._value(member.shape, bounds, silent=bare is not None or member.shape.sensitive)
         missing = dialect.missing.get(place)
-        check, hold = checked or (None, None)
+        check, hold = checked if checked is not None else (None, None)
         if in_body and dialect.body_error is not None:
             missing = dialect.body_error if required else None
             check = check and _all_or_nothing(check, dialect.body_error)
         first = dialect.first.get(place)
         if first is not None:
-            hold = _none_first(first, checked)
+            hold = _both(lambda value: first(value) is None, checked)
         return _Member(member.name, path, required, missing, first, check, hold)
 
     def _value(self, shape: Shape, bounds: Bounds | None, *, silent: bool) -> _Checks | None:
@@ -170,7 +170,7 @@ class _Compiler:
             if below is not None:
                 below.check(value, path, errors)
 
-        return _Checks(check_value, _both(own, below))
+        return _Checks(check_value, _both(own.hold, below))
 
     def _below(self, shape: Shape) -> _Checks | None:
         match shape.type:
@@ -230,8 +230,8 @@ class _Compiler:
                     below.check(value, f"{path}.{key}.member", errors)
 
         hold_values = _each(own, below)
-        if keys is None or hold_values is None:
-            return _Checks(check_entries, hold_values and (lambda values: hold_values(values.values())))
+        if keys is None:
+            return _Checks(check_entries, lambda values: hold_values(values.values()))
         hold_key = keys.hold
         return _Checks(check_entries, lambda values: all(map(hold_key, values)) and hold_values(values.values()))
 
@@ -247,14 +247,17 @@ class _Compiler:
 class _Recursive:
     """Stands for a structure's check while that is being compiled: shapes may contain themselves."""
 
-    __slots__ = ("check",)
+    __slots__ = ("checks",)
 
     def __init__(self) -> None:
-        self.check: Check | None = None
+        self.checks: _Checks | None = None
 
     def __call__(self, value: Any, path: str, errors: list[str]) -> None:
-        if self.check is not None:
-            self.check(value, path, errors)
+        if self.checks is not None:
+            self.checks.check(value, path, errors)
+
+    def hold(self, value: Any) -> bool:
+        return self.checks is None or bool(self.checks.hold(value))
 
 
 _NULL = "Member must not be null"
@@ -264,27 +267,22 @@ def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-def _both(own: _Constraints | None, below: _Checks | None) -> Test | None:
-    """Return the test of a value by itself and of what is below it; None where there is none, or it does not tell."""
-    if own is None:
-        return None if below is None else below.hold
-    hold_own = own.hold
+def _both(own: Test, below: _Checks | None) -> Test:
+    """Return the test of a value by itself and of what is below it."""
     if below is None:
-        return hold_own
+        return own
     hold_below = below.hold
-    return hold_below and (lambda value: hold_own(value) and hold_below(value))
+    return lambda value: own(value) and hold_below(value)
 
 
-def _none_first(first: Callable[[Any], ServiceError | None], checked: _Checks | None) -> Test | None:
-    hold = checked.hold if checked is not None else lambda value: True
-    return hold and (lambda value: first(value) is None and hold(value))
-
-
-def _each(own: _Constraints | None, below: _Checks | None) -> Test | None:
-    """Return the test of what stands in a container, as `_both` is that of one value. Nothing may be null."""
-    hold = _both(own, below)
-    if hold is None:
-        return None if below is not None else lambda values: None not in values
+def _each(own: _Constraints | None, below: _Checks | None) -> Test:
+    """Return the test of what stands in a container. Nothing may be null."""
+    if own is not None:
+        hold = _both(own.hold, below)
+    elif below is not None:
+        hold = below.hold
+    else:
+        return lambda values: None not in values
     return lambda values: None not in values and all(map(hold, values))
 
 
@@ -340,8 +338,6 @@ def _check_members(table: list[_Member]) -> _Checks:
                     raise problem
                 errors.extend(problem)
 
-    if not all(member.hold is not None for member in looked_at.values()):
-        return _Checks(check_members, None)
     tests = {name: member.hold for name, member in looked_at.items()}
 
     def hold_members(value: Any) -> bool:

@@ -135,7 +135,7 @@ async def test_what_comes_after_the_answer_is_in_the_log_before_the_next_invocat
         environment = only_environment(rig, version)
         await until(lambda: environment.state is State.FROZEN, "the environment is frozen")  # noqa: B023
         await rig.invoke(version)
-        await until(lambda: kinds_of(rig).count("REPORT") == 2, "both invocations are reported")
+        await until(lambda: kinds_of(rig).count("REPORT") >= 2, "both invocations are reported")
         first = kinds_of(rig)[: kinds_of(rig).index("REPORT") + 2]
         if "after" in first:
             return

@@ -55,10 +55,6 @@ ROLE_SESSION_S = 12 * 3600
 
 # What follows is ours: AWS has fleets where one machine must do.
 
-LISTEN_AFTER_S = 0.01
-"""What the function writes in the first moments of an invocation is read when it answers, or when they are over. So log
-events are at most so much younger than what they tell, and a function that fills its pipe waits no longer."""
-
 ENVIRONMENTS_MAX = 500
 """Environments alive on this machine, shared out among the server's processes.
 

@@ -138,11 +138,7 @@ class LogStream:
 
 
 class Output:
-    """The reading end of an environment's output pipe.
-
-    It is listened to, so that a line is an event at once; or it is left alone, and `drain` takes what has come: to be
-    woken for each line costs a short invocation more than all its lines.
-    """
+    """The reading end of an environment's output pipe."""
 
     def __init__(self, descriptor: int, stream: LogStream, emit: Callable[[str], None]) -> None:
         self._descriptor = descriptor
@@ -150,24 +146,13 @@ class Output:
         self._emit = emit
         self._splitter = Splitter()
         self._loop = asyncio.get_running_loop()
-        self._listens = False
         self._reading = False
         stream.readers.append(self)
-        self.listen()
-
-    def listen(self) -> None:
-        """Take what comes, when it comes."""
-        self._listens = True
         self.resume()
 
-    def leave(self) -> None:
-        """Take nothing until it is drained, or listened to again."""
-        self._listens = False
-        self._pause()
-
     def resume(self) -> None:
-        """Read on, if it is listened to and there is room for it."""
-        if self._listens and not self._reading and self._descriptor >= 0:
+        """Read on, if there is room for it."""
+        if not self._reading and self._descriptor >= 0:
             self._reading = True
             self._loop.add_reader(self._descriptor, self._read)
 

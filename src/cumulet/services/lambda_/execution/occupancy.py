@@ -289,12 +289,10 @@ class Environment:
             self._host.freeze()
         if self._sandbox is not None:
             self._sandbox.freeze()
-        self._listen()  # to what they wrote before they were stopped
 
     def stop(self, reason: Reason = "spindown") -> None:
         """End it; `on_dead` follows. Its extensions, if it has any, are told the reason and get time to end."""
         self._disarm()
-        self._listen()
         self.is_suspended = False
         if self._hand is not None and self._hand.is_answered:
             self._end()
@@ -446,7 +444,7 @@ class Environment:
         self._journal.invoke_started(invocation.request_id, job.trace_header)
         delay_s, self._delay_s = self._delay_s, 0.0
         self._hand = InHand(job, self._journal, self._clock, delay_s)
-        self._timer = self._loop.call_later(limits.LISTEN_AFTER_S, self._goes_on, job.version.timeout_s - delay_s)
+        self._timer = self._loop.call_later(job.version.timeout_s - delay_s, self._took_too_long)
         # The bootstrap compares it with its own clock, which nobody moves.
         deadline_ms = self._clock.outside_ms() + int((job.version.timeout_s - delay_s) * 1000)
         invoked_arn = invocation.invoked_arn or job.version.arn
@@ -468,11 +466,6 @@ class Environment:
                 self._tenant_id,
             )
         )
-
-    def _goes_on(self, timeout_s: float) -> None:
-        """The invocation is not one of those that are over at once."""
-        self._listen()
-        self._timer = self._loop.call_later(timeout_s - limits.LISTEN_AFTER_S, self._took_too_long)
 
     def on_poll(self) -> None:
         """The runtime wants its next event."""
@@ -519,7 +512,6 @@ class Environment:
 
     def _rest(self) -> None:
         """All wait for the next event: take it as ready."""
-        self._drain()  # before the report, and before what comes next
         if self.state is State.STARTING:
             self._serve_itself()  # also where the code of a snapshot asks for events
             init_s = self._clock.monotonic_s() - self._began_s
@@ -534,8 +526,6 @@ class Environment:
         elif self._hand is not None:
             self._end()
         self._disarm()
-        for output in self._outputs:
-            output.leave()
         self.last_used_s = self._clock.monotonic_s()
         self._step(Event.POLLED)
         self._keeper.on_ready(self)
@@ -622,10 +612,6 @@ class Environment:
             self._journal.fault(report.timeout_line(self._clock.now_ms(), request_id, timeout_s))
             self._break_off(report.timeout_error(request_id, timeout_s), "timeout")
         self.stop("timeout")
-
-    def _listen(self) -> None:
-        for output in self._outputs:
-            output.listen()
 
     def _drain(self) -> None:
         for output in self._outputs:

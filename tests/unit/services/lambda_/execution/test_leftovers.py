@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path[:0] = [{folder!r}, {tests!r}]
 import conftest
 from cumulet.services.lambda_.execution import limits
+from cumulet.services.lambda_.execution.environment import State
 from cumulet.services.lambda_.execution.sandbox import zygote
 from cumulet.services.lambda_.records import LayerUse
 from cumulet.store import blobs
@@ -49,6 +50,11 @@ async def main():
     digest = await rig.store.write(lambda tx: blobs.save(tx, archive))
     layer = LayerUse("arn:aws:lambda:eu-west-1:123456789012:layer:l:1", 1, 1, digest)
     await rig.invoke(await rig.function("def lambda_handler(e, c): return 1", layers=(layer,)))
+    # What is frozen cannot see for itself that nobody is left who asks.
+    copies = rig.plane._supervisor._fleets[f"{{restored.arn}}:1"].members.values()
+    async with asyncio.timeout(60):
+        while not any(copy.state is State.FROZEN for copy in copies):
+            await asyncio.sleep(0.02)
     running = asyncio.ensure_future(rig.invoke(busy))
     while not any("up" in event for events in rig.neighbours.events.values() for event in events):
         await asyncio.sleep(0.02)
@@ -129,8 +135,25 @@ def wait_until_ended(processes: dict[int, str]) -> None:
         time.sleep(0.01)
 
 
+def wait_until_at_rest(pid: int) -> None:
+    """Return once a process waits for something; fail after 5 s."""
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("plain", [False, True], ids=["namespaces", "without namespaces"])
-@pytest.mark.parametrize("end", ["killed", "killed, its fork server late", "stopped"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "killed",
+        "killed, its fork server late",
+        "killed, its fork server before it",
+        "killed, with words unread",
+        "stopped",
+    ],
+)
 def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
     here = Path(__file__).parent
     script = HOST.format(
@@ -166,6 +189,15 @@ def test_nothing_is_left(tmp_path: Path, plain: bool, end: str) -> None:
                 assert alive(below) == []
             if end == "killed, its fork server late":
                 os.kill(fork_server, signal.SIGSTOP)
+            if end == "killed, with words unread":
+                os.kill(host.pid, signal.SIGSTOP)
+                os.kill(guard, signal.SIGTERM if plain else signal.SIGKILL)  # as the server ends it; that is told
+                wait_until_ended({guard: below[guard]})
+                wait_until_at_rest(fork_server)
+            if end == "killed, its fork server before it":
+                os.kill(host.pid, signal.SIGSTOP)
+                os.kill(fork_server, signal.SIGKILL)
+                wait_until_ended({fork_server: below[fork_server]})
         finally:
             host.kill()
     if end == "killed, its fork server late":

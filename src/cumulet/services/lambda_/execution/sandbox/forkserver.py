@@ -168,7 +168,10 @@ class ForkServer:
                 self._spare = None
 
     def _serve(self) -> None:
-        data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, DESCRIPTORS_MAX)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, PACKET_BYTES_MAX, DESCRIPTORS_MAX)
+        except ConnectionResetError:
+            self._leave()  # the parent has gone, and had not read all that we said
         if not data:
             self._leave()
         request = json.loads(data)

@@ -271,6 +271,7 @@ class Isolation:
         ctypes.pythonapi.PyOS_AfterFork_Parent()
         os.seteuid(0)
         _libc.prctl(PR_SET_SECUREBITS, 0, 0, 0, 0)
+        set_parent_death_signal(signal.SIGKILL)  # who changes its user is not told of its parent's end any more
         os.close(ready)
         try:
             if pid < 0:

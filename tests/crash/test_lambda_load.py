@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions import LOGS, TRUST, packed
 from lifecycle import processes_below, that_stay
+from patience import PATIENCE_S
 from postgres import Cluster
 from running import Server, start_server
 
@@ -161,8 +162,11 @@ def test_one_of_two_workers(tmp_path: Path) -> None:
 
     def kill(chance: random.Random) -> None:
         pid = server.process.pid
-        workers = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        worker = chance.choice(workers)
+        until = time.monotonic() + PATIENCE_S
+        while len(workers := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) < 2:
+            assert time.monotonic() < until, "a worker that was killed is replaced"
+            time.sleep(0.02)
+        worker = int(chance.choice(workers))
         below = processes_below(worker)
         os.kill(worker, 9)
         assert that_stay({worker, *below}) == set()

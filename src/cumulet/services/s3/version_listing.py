@@ -13,11 +13,12 @@ from cumulet.services.s3.limits import LIST_KEYS_MAX
 from cumulet.services.s3.listing import LAST_CHARACTER, encode_text, render_entry
 from cumulet.services.s3.objects import parse_limit
 from cumulet.services.s3.records import OBJECTS, VERSIONS, StoredObject, get_bucket, home
-from cumulet.services.s3.versions import NULL_VERSION, check_version_id, find_version
+from cumulet.services.s3.versions import NULL_VERSION, check_version_id, find_version, invalid_version_id
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 
 _VERSION_ID_CHARACTERS = 32
+_MARKER = "version-id-marker"
 
 
 class _Place(NamedTuple):
@@ -45,22 +46,12 @@ def _parse_place(tx: ReadTx, call: Call, bucket: str, params: Params, delimiter:
         return _Place(key + LAST_CHARACTER if delimiter and key.endswith(delimiter) else key, _OLDER_THAN_ALL)
     if marker != NULL_VERSION and len(marker) != _VERSION_ID_CHARACTERS:
         # From the page before: its last version may be gone by now, and its place is still known.
-        return _Place(key, decode_token(marker, int, lambda: _invalid_marker(marker)) or 0)
+        return _Place(key, decode_token(marker, int, lambda: invalid_version_id(_MARKER, marker)) or 0)
     check_version_id(marker)
     found = find_version(tx, call, bucket, key, marker)
     if found is None:
-        raise _invalid_marker(marker)
+        raise invalid_version_id(_MARKER, marker)
     return _Place(key, found.order)
-
-
-def _invalid_marker(marker: str) -> ServiceError:
-    return ServiceError(
-        "InvalidArgument",
-        "Invalid version id specified",
-        status=400,
-        ArgumentName="version-id-marker",
-        ArgumentValue=marker,
-    )
 
 
 def _versions_behind(tx: ReadTx, call: Call, bucket: str, place: _Place) -> Iterator[StoredObject]:

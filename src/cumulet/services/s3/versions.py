@@ -33,13 +33,18 @@ def render_version(bucket: Bucket, version: StoredObject) -> dict[str, str]:
 def check_version_id(version_id: str) -> None:
     """Raise InvalidArgument for what no version can be called."""
     if _VERSION_ID.fullmatch(version_id) is None:
-        raise ServiceError(
-            "InvalidArgument",
-            "Invalid version id specified",
-            status=400,
-            ArgumentName="versionId",
-            ArgumentValue=version_id,
-        )
+        raise invalid_version_id("versionId", version_id)
+
+
+def invalid_version_id(argument: str, version_id: str) -> ServiceError:
+    """Return S3's answer to an argument that names no version."""
+    return ServiceError(
+        "InvalidArgument",
+        "Invalid version id specified",
+        status=400,
+        ArgumentName=argument,
+        ArgumentValue=version_id,
+    )
 
 
 def versions_of(tx: ReadTx, call: Call, bucket: str, key: str) -> Iterator[StoredObject]:

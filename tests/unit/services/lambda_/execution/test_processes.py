@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -389,6 +390,23 @@ async def test_a_frozen_environment_wakes_up(rig: Any) -> None:
     (environment,) = fleet.members.values()
     await until(lambda: environment.state is State.FROZEN, "the environment is frozen")
     assert (await rig.invoke(version)).payload == b"2"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+async def test_what_runs_in_environments_steps_back_for_the_server(rig: Any) -> None:
+    versions = [await rig.function("def lambda_handler(e, c): return 1\n") for _ in range(2)]
+    sessions, groups = set(), set()
+    for version in versions:
+        await rig.invoke(version)
+        [environment] = rig.plane._supervisor._fleets[f"{version.arn}:$LATEST"].members.values()
+        guard = environment._sandbox.pid
+        [runtime] = map(int, Path(f"/proc/{guard}/task/{guard}/children").read_text().split())
+        assert os.getpriority(os.PRIO_PROCESS, runtime) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+        sessions |= {os.getsid(guard), os.getsid(runtime)}
+        groups |= {os.getpgid(guard), os.getpgid(runtime)}
+    assert len(sessions) == 1, "the kernel takes the environments together when it divides a processor among sessions"
+    assert os.getsid(0) not in sessions
+    assert len(groups) == len(versions)
 
 
 RESULTS = [

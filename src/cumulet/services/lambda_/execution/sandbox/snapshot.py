@@ -231,7 +231,7 @@ class Snapshot:
             os._exit(0)
         while os.getppid() != 1:
             time.sleep(ADOPTION_POLL_S)
-        os.setsid()
+        os.setpgid(0, 0)
         with socket.socket(fileno=line) as to_guard:
             to_guard.send(str(os.getpid()).encode())
         _copy_files(f"/proc/self/fd/{tmp}", "/tmp", user)

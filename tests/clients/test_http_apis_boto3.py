@@ -166,3 +166,17 @@ def test_an_api_is_called_by_its_name_at_aws(client: Callable[..., Any], fetch: 
         apis.delete_api(ApiId=api_id)
     for api_id in (before, behind):
         rest.delete_rest_api(restApiId=api_id)
+
+
+def test_texts_have_the_lengths_that_their_shapes_are_named_for(client: Callable[..., Any]) -> None:
+    apis = client("apigatewayv2")
+    words = "1 validation error detected: Value '{}' at 'name' failed to satisfy constraint: Member must have length "
+    for name, told in (("", "greater than or equal to 1"), ("n" * 129, "less than or equal to 128")):
+        found = refusal(apis.create_api, Name=name, ProtocolType="HTTP")
+        assert found == (400, "BadRequestException", words.format(name) + told)
+    api_id = apis.create_api(Name="n", ProtocolType="HTTP", Description="d", Version="1")["ApiId"]
+    changed = apis.update_api(ApiId=api_id, Description="", Version="")
+    assert not changed.keys() & {"Description", "Version"}
+    long = {"ApiId": api_id, "StageName": "dev", "StageVariables": {"a": "x" * 2049}}
+    assert refusal(apis.create_stage, **long)[:2] == (400, "BadRequestException")
+    apis.delete_api(ApiId=api_id)

@@ -137,6 +137,30 @@ class _S3(Dialect):
         return ServiceError(self.code, "Invalid Argument", status=400)
 
 
+_NAME = Bounds(1, 128)
+
+_API_GATEWAY_V2 = Dialect(
+    code="BadRequestException",
+    bounds={
+        # The model has these lengths in the shapes' names alone. A lower bound of 1 holds for names; elsewhere an empty
+        # text takes a value away, as the guide has it for parameter mappings.
+        ("", "StringWithLengthBetween0And1024"): Bounds(max=1024),
+        ("", "StringWithLengthBetween0And2048"): Bounds(max=2048),
+        ("", "StringWithLengthBetween1And64"): Bounds(max=64),
+        ("", "StringWithLengthBetween1And128"): Bounds(max=128),
+        ("", "StringWithLengthBetween1And512"): Bounds(max=512),
+        ("", "StringWithLengthBetween1And1024"): Bounds(max=1024),
+        ("", "StringWithLengthBetween1And1600"): Bounds(max=1600),
+        ("", "UriWithLengthBetween1And2048"): Bounds(max=2048),
+        ("CreateApiRequest", "Name"): _NAME,
+        ("UpdateApiRequest", "Name"): _NAME,
+        ("CreateAuthorizerRequest", "Name"): _NAME,
+        ("UpdateAuthorizerRequest", "Name"): _NAME,
+        ("CreateStageRequest", "StageName"): _NAME,
+    },
+)
+
+
 _BY_SERVICE = {
     "dynamodb": _DYNAMODB,
     # Lambda refuses runtimes itself, with a code of its own.
@@ -154,7 +178,7 @@ _BY_SERVICE = {
     ),
     "logs": Dialect(code="InvalidParameterException"),
     "apigateway": Dialect(code="ValidationException", prefix_body=True),
-    "apigatewayv2": Dialect(code="BadRequestException"),
+    "apigatewayv2": _API_GATEWAY_V2,
     "iam": Dialect(code="ValidationError", patterns={"[\\w+=,.@-]+": _bad_iam_name}),
     "s3": _S3(code="InvalidArgument", enums={"BucketLocationConstraint": ()}, body_error=malformed_xml),
 }

@@ -7,6 +7,11 @@ import pytest
 from cumulet.errors import NotImplementedHere, ServiceError
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse
 
+PARTS = (
+    "One or more path parts appear to be invalid. Parts are validated against this regular expression: "
+    r"^(\{[\w.:-]+\+?\}|[a-zA-Z0-9.:_-]+)$"
+)
+
 
 async def refused(house: ApiHouse, operation: str, **params: Any) -> tuple[str, str]:
     """Return the code and words with which an operation is refused."""
@@ -76,6 +81,15 @@ async def test_websocket_apis_are_refused_by_name() -> None:
         ("$connect", "BadRequestException", "The provided route key is not formatted properly for HTTP protocol."),
         ("GET /{a+}/b", "BadRequestException", "A greedy path variable must be at the end of the resource path"),
         ("GET /{a}/{a}", "BadRequestException", "Invalid path variables in route key GET /{a}/{a}"),
+        ("GET /a{b}", "BadRequestException", PARTS),
+        ("GET /{a}.json", "BadRequestException", PARTS),
+        ("GET /{}", "BadRequestException", PARTS),
+        ("GET /{a", "BadRequestException", PARTS),
+        ("GET /a b", "BadRequestException", PARTS),
+        ("GET /a?b", "BadRequestException", PARTS),
+        ("GET /\u00e4", "BadRequestException", PARTS),
+        ("GET /a/", "BadRequestException", PARTS),
+        ("GET //", "BadRequestException", PARTS),
         ("GET /notes", "ConflictException", "Route with key GET /notes already exists for this API"),
     ],
 )

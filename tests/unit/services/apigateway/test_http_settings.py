@@ -77,6 +77,32 @@ async def test_what_quick_create_made_is_changed_through_the_api() -> None:
     assert (await refused(house, "UpdateApi", ApiId=other, Target=FUNCTION))[0] == "BadRequestException"
 
 
+async def test_what_quick_create_made_keeps_its_key_and_its_integration() -> None:
+    house = ApiHouse()
+    role = "arn:aws:iam::000000000000:role/r"
+    made = await house.v2("CreateApi", Name="n", ProtocolType="HTTP", Target="https://a.example", CredentialsArn=role)
+    at = {"ApiId": made["ApiId"]}
+    [route] = (await house.v2("GetRoutes", **at))["Items"]
+    [integration] = (await house.v2("GetIntegrations", **at))["Items"]
+    assert "CredentialsArn" not in integration
+    moved = await refused(house, "UpdateRoute", **at, RouteId=route["RouteId"], RouteKey="GET /a")
+    assert moved == ("BadRequestException", "The key of a route that quick create made cannot be modified")
+    same = await house.v2("UpdateRoute", **at, RouteId=route["RouteId"], RouteKey="$default", OperationName="all")
+    assert same["OperationName"] == "all"
+    gone = await refused(house, "DeleteIntegration", **at, IntegrationId=integration["IntegrationId"])
+    assert gone == ("BadRequestException", "An integration that quick create made cannot be deleted")
+
+
+async def test_cors_is_kept_as_aws_keeps_it() -> None:
+    house = ApiHouse()
+    cors = {"AllowHeaders": ["X-A"], "ExposeHeaders": ["Date"], "AllowMethods": ["GET"], "AllowOrigins": ["*"]}
+    api = await house.v2("CreateApi", Name="n", ProtocolType="HTTP", CorsConfiguration=cors)
+    assert api["CorsConfiguration"] == {**cors, "AllowHeaders": ["x-a"], "ExposeHeaders": ["date"]}
+    both = {"AllowOrigins": ["https://a.example", "*"], "AllowCredentials": True}
+    found = await refused(house, "UpdateApi", ApiId=api["ApiId"], CorsConfiguration=both)
+    assert found == ("BadRequestException", "allow-credentials is not supported if 'allow-origin' is *")
+
+
 async def test_a_deployments_description_can_be_changed() -> None:
     house = ApiHouse()
     api_id = await house.http_api("$default")

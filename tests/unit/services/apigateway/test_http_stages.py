@@ -137,6 +137,11 @@ async def test_the_format_of_an_access_log_may_end_with_a_line_break() -> None:
             "BadRequestException",
             "Access Log format must be single line, new line character is allowed only at end of the format",
         ),
+        (
+            {"AccessLogSettings": {"DestinationArn": GROUP, "Format": "$context.status $context.requestIdentity"}},
+            "BadRequestException",
+            "Access log format must include $context.requestId or $context.extendedRequestId",
+        ),
     ],
 )
 async def test_settings_are_checked(settings: dict[str, Any], code: str, words: str) -> None:
@@ -145,6 +150,15 @@ async def test_settings_are_checked(settings: dict[str, Any], code: str, words: 
     with pytest.raises(ServiceError) as refused:
         await house.v2("UpdateStage", ApiId=api_id, StageName="$default", **settings)
     assert (refused.value.code, refused.value.message) == (code, words)
+
+
+async def test_an_update_adds_stage_variables_and_takes_away_what_it_empties() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("GET /a")
+    at = {"ApiId": api_id, "StageName": "$default"}
+    await house.v2("UpdateStage", **at, StageVariables={"a": "1", "b": "2"})
+    stage = await house.v2("UpdateStage", **at, StageVariables={"b": "", "c": "3"})
+    assert stage["StageVariables"] == {"a": "1", "c": "3"}
 
 
 async def test_access_logs_to_firehose_are_refused_by_name() -> None:

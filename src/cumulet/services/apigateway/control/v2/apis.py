@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
@@ -100,19 +100,25 @@ def make_cors(given: Any) -> Cors:
     except msgspec.ValidationError as error:
         raise ServiceError("BadRequestException", f"Invalid CORS configuration: {error}") from None
     if cors.allow_credentials is True and cors.allow_origins is not UNSET and "*" in cors.allow_origins:
-        raise ServiceError(
-            "BadRequestException",
-            "Invalid CORS configuration: allowCredentials cannot be true when allowOrigins contains *",
-        )
-    return cors
+        # https://github.com/aws/aws-cdk/issues/9076
+        raise ServiceError("BadRequestException", "allow-credentials is not supported if 'allow-origin' is *")
+    # AWS keeps and shows names of headers in lower case, as go-to-k/cdk-real-drift#874 saw there.
+    return msgspec.structs.replace(
+        cors, allow_headers=_lower(cors.allow_headers), expose_headers=_lower(cors.expose_headers)
+    )
+
+
+def _lower(names: list[str] | UnsetType) -> list[str] | UnsetType:
+    return names if names is UNSET else [name.lower() for name in names]
 
 
 def _quick_integration(target: str, credentials_arn: str | None) -> dict[str, Any]:
     """Return the members of CreateIntegration for a target: a URL, or a function's ARN."""
     if target.startswith(("http://", "https://")):
+        # The model says that the credentials are not used for HTTP integrations.
         members = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY", "PayloadFormatVersion": "1.0"}
-    else:
-        members = {"IntegrationType": "AWS_PROXY", "IntegrationMethod": "POST", "PayloadFormatVersion": "2.0"}
+        return {**members, "IntegrationUri": target}
+    members = {"IntegrationType": "AWS_PROXY", "IntegrationMethod": "POST", "PayloadFormatVersion": "2.0"}
     return {**members, "IntegrationUri": target, "CredentialsArn": credentials_arn}
 
 

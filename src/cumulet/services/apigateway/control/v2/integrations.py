@@ -209,6 +209,9 @@ def delete_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The integration is gone. Refused while a route points to it."""
     api = get_api(tx, call, params)
     integration = get_integration(tx, call, params)
+    if integration.api_gateway_managed is True:
+        # The model says so: it can be updated, but not deleted.
+        raise ServiceError("BadRequestException", "An integration that quick create made cannot be deleted")
     target = f"{INTEGRATION_TARGET}{integration.integration_id}"
     if routes := [route.route_id for route in ROUTES.scan(tx, call.scope, api.api_id) if route.target == target]:
         # https://github.com/milliHQ/terraform-aws-next-js/issues/247

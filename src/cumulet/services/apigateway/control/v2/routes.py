@@ -33,7 +33,8 @@ _WEBSOCKET_ONLY = (
 )
 _SETTINGS = f"RouteKey Target OperationName AuthorizationType AuthorizerId AuthorizationScopes {_WEBSOCKET_ONLY}"
 _CUSTOM_TOLD = "CUSTOM or COGNITO_USER_POOLS requires a valid"
-_VARIABLE_NAME = re.compile(r"^[a-zA-Z0-9._:-]+\Z")
+_PART = r"^(\{[\w.:-]+\+?\}|[a-zA-Z0-9.:_-]+)$"
+_is_part = re.compile(_PART.replace("$", r"\Z"), re.ASCII).match
 
 
 @operation("CreateRoute", action=POST, resource=at("/apis/{ApiId}/routes"), params=f"ApiId {_SETTINGS}")
@@ -53,8 +54,10 @@ def _set(tx: WriteTx, call: Call, api_id: str, route: HttpRoute, params: Params,
     """Give a route the values that are in `params`, and save it."""
     websocket_only.refuse(params, _WEBSOCKET_ONLY)
     set_authorization(tx, call, api_id, route, params)
-    if params.get("RouteKey") is not None:
-        route.route_key = checked_route_key(params["RouteKey"])
+    if (key := params.get("RouteKey")) is not None:
+        if route.api_gateway_managed is True and key != route.route_key:
+            raise ServiceError("BadRequestException", "The key of a route that quick create made cannot be modified")
+        route.route_key = checked_route_key(key)
         require_free_key(route, others)
     if params.get("OperationName") is not None:
         route.operation_name = params["OperationName"] or UNSET
@@ -122,10 +125,18 @@ def checked_route_key(key: str) -> str:
             '"<HTTP METHOD> /<RESOURCE PATH>" or "$default"',
         )
     segments = split_path(path)
+    if not all(map(_is_part, segments)):
+        # anomalyco/sst#207, and for the colons aws/aws-lambda-dotnet#1911; no part, not even the last, may be empty:
+        # aws/serverless-application-model#1949.
+        raise ServiceError(
+            "BadRequestException",
+            "One or more path parts appear to be invalid. Parts are validated against this regular expression: "
+            f"{_PART}",
+        )
     names = [segment.strip("{}").removesuffix("+") for segment in segments if is_variable(segment)]
     if any(is_greedy(segment) for segment in segments[:-1]):
         raise ServiceError("BadRequestException", "A greedy path variable must be at the end of the resource path")
-    if len(set(names)) < len(names) or not all(_VARIABLE_NAME.match(name) for name in names):
+    if len(set(names)) < len(names):
         raise ServiceError("BadRequestException", f"Invalid path variables in route key {key}")
     return key
 

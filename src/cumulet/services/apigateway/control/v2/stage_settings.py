@@ -1,5 +1,6 @@
 """The settings of a stage that are taken away one by one: of its routes, and of its access log."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from cumulet.services.apigateway.model import STAGES, AccessLog, RouteSettings
 from cumulet.services.apigateway.pipeline.access_logs import find_group
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import WriteTx
+
+_names_request = re.compile(r"\$context\.(requestId|extendedRequestId)\b").search
 
 
 def merged_settings(before: RouteSettings | None, given: Params) -> RouteSettings:
@@ -42,6 +45,11 @@ def make_access_log(before: AccessLog | None, given: Params) -> AccessLog:
         raise ServiceError(
             "BadRequestException",
             "Access Log format must be single line, new line character is allowed only at end of the format",
+        )
+    if not _names_request(line):
+        # AWS wants one of the two, as those of its CDK know: aws/aws-cdk#22591. The words are ours.
+        raise ServiceError(
+            "BadRequestException", "Access log format must include $context.requestId or $context.extendedRequestId"
         )
     return AccessLog(arn, line)
 

@@ -43,7 +43,11 @@ from cumulet.services.cloudformation.resolution import (
 from cumulet.services.cloudformation.resources import KINDS
 from cumulet.services.kit import Call, Params
 
-_NAMED = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
+_NAMED = {
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ _TYPES = {
     "ApiGateway": "BasePathMappingV2 DomainNameAccessAssociation DomainNameV2 VpcLink",
     "ApiGatewayV2": "ApiGatewayManagedOverrides Deployment IntegrationResponse Model RouteResponse VpcLink",
     "DynamoDB": "GlobalTable",
-    "IAM": "AccessKey Group GroupPolicy InstanceProfile OIDCProvider RolePolicy SAMLProvider ServerCertificate"
-    " ServiceLinkedRole User UserPolicy UserToGroupAddition VirtualMFADevice",
+    "IAM": "Group GroupPolicy InstanceProfile OIDCProvider SAMLProvider ServerCertificate ServiceLinkedRole"
+    " UserToGroupAddition VirtualMFADevice",
     "Lambda": "CapacityProvider EventSourceMapping",
     "Logs": "AccountPolicy Delivery DeliveryDestination DeliverySource Destination Integration LogAnomalyDetector"
     " LogStream MetricFilter QueryDefinition ResourcePolicy SubscriptionFilter Transformer",

@@ -13,6 +13,8 @@ from cumulet.services.cloudformation.resources import (
     apigatewayv2,
     dynamodb,
     iam,
+    iam_policies,
+    iam_users,
     lambda_,
     lambda_versions,
     logs,
@@ -30,7 +32,7 @@ _MODULES = (
         apigateway_stages,
         apigatewayv2,
     ),
-    *(dynamodb, iam, lambda_, lambda_versions, logs, s3),
+    *(dynamodb, iam, iam_policies, iam_users, lambda_, lambda_versions, logs, s3),
 )
 
 TYPES: Mapping[str, ResourceType] = {

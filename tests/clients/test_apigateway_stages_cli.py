@@ -98,7 +98,7 @@ def test_a_client_certificate_is_made_shown_used_and_deleted(shell: Shell, api: 
     use = f"op=replace,path=/clientCertificateId,value={made['clientCertificateId']}"
     aws(f"apigateway update-stage {at} --stage-name dev --patch-operations {use}")
     refused(shell, f"apigateway delete-client-certificate {name}", "ConflictException")
-    aws(f"apigateway update-stage {at} --stage-name dev --patch-operations op=remove,path=/clientCertificateId")
+    aws(f"apigateway update-stage {at} --stage-name dev --patch-operations op=replace,path=/clientCertificateId,value=")
     aws(f"apigateway delete-client-certificate {name}")
     refused(shell, f"apigateway get-client-certificate {name}", "NotFoundException")
 

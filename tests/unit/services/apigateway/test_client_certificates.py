@@ -61,7 +61,9 @@ async def test_a_certificate_in_use_stays() -> None:
     )
     unknown = [replace("/clientCertificateId", "none")]
     assert (await refused(house, "UpdateStage", **update, patchOperations=unknown))[0] == "NotFoundException"
-    stage = await house.v1("UpdateStage", **update, patchOperations=[{"op": "remove", "path": "/clientCertificateId"}])
+    stage = await house.v1(
+        "UpdateStage", **update, patchOperations=[{"op": "replace", "path": "/clientCertificateId", "value": ""}]
+    )
     assert "clientCertificateId" not in stage
     await house.v1("DeleteClientCertificate", clientCertificateId=certificate_id)
 

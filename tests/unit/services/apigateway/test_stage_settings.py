@@ -101,6 +101,24 @@ async def test_settings_of_a_method_are_taken_away() -> None:
     assert stage["methodSettings"] == {}
 
 
+async def test_several_members_are_replaced_by_one_patch() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /pets")
+    stage = await stage_of(
+        house,
+        replace("/variables/old", "1"),
+        replace("/variables", '{"a": "x", "b": "y"}'),
+        replace("/methodSettings", '{"*/*": {"throttlingBurstLimit": 3, "metricsEnabled": true}}'),
+        replace("/canarySettings/stageVariableOverrides", '{"a": "z"}'),
+        api_id=api_id,
+    )
+    assert stage["variables"] == {"a": "x", "b": "y"}
+    assert stage["methodSettings"] == {"*/*": {**DEFAULTS, "throttlingBurstLimit": 3, "metricsEnabled": True}}
+    assert stage["canarySettings"]["stageVariableOverrides"] == {"a": "z"}
+    stage = await stage_of(house, {"op": "remove", "path": "/variables"}, api_id=api_id)
+    assert "variables" not in stage
+
+
 @pytest.mark.parametrize(
     ("patch", "words"),
     [
@@ -110,7 +128,10 @@ async def test_settings_of_a_method_are_taken_away() -> None:
         (replace("/*/*/throttling/burstLimit", "1e400"), "Invalid burst limit specified: 1e400"),
         (replace("/*/*/logging/loglevel", "DEBUG"), "Invalid logging level specified: DEBUG."),
         (replace("/*/*/caching/unauthorizedCacheControlHeaderStrategy", "X"), "Invalid strategy specified: X."),
-        (replace("/*/*/caching/nothing", "1"), "Invalid patch path  '/*/*/caching/nothing' specified for op 'replace'"),
+        (
+            replace("/*/*/caching/nothing", "1"),
+            "Invalid method setting path: /*/*/caching/nothing. Must be one of: [/access",
+        ),
         (replace("/cacheClusterSize", "1"), "Invalid cache cluster size specified: 1."),
         (replace("/canarySettings/percentTraffic", "101"), "Canary percent traffic must be between 0.0 and 100.0"),
         (replace("/canarySettings/percentTraffic", "nan"), "Invalid percentage of traffic specified: nan"),
@@ -125,7 +146,20 @@ async def test_settings_of_a_method_are_taken_away() -> None:
         ({"op": "test", "path": "/description"}, "Invalid patch path  '/description' specified for op 'test'."),
         ({"op": "flip", "path": "/description"}, "Invalid patch operation specified: flip"),
         ({"op": "remove", "path": "/deploymentId"}, "Invalid patch path  '/deploymentId' specified for op 'remove'."),
+        ({"op": "remove", "path": "/description"}, "Invalid patch path  '/description' specified for op 'remove'."),
+        (
+            {"op": "add", "path": "/description", "value": "d"},
+            "Invalid patch path  '/description' specified for op 'add'",
+        ),
         ({"op": "remove", "path": "/~1no/GET"}, "Invalid method setting path specified"),
+        (
+            replace("/{proxy+}/ANY//throttling/burstLimit", "1"),
+            "Invalid method setting path: /{proxy+}/ANY//throttling/burstLimit. Must be one of: [/access",
+        ),
+        (replace("/GET/throttling/burstLimit", "1"), "Invalid method setting path: /GET/throttling/burstLimit."),
+        (replace("/methodSettings", '{"*/*": {"speed": 1}}'), "Invalid method setting specified: speed"),
+        (replace("/methodSettings", '{"*": {"cachingEnabled": true}}'), "Invalid method setting specified: *"),
+        (replace("/variables", '{"a": 1}'), 'Invalid patch value {"a": 1} specified for path /variables'),
     ],
 )
 async def test_patches_that_no_stage_takes(patch: dict[str, str], words: str) -> None:
@@ -251,6 +285,7 @@ async def test_an_account_has_a_role_for_its_logs() -> None:
             "and add the required role policy.",
         ),
         ({"op": "add", "path": "/features", "value": "Flying"}, "Invalid feature specified: Flying"),
+        ({"op": "remove", "path": "/features", "value": "UsagePlans"}, "The feature UsagePlans cannot be removed"),
         (
             replace("/throttleSettings/rateLimit", "1"),
             "Invalid patch path  '/throttleSettings/rateLimit' specified for op 'replace'. Must be one of: "
@@ -291,7 +326,7 @@ async def test_logging_needs_the_account_s_role(patches: list[dict[str, str]]) -
     role = await with_role(house)
     await house.v1("UpdateAccount", patchOperations=[replace("/cloudwatchRoleArn", role)])
     await house.v1("UpdateStage", **update)
-    await house.v1("UpdateAccount", patchOperations=[{"op": "remove", "path": "/cloudwatchRoleArn"}])
+    await house.v1("UpdateAccount", patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": ""}])
     # What does not touch the logs goes on.
     await stage_of(house, replace("/description", "d"), api_id=api_id)
 

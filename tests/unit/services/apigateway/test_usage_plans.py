@@ -204,9 +204,9 @@ async def test_a_plan_is_created_shown_changed_and_deleted() -> None:
             patch("replace", "/name", "silver"),
             patch("replace", "/throttle/rateLimit", "0.5"),
             patch("remove", "/quota"),
-            patch("replace", f"{stage}/throttle/~1pets/GET/burstLimit", "7"),
+            patch("add", f"{stage}/throttle/~1pets/GET/burstLimit", "7"),
             patch("replace", f"{stage}/throttle//pets/POST/rateLimit", "3"),
-            patch("replace", f"{stage}/throttle/~1/GET", '{"rateLimit": 9}'),
+            patch("add", f"{stage}/throttle/~1/GET/rateLimit", "9"),
         ],
     )
     assert changed == {
@@ -280,6 +280,14 @@ async def test_plans_that_cannot_be(params: dict[str, Any], error: tuple[str, st
     assert (await house.v1("GetUsagePlans"))["items"] == []
 
 
+REPLACED = (
+    "Must be one of: [/name, /description, /throttle/rateLimit, /throttle/burstLimit, /quota/limit, /quota/offset, "
+    "/quota/period, /apiStages/{apiId:stage}/throttle, "
+    "/apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}/rateLimit, "
+    "/apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}/burstLimit]"
+)
+
+
 @pytest.mark.parametrize(
     ("operation", "error"),
     [
@@ -287,11 +295,23 @@ async def test_plans_that_cannot_be(params: dict[str, Any], error: tuple[str, st
         (patch("add", "/apiStages", "a:b"), ("NotFoundException", "API Stage not found: a:b")),
         (
             patch("replace", "/apiStages", "a:b"),
-            ("BadRequestException", "Invalid patch path  '/apiStages' specified for op 'replace'."),
+            ("BadRequestException", f"Invalid patch path  '/apiStages' specified for op 'replace'. {REPLACED}"),
         ),
         (
             patch("replace", "/apiStages/{stage}/other", "1"),
-            ("BadRequestException", "Invalid patch path  '/apiStages/{stage}/other' specified for op 'replace'."),
+            (
+                "BadRequestException",
+                f"Invalid patch path  '/apiStages/{{stage}}/other' specified for op 'replace'. {REPLACED}",
+            ),
+        ),
+        (
+            patch("remove", "/throttle/rateLimit"),
+            (
+                "BadRequestException",
+                "Invalid patch path  '/throttle/rateLimit' specified for op 'remove'. Must be one of: [/throttle, "
+                "/quota, /apiStages, /apiStages/{apiId:stage}/throttle, "
+                "/apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}]",
+            ),
         ),
         (
             patch("replace", "/apiStages/{stage}/throttle", "[1]"),
@@ -306,11 +326,11 @@ async def test_plans_that_cannot_be(params: dict[str, Any], error: tuple[str, st
             ("BadRequestException", "Invalid rate limit specified: much"),
         ),
         (
-            patch("replace", "/apiStages/{stage}/throttle/~1a/GET", '{"rateLimit": [1]}'),
+            patch("replace", "/apiStages/{stage}/throttle", '{"/a/GET": {"rateLimit": [1]}}'),
             ("BadRequestException", "Invalid rate limit specified: [1]"),
         ),
         (
-            patch("replace", "/apiStages/{stage}/throttle/~1a/GET", f'{{"rateLimit": 1{"0" * 310}}}'),
+            patch("add", "/apiStages/{stage}/throttle/~1a/GET/rateLimit", f"1{'0' * 310}"),
             ("BadRequestException", f"Invalid rate limit specified: 1{'0' * 310}"),
         ),
         (patch("replace", "/quota/limit", "1.5"), ("BadRequestException", "Invalid quota limit specified: 1.5")),

@@ -17,8 +17,8 @@ ACCOUNT = at("/account")
 _ROLE_ARN = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):role/.+\Z")
 _PATCHABLE = patching.table(
     """
-    /cloudwatchRoleArn  text     replace remove
-    /features           members  add
+    /cloudwatchRoleArn  text     replace
+    /features           members  add remove
     """
 )
 _FEATURES = ["UsagePlans"]
@@ -35,6 +35,8 @@ def get_account(call: Call, tx: ReadTx, params: Params) -> Output:
 async def update_account(call: Call, plane: RestPlane, params: Params) -> Output:
     """Logs are written with another role, which API Gateway can assume; or with none, and so not at all."""
     members = patching.patched({"features": _FEATURES}, params.get("patchOperations"), _PATCHABLE)
+    if not members["features"]:
+        raise ServiceError("BadRequestException", "The feature UsagePlans cannot be removed")
     if members["features"] != _FEATURES:
         raise ServiceError("BadRequestException", f"Invalid feature specified: {members['features'][-1]}")
     if (role := members.get("cloudwatchRoleArn")) is not None:

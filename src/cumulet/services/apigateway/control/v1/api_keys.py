@@ -26,6 +26,7 @@ _PATCHABLE = patching.table(
     /name         text     replace
     /description  text     replace
     /enabled      flag     replace
+    /labels       refused  add remove
     /customerId   text     replace
     /stages       members  add remove
     """

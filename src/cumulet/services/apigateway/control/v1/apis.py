@@ -39,8 +39,7 @@ API_KEY_SOURCES = ("AUTHORIZER", "HEADER")
 PATCHES = patching.table(
     """
     /name                                    text    replace
-    /description                             text    replace
-    /version                                 text    replace
+    /description                             text    add replace remove
     /apiKeySource                            text    replace
     /binaryMediaTypes/{mediaType}            listed  add replace remove
     /disableExecuteApiEndpoint               flag    replace

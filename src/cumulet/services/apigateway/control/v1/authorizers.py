@@ -36,7 +36,7 @@ PATCHES = patching.table(
     /authorizerCredentials        text    replace
     /authorizerResultTtlInSeconds number  replace
     /authorizerUri                text    replace
-    /identitySource               text    replace
+    /identitySource               text    add replace remove
     /identityValidationExpression text    replace
     /name                         text    replace
     /jwtConfiguration             object  replace

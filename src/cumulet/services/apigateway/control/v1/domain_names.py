@@ -58,8 +58,9 @@ DOMAIN_PATCHES = patching.table(
 MAPPING_PATCHES = patching.table(
     """
     /basePath   text replace
+    /basepath   text replace
     /restapiId  text replace
-    /stage      text replace remove
+    /stage      text replace
     """
 )
 
@@ -254,6 +255,8 @@ def update_base_path_mapping(call: Call, tx: WriteTx, params: Params) -> Output:
     domain, before = _mapping(tx, call, params)
     shown = {"basePath": before.key, "restapiId": before.api_id, "stage": before.stage}
     given = patching.patched(shown, params.get("patchOperations"), MAPPING_PATCHES)
+    if "basepath" in given:  # so the table spells what every answer has as basePath
+        given["basePath"] = given["basepath"]
     mapping = _make_mapping(before.mapping_id, {**given, "restApiId": given["restapiId"]})
     change_mapping(call, tx, domain, mapping, _KEY_TAKEN)
     return show_mapping(mapping)

@@ -48,10 +48,10 @@ PATCHES = patching.table(
     /responseTransferMode               text    replace
     /timeoutInMillis                    number  replace
     /tlsConfig/insecureSkipVerification flag    replace
-    /type                               text    replace
     /uri                                text    replace
     """
 )
+_PATCHES_OF_MOCK = tuple([line for line in PATCHES if line.path not in ("/httpMethod", "/uri")])
 RESPONSE_PATCHES = patching.table(
     """
     /contentHandling                    text    replace
@@ -228,7 +228,8 @@ def get_one_integration(call: Call, tx: ReadTx, params: Params) -> Output:
 def update_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The integration has the patched values; its responses stay."""
     resource, method, integration = get_integration(tx, call, params)
-    given = patching.patched(render(integration), params.get("patchOperations"), PATCHES)
+    lines = _PATCHES_OF_MOCK if integration.type == "MOCK" else PATCHES
+    given = patching.patched(render(integration), params.get("patchOperations"), lines)
     given["integrationHttpMethod"] = given.get("httpMethod")
     changed = make_integration(given, resource.id)
     check_declared(changed, method)

@@ -4,13 +4,14 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usa
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.control.v1.patching import unsupported
 from cumulet.services.apigateway.plans import PlanStage, Quota, Throttle
 
 _OFFSETS = {"DAY": range(1), "WEEK": range(7), "MONTH": range(28)}
@@ -67,28 +68,32 @@ def checked_whole(given: Any, what: str) -> int:
     return int(text)
 
 
-def patch_stages(stages: list[PlanStage], op: str, path: str, value: str | None) -> None:
-    """Change a plan's stages as one patch says, whose path begins with /apiStages.
+def patch_stages(stages: list[PlanStage], op: str, path: str, value: str | None, known: Sequence[str]) -> None:
+    """Change a plan's stages as one patch says, whose path begins with /apiStages. `known` are the op's paths.
 
     AWS's own examples leave the slashes of a resource's path as they are or write them as ~1; both are understood.
     """
     where = path.removeprefix("/apiStages")
+    name, throttle, rest = where[1:].partition("/throttle")
+    method = rest[1:].replace("~1", "/").replace("~0", "~")
+    member = next((name for name in ("rateLimit", "burstLimit") if method.endswith(f"/{name}")), None)
+    ops: tuple[str, ...] = ("add", "replace", "remove")
+    if member is not None:
+        ops = ("add", "replace")
+    elif method:
+        ops = ("remove",)
+    elif not where:
+        ops = ("add", "remove")
+    if op not in ops or (where and not throttle):
+        raise unsupported(path, op, known)
     if not where:
         _patch_stage_list(stages, op, value or "")
         return
-    name, throttle, rest = where[1:].partition("/throttle")
-    if not throttle or op not in ("add", "replace", "remove"):
-        raise _bad(f"Invalid patch path  '{path}' specified for op '{op}'.")
     stage = _get_stage(stages, name.replace("~1", "/").replace("~0", "~"))
-    method = rest[1:].replace("~1", "/").replace("~0", "~")
-    member = next((name for name in ("rateLimit", "burstLimit") if method.endswith(f"/{name}")), None)
     if member is not None:
-        _patch_member(stage, _method_key(method.removesuffix(f"/{member}")), member, None if op == "remove" else value)
+        _patch_member(stage, _method_key(method.removesuffix(f"/{member}")), member, value)
     elif method:
-        if op == "remove":
-            stage.throttle.pop(_method_key(method), None)
-        else:
-            _set_method(stage, _method_key(method), make_throttle(_object(value)))
+        stage.throttle.pop(_method_key(method), None)
     else:
         stage.throttle = {}
         if op != "remove":
@@ -109,12 +114,10 @@ def check_methods(stage: PlanStage) -> None:
 def _patch_stage_list(stages: list[PlanStage], op: str, value: str) -> None:
     if op == "remove":
         stages.remove(_get_stage(stages, value))
-    elif op == "add":
+    else:
         api_id, _, stage = value.partition(":")
         if all(api_id != entry.api_id or stage != entry.stage for entry in stages):
             stages.append(PlanStage(api_id, stage))
-    else:
-        raise _bad(f"Invalid patch path  '/apiStages' specified for op '{op}'.")
 
 
 def _patch_member(stage: PlanStage, method: str, member: str, value: str | None) -> None:

@@ -38,18 +38,20 @@ PLAN_KEY = at("/usageplans/{usagePlanId}/keys/{keyId}")
 # Those of stages are listed for whoever asks for a path that is none; `patch_stages` follows them.
 _PATCHABLE = patching.table(
     """
-    /name                                                                text   replace
-    /description                                                         text   replace
-    /throttle                                                            text   remove
-    /throttle/rateLimit                                                  text   replace
-    /throttle/burstLimit                                                 text   replace
-    /quota                                                               text   remove
-    /quota/limit                                                         text   replace
-    /quota/offset                                                        text   replace
-    /quota/period                                                        text   replace
-    /apiStages                                                           stages add remove
-    /apiStages/{apiId:stage}/throttle                                    stages replace remove
-    /apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}        stages replace remove
+    /name                                                                     text   replace
+    /description                                                              text   replace
+    /throttle                                                                 text   remove
+    /throttle/rateLimit                                                       text   add replace
+    /throttle/burstLimit                                                      text   add replace
+    /quota                                                                    text   remove
+    /quota/limit                                                              text   add replace
+    /quota/offset                                                             text   add replace
+    /quota/period                                                             text   add replace
+    /apiStages                                                                stages add remove
+    /apiStages/{apiId:stage}/throttle                                         stages add replace remove
+    /apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}             stages remove
+    /apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}/rateLimit   stages add replace
+    /apiStages/{apiId:stage}/throttle/{resourcePath}/{httpMethod}/burstLimit  stages add replace
     """
 )
 
@@ -163,7 +165,8 @@ def update_usage_plan(call: Call, tx: WriteTx, params: Params) -> Output:
         if path == "/productCode":
             raise NotImplementedHere("The patch path /productCode of apigateway:UpdateUsagePlan")
         if path == "/apiStages" or path.startswith("/apiStages/"):
-            patch_stages(plan.stages, op, path, patch.get("value"))
+            known = [line.path for line in _PATCHABLE if op in line.ops]
+            patch_stages(plan.stages, op, path, patch.get("value"), known)
         else:
             members = patching.patched(members, [patch], _PATCHABLE)
     plan.name, plan.description = checked_name(members.get("name")), members.get("description")

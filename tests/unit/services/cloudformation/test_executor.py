@@ -373,6 +373,88 @@ async def test_a_new_document_of_an_http_api_leaves_the_properties_beside_it(sta
     assert await made() == (beside, ["GET /b"])
 
 
+async def test_what_a_template_no_longer_says_of_an_http_api_is_taken_away(stacks: Stacks) -> None:
+    def kind(name: str, **properties: Any) -> dict[str, Any]:
+        properties.setdefault("ApiId", {"Ref": "Api"})
+        return {"Type": f"AWS::ApiGatewayV2::{name}", "Properties": properties}
+
+    def resources(integration: dict[str, Any], route: dict[str, Any], stage: dict[str, Any]) -> dict[str, Any]:
+        uri = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY", "IntegrationUri": "http://a.example"}
+        return {
+            "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "n", "ProtocolType": "HTTP"}},
+            "Backend": kind("Integration", PayloadFormatVersion="1.0", **uri, **integration),
+            "Route": kind("Route", RouteKey="GET /a", Target={"Fn::Sub": "integrations/${Backend}"}, **route),
+            "Stage": {**kind("Stage", StageName="s", **stage), "DependsOn": "Route"},
+        }
+
+    async def made() -> list[dict[str, Any]]:
+        call = stacks.house.call
+        [api] = (await call("apigatewayv2", "GetApis", {}))["Items"]
+        found = [
+            (await call("apigatewayv2", f"Get{name}s", {"ApiId": api["ApiId"]}))["Items"][0]
+            for name in ("Integration", "Route", "Stage")
+        ]
+        seen = (
+            "RequestParameters ResponseParameters Description TimeoutInMillis AuthorizationType OperationName"
+            " StageVariables RouteSettings AccessLogSettings"
+        )
+        return [{name: one[name] for name in seen.split() if name in one} for one in found]
+
+    log = {"DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:a", "Format": "$context.requestId"}
+    mapped = {"500": {"ResponseParameters": [{"Destination": "overwrite:statuscode", "Source": "403"}]}}
+    await stacks.create(
+        **resources(
+            {
+                "Description": "d",
+                "TimeoutInMillis": 100,
+                "RequestParameters": {"append:header.a": "1", "append:header.b": "2"},
+                "ResponseParameters": mapped,
+            },
+            {"AuthorizationType": "AWS_IAM", "OperationName": "o"},
+            {
+                "Description": "d",
+                "StageVariables": {"a": "1", "b": "2"},
+                "RouteSettings": {"GET /a": {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1}},
+                "AccessLogSettings": log,
+            },
+        )
+    )
+    assert await stacks.status() == "CREATE_COMPLETE"
+    await stacks.update(
+        **resources(
+            {"RequestParameters": {"append:header.b": "2"}},
+            {},
+            {"StageVariables": {"b": "2"}, "RouteSettings": {"GET /a": {"ThrottlingRateLimit": 1}}},
+        )
+    )
+    assert await stacks.status() == "UPDATE_COMPLETE"
+    throttled = {"DetailedMetricsEnabled": False, "ThrottlingRateLimit": 1.0}
+    assert await made() == [
+        {"RequestParameters": {"append:header.b": "2"}, "TimeoutInMillis": 30_000},
+        {"AuthorizationType": "NONE"},
+        {"StageVariables": {"b": "2"}, "RouteSettings": {"GET /a": throttled}},
+    ]
+    await stacks.update(**resources({}, {}, {}))
+    assert await made() == [
+        {"TimeoutInMillis": 30_000},
+        {"AuthorizationType": "NONE"},
+        {"StageVariables": {}, "RouteSettings": {}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"Target": "http://a.example"}, "The property Target beside a Body is not implemented by Cumulet."),
+        ({"BodyS3Location": {"Bucket": "b", "Key": "k"}}, "Body and BodyS3Location cannot both be specified"),
+    ],
+)
+async def test_what_cannot_stand_beside_a_document(stacks: Stacks, more: dict[str, Any], reason: str) -> None:
+    properties = {**HTTP_API, "Body": http_document("/a"), **more}
+    await stacks.create(Api={"Type": "AWS::ApiGatewayV2::Api", "Properties": properties})
+    assert (await stacks.reasons())["Api CREATE_FAILED"] == reason
+
+
 @pytest.mark.parametrize("kind", ["AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"])
 async def test_a_document_in_s3_has_api_gateways_limit(stacks: Stacks, kind: str) -> None:
     await stacks.house.call("s3", "CreateBucket", {"Bucket": "documents"})

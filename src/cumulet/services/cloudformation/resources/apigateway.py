@@ -85,6 +85,8 @@ def has_document(properties: Properties) -> bool:
 async def read_document(desk: Desk, type_name: str, properties: Properties) -> bytes:
     """Return an API's document, from the template or from S3."""
     if properties.get("Body") is not None:
+        if properties.get("BodyS3Location") is not None:
+            raise ResourceFailed("Body and BodyS3Location cannot both be specified")
         return json.dumps(properties["Body"]).encode()
     location = properties["BodyS3Location"]
     if not {"Bucket", "Key"} <= location.keys():

@@ -41,6 +41,17 @@ def _without(properties: Properties, *names: str) -> dict[str, Any]:
     return {name: value for name, value in properties.items() if name not in names}
 
 
+def _emptied(old: Any, new: Any, empty: Any = "") -> dict[str, Any]:
+    """Return a map for an update, which adds to what was there: what is gone stands in it as empty."""
+    after = _map(new)
+    return {**dict.fromkeys(sorted(_map(old).keys() - after.keys()), empty), **after}
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    """Return a map; what is none is refused by the operation that gets it."""
+    return value if isinstance(value, Mapping) else {}
+
+
 # Api
 
 _API = (
@@ -52,6 +63,8 @@ _API = (
 _TYPE = "AWS::ApiGatewayV2::Api"
 _DOCUMENT = ("BasePath", "Body", "BodyS3Location")
 """Properties that an import depends on."""
+_QUICK = ("CredentialsArn", "RouteKey", "Target")
+"""Properties of quick create, which makes what a document describes."""
 
 
 async def _import_params(desk: Desk, properties: Properties) -> dict[str, Any]:
@@ -74,6 +87,8 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
         given = _without(properties, "FailOnWarnings", "BasePath", "Tags")
         output = await _make(desk, "CreateApi", {**given, "Tags": tags or None}, "ApiId")
         return _made_api(output)
+    if beside := [name for name in _QUICK if properties.get(name) is not None]:
+        raise ResourceFailed(f"The property {beside[0]} beside a Body is not implemented by Cumulet.")
     made = _made_api(await _make(desk, "ImportApi", await _import_params(desk, properties), "ApiId"))
     await _set_beside_body(desk, made.physical_id, {}, properties)
     await _set_tags(desk, f"/apis/{made.physical_id}", {}, properties)
@@ -85,7 +100,7 @@ def _made_api(output: Any) -> Made:
 
 
 async def _set_beside_body(desk: Desk, api_id: str, old: Properties, new: Properties) -> None:
-    beside = [name for name in _API.split() if name not in ("ProtocolType", "RouteKey", "Target", "CredentialsArn")]
+    beside = [name for name in _API.split() if name not in ("ProtocolType", *_QUICK)]
     changed = {name: new.get(name) for name in beside if new.get(name) != old.get(name)}
     if "CorsConfiguration" in changed and changed["CorsConfiguration"] is None:
         await _call(desk, "DeleteCorsConfiguration", {"ApiId": api_id})
@@ -103,9 +118,7 @@ async def _set_beside_body(desk: Desk, api_id: str, old: Properties, new: Proper
 
 async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     api_id = made.physical_id
-    if has_document(new) != has_document(old) or any(
-        new.get(name) != old.get(name) for name in ("RouteKey", "Target", "CredentialsArn")
-    ):
+    if has_document(new) != has_document(old) or any(new.get(name) != old.get(name) for name in _QUICK):
         raise ResourceFailed(
             "Adding or removing Body, RouteKey, Target or CredentialsArn of AWS::ApiGatewayV2::Api is not implemented"
             " by Cumulet."
@@ -174,6 +187,11 @@ def _response_parameters(given: Any, path: str) -> dict[str, Any]:
     return found
 
 
+_INTEGRATION_DEFAULTS: dict[str, Any] = {"CredentialsArn": "", "Description": "", "TimeoutInMillis": 30_000}
+_ROUTE_DEFAULTS: dict[str, Any] = {"AuthorizationScopes": [], "AuthorizationType": "NONE", "OperationName": ""}
+"""What an update says of properties that a template no longer has."""
+
+
 async def _create_integration(desk: Desk, properties: Properties) -> Made:
     integration_id = (await _make(desk, "CreateIntegration", _integration(properties), "IntegrationId"))[
         "IntegrationId"
@@ -182,7 +200,13 @@ async def _create_integration(desk: Desk, properties: Properties) -> Made:
 
 
 async def _update_integration(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    await _call(desk, "UpdateIntegration", {**_integration(new), "IntegrationId": made.physical_id})
+    before, given = _integration(old), dict(_integration(new))
+    for name, empty in (("RequestParameters", ""), ("ResponseParameters", {})):
+        if mapped := _emptied(before.get(name), given.get(name), empty):
+            given[name] = mapped
+    gone = [name for name in _INTEGRATION_DEFAULTS if name in before and name not in given]
+    given |= {name: _INTEGRATION_DEFAULTS[name] for name in gone}
+    await _call(desk, "UpdateIntegration", {**given, "IntegrationId": made.physical_id})
     return made
 
 
@@ -211,7 +235,11 @@ async def _create_route(desk: Desk, properties: Properties) -> Made:
 
 
 async def _update_route(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
-    await _call(desk, "UpdateRoute", {**new, "RouteId": made.physical_id})
+    gone = old.keys() - new.keys()
+    if "Target" in gone:
+        raise ResourceFailed("Removing the property Target of AWS::ApiGatewayV2::Route is not implemented by Cumulet.")
+    defaults = {name: value for name, value in _ROUTE_DEFAULTS.items() if name in gone}
+    await _call(desk, "UpdateRoute", {**defaults, **new, "RouteId": made.physical_id})
     return made
 
 
@@ -243,11 +271,23 @@ async def _create_stage(desk: Desk, properties: Properties) -> Made:
 
 async def _update_stage(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     given, before = _without(new, "Tags"), _without(old, "Tags")
-    if gone := sorted(before.keys() - given.keys()):
+    at = {"ApiId": new["ApiId"], "StageName": made.physical_id}
+    gone = before.keys() - given.keys()
+    if lasting := sorted(gone - {"AccessLogSettings", "Description", "RouteSettings", "StageVariables"}):
         raise ResourceFailed(
-            f"Removing the property {gone[0]} of AWS::ApiGatewayV2::Stage is not implemented by Cumulet."
+            f"Removing the property {lasting[0]} of AWS::ApiGatewayV2::Stage is not implemented by Cumulet."
         )
+    if "AccessLogSettings" in gone:
+        await _call(desk, "DeleteAccessLogSettings", at)
+    for key, settings in _map(before.get("RouteSettings")).items():
+        if _map(given.get("RouteSettings")).get(key) != settings:
+            # An update of them would keep the members that are gone.
+            await desk.drop("apigatewayv2", "DeleteRouteSettings", {**at, "RouteKey": key}, _GONE)
     if given != before:
+        if "Description" in gone:
+            given["Description"] = ""
+        if variables := _emptied(before.get("StageVariables"), given.get("StageVariables")):
+            given["StageVariables"] = variables
         await _call(desk, "UpdateStage", given)
     await _set_tags(desk, f"/apis/{new['ApiId']}/stages/{made.physical_id}", old, new)
     return made

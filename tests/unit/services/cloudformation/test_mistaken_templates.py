@@ -55,6 +55,38 @@ async def test_empty_values_in_yaml_are_nulls() -> None:
         await Stacks().call("CreateStack", StackName="s", TemplateBody=text)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{{resolve:ssm:/stage/url:3}}", "{{resolve:ssm:/stage/url:3}} (there is no Systems Manager"),
+        ("{{resolve:ssm-secure:url}}", "{{resolve:ssm-secure:url}} (there is no Systems Manager"),
+        (
+            {"Fn::Sub": "a {{resolve:secretsmanager:${AWS::Region}:SecretString}}"},
+            "{{resolve:secretsmanager:us-east-1:",
+        ),
+        ({"Fn::Sub": "{{resolve:ssm:${Role.Arn}}}"}, "{{resolve:ssm:"),
+    ],
+)
+async def test_dynamic_references_are_refused_and_not_taken_for_text(text: Any, named: str) -> None:
+    group = log_group("g") | {"Properties": {"Tags": [{"Key": "a", "Value": text}]}}
+    with pytest.raises(ServiceError) as refused:
+        await Stacks().create(G=group, Role=role())
+    assert refused.value.message.startswith(f"The dynamic reference {named}")
+    assert "here: give the value as a parameter) is not implemented" in refused.value.message
+
+
+async def test_braces_that_are_no_dynamic_reference_are_text() -> None:
+    stacks = Stacks()
+    await stacks.create(G=log_group() | {"Properties": {"Tags": [{"Key": "a", "Value": "{{resolve}} {{x:ssm:y}}"}]}})
+    assert await stacks.status() == "CREATE_COMPLETE"
+
+
+async def test_a_resource_may_have_a_description_beside_its_properties() -> None:
+    stacks = Stacks()
+    await stacks.create(G=log_group() | {"Description": "of the notes"})
+    assert await stacks.status() == "CREATE_COMPLETE"
+
+
 def made_of(kind: str, **given: Any) -> dict[str, Any]:
     return {"Type": kind, "Properties": given}
 

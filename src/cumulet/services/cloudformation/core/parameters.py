@@ -9,6 +9,18 @@ from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.limits import PARAMETER_BYTES_MAX
 
 _TYPES = ("String", "Number", "List<Number>", "CommaDelimitedList")
+_RESOURCE = (
+    r"AWS::(EC2::(AvailabilityZone::Name|Image::Id|Instance::Id|KeyPair::KeyName|SecurityGroup::(GroupName|Id)"
+    r"|Subnet::Id|Volume::Id|VPC::Id)|Route53::HostedZone::Id)"
+)
+_ELSEWHERE = re.compile(
+    rf"(?P<ssm>AWS::SSM::Parameter::(Name|Value<(String|CommaDelimitedList|List<String>|{_RESOURCE}|List<{_RESOURCE}>)>))"
+    rf"|{_RESOURCE}|List<{_RESOURCE}>"
+)
+"""What AWS holds against the resources and the Systems Manager parameters of the account.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
+"""
 _MEMBERS = {
     "Type",
     "Default",
@@ -110,8 +122,11 @@ def _check_declaration(name: str, declaration: Mapping[str, Any]) -> None:
         raise validation_error(
             f"Template format error: [/Parameters/{name}] Every Parameters object must contain a Type member."
         )
-    if kind.startswith(("AWS::", "List<AWS::")):
-        raise NotImplementedHere(f"The parameter type {kind}")
+    if (away := _ELSEWHERE.fullmatch(kind)) is not None:
+        advice = "there is no Systems Manager" if away["ssm"] else "there is none of these"
+        raise NotImplementedHere(
+            f"The parameter type {kind} ({advice} here: declare {_plain(kind)}, and give the value)"
+        )
     if kind not in _TYPES:
         raise validation_error(f"Template format error: Unrecognized parameter type: {kind}")
     if unknown := sorted(declaration.keys() - _MEMBERS):
@@ -129,6 +144,11 @@ def _check_declaration(name: str, declaration: Mapping[str, Any]) -> None:
         raise validation_error(
             f"Template format error: AllowedPattern of parameter {name} is not a valid pattern"
         ) from None
+
+
+def _plain(kind: str) -> str:
+    """Return the plain type of a parameter whose values AWS would look up."""
+    return "CommaDelimitedList" if "List<" in kind or "CommaDelimitedList" in kind else "String"
 
 
 def _number(text: str) -> float | None:

@@ -35,6 +35,8 @@ _RESOURCE_MEMBERS = {
     "DeletionPolicy",
     "UpdateReplacePolicy",
     "Metadata",
+    # Undocumented and without effect, but in many templates: https://github.com/shalupov/idea-cloudformation/issues/117
+    "Description",
 }
 _RESOURCE_MEMBERS_REFUSED = {"CreationPolicy", "UpdatePolicy"}
 _DELETION_POLICIES = {"Delete", "Retain", "RetainExceptOnCreate"}

@@ -36,7 +36,21 @@ async def check_layers(ground: Ground, call: Call, arns: Sequence[str]) -> None:
         except ServiceError as refused:
             if refused.code == "ResourceNotFoundException":
                 raise _absent(call.scope, arn) from None
+            if "because no resource-based policy allows" in refused.message:
+                await _advise(ground, arn, refused)
             raise
+
+
+async def _advise(ground: Ground, arn: str, refused: ServiceError) -> None:
+    """Say how to have a public layer of AWS's, if nobody has made one of this ARN here: AWS's words mislead then."""
+    if await ground.store.read(lambda tx: find_layer(tx, arn)) is None:
+        raise ServiceError(
+            refused.code,
+            f"{refused.message}. Layers that lie in AWS are not here: fetch its archive there (aws lambda"
+            f" get-layer-version-by-arn --arn {arn}), publish it here (aws lambda publish-layer-version), and name the"
+            " ARN that this tells.",
+            status=refused.status,
+        )
 
 
 def find_uses(tx: ReadTx, scope: Scope, arns: Sequence[str]) -> tuple[LayerUse, ...]:

@@ -61,6 +61,32 @@ def test_an_unknown_parameter_is_named() -> None:
         choose_parameters({}, given(X="1", Y="2"), {})
 
 
-def test_types_that_look_something_up_are_refused_by_name() -> None:
-    with pytest.raises(NotImplementedHere, match="AWS::SSM::Parameter::Value<String> is not implemented"):
-        choose_parameters({"P": {"Type": "AWS::SSM::Parameter::Value<String>"}}, given(P="x"), {})
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("AWS::SSM::Parameter::Value<String>", "there is no Systems Manager here: declare String, and give the value"),
+        (
+            "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>",
+            "there is no Systems Manager here: declare String, and give the value",
+        ),
+        (
+            "AWS::SSM::Parameter::Value<List<String>>",
+            "there is no Systems Manager here: declare CommaDelimitedList, and give the value",
+        ),
+        ("AWS::EC2::VPC::Id", "there is none of these here: declare String, and give the value"),
+        (
+            "List<AWS::EC2::SecurityGroup::Id>",
+            "there is none of these here: declare CommaDelimitedList, and give the value",
+        ),
+    ],
+)
+def test_types_that_look_something_up_are_refused_by_name(kind: str, advice: str) -> None:
+    with pytest.raises(NotImplementedHere) as refusal:
+        choose_parameters({"P": {"Type": kind}}, given(P="x"), {})
+    assert refusal.value.message.startswith(f"The parameter type {kind} ({advice}) is not implemented")
+
+
+@pytest.mark.parametrize("kind", ["AWS::EC2::Nothing::Id", "List<String>", "AWS::SSM::Parameter::Value<Number>"])
+def test_types_that_aws_does_not_have_are_not_recognized(kind: str) -> None:
+    with pytest.raises(ServiceError, match=f"Template format error: Unrecognized parameter type: {kind}"):
+        choose_parameters({"P": {"Type": kind}}, given(P="x"), {})

@@ -200,6 +200,28 @@ async def test_policies_say_what_a_function_may_be_given(
     await guarded.call("lambda", "GetFunction", {"FunctionName": "notes"}, principal=ada)
 
 
+async def test_who_names_a_public_layer_that_lies_in_aws_is_told_what_to_do(guarded: GuardedHouse) -> None:
+    params = {"FunctionName": "notes", "Layers": [LAYER]}
+    refusal = await guarded.denied("UpdateFunctionConfiguration", params, Principal.root(SCOPE.account))
+    assert refusal == (
+        "User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:GetLayerVersion on resource:"
+        f" {LAYER} because no resource-based policy allows the lambda:GetLayerVersion action. Layers that lie in AWS are"
+        f" not here: fetch its archive there (aws lambda get-layer-version-by-arn --arn {LAYER}), publish it here (aws"
+        " lambda publish-layer-version), and name the ARN that this tells."
+    )
+
+
+async def test_a_layer_of_another_account_that_is_here_and_not_public_is_denied_in_awss_words(
+    guarded: GuardedHouse, make_zip: Any
+) -> None:
+    params = {"LayerName": "theirs", "Content": {"ZipFile": make_zip()}}
+    principal = Principal.root(STRANGERS.account)
+    theirs = await guarded.call("lambda", "PublishLayerVersion", params, principal=principal, scope=STRANGERS)
+    params = {"FunctionName": "notes", "Layers": [theirs["LayerVersionArn"]]}
+    refusal = await guarded.denied("UpdateFunctionConfiguration", params, Principal.root(SCOPE.account))
+    assert refusal.endswith("because no resource-based policy allows the lambda:GetLayerVersion action")
+
+
 async def test_tags_are_for_who_may_list_them(guarded: GuardedHouse) -> None:
     await guarded.call("lambda", "TagResource", {"Resource": ARN, "Tags": {"team": "notes"}})
     deny = {**EVERYTHING, "Effect": "Deny", "Action": "lambda:ListTags"}

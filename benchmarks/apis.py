@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from furnish import HANDLER, ROOT, connect, deploy_notes, zipped
-from load import http_bytes, load
+from load import http_bytes, latencies, load
 from rich.table import Table
 
 ROUTES = (10, 1000)
@@ -128,7 +128,7 @@ def _paths(server: Any) -> Table:
         for _ in range(ROUNDS):
             times[handler].append(bare.run(ROUND_SECONDS))
             for name, request in requests.items():
-                times[name].append(asyncio.run(load(server.port, request, 1, ROUND_SECONDS))[1])
+                times[name].append(latencies(server.port, request, ROUND_SECONDS))
     loaded = {name: _load_heavily(server, request) for name, request in requests.items()}
     table = Table("path", "p50 ms (1 conn.)", "p99 ms", "of the bare", "requests/s at 8", "CPU ms at 8")
     for name, rounds in times.items():

@@ -1,6 +1,5 @@
 """What servers are given before they are measured: tables, functions, the notes application."""
 
-import asyncio
 import io
 import json
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from load import always, http_bytes, load, signed
+from load import always, http_bytes, latencies, signed
 
 ROOT = Path(__file__).resolve().parents[1]
 HANDLER = "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"
@@ -68,7 +67,7 @@ def make_table(server: Any) -> dict[str, Callable[[], bytes]]:
         for n in range(20)
     ]
     for put in puts:
-        asyncio.run(load(server.port, always(put), 1, 0))
+        latencies(server.port, always(put), 0)
     key = {"pk": {"S": "bench"}, "sk": {"S": "0007"}}
     numbers = iter(range(10**9))
     update = request(

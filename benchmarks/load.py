@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+PATIENCE_S = 60
+RECEIVED_BYTES = 256 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -29,16 +33,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        head_end = self._buffer.find(b"\r\n\r\n")
-        if head_end < 0:
-            return
-        head = self._buffer[:head_end].lower()
-        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-        if len(self._buffer) < head_end + 4 + length:
-            return
-        status = int(head[9:12])
-        if status >= 300:
-            self._done.set_exception(RuntimeError(self._buffer.decode("utf-8", "replace")))
+        try:
+            if not is_whole(self._buffer):
+                return
+        except RuntimeError as refused:
+            self._done.set_exception(refused)
             self._transport.close()
             return
         self._buffer = b""
@@ -70,6 +69,39 @@ async def load(port: int, requests: Callable[[], bytes], connections: int, secon
         await loop.create_connection(lambda done=done: Connection(requests, began + seconds, done), "127.0.0.1", port)
     times = [t for result in await asyncio.gather(*futures) for t in result]
     return len(times) / (time.perf_counter() - began), times
+
+
+def latencies(port: int, requests: Callable[[], bytes], seconds: float) -> list[float]:
+    """Return the milliseconds of each request, one after the other on one connection: at least one.
+
+    Without an event loop, which has 0.1 ms of its own on the way.
+    """
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while not times or time.perf_counter() < until:
+            request, answer = requests(), b""
+            began = time.perf_counter()
+            line.sendall(request)
+            while not is_whole(answer):
+                if not (data := line.recv(RECEIVED_BYTES)):
+                    raise ConnectionError("the server closed the connection")
+                answer += data
+            times.append((time.perf_counter() - began) * 1000)
+    return times
+
+
+def is_whole(answer: bytes) -> bool:
+    """Tell whether all of an answer is there. Raises RuntimeError if it is an error."""
+    head, blank_line, body = answer.partition(b"\r\n\r\n")
+    if not blank_line:
+        return False
+    if len(body) < int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]):
+        return False
+    if int(head[9:12]) >= 300:
+        raise RuntimeError(answer.decode("utf-8", "replace"))
+    return True
 
 
 def http_bytes(method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from furnish import HANDLER, connect, deploy_notes, make_table, resident_mb, zipped
-from load import always, http_bytes, load, signed
+from load import always, http_bytes, latencies, load, signed
 from rich.console import Console
 from rich.table import Table
 
@@ -77,8 +77,7 @@ class Bench:
             self.echo_rates.append(echo)
             rates.append(rate)
             ratios.append(rate / echo)
-        _, latencies = asyncio.run(load(port, requests, 1, 1.0))
-        self.results.append(Measured(name, rates, ratios, latencies))
+        self.results.append(Measured(name, rates, ratios, latencies(port, requests, 1.0)))
 
     def run(self, *, only_functions: bool) -> None:
         from running import start_server
@@ -127,7 +126,7 @@ class Bench:
         )
         self.create_function("trivial", HANDLER)
         invoke = signed(port, "lambda", None, "/2015-03-31/functions/trivial/invocations", b"{}")
-        asyncio.run(load(port, always(invoke), 1, 0))
+        latencies(port, always(invoke), 0)
         self.idle_functions_mb, self.idle_functions_processes = self.deploy_idle_functions()
         self.measure("warm invoke", always(invoke), connections=8)
         if shutil.which("node") is not None:
@@ -161,13 +160,12 @@ class Bench:
 
     def cold(self, title: str, name: str, source: str) -> None:
         """Measure the first invocation of fresh functions, each with code of its own."""
-        port, times = self.server.port, []
+        port, times = self.server.port, list[float]()
         for number in range(12):
             fresh = f"{name}-{number}"
             self.create_function(fresh, f"{source}# {number}\n")
             request = signed(port, "lambda", None, f"/2015-03-31/functions/{fresh}/invocations", b"{}")
-            _, latencies = asyncio.run(load(port, always(request), 1, 0))
-            times += latencies
+            times += latencies(port, always(request), 0)
         self.results.append(Measured(title, [], [], times))
 
     def api(self) -> None:

@@ -1,5 +1,7 @@
 """S3 through boto3 and the aws cli against the running server."""
 
+import base64
+import hashlib
 import io
 import subprocess
 from collections.abc import Callable
@@ -115,6 +117,29 @@ def test_a_body_that_is_not_what_was_announced_is_refused(s3: Any, bucket: str) 
         400,
     )
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_settings_come_with_a_digest_of_their_document_as_older_sdks_send_it(s3: Any, bucket: str) -> None:
+    bodies = [b"something else"]
+
+    def add_digest(request: Any, **_: Any) -> None:
+        body = bodies.pop() if bodies else request.data
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+    s3.meta.events.register("before-sign.s3.PutBucketTagging", add_digest)
+    tagging = {"TagSet": [{"Key": "k", "Value": "v"}]}
+    code, message, status = error_of(s3.put_bucket_tagging, Bucket=bucket, Tagging=tagging)
+    assert (code, status) == ("BadDigest", 400)
+    assert message == "The Content-MD5 you specified did not match what we received."
+    s3.put_bucket_tagging(Bucket=bucket, Tagging=tagging)
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == tagging["TagSet"]
+    versions = {"VersioningConfiguration": {"Status": "Enabled"}}
+    assert error_of(s3.put_bucket_versioning, Bucket=bucket, ContentMD5="x", **versions) == (
+        "InvalidDigest",
+        "The Content-MD5 you specified was invalid.",
+        400,
+    )
 
 
 def test_many_keys_in_pages_and_gone_at_once(s3: Any, bucket: str) -> None:

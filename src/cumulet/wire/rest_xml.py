@@ -10,6 +10,7 @@ from typing import Any
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.wire import chunked
 from cumulet.wire.bindings import body_members, compile_header_writer, compile_reader, find_status_member
+from cumulet.wire.content_md5 import check_content_md5
 from cumulet.wire.faults import malformed_xml, s3_headers
 from cumulet.wire.message import Request, Response
 from cumulet.wire.model import Member, OperationModel, Shape
@@ -106,6 +107,8 @@ def _document_reader(shape: Shape, name: str | None) -> ReadBody:
 
     def read_document(request: Request) -> dict[str, Any]:
         body = chunked.unwrap(request).body if chunked.is_chunked(request.headers) else request.body
+        if (digest := request.headers.get("content-md5")) is not None:
+            check_content_md5(digest, body)  # here, since nobody sees the bytes after this
         if not body:
             return {}
         try:

@@ -15,6 +15,7 @@ from typing import Any
 
 from cumulet.errors import ServiceError
 from cumulet.services.s3.records import Checksum
+from cumulet.wire.content_md5 import check_content_md5
 
 _SMALL_BITS = 1024
 
@@ -98,7 +99,7 @@ def compute_composite(algorithm: str, parts: Iterable[Checksum]) -> Checksum:
 def check_body(params: Mapping[str, Any], body: bytes) -> Checksum | None:
     """Return the checksum that the client sent along, verified. Raises BadDigest where the body does not match."""
     if (content_md5 := params.get("ContentMD5")) is not None:
-        _check_md5(content_md5, body)
+        check_content_md5(content_md5, body)
     given = [name for name in ALGORITHMS if params.get(f"Checksum{name}") is not None]
     if len(given) > 1:
         raise ServiceError(
@@ -132,19 +133,3 @@ def _decode(value: str) -> bytes:
         return base64.b64decode(value, validate=True)
     except binascii.Error:
         return b""
-
-
-def _check_md5(sent: str, body: bytes) -> None:
-    digest = _decode(sent)
-    if len(digest) != 16:
-        raise ServiceError(
-            "InvalidDigest", "The Content-MD5 you specified was invalid.", status=400, **{"Content-MD5": sent}
-        )
-    computed = hashlib.md5(body, usedforsecurity=False).digest()
-    if digest != computed:
-        raise ServiceError(
-            "BadDigest",
-            "The Content-MD5 you specified did not match what we received.",
-            ExpectedDigest=digest.hex(),
-            CalculatedDigest=base64.b64encode(computed).decode(),
-        )

@@ -32,7 +32,7 @@ def change_bucket(tx: WriteTx, call: Call, params: Params, **changes: Any) -> No
 
 @on_bucket(
     "PutBucketVersioning",
-    params="Bucket VersioningConfiguration ChecksumAlgorithm ExpectedBucketOwner",
+    params="Bucket VersioningConfiguration ContentMD5 ChecksumAlgorithm ExpectedBucketOwner",
     missing="MFA delete",
 )
 def put_bucket_versioning(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -62,7 +62,7 @@ def get_bucket_versioning(call: Call, tx: ReadTx, params: Params) -> Output:
 @on_bucket(
     "PutBucketEncryption",
     action="s3:PutEncryptionConfiguration",
-    params="Bucket ServerSideEncryptionConfiguration ChecksumAlgorithm ExpectedBucketOwner",
+    params="Bucket ServerSideEncryptionConfiguration ContentMD5 ChecksumAlgorithm ExpectedBucketOwner",
     missing="KMS keys of one's own, dual-layer encryption, blocked kinds of encryption; what is set is kept and told,"
     " while bodies lie as they are",
 )
@@ -102,7 +102,7 @@ def delete_bucket_encryption(call: Call, tx: WriteTx, params: Params) -> Output:
     return {}
 
 
-@on_bucket("PutBucketTagging", params="Bucket Tagging ChecksumAlgorithm ExpectedBucketOwner")
+@on_bucket("PutBucketTagging", params="Bucket Tagging ContentMD5 ChecksumAlgorithm ExpectedBucketOwner")
 def put_bucket_tagging(call: Call, tx: WriteTx, params: Params) -> Output:
     """Give a bucket these tags in place of those that it has."""
     change_bucket(tx, call, params, tags=_parse_tags(params["Tagging"]["TagSet"]))
@@ -148,7 +148,7 @@ def delete_bucket_tagging(call: Call, tx: WriteTx, params: Params) -> Output:
 @on_bucket(
     "PutPublicAccessBlock",
     action="s3:PutBucketPublicAccessBlock",
-    params="Bucket PublicAccessBlockConfiguration ChecksumAlgorithm ExpectedBucketOwner",
+    params="Bucket PublicAccessBlockConfiguration ContentMD5 ChecksumAlgorithm ExpectedBucketOwner",
 )
 def put_public_access_block(call: Call, tx: WriteTx, params: Params) -> Output:
     """Say which of the public's ways into a bucket are closed; what is not named is open."""

@@ -123,9 +123,10 @@ def _check_declaration(name: str, declaration: Mapping[str, Any]) -> None:
             f"Template format error: [/Parameters/{name}] Every Parameters object must contain a Type member."
         )
     if (away := _ELSEWHERE.fullmatch(kind)) is not None:
+        plain = "CommaDelimitedList" if "List" in kind else "String"
         advice = "there is no Systems Manager" if away["ssm"] else "there is none of these"
         raise NotImplementedHere(
-            f"The parameter type {kind} ({advice} here: declare {_plain(kind)}, and give the value)"
+            f"The parameter type {kind} ({advice} here: declare {plain}, and give the value)"
         )
     if kind not in _TYPES:
         raise validation_error(f"Template format error: Unrecognized parameter type: {kind}")
@@ -144,11 +145,6 @@ def _check_declaration(name: str, declaration: Mapping[str, Any]) -> None:
         raise validation_error(
             f"Template format error: AllowedPattern of parameter {name} is not a valid pattern"
         ) from None
-
-
-def _plain(kind: str) -> str:
-    """Return the plain type of a parameter whose values AWS would look up."""
-    return "CommaDelimitedList" if "List<" in kind or "CommaDelimitedList" in kind else "String"
 
 
 def _number(text: str) -> float | None:

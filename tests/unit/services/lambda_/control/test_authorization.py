@@ -205,9 +205,9 @@ async def test_who_names_a_public_layer_that_lies_in_aws_is_told_what_to_do(guar
     refusal = await guarded.denied("UpdateFunctionConfiguration", params, Principal.root(SCOPE.account))
     assert refusal == (
         "User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:GetLayerVersion on resource:"
-        f" {LAYER} because no resource-based policy allows the lambda:GetLayerVersion action. Layers that lie in AWS are"
-        f" not here: fetch its archive there (aws lambda get-layer-version-by-arn --arn {LAYER}), publish it here (aws"
-        " lambda publish-layer-version), and name the ARN that this tells."
+        f" {LAYER} because no resource-based policy allows the lambda:GetLayerVersion action. Layers that lie in AWS"
+        f" are not here: fetch its archive there (aws lambda get-layer-version-by-arn --arn {LAYER}), publish it here"
+        " (aws lambda publish-layer-version), and name the ARN that this tells."
     )
 
 

@@ -52,6 +52,15 @@ def test_deploy_prints_a_line_per_resource_and_the_outputs(deployed: tuple[Serve
     assert "there is no stack 'second'" in cumulet(server, "delete", "second", status=1)
 
 
+def test_a_template_that_is_too_large_for_a_request_goes_by_way_of_s3(
+    deployed: tuple[Server, str], tmp_path: Path
+) -> None:
+    server, _ = deployed
+    template = {"Metadata": {"Of": "x" * 60_000}, "Resources": {"Group": {"Type": "AWS::Logs::LogGroup"}}}
+    (tmp_path / "template.json").write_text(json.dumps(template))
+    assert "CREATE_COMPLETE" in cumulet(server, "deploy", str(tmp_path), "--stack-name", "large")
+
+
 def test_newman_runs_the_postman_collection(deployed: tuple[Server, str]) -> None:
     server, url = deployed
     newman = ROOT / "node_modules" / ".bin" / "newman"

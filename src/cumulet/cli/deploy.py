@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError
 from cumulet.cli.cdk import SUFFIX, find_template_of_cdk, localise, members_of
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err, out
-from cumulet.cli.packaging import package_code, package_files
+from cumulet.cli.packaging import package_code, package_files, upload_template
 from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.core.text import parse_text
+from cumulet.services.cloudformation.limits import TEMPLATE_BODY_BYTES_MAX
 
 POLL_SECONDS = 0.1
 TEMPLATE_NAMES = ("template.yaml", "template.yml", "template.json")
@@ -93,7 +94,7 @@ def _execute(connection: Connection, name: str, template: dict[str, Any], parame
         StackName=name,
         ChangeSetName=f"cumulet-{time.time_ns()}",
         ChangeSetType="CREATE" if is_new else "UPDATE",
-        TemplateBody=json.dumps(template, default=str),
+        **_said(connection, json.dumps(template, default=str)),
         Parameters=[*parameters, *previous],
         Capabilities=CAPABILITIES,
     )
@@ -109,6 +110,13 @@ def _execute(connection: Connection, name: str, template: dict[str, Any], parame
     if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise CliError(f"the stack is {status}; the first failure above says why")
     return True
+
+
+def _said(connection: Connection, template: str) -> dict[str, str]:
+    """Return the parameter that gives a template: what is too large for a request goes by way of S3."""
+    if len(template.encode()) <= TEMPLATE_BODY_BYTES_MAX:
+        return {"TemplateBody": template}
+    return {"TemplateURL": upload_template(connection, template)}
 
 
 def _wait_for_change_set(cloudformation: Any, change_set_id: str) -> dict[str, Any]:

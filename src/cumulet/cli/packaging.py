@@ -100,6 +100,12 @@ def package_files(connection: Connection, template: dict[str, Any], folder: Path
     return moved
 
 
+def upload_template(connection: Connection, template: str) -> str:
+    """Return the URL of a template that lies in S3 now."""
+    bucket, key = _upload(connection, "the template", template.encode(), ".template")
+    return f"{connection.settings.endpoint.rstrip('/')}/{bucket}/{key}"
+
+
 def _of_kind(places: dict[str, tuple[str, bool]], resource: Any) -> tuple[str, bool] | None:
     """Return where a resource of its type may name something local, if it is one that may."""
     kind = resource.get("Type") if isinstance(resource, dict) else None

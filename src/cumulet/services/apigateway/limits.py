@@ -92,6 +92,11 @@ PATTERN_BYTES_MAX = 1024 * 1024
 """Of memory for one compiled regular expression: ours."""
 
 RESOURCE_POLICY_BYTES_MAX = 8_192
+TEMPLATE_CHARS_PER_STEP, TEMPLATE_VALUES_PER_STEP, TEMPLATE_STEPS_PER_MATCH = 500, 8, 4
+"""How much of long texts and large values is looked at in the time of one step, and how many steps it takes to find
+what a regular expression is for: ours.
+"""
+
 """Of a REST API; AWS raises it on request."""
 
 AUTHORIZERS_PER_API_MAX = 10

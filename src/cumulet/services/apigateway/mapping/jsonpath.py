@@ -9,15 +9,23 @@ from functools import lru_cache
 from typing import Any
 
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.mapping import effort
+from cumulet.services.apigateway.mapping.effort import TemplateError
 from cumulet.services.apigateway.mapping.jsonpath_syntax import Condition, Names, Path, Step, read
-from cumulet.services.apigateway.mapping.values import TemplateError
+
+_PLACES_PER_STEP = 4
+"""How many places are looked at in the time of one step of a template."""
 
 _compile = lru_cache(maxsize=limits.COMPILED_MAX)(read)
 
 
 def find(path: str, value: Any) -> Any:
     """Return what a path leads to. Raises TemplateError if the path cannot be read, or finds too much."""
-    return Search(value).find(_compile(path), value)
+    search = Search(value)
+    try:
+        return search.find(_compile(path), value)
+    finally:
+        effort.spend(search.spent // _PLACES_PER_STEP)
 
 
 class Search:
@@ -25,7 +33,7 @@ class Search:
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._left = limits.TEMPLATE_STEPS_MAX
+        self.spent = 0
 
     def find(self, path: Path, start: Any) -> Any:
         """Return what a path leads to from `start`, which @ stands for; None for what is not there."""
@@ -43,8 +51,8 @@ class Search:
 
     def spend(self, steps: int = 1) -> None:
         """Count what was taken. Raises TemplateError if that is too much."""
-        self._left -= steps
-        if self._left < 0:
+        self.spent += steps
+        if self.spent > limits.TEMPLATE_STEPS_MAX:
             raise TemplateError("A JSONPath finds too much")
 
     def _take(self, holders: list[Any], step: Step) -> Iterator[Any]:

@@ -19,7 +19,7 @@ import msgspec
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import patterns
-from cumulet.services.apigateway.mapping.values import TemplateError
+from cumulet.services.apigateway.mapping.effort import TemplateError
 
 
 class Finder(Protocol):

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from cumulet.services.apigateway import limits
-from cumulet.services.apigateway.mapping import patterns
+from cumulet.services.apigateway.mapping import effort, patterns
+from cumulet.services.apigateway.mapping.effort import TemplateError
 
-
-class TemplateError(Exception):
-    """A template that cannot be compiled or rendered."""
+_MEMBERS_PER_STEP = 50
+"""How many members are copied, or compared with a text, in the time of one step."""
 
 
 class Methods:
@@ -33,11 +33,27 @@ def text(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}={text(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, dict | list):
+        effort.spend_on_all_of(value)
+        return _printed(value)
+    return "" if isinstance(value, Methods) else str(value)
+
+
+def _printed(value: Any) -> str:
     if isinstance(value, list):
         return msgspec.json.encode(value, enc_hook=text).decode()
-    return "" if isinstance(value, Methods) else str(value)
+    # A map, and the maps in it, without recursion: a stranger's body may nest them as deep as JSON can be read.
+    parts, waiting = list[str](), [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            members: list[Any] = ["{"]
+            for name, member in item.items():
+                members += (f"{', ' if len(members) > 1 else ''}{name}=", member)
+            waiting += ["}", *reversed(members)]
+        else:
+            parts.append(_printed(item) if isinstance(item, list) else text(item))
+    return "".join(parts)
 
 
 def is_true(value: Any) -> bool:
@@ -92,10 +108,14 @@ def call(holder: Any, name: str, arguments: list[Any]) -> Any:
     if method is None:
         return None
     try:
-        return method(*arguments)
+        answer = method(*arguments)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError):
         # The wrong number or kind of arguments: no such method, for Velocity.
         return None
+    effort.spend_on_chars(sum([len(given) for given in (*arguments, answer) if isinstance(given, str)]))
+    if isinstance(answer, list):
+        effort.spend(len(answer) // _MEMBERS_PER_STEP)
+    return answer
 
 
 def _is_number(value: Any) -> bool:
@@ -105,9 +125,19 @@ def _is_number(value: Any) -> bool:
 def _equal(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return left is right
-    if (_is_number(left) and _is_number(right)) or type(left) is type(right):
+    if _is_number(left) and _is_number(right):
+        return bool(left == right)
+    if type(left) is type(right):
+        effort.spend_on_all_of(left)
+        effort.spend_on_chars(len(left) if isinstance(left, str) else 0)
         return bool(left == right)
     return text(left) == text(right)
+
+
+def _is_in(value: Any, holder: list[Any]) -> bool:
+    effort.spend_on_all_of(value, times=len(holder))
+    effort.spend(len(holder) // _MEMBERS_PER_STEP)
+    return value in holder
 
 
 def _add(left: Any, right: Any) -> Any:
@@ -121,6 +151,7 @@ def _add(left: Any, right: Any) -> Any:
 def _bounded(given: str) -> str:
     if len(given) > limits.PAYLOAD_BYTES_MAX:
         raise TemplateError("A text of the template is too large")
+    effort.spend_on_chars(len(given))
     return given
 
 
@@ -204,7 +235,7 @@ def _get_item(holder: list[Any], index: int) -> Any:
 
 
 def _index_of(holder: list[Any], value: Any) -> int:
-    return holder.index(value) if value in holder else -1
+    return holder.index(value) if _is_in(value, holder) else -1
 
 
 def _substring(given: str, start: int, end: int | None = None) -> str | None:
@@ -225,7 +256,7 @@ _MAP_METHODS: dict[str, Callable[..., Any]] = {
     "size": len,
     "isEmpty": lambda holder: not holder,
     "containsKey": lambda holder, key: text(key) in holder,
-    "containsValue": lambda holder, value: value in holder.values(),
+    "containsValue": lambda holder, value: _is_in(value, list(holder.values())),
     "put": _put,
     "putAll": _put_all,
     "remove": lambda holder, key: holder.pop(text(key), None),
@@ -237,7 +268,7 @@ _LIST_METHODS: dict[str, Callable[..., Any]] = {
     "get": _get_item,
     "size": len,
     "isEmpty": lambda holder: not holder,
-    "contains": lambda holder, value: value in holder,
+    "contains": lambda holder, value: _is_in(value, holder),
     "indexOf": _index_of,
     "add": _append,
     "addAll": _append_all,
@@ -259,9 +290,9 @@ _TEXT_METHODS: dict[str, Callable[..., Any]] = {
     "toUpperCase": str.upper,
     "trim": str.strip,
     "concat": lambda given, other: _bounded(given + other),
-    "replace": lambda given, old, new: _replace(given, old, new),
-    "replaceAll": lambda given, pattern, new: _bounded(patterns.replace(pattern, new, given)),
-    "replaceFirst": lambda given, pattern, new: _bounded(patterns.replace(pattern, new, given, count=1)),
+    "replace": lambda given, old, new: patterns.replace_text(given, old, new),
+    "replaceAll": lambda given, pattern, new: patterns.replace(pattern, new, given),
+    "replaceFirst": lambda given, pattern, new: patterns.replace(pattern, new, given, first_only=True),
     "split": lambda given, pattern, limit=0: patterns.split(pattern, given, limit),
     "matches": patterns.matches,
     "equalsIgnoreCase": lambda given, other: given.lower() == text(other).lower(),
@@ -280,11 +311,3 @@ _METHODS: tuple[tuple[Any, dict[str, Callable[..., Any]]], ...] = (
     (str, _TEXT_METHODS),
     ((int, float), _NUMBER_METHODS),
 )
-
-
-def _replace(given: str, old: str, new: str) -> str:
-    # How long it becomes is known before it is made.
-    found = given.count(old) if old else len(given) + 1
-    if len(given) + found * (len(new) - len(old)) > limits.PAYLOAD_BYTES_MAX:
-        raise TemplateError("A text of the template is too large")
-    return given.replace(old, new)

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,8 @@ from urllib.parse import quote_plus, unquote_plus
 import msgspec
 
 from cumulet.services.apigateway.mapping import jsonpath
-from cumulet.services.apigateway.mapping.values import Methods, TemplateError, text
+from cumulet.services.apigateway.mapping.effort import TemplateError
+from cumulet.services.apigateway.mapping.values import Methods, text
 
 _JAVASCRIPT = {
     "'": "\\'",
@@ -27,6 +29,8 @@ _JAVASCRIPT = {
     "\f": "\\f",
     "\r": "\\r",
 }
+
+_ESCAPED = re.compile(r"""[^ -~]|['"\\/]""")
 
 _CONTAINERS = (b"{", b"[", b'"')
 
@@ -104,16 +108,15 @@ def names(
 def _escape_javascript(given: Any) -> str | None:
     if given is None:
         return None  # as Apache's StringEscapeUtils has it
-    escaped = []
-    for char in text(given):
-        if char in _JAVASCRIPT:
-            escaped.append(_JAVASCRIPT[char])
-        elif " " <= char <= "~":
-            escaped.append(char)
-        else:
-            units = char.encode("utf-16-be")
-            escaped += [f"\\u{units[at]:02X}{units[at + 1]:02X}" for at in range(0, len(units), 2)]
-    return "".join(escaped)
+    return _ESCAPED.sub(_escape, text(given))
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found[0]
+    if (short := _JAVASCRIPT.get(char)) is not None:
+        return short
+    units = char.encode("utf-16-be")
+    return "".join([f"\\u{units[at]:02X}{units[at + 1]:02X}" for at in range(0, len(units), 2)])
 
 
 def _parse_json(given: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeAlias
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import values
-from cumulet.services.apigateway.mapping.values import TemplateError
+from cumulet.services.apigateway.mapping.effort import Effort, TemplateError, limited
 
 _TEXT = re.compile(r"[^$#\\]+")
 _REFERENCE = re.compile(r"\$!?(\{)?([A-Za-z][A-Za-z0-9_-]*)")
@@ -43,16 +43,11 @@ class _Run:
     """One rendering: its names, its output, and what is left of its bounds."""
 
     names: dict[str, Any]
+    effort: Effort
     out: list[str] = field(default_factory=list)
-    steps: int = limits.TEMPLATE_STEPS_MAX
     chars: int = limits.PAYLOAD_BYTES_MAX
     depth: int = 0
     """How many macros and defined blocks are being rendered inside each other."""
-
-    def step(self) -> None:
-        self.steps -= 1
-        if self.steps < 0:
-            raise TemplateError("The template takes too many steps")
 
     def write(self, text: str) -> None:
         self.chars -= len(text)
@@ -129,13 +124,14 @@ class Template:
 
     def render(self, names: dict[str, Any]) -> str:
         """Return the text. `names` has the values by name, and gets those that #set makes."""
-        run = _Run(names)
-        try:
-            _render_all(self.nodes, run)
-        except (_Stop, _Break):
-            pass
-        except RecursionError:
-            raise TemplateError("The values of the template are nested too deeply") from None
+        with limited() as effort:
+            run = _Run(names, effort)
+            try:
+                _render_all(self.nodes, run)
+            except (_Stop, _Break):
+                pass
+            except RecursionError:
+                raise TemplateError("The values of the template are nested too deeply") from None
         return "".join(run.out)
 
 
@@ -152,7 +148,7 @@ def compile_template(text: str) -> Template:
 
 def _render_all(nodes: Sequence[Node], run: _Run) -> None:
     for node in nodes:
-        run.step()
+        run.effort.spend()
         node(run)
 
 
@@ -567,7 +563,7 @@ class _Parser:
             self.fail("} is missing")
 
         def value(run: _Run) -> Any:
-            run.step()
+            run.effort.spend()
             found = run.names.get(name)
             if isinstance(found, _Defined):
                 found = found.render(run)
@@ -659,7 +655,7 @@ def _binary(operator: str, left: Value, right: Value) -> Value:
     compute = values.OPERATORS[operator]
 
     def value(run: _Run) -> Any:
-        run.step()
+        run.effort.spend()
         return compute(left(run), right(run))
 
     return value

@@ -9,7 +9,8 @@ from collections.abc import Mapping as Lookup
 from typing import Any
 
 from cumulet.services.apigateway.mapping import parameters, patterns, variables
-from cumulet.services.apigateway.mapping.values import TemplateError, text
+from cumulet.services.apigateway.mapping.effort import TemplateError
+from cumulet.services.apigateway.mapping.values import text
 from cumulet.services.apigateway.mapping.variables import Body, UnreadableBody
 from cumulet.services.apigateway.mapping.vtl import compile_template
 from cumulet.services.apigateway.model import Mapping, Reply

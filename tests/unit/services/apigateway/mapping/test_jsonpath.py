@@ -6,7 +6,7 @@ import pytest
 
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.mapping import jsonpath
-from cumulet.services.apigateway.mapping.values import TemplateError
+from cumulet.services.apigateway.mapping.effort import TemplateError
 
 # The example of the library's own documentation.
 BOOKS = [

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere
-from cumulet.services.apigateway.mapping.values import TemplateError
+from cumulet.services.apigateway.mapping.effort import TemplateError
 from cumulet.services.apigateway.mapping.variables import Body, UnreadableBody, names
 from cumulet.services.apigateway.mapping.vtl import compile_template
 
@@ -57,6 +57,13 @@ def render(template: str, body: bytes = BODY, **context: Any) -> str:
             "#set($s = 'a,b,,')$s.split(',') $s.length() $s.replace(',', ';') $s.toUpperCase()",
             '["a","b"] 5 a;b;; A,B,,',
         ),
+        ("#set($s = 'a,b')$s.replaceAll('([ab])', 'é$1\\n') $s.replaceFirst('[ab]', '')", "éan,ébn ,b"),
+        ("#set($s = 'a,b')$s.replaceAll(',', 'ü') $s.replaceAll(',', '$0$0')", "aüb a,,b"),
+        (
+            "#set($s = ',a,b,')$s.split('') $s.split('[,]') $s.split(',', 2)",
+            '[",","a",",","b",","] ["","a","b"] ["","a,b,"]',
+        ),
+        ("#set($s = '')$s.split(',')#set($s = ',')$s.split(',')", '[""][]'),
         ("#set($s = 'abc')$s.substring(1) $s.indexOf('c') $s.equals('abc') $s.matches('a.c')", "bc 2 true true"),
         ("#if('1' == 1)same#end #if('a' != 'b' and not false)and#end", "same and"),
         # $util
@@ -141,6 +148,18 @@ def test_what_cannot_be_read(template: str) -> None:
         "#set($x = 'aaaa')" + "#set($x = $x.replace('a', 'aaaaaaaaaaaaaaaa'))" * 12,
         "#set($x = [1])" + "#set($y = $x.addAll($x))" * 60,
         "#set($m = {})#set($z = $m.put('m', $m))$m",
+        "#set($l = [1])#set($z = $l.add($l))$l.contains($l)",
+        "#set($x = [1])" + "#set($x = [$x, $x])" * 60 + "$x",
+        "#set($x = [1])#set($y = [1])" + "#set($x = [$x, $x])#set($y = [$y, $y])" * 60 + "#if($x == $y)same#end",
+        "#set($x = 'a')" + "#set($x = $x.replaceAll('[a]', 'aaaaaaaaaa'))" * 8,
+        "#set($x = 'a')" + "#set($x = $x.replaceAll('a', 'aaaaaaaaaa'))" * 8,
+        "#set($x = 'aaaaaaaaaaaaaaaa')" + "#set($x = $x + $x)" * 19 + "$x.split('[a]').size()",
+        "#set($x = 'aaaaaaaaaaaaaaaa')"
+        + "#set($x = $x + $x)" * 18
+        + "#foreach($i in [1..900])#set($y = $x.toUpperCase())#end",
+        "#set($x = 'aaaaaaaaaaaaaaaa')"
+        + "#set($x = $x + $x)" * 18
+        + "#set($y = $x.toUpperCase())#foreach($i in [1..900])#if($x == $y)#end#end",
     ],
 )
 def test_template_bombs_end(template: str) -> None:

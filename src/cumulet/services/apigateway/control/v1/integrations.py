@@ -21,9 +21,9 @@ from cumulet.services.apigateway.control.v1.records import (
     get_method,
     render,
 )
+from cumulet.services.apigateway.mapping.effort import TemplateError
 from cumulet.services.apigateway.mapping.parameters import check_request, check_response, invalid
 from cumulet.services.apigateway.mapping.patterns import compile_pattern
-from cumulet.services.apigateway.mapping.values import TemplateError
 from cumulet.services.apigateway.mapping.vtl import compile_template
 from cumulet.services.apigateway.model import CALLER, METHODS
 from cumulet.services.kit import Call, Output, Params, operation

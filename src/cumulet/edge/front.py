@@ -75,7 +75,9 @@ class Front:
     def too_large(self, head: Request) -> Response:
         """Return the answer to a request whose body is over its limit."""
         door = find_door(head.host, head.path)
-        if isinstance(door, ApiDoor) or _domain_behind(door, head) is not None:
+        if isinstance(door, ApiDoor):
+            return self._apis.refuse_body(door.api_id)
+        if _domain_behind(door, head) is not None:
             return BODY_TOO_LONG
         if isinstance(door, FunctionDoor):
             return Response(413, (("content-type", "application/json"),), b'{"Message":"Request Too Long"}')

@@ -94,3 +94,15 @@ async def test_what_may_be_for_a_custom_domain_name_is_asked_about(
     response = await front.answer(request)
     assert (response.status == 299) is served
     assert (front.too_large(request).body == b"HTTP content length exceeded 10485760 bytes.") is served
+
+
+def test_an_api_says_itself_that_a_body_is_too_long() -> None:
+    class Doors:
+        def refuse_body(self, api_id: str) -> Response:
+            return Response(413, (("x-api", api_id),))
+
+    tools: Any = SimpleNamespace(ground=SimpleNamespace(ids=CountingIds()))
+    doors: Any = Doors()
+    front = Front(tools, doors, Broken())  # type: ignore[arg-type]
+    for host, path in (("localhost:4566", "/_aws/execute-api/abc/x"), ("abc.execute-api.localhost", "/x")):
+        assert front.too_large(Request("POST", path, "", Headers([("host", host)]))).headers == (("x-api", "abc"),)

@@ -56,6 +56,10 @@ class ApiDoors:
             return faults.unknown_api()
         return await self._open().serve(mapped.api_id, request, mapped.path, "host", mapped)
 
+    def refuse_body(self, api_id: str) -> Response:
+        """Return the answer to a body that is longer than anybody reads."""
+        return BODY_TOO_LONG if self._gateway is None else self._gateway.refuse_body(api_id)
+
     async def stop(self) -> None:
         """Leave nothing unwritten behind."""
         if self._gateway is not None:

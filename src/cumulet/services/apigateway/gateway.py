@@ -119,24 +119,32 @@ class Gateway:
             return faults.unavailable()
         if found is None:
             return faults.unknown_api()
-        if len(request.body) > limits.PAYLOAD_BYTES_MAX and found.owner.kind == "REST":
+        too_long = len(request.body) > limits.PAYLOAD_BYTES_MAX
+        if too_long and found.owner.kind == "REST":
             return BODY_TOO_LONG
         stage = found.stage
         compiled = None if found.deployed is None else self._keep_compiled(found.owner, api_id, found.deployed)
         arrival = self._arrival(api_id, found, request, via, mapped)
         if stage is None or compiled is None or (compiled.deployment.default_endpoint_disabled and mapped is None):
             return faults.render(arrival, Refused("no_stage"))
-        rules = compiled.deployment.cors
-        if rules is not None and cors.is_preflight(request):
-            return cors.answer_preflight(arrival, rules)
         journey = Journey()
-        response = await self._walk.answer(arrival, stage, compiled, journey)
-        if rules is not None:
-            response = cors.with_cors(response, rules, request.headers)
+        if too_long:
+            journey.refused = Refused("too_long")
+            response = faults.render(arrival, journey.refused)
+        else:
+            response = await self._walk.answer(arrival, stage, compiled, journey)
+        if (rules := compiled.deployment.cors) is not None:
+            response = cors.with_cors(response, rules, request)
         if stage.access_log is not None or stage.method_settings:
             now_ms = self._ground.clock.now_ms()
             self._logbook.note(journey, arrival, stage, compiled, response, now_ms, found.log_role)
         return response
+
+    def refuse_body(self, api_id: str) -> Response:
+        """Return the answer to a body that nobody reads. Of an API that was never asked before it is a REST API's."""
+        if all(compiled.is_rest for (asked, _), compiled in self._compiled.items() if asked == api_id):
+            return BODY_TOO_LONG
+        return faults.body_too_long(self._ground.ids)
 
     async def stop(self) -> None:
         """Leave nothing unwritten behind."""

@@ -350,6 +350,53 @@ async def test_cors_answers_preflights_and_replaces_the_functions_headers() -> N
         assert (response.status, header(response, "access-control-allow-origin")) == (status, "https://a.example")
 
 
+PREFLIGHT = {"origin": "https://a.example", "access-control-request-method": "PUT"}
+RULES = {"AllowOrigins": ["https://a.example"], "AllowMethods": ["PUT"], "ExposeHeaders": ["x-b"]}
+
+
+@pytest.mark.parametrize("key", ["ANY /notes", "OPTIONS /notes", "$default"])
+async def test_a_preflight_asks_the_authorizer_of_a_route_that_is_for_it(key: str) -> None:
+    house = ApiHouse()
+    api_id = await house.http_api(key, CorsConfiguration=RULES)
+    free = await house.request(api_id, "OPTIONS", "/notes", headers=PREFLIGHT)
+    assert (free.status, header(free, "access-control-allow-methods")) == (204, "PUT")
+    assert not house.function.calls  # the gateway answers, not the route's integration
+
+    [route] = (await house.v2("GetRoutes", ApiId=api_id))["Items"]
+    await house.v2("UpdateRoute", ApiId=api_id, RouteId=route["RouteId"], AuthorizationType="AWS_IAM")
+    house.signer = ServiceError("MissingAuthenticationTokenException", "no", status=403)
+    refused = await house.request(api_id, "OPTIONS", "/notes", headers=PREFLIGHT)
+    assert (refused.status, refused.body) == (403, b'{"message":"Forbidden"}')
+    # Browsers tell of the status alone: the origin is allowed.
+    assert header(refused, "access-control-allow-origin") == "https://a.example"
+
+
+async def test_what_is_no_preflight_goes_to_its_route() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("OPTIONS /notes", CorsConfiguration=RULES)
+    asked = await house.request(api_id, "OPTIONS", "/notes", headers={"origin": "https://a.example"})
+    assert (asked.status, asked.body, header(asked, "access-control-expose-headers")) == (200, b"fine", "x-b")
+    assert header(asked, "access-control-allow-methods") is None
+    nowhere = await house.request(api_id, "OPTIONS", "/none", headers=PREFLIGHT)
+    assert (nowhere.status, header(nowhere, "access-control-expose-headers")) == (204, None)
+    assert (await house.request(api_id, "OPTIONS", "/100%25", headers=PREFLIGHT)).status == 400
+
+
+async def test_a_body_of_more_than_10_mb_is_refused_in_the_dialect_s_words() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("$default", CorsConfiguration=RULES)
+    assert house.gateway.refuse_body(api_id).body == b"HTTP content length exceeded 10485760 bytes."
+    long, origin = b" " * (10 * 1024 * 1024 + 1), {"origin": "https://a.example"}
+    response = await house.request(api_id, "POST", "/", headers=origin, body=long)
+    assert (response.status, response.body) == (413, b'{"message":"Request Entity Too Large"}')
+    assert header(response, "access-control-allow-origin") == "https://a.example"
+    assert not house.function.calls
+    # Once it is known, the API's own words also refuse what the socket does not read at all.
+    unread = house.gateway.refuse_body(api_id)
+    assert (unread.status, unread.body) == (response.status, response.body)
+    assert header(unread, "apigw-requestid")
+
+
 async def test_the_source_arn_names_the_route() -> None:
     house = ApiHouse()
     api_id = await house.http_api("$default", "ANY /notes/{id}")

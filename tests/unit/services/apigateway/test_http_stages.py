@@ -88,6 +88,75 @@ async def test_each_request_is_a_line_of_the_access_log() -> None:
     }
 
 
+DENIED = ServiceError("AccessDeniedException", "nobody may", status=403)
+FUNCTIONS_OWN = "The Lambda function returned the following error: boom. Check your Lambda function code and try again."
+TOLD = ("status", "error.responseType", "integrationErrorMessage", "authorizer.error", "integration.status")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "failed", "told"),
+    [
+        ("/dev/a", {"statusCode": 418}, False, ["418", "-", "-", "-", "418"]),
+        ("/dev/a", {"errorMessage": "boom"}, True, ["500", "DEFAULT_5XX", FUNCTIONS_OWN, "-", "-"]),
+        (
+            "/dev/a",
+            {"statusCode": 200, "body": {}},
+            False,
+            [
+                "500",
+                "DEFAULT_5XX",
+                "The response from the Lambda function doesn't match the format that API Gateway expects.",
+                "-",
+                "200",
+            ],
+        ),
+        (
+            "/dev/a",
+            DENIED,
+            False,
+            [
+                "500",
+                "API_CONFIGURATION_ERROR",
+                "The IAM role configured on the integration or API Gateway doesn't have permissions to call the "
+                "integration. Check the permissions and try again.",
+                "-",
+                "-",
+            ],
+        ),
+        (
+            "/dev/guarded",
+            {"statusCode": 200},
+            False,
+            [
+                "403",
+                "MISSING_AUTHENTICATION_TOKEN",
+                "-",
+                "The request for the IAM Authorizer doesn't match the format that API Gateway expects.",
+                "-",
+            ],
+        ),
+        ("/dev/none", {"statusCode": 200}, False, ["404", "-", "-", "-", "-"]),
+    ],
+)
+async def test_the_access_log_tells_why_a_request_failed(path: str, answer: Any, failed: bool, told: list[str]) -> None:
+    house = ApiHouse(more={"logs": build_logs})
+    house.function.answer, house.function.function_error = answer, "Unhandled" if failed else None
+    house.signer = ServiceError("MissingAuthenticationTokenException", "no", status=403)
+    await house.call("logs", "CreateLogGroup", {"logGroupName": "access"})
+    api_id = await house.http_api("GET /a", "GET /guarded")
+    for route in (await house.v2("GetRoutes", ApiId=api_id))["Items"]:
+        if route["RouteKey"] == "GET /guarded":
+            await house.v2("UpdateRoute", ApiId=api_id, RouteId=route["RouteId"], AuthorizationType="AWS_IAM")
+    line = "|".join([f"$context.{name}" for name in (*TOLD, "path", "requestId")])
+    log = {"DestinationArn": GROUP, "Format": line}
+    await house.v2("CreateStage", ApiId=api_id, StageName="dev", AutoDeploy=True, AccessLogSettings=log)
+    await house.request(api_id, "GET", path)
+    [text] = await logged(house)
+    *found, shown_path, request_id = text.split("|")
+    assert (found, shown_path) == (told, path)
+    assert request_id != "-"
+
+
 async def test_a_log_that_is_not_there_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
     house = ApiHouse(more={"logs": build_logs})
     api_id = await house.http_api("GET /a")

@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 
-from cumulet.services.apigateway.model import DEFAULT_STAGE
+from cumulet.services.apigateway.model import DEFAULT_STAGE, Stage
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched
 from cumulet.services.apigateway.pipeline.paths import shown_http_path
 
 
-def context_values(arrival: Arrival) -> dict[str, Any]:
-    """Return what is known of a request before it has found its route."""
+def unmatched_values(arrival: Arrival, stage: Stage) -> dict[str, Any]:
+    """Return what is known of a request that has found no route."""
+    path = shown_http_path(arrival.path)
     return {
         "accountId": arrival.owner.account,
         "apiId": arrival.api_id,
@@ -24,22 +25,19 @@ def context_values(arrival: Arrival) -> dict[str, Any]:
         "httpMethod": arrival.request.method,
         "identity.sourceIp": arrival.request.client_ip,
         "identity.userAgent": arrival.user_agent,
-        "path": shown_http_path(arrival.path),
+        "path": path if stage.name == DEFAULT_STAGE else f"/{stage.name}{path}",
         "protocol": f"HTTP/{arrival.request.http_version}",
         "requestId": arrival.extended_request_id,
         "requestTime": events.request_time(arrival.now_ms),
         "requestTimeEpoch": arrival.now_ms,
+        "stage": stage.name,
     }
 
 
 def matched_values(matched: Matched) -> dict[str, Any]:
     """Return what is known of a request on its route, what its authorizer said included."""
-    values = context_values(matched.arrival)
-    stage = matched.stage.name
-    if stage != DEFAULT_STAGE:
-        values["path"] = f"/{stage}{values['path']}"
+    values = unmatched_values(matched.arrival, matched.stage)
     values["routeKey"] = matched.route.key
-    values["stage"] = stage
     if matched.authorized is not None:
         values.update(matched.authorized.variables)
     return values

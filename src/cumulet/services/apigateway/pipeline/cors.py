@@ -1,13 +1,13 @@
 """CORS of HTTP APIs: API Gateway answers preflights itself, and its headers replace the function's (pure).
 
-https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+A preflight needs no route, but one that there is for it asks its authorizer even so, which browsers never satisfy:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html has it of $default, and users found it
+of ANY (anomalyco/sst#5493).
 """
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from cumulet.services.apigateway.model import Cors
-from cumulet.services.apigateway.pipeline.exchange import Arrival
-from cumulet.services.apigateway.pipeline.faults import own_headers
 from cumulet.wire.message import Headers, Request, Response
 
 _PREFIX = "access-control-"
@@ -22,26 +22,24 @@ def is_preflight(request: Request) -> bool:
     )
 
 
-def answer_preflight(arrival: Arrival, cors: Cors) -> Response:
-    """Return the answer to a preflight; one from a foreign origin gets no permission."""
-    headers = [*own_headers(arrival), *_shared(cors, arrival.request.headers)]
-    if len(headers) > len(own_headers(arrival)):
-        for name, values in (("methods", cors.allow_methods), ("headers", cors.allow_headers)):
-            if values is not UNSET and values:
-                headers.append((f"access-control-allow-{name}", ",".join(values)))
-        if cors.max_age is not UNSET:
-            headers.append(("access-control-max-age", str(cors.max_age)))
-    return Response(204, tuple(headers))
+def with_cors(response: Response, cors: Cors, request: Request) -> Response:
+    """Return an answer with the API's CORS headers in place of any that the function gave.
 
-
-def with_cors(response: Response, cors: Cors, request_headers: Headers) -> Response:
-    """Return an answer with the API's CORS headers in place of any that the function gave."""
-    if "origin" not in request_headers:
+    What API Gateway itself refuses has them as well: of a preflight that is refused, browsers tell but the status.
+    """
+    if "origin" not in request.headers:
         return response
     kept = [pair for pair in response.headers if not pair[0].lower().startswith(_PREFIX)]
-    shared = _shared(cors, request_headers)
-    if shared and cors.expose_headers is not UNSET and cors.expose_headers:
-        shared.append(("access-control-expose-headers", ",".join(cors.expose_headers)))
+    shared = _shared(cors, request.headers)
+    if not shared:
+        # An origin that is not allowed gets no permission, whatever it asks for.
+        return Response(response.status, tuple(kept), response.body)
+    listed: tuple[tuple[str, list[str] | UnsetType], ...] = (("expose-headers", cors.expose_headers),)
+    if is_preflight(request):
+        listed = (("allow-methods", cors.allow_methods), ("allow-headers", cors.allow_headers))
+        if cors.max_age is not UNSET:
+            shared.append((f"{_PREFIX}max-age", str(cors.max_age)))
+    shared += [(f"{_PREFIX}{name}", ",".join(values)) for name, values in listed if values]
     return Response(response.status, (*kept, *shared), response.body)
 
 

@@ -21,6 +21,7 @@ class Compiled(msgspec.Struct, frozen=True):
     deployment: Deployment
     table: RouteTable[Route]
     default_route: Route | None
+    is_rest: bool = True
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from cumulet.errors import NotImplementedHere
-from cumulet.services.apigateway.pipeline.exchange import Arrival
+from cumulet.ids import Ids
+from cumulet.services.apigateway.pipeline.exchange import Arrival, new_extended_id
 from cumulet.wire.message import Response
 
 Fault = Literal[
@@ -43,6 +44,8 @@ Fault = Literal[
 ]
 
 JSON = ("content-type", "application/json")
+HTTP_REQUEST_ID = "Apigw-Requestid"
+_REFUSAL = b'{"message":%b}'
 
 
 class Words(NamedTuple):
@@ -53,7 +56,7 @@ class Words(NamedTuple):
     """The gateway response with which the API's owner can say it in another way."""
     error_type: str
     message: str | None
-    form: bytes = b'{"message":%b}'
+    form: bytes = _REFUSAL
 
 
 _SPACED = b'{"message": %b}'
@@ -190,7 +193,9 @@ class Refused(Exception):
         """Return what to say in the API's dialect, unless its owner has other words."""
         if not arrival.is_rest:
             status, message = _HTTP[self.fault]
-            return Words(status, "", "", message)
+            # Logs tell the type of a gateway response though an HTTP API has none; of a route that is not there, no.
+            kind = "" if self.fault == "no_route" else _REST[self.fault].response_type
+            return Words(status, kind, "", message)
         words = _REST[self.fault]
         if self.message is not None or self.error_type is not None:
             words = words._replace(
@@ -203,6 +208,13 @@ class Refused(Exception):
 def unknown_api() -> Response:
     """Return the answer of AWS's front door for an API id that nobody has."""
     return Response(403, (("x-amzn-ErrorType", "ForbiddenException"), JSON), b'{"message":"Forbidden"}')
+
+
+def body_too_long(ids: Ids) -> Response:
+    """Return an HTTP API's answer to a body that was not read."""
+    status, message = _HTTP["too_long"]
+    headers = ((HTTP_REQUEST_ID, new_extended_id(ids)), JSON)
+    return Response(status, headers, _REFUSAL % msgspec.json.encode(message))
 
 
 def unavailable() -> Response:
@@ -232,4 +244,4 @@ def own_headers(arrival: Arrival) -> tuple[tuple[str, str], ...]:
     """Return the headers that API Gateway adds to every answer."""
     if arrival.is_rest:
         return (("x-amzn-RequestId", arrival.request_id), ("x-amz-apigw-id", arrival.extended_request_id))
-    return (("Apigw-Requestid", arrival.extended_request_id),)
+    return ((HTTP_REQUEST_ID, arrival.extended_request_id),)

@@ -7,7 +7,8 @@ import msgspec
 
 from cumulet.clock import Clock
 from cumulet.services.apigateway.model import Stage
-from cumulet.services.apigateway.pipeline.context import context_values, matched_values
+from cumulet.services.apigateway.pipeline import http_failures
+from cumulet.services.apigateway.pipeline.context import matched_values, unmatched_values
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.rest_context import arrival_context, rest_context
@@ -45,8 +46,7 @@ class Journey:
             values = flattened(context)
             values["xrayTraceId"] = arrival.trace_id
         else:
-            values = context_values(arrival) if self.matched is None else matched_values(self.matched)
-            values["stage"] = stage.name
+            values = unmatched_values(arrival, stage) if self.matched is None else matched_values(self.matched)
         values |= arrival.custom_domain
         values["status"] = response.status
         values["responseLatency"] = now_ms - arrival.now_ms
@@ -67,6 +67,19 @@ class Journey:
             values["error.messageString"] = msgspec.json.encode(words.message).decode()
             values["error.responseType"] = words.response_type or None
             values["error.validationErrorString"] = self.refused.detail_string
+        if not arrival.is_rest:
+            values |= self._http_values(values.get("error.message"))
+        return values
+
+    def _http_values(self, message: str | None) -> dict[str, Any]:
+        said, refused = self.said, self.refused
+        values: dict[str, Any] = dict(http_failures.endpoint_ids(said))
+        if said is not None:
+            values["integration.status"] = http_failures.integration_status(said)
+        if refused is not None:
+            values["integrationErrorMessage"] = http_failures.integration_error(refused, said)
+            values["integration.error"] = values["integrationErrorMessage"]
+            values["authorizer.error"] = http_failures.authorizer_error(refused, message)
         return values
 
 

@@ -19,7 +19,7 @@ def compile_deployment(deployment: Deployment, *, is_rest: bool) -> Compiled:
         ((route.method, route.path, route) for route in routes if route is not default),
         full_match_first=not is_rest,
     )
-    return Compiled(deployment, table, default)
+    return Compiled(deployment, table, default, is_rest)
 
 
 def _brought_up(route: Route) -> Route:

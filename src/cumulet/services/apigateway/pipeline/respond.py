@@ -36,8 +36,9 @@ _PRELUDE_MEMBERS = frozenset(("statusCode", "headers", "multiValueHeaders", "coo
 
 _REST_DROPPED = frozenset(["expect", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"])
 _HTTP_DROPPED = frozenset(
-    ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
+    ["apigw-requestid", "connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
 )
+"""The first is API Gateway's own, also where the backend is an API itself."""
 
 _JSON_TYPE = ("Content-Type", "application/json")
 _TEXT_TYPE = ("Content-Type", "text/plain; charset=utf-8")

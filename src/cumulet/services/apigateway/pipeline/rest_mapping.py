@@ -40,6 +40,9 @@ _REMAPPED = frozenset(
 )
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html, the table of headers."""
 
+_NOT_RELAYED = events.CONNECTION_HEADERS | {"x-amz-apigw-id"}
+"""The last is API Gateway's own: nobody else can give it, nor an API that is the backend of this one."""
+
 _PROXY_DROPPED = frozenset(("host", "content-length", "connection", "expect", "te", "trailer", "transfer-encoding"))
 
 
@@ -222,7 +225,7 @@ def relayed(
     matched: Matched, status: int, headers: Iterable[tuple[str, str]], body: bytes | AsyncIterator[bytes]
 ) -> Response:
     """Return a proxied server's answer as it is, but for the headers that belong to its connection, or are our own."""
-    kept = [(remapped(name), value) for name, value in headers if name.lower() not in events.CONNECTION_HEADERS]
+    kept = [(remapped(name), value) for name, value in headers if name.lower() not in _NOT_RELAYED]
     if status in events.BODILESS and isinstance(body, bytes):
         body = b""
     return Response(status, (*own_headers(matched.arrival), *kept), body)

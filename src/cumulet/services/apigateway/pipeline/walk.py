@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from cumulet.errors import NotImplementedHere
 from cumulet.services.apigateway.model import Stage
-from cumulet.services.apigateway.pipeline import faults, gateway_responses
+from cumulet.services.apigateway.pipeline import cors, faults, gateway_responses
 from cumulet.services.apigateway.pipeline.encodings import packed, unpacked
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
@@ -45,9 +45,12 @@ class Walk:
 
     async def answer(self, arrival: Arrival, stage: Stage, compiled: Compiled, journey: Journey) -> Response:
         """Return the answer to a request, whatever became of it; `journey` remembers how far it came."""
+        is_preflight = compiled.deployment.cors is not None and cors.is_preflight(arrival.request)
         try:
             matched = journey.matched = match(arrival, stage, compiled)
             matched = journey.matched = await self._admit(matched, journey)
+            if is_preflight:
+                return Response(204, faults.own_headers(arrival))
             matched = journey.matched = unpacked(matched)
             if (looked_at := validate(matched)) is not None:
                 await looked_at
@@ -55,6 +58,8 @@ class Walk:
             response = kept.found or await self._ask(matched, journey)
             return packed(matched, self._cache.settle(matched, kept, response))
         except Refused as refused:
+            if is_preflight and refused.fault == "no_route":
+                return Response(204, faults.own_headers(arrival))
             journey.refused = refused
             return gateway_responses.answer(arrival, stage, compiled, journey.matched, refused)
         except StoreError as error:

@@ -123,4 +123,4 @@ def _pool_claim_text(name: str, value: Any) -> str:
 def _challenge(fault: Fault, error: str, words: str, scope: str) -> NoReturn:
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-jwt.html
     header = f'Bearer scope="{scope}" error="{error}" error_description="{words}"'
-    raise Refused(fault, ("www-authenticate", header))
+    raise Refused(fault, ("www-authenticate", header), detail=words)

@@ -119,7 +119,9 @@ async def test_what_is_doubtful_is_a_warning_and_what_http_apis_lack_is_ignored(
                     },
                 }
             ],
-            "paths": {"/a": {"get": {"requestBody": {"content": {"a/b": {"schema": {"$ref": "#/x"}}}}}}},
+            "paths": {
+                "/a": {"get": {"requestBody": {"content": {"a/b": {"schema": {"$ref": "#/components/schemas/Note"}}}}}}
+            },
             "components": {"schemas": {"Note": {"type": "object"}}},
             "x-amazon-apigateway-binary-media-types": ["a/b"],
         }
@@ -147,3 +149,58 @@ async def test_what_is_doubtful_is_a_warning_and_what_http_apis_lack_is_ignored(
         await house.v2("ReimportApi", ApiId=api["ApiId"], Body=body.replace("dualstack", "ipv6"))
     with pytest.raises(ServiceError, match=r"HTTP APIs support OpenAPI 3\.0 only"):
         await house.v2("ImportApi", Body=body.replace("openapi", "swagger"))
+
+
+def with_integration(**more: Any) -> dict[str, Any]:
+    return {"x-amazon-apigateway-integration": {**INTEGRATION, **more}}
+
+
+PROXIES_ONLY = (
+    "Currently, an API with a protocol type of HTTP may only be associated with proxy integrations (AWS_PROXY, "
+    "HTTP_PROXY)"
+)
+PARTS = "One or more path parts appear to be invalid. Parts are validated against this regular expression: "
+
+
+@pytest.mark.parametrize(
+    ("paths", "warning", "routes", "integrations"),
+    [
+        (
+            {"/a": {"get": with_integration(type="aws", requestTemplates={"a/b": "x"}, responseParameters=None)}},
+            f"Unable to create Integration of Route 'GET /a': {PROXIES_ONLY}",
+            ["GET /a"],
+            0,
+        ),
+        ({"/a/": {"get": with_integration()}}, f"Unable to create Route 'GET /a/': {PARTS}", [], 1),
+        (
+            {"$default": {"x-amazon-apigateway-any-method": with_integration()}},
+            "Parse issue: attribute paths. Resource $default should start with /",
+            ["$default"],
+            1,
+        ),
+        (
+            {
+                "/a": {
+                    "get": {"responses": {"200": {"content": {"a/b": {"schema": {"$ref": "#/components/schemas/X"}}}}}}
+                }
+            },
+            "Parse issue: attribute paths.'/a'(get) refers to #/components/schemas/X, which is missing",
+            ["GET /a"],
+            0,
+        ),
+    ],
+)
+async def test_what_a_route_cannot_be_is_a_warning(
+    paths: dict[str, Any], warning: str, routes: list[str], integrations: int
+) -> None:
+    house = ApiHouse()
+    body = json.dumps({"openapi": "3.0.1", "info": {"title": "n"}, "paths": paths})
+    with pytest.raises(ServiceError) as refused:
+        await house.v2("ImportApi", Body=body, FailOnWarnings=True)
+    assert refused.value.message.startswith(f"Warnings found during import:\n\t{warning}")
+    assert (await house.v2("GetApis"))["Items"] == []
+    api = await house.v2("ImportApi", Body=body)
+    [told] = api["Warnings"]
+    assert told.startswith(warning)
+    assert [one["RouteKey"] for one in (await house.v2("GetRoutes", ApiId=api["ApiId"]))["Items"]] == routes
+    assert len((await house.v2("GetIntegrations", ApiId=api["ApiId"]))["Items"]) == integrations

@@ -1,6 +1,6 @@
 """HTTP APIs from OpenAPI 3 documents: a new one, or an existing one made anew."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import PUT, at
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, PlannedMethod, Scheme, plan_api
-from cumulet.services.apigateway.control.openapi.reading import number, parse_document, text
+from cumulet.services.apigateway.control.openapi.reading import Object, mapping, number, parse_document, text
 from cumulet.services.apigateway.control.security_policies import checked_ip_address_type
 from cumulet.services.apigateway.control.v1.imports import fill_variables
 from cumulet.services.apigateway.control.v2 import apis
@@ -27,6 +27,7 @@ from cumulet.services.apigateway.control.v2.records import (
     Authorizer,
     HttpApi,
     HttpRoute,
+    Integration,
     get_api,
 )
 from cumulet.services.apigateway.control.v2.routes import checked_route_key, set_authorization
@@ -53,6 +54,8 @@ _AUTHORIZER_MEMBERS = {
     "enableSimpleResponses": "EnableSimpleResponses",
 }
 _MISSING = "VPC links, service integrations"
+_REST_KINDS = ("AWS", "HTTP", "MOCK")
+"""The types of integrations that HTTP APIs do not have."""
 
 
 def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
@@ -115,7 +118,44 @@ def _plan(call: Call, params: Params) -> ApiPlan:
     for name in plan.settings:
         if name not in ("disableExecuteApiEndpoint", "ipAddressType"):
             plan.warnings.append(f"{name} is not supported for HTTP APIs, it is ignored")
+    plan.warnings.extend(_doubts(document))
     return plan
+
+
+def _doubts(document: Object) -> Iterator[str]:
+    """Yield what AWS warns of in the paths of a document that has been read.
+
+    The words of the first are in SAM's translator (aws/serverless-application-model#2297); of the second only that it
+    is a warning: hashicorp/terraform-provider-aws#18399.
+    """
+    for path, item in mapping(document.get("paths"), "paths").items():
+        if not path.startswith("/"):
+            yield f"Parse issue: attribute paths. Resource {path} should start with /"
+        for name, method in mapping(item, path).items():
+            if not isinstance(method, dict):
+                continue
+            for reference in _references([method.get("requestBody"), method.get("responses")]):
+                if _is_missing(document, reference):
+                    yield f"Parse issue: attribute paths.'{path}'({name}) refers to {reference}, which is missing"
+
+
+def _references(nodes: list[Any]) -> Iterator[str]:
+    """Yield the references to other parts of the document that stand anywhere below some nodes."""
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, list):
+            nodes += node
+        elif isinstance(node, dict):
+            if isinstance(reference := node.get("$ref"), str) and reference.startswith("#/"):
+                yield reference
+            nodes += node.values()
+
+
+def _is_missing(document: Object, reference: str) -> bool:
+    node: Any = document
+    for name in reference.removeprefix("#/").split("/"):
+        node = node.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
+    return node is None
 
 
 def _with_warnings(shown: dict[str, Any], plan: ApiPlan, params: Params) -> dict[str, Any]:
@@ -183,34 +223,50 @@ def _apply(call: Call, tx: WriteTx, api: HttpApi, plan: ApiPlan) -> None:
     for planned in plan.methods:
         default = planned.path.strip("/") == DEFAULT_ROUTE
         key = DEFAULT_ROUTE if default else f"{planned.method} {planned.path}"
-        route = HttpRoute(
-            route_id=call.ids.token(7),
-            route_key=checked_route_key(key),
-            operation_name=planned.operation_name or UNSET,
-        )
+        route = HttpRoute(route_id=call.ids.token(7), route_key=key, operation_name=planned.operation_name or UNSET)
         if (authorization := _authorization(plan, planned, authorizers)) is not None:
             set_authorization(tx, call, api.api_id, route, authorization)
         if planned.integration is not None:
-            if planned.integration.get("requestTemplates"):
-                raise NotImplementedHere(f"The mapping templates of {key} in an HTTP API's OpenAPI document")
-            integration = make_integration(
-                call,
-                {
-                    "IntegrationType": (planned.integration.get("type") or "").upper(),
-                    "IntegrationSubtype": planned.integration.get("integrationSubtype"),
-                    "IntegrationUri": planned.integration.get("uri"),
-                    "IntegrationMethod": planned.integration.get("httpMethod"),
-                    "PayloadFormatVersion": planned.integration.get("payloadFormatVersion"),
-                    "TimeoutInMillis": planned.integration.get("timeoutInMillis"),
-                    "CredentialsArn": planned.integration.get("credentials"),
-                    "ConnectionType": planned.integration.get("connectionType"),
-                    "RequestParameters": planned.integration.get("requestParameters"),
-                    "ResponseParameters": planned.integration.get("responseParameters"),
-                },
-            )
-            INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
-            route.target = f"{INTEGRATION_TARGET}{integration.integration_id}"
+            integration = _make_integration(call, planned.integration, key, plan.warnings)
+            if integration is not None:
+                INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
+                route.target = f"{INTEGRATION_TARGET}{integration.integration_id}"
+        try:
+            checked_route_key(key)
+        except ServiceError as error:
+            # Its integration is there all the same: aws/serverless-application-model#1949.
+            plan.warnings.append(f"Unable to create Route '{key}': {error.message}")
+            continue
         ROUTES.save(tx, call.scope, api.api_id, route.route_id, record=route)
+
+
+def _make_integration(call: Call, planned: Mapping[str, Any], key: str, warnings: list[str]) -> Integration | None:
+    """Return a route's integration; None, and a warning, if it is of a kind that only REST APIs have.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html#http-api-import.validation
+    """
+    kind = (planned.get("type") or "").upper()
+    if planned.get("requestTemplates") and kind not in _REST_KINDS:
+        raise NotImplementedHere(f"The mapping templates of {key} in an HTTP API's OpenAPI document")
+    given = {
+        "IntegrationType": kind,
+        "IntegrationSubtype": planned.get("integrationSubtype"),
+        "IntegrationUri": planned.get("uri"),
+        "IntegrationMethod": planned.get("httpMethod"),
+        "PayloadFormatVersion": planned.get("payloadFormatVersion"),
+        "TimeoutInMillis": planned.get("timeoutInMillis"),
+        "CredentialsArn": planned.get("credentials"),
+        "ConnectionType": planned.get("connectionType"),
+        "RequestParameters": planned.get("requestParameters"),
+        "ResponseParameters": planned.get("responseParameters"),
+    }
+    try:
+        return make_integration(call, given)
+    except ServiceError as error:
+        if kind not in _REST_KINDS:
+            raise
+        warnings.append(f"Unable to create Integration of Route '{key}': {error.message}")
+        return None
 
 
 def _authorization(

@@ -65,7 +65,7 @@ INTEGRATIONS = st.one_of(
             "timeoutInMillis": st.integers(50, 29000),
             "credentials": st.just("arn:aws:iam::000000000000:role/r"),
             "cacheNamespace": NAMES,
-            "cacheKeyParameters": st.lists(st.just("method.request.header.X-A"), max_size=1),
+            "cacheKeyParameters": st.lists(st.just("integration.request.header.Z"), max_size=1),
             "contentHandling": st.sampled_from(["CONVERT_TO_TEXT", "CONVERT_TO_BINARY"]),
             "responses": REPLIES,
         },

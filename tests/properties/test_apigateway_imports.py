@@ -20,7 +20,7 @@ INTEGRATION = {
     "timeoutInMillis": 1000,
     "credentials": "arn:aws:iam::000000000000:role/r",
     "passthroughBehavior": "when_no_match",
-    "cacheKeyParameters": ["a"],
+    "cacheKeyParameters": ["integration.request.path.a"],
     "responses": {"default": {"statusCode": "200", "responseParameters": {"method.response.header.A": "'b'"}}},
 }
 DOCUMENT: dict[str, Any] = {

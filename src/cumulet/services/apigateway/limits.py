@@ -28,7 +28,14 @@ ROUTES_PER_API_MAX = 3_000
 STAGES_PER_API_MAX = 100
 """AWS begins with 10 and raises them on request."""
 
+STAGE_VARIABLES_MAX = 100
+STAGE_VARIABLE_NAME_CHARS_MAX = 64
+STAGE_VARIABLE_VALUE_CHARS_MAX = 512
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
+
 TAGS_PER_RESOURCE_MAX = 50
+TAG_KEY_CHARS_MAX = 128
+TAG_VALUE_CHARS_MAX = 256
 
 DOMAINS_MAX = 120
 MAPPINGS_PER_DOMAIN_MAX = 200
@@ -57,6 +64,9 @@ DEFINITION_NODES_MAX = 300_000
 REFERENCES_FOLLOWED_MAX = 20
 """From one reference of an OpenAPI document to the next: ours."""
 
+REFERENCES_COPIED_MAX = 1_000
+"""How many parts of other models the models of one document may refer to: ours, since each is copied."""
+
 DOCUMENTATION_PARTS_MAX = 2_000
 """Of a REST API."""
 
@@ -82,6 +92,11 @@ TEMPLATE_STEPS_MAX = 200_000
 TEMPLATE_DEPTH_MAX = 40
 """What one rendering may do, and how deep templates may nest: ours, AWS stops a template by time."""
 
+TEMPLATE_CHARS_PER_STEP, TEMPLATE_VALUES_PER_STEP, TEMPLATE_STEPS_PER_MATCH = 500, 8, 4
+"""How much of long texts and large values is looked at in the time of one step, and how many steps it takes to find
+what a regular expression is for: ours.
+"""
+
 TEMPLATE_CALLS_MAX = 20
 """How deep macros call each other: velocimacro.max.depth.
 
@@ -92,11 +107,6 @@ PATTERN_BYTES_MAX = 1024 * 1024
 """Of memory for one compiled regular expression: ours."""
 
 RESOURCE_POLICY_BYTES_MAX = 8_192
-TEMPLATE_CHARS_PER_STEP, TEMPLATE_VALUES_PER_STEP, TEMPLATE_STEPS_PER_MATCH = 500, 8, 4
-"""How much of long texts and large values is looked at in the time of one step, and how many steps it takes to find
-what a regular expression is for: ours.
-"""
-
 """Of a REST API; AWS raises it on request."""
 
 AUTHORIZERS_PER_API_MAX = 10

@@ -40,12 +40,20 @@ class Counting(ApiHouse):
         """Change the stage."""
         await self.v1("UpdateStage", restApiId=self.api_id, stageName="dev", patchOperations=list(patches))
 
-    async def integration(self, path: str, method: str, *patches: dict[str, str]) -> None:
-        """Change the integration of a method and deploy."""
+    async def at(self, path: str, method: str) -> dict[str, str]:
+        """Return the params that name a method."""
         resources = (await self.v1("GetResources", restApiId=self.api_id))["items"]
         [resource_id] = [resource["id"] for resource in resources if resource["path"] == path]
-        at = {"restApiId": self.api_id, "resourceId": resource_id, "httpMethod": method}
-        await self.v1("UpdateIntegration", **at, patchOperations=list(patches))
+        return {"restApiId": self.api_id, "resourceId": resource_id, "httpMethod": method}
+
+    async def declare(self, *parameters: str) -> None:
+        """Let GET /pets/{id} declare parameters, which only then can be keys."""
+        patches = [{"op": "add", "path": f"/requestParameters/method.request.{name}"} for name in parameters]
+        await self.v1("UpdateMethod", **await self.at("/pets/{id}", "GET"), patchOperations=patches)
+
+    async def integration(self, path: str, method: str, *patches: dict[str, str]) -> None:
+        """Change the integration of a method and deploy."""
+        await self.v1("UpdateIntegration", **await self.at(path, method), patchOperations=list(patches))
         await self.v1("CreateDeployment", restApiId=self.api_id, stageName="dev")
 
 
@@ -74,6 +82,7 @@ async def test_an_answer_is_kept_until_its_time_is_over() -> None:
 async def test_parameters_tell_answers_apart_only_if_they_are_keys() -> None:
     house = await counting()
     assert [await house.told("/pets/1"), await house.told("/pets/2")] == ["1", "1"]
+    await house.declare("path.id", "querystring.kind", "header.X-Lang")
     await house.integration(
         "/pets/{id}",
         "GET",
@@ -148,6 +157,7 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CACHE_BYTES_MAX", 20_000)  # whose text is less than that
     house = await counting()
     key = {"op": "add", "path": "/cacheKeyParameters/method.request.path.id"}
+    await house.declare("path.id")
     await house.integration("/pets/{id}", "GET", key)
     for number in range(50):
         await house.told(f"/pets/{number}")

@@ -5,6 +5,7 @@ schemes, examples, summaries, a REST API's root-level security) is ignored.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -34,6 +35,7 @@ JSON = "application/json"
 BASE_PATHS = ("ignore", "prepend", "split")
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_STATUS = re.compile(r"^[1-5]\d\d\Z")
 _IN = {"path": "path", "query": "querystring", "header": "header"}
 _SCHEMAS = ("#/definitions/", "#/components/schemas/")
 _DOCUMENT_EXTENSIONS = (
@@ -127,7 +129,9 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
     """Return what a document describes. Raises BadRequestException, or NotImplementedHere for its extras."""
     refuse_extras(document, "", *_DOCUMENT_EXTENSIONS)
     components = mapping(document.get("components"), "components")
+    refuse_extras(components, " of components", extensions.INTEGRATIONS)
     info = mapping(document.get("info"), "info")
+    refuse_extras(info, " of info")
     title = text(info.get("title"), "title")
     if not title and is_http:
         raise ServiceError("BadRequestException", "Unable to parse API definition because of a missing title")
@@ -139,6 +143,9 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
     settings = _plan_settings(document)
     if not is_http and settings.pop("ipAddressType", None) is not None:
         warnings.append("ipAddressType is only supported for HTTP APIs, it is ignored")
+    for name, holder in () if is_http else ((extensions.CORS, document), (extensions.INTEGRATIONS, components)):
+        if holder.get(name):
+            warnings.append(f"{name} is only supported for HTTP APIs, it is ignored")
     if isinstance(document.get("servers"), dict):
         warnings.append("servers is not of type array, it is ignored")
     documentation = mapping(document.get(extensions.DOCUMENTATION), extensions.DOCUMENTATION)
@@ -152,7 +159,7 @@ def plan_api(document: Object, *, is_http: bool = False, base_path: str = "ignor
         schemes=dict(_plan_schemes(document, components)),
         models={name: mapping(schema, f"model {name}") for name, schema in mapping(schemas, "schemas").items()},
         validators=dict(_plan_validators(document)),
-        gateway_responses=dict(_plan_gateway_responses(document)),
+        gateway_responses=dict(_plan_gateway_responses(document, warnings)),
         cors=mapping(document.get(extensions.CORS), extensions.CORS),
         tags=dict(_plan_tags(document.get("tags"))),
         settings=settings,
@@ -236,19 +243,18 @@ def _plan_validators(document: Object) -> Iterator[tuple[str, tuple[bool, bool]]
         )
 
 
-def _plan_gateway_responses(document: Object) -> Iterator[tuple[str, Object]]:
+def _plan_gateway_responses(document: Object, warnings: list[str]) -> Iterator[tuple[str, Object]]:
     where = extensions.GATEWAY_RESPONSES
     for name, given in mapping(document.get(where), where).items():
         response = mapping(given, where)
-        status = text(response.get("statusCode"), where)
-        yield (
-            name,
-            {
-                "statusCode": status,
-                "responseParameters": text_map(response.get("responseParameters"), where),
-                "responseTemplates": text_map(response.get("responseTemplates"), where),
-            },
-        )
+        planned = {
+            "statusCode": text(response.get("statusCode"), where),
+            "responseParameters": text_map(response.get("responseParameters"), where),
+            "responseTemplates": text_map(response.get("responseTemplates"), where),
+        }
+        others = [member for member in response if member not in planned and not member.startswith("x-")]
+        warnings += [f"{member} is no member of the gateway response {name}, it is ignored" for member in others]
+        yield name, planned
 
 
 def _plan_schemes(document: Object, components: Object) -> Iterator[tuple[str, Scheme]]:
@@ -290,7 +296,9 @@ def _plan_methods(
     document: Object, paths: Mapping[str, Any], is_http: bool, warnings: list[str]
 ) -> Iterator[PlannedMethod]:
     for path, item in paths.items():
-        operations = mapping(item, path)
+        operations = followed(document, item, path)
+        if "trace" in operations and not is_http:
+            warnings.append(f"TRACE is not supported for path '{path}', it is ignored")
         refuse_extras(operations, f" of {path}", extensions.ANY_METHOD)
         for name, operation in operations.items():
             if name in _METHODS or name == extensions.ANY_METHOD:
@@ -308,7 +316,9 @@ def _plan_method(
     models: dict[str, ModelUse] = {}
     for parameter in [*_listed(shared, where), *_listed(operation.get("parameters"), where)]:
         found = followed(document, parameter, f"parameters{where}")
-        place, name = text(found.get("in"), f"parameters{where}"), found.get("name")
+        place, name = (text(found.get(member), f"parameters{where}") for member in ("in", "name"))
+        if not place or (place in _IN and not name):
+            raise malformed(f"parameters{where}")
         if place in _IN:
             parameters[f"method.request.{_IN[place]}.{name}"] = flag(found.get("required"), f"parameters{where}")
         elif place == "body" and not is_http:
@@ -334,7 +344,7 @@ def _plan_method(
         text(operation.get("operationId"), f"operationId{where}"),
         parameters,
         models,
-        {} if is_http else dict(_plan_responses(document, operation, where)),
+        {} if is_http else dict(_plan_responses(document, operation, where, warnings)),
         tuple(_plan_security(security, where)),
         (text(auth.get("type"), f"{extensions.AUTH}{where}") or "").upper(),
         text(validator, f"{extensions.REQUEST_VALIDATOR}{where}"),
@@ -371,11 +381,16 @@ def _model_use(given: Any, where: str) -> ModelUse:
     raise ServiceError("BadRequestException", f"Invalid model reference specified{where}: {reference}")
 
 
-def _plan_responses(document: Object, operation: Object, where: str) -> Iterator[tuple[str, PlannedResponse]]:
+def _plan_responses(
+    document: Object, operation: Object, where: str, warnings: list[str]
+) -> Iterator[tuple[str, PlannedResponse]]:
     for status, given in mapping(operation.get("responses"), f"responses{where}").items():
-        response = followed(document, given, f"responses{where}")
-        if status == "default":
+        if status == "default" or status.startswith("x-"):
             continue
+        if not _STATUS.match(status):
+            warnings.append(f"The response {status}{where} is not supported, it is ignored")
+            continue
+        response = followed(document, given, f"responses{where}")
         headers = mapping(response.get("headers"), f"responses{where}")
         models = dict(_plan_content(response, where))
         if response.get("schema"):

@@ -1,6 +1,7 @@
 """The authorizers of a REST API: Lambda functions (TOKEN and REQUEST), user pools, and issuers of JWTs."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, cast
 
 from msgspec import UNSET
@@ -74,12 +75,16 @@ def create_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     api = get_api(tx, call, params)
     authorizer = make_authorizer(call.ids.token(6), params)
     others = list(AUTHORIZERS.scan(tx, call.scope, api.id))
-    if any(other.name == authorizer.name for other in others):
-        raise _bad(f"Authorizer name must be unique. Authorizer {authorizer.name} already exists in this RestApi.")
+    _check_name(authorizer, others)
     if len(others) >= limits.AUTHORIZERS_PER_API_MAX:
         raise ServiceError("LimitExceededException", "Maximum number of Authorizers for this API has been reached.")
     AUTHORIZERS.save(tx, call.scope, api.id, authorizer.id, record=authorizer)
     return render(authorizer)
+
+
+def _check_name(authorizer: Authorizer, others: Iterable[Authorizer]) -> None:
+    if any(other.name == authorizer.name and other.id != authorizer.id for other in others):
+        raise _bad(f"Authorizer name must be unique. Authorizer {authorizer.name} already exists in this RestApi.")
 
 
 def make_authorizer(authorizer_id: str, given: Params) -> Authorizer:
@@ -229,6 +234,7 @@ def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     authorizer = get_authorizer(tx, call, params)
     given = patching.patched(render(authorizer), params.get("patchOperations"), PATCHES)
     changed = make_authorizer(authorizer.id, given)
+    _check_name(changed, AUTHORIZERS.scan(tx, call.scope, api.id))
     AUTHORIZERS.save(tx, call.scope, api.id, authorizer.id, record=changed)
     return render(changed)
 

@@ -32,7 +32,7 @@ from cumulet.services.apigateway.control.v1.stage_settings import (
     make_canary,
     set_cache,
 )
-from cumulet.services.apigateway.control.v1.stages import checked_name
+from cumulet.services.apigateway.control.v1.stages import check_count, checked_name
 from cumulet.services.apigateway.mapping.parameters import speaks_to_lambda
 from cumulet.services.apigateway.model import (
     DEPLOYMENTS,
@@ -51,6 +51,10 @@ from cumulet.store.api import ReadTx, WriteTx
 
 PATCHES = patching.table("/description text replace")
 
+_OF_STAGE = (
+    *("stageDescription", "variables", "cacheClusterEnabled", "cacheClusterSize", "canarySettings", "tracingEnabled"),
+)
+
 DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
 
 
@@ -67,6 +71,9 @@ DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
 def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API as it is now is frozen; the stage that `stageName` names points to it, made if it did not exist."""
     api = get_api(tx, call, params)
+    for member in _OF_STAGE if not params.get("stageName") else ():
+        if params.get(member) is not None:
+            raise ServiceError("BadRequestException", f"{member} cannot be specified without stageName")
     deployment = freeze_api(tx, call, api, freeze(tx, call, api), params.get("description") or None)
     DEPLOYMENTS.save(tx, call.scope, api.id, deployment.deployment_id, record=deployment)
     DEFINITIONS.save(tx, call.scope, api.id, deployment.deployment_id, record=definition_of(tx, call, api))
@@ -205,6 +212,7 @@ def _point_stage(tx: WriteTx, call: Call, api_id: str, deployment_id: str, param
     if stage is None:
         if canary is not None:
             raise ServiceError("NotFoundException", "Invalid stage identifier specified")
+        check_count(tx, call, api_id)
         stage = Stage(name=name, created_s=now_s, updated_s=now_s)
     if canary is not None or stage.canary is not None:
         # While a stage has a canary, what is deployed to it goes there.

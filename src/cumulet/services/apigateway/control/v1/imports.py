@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import POST, PUT, at
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, plan_api
@@ -101,6 +102,9 @@ def _read(call: Call, params: Params) -> tuple[ApiPlan, dict[str, Any]]:
         elif (name, value) != ("ignore", "documentation"):
             raise ServiceError("BadRequestException", f"Invalid import parameter: {name}={value}")
     document = parse_document(params["body"], lambda text: fill_variables(call, text))
+    # As text, since YAML has numbers for versions.
+    if str(document.get("swagger")) != "2.0" and not str(document.get("openapi")).startswith("3."):
+        raise ServiceError("BadRequestException", "Invalid OpenAPI input.")
     return plan_api(document, base_path=base_path), settings
 
 
@@ -125,6 +129,9 @@ class _Import:
     models: dict[str, Model] = field(default_factory=dict)
     validators: dict[str, str] = field(default_factory=dict)
     authorizers: dict[str, Authorizer] = field(default_factory=dict)
+    copies: int = 0
+    copying: int = 0
+    """How many parts of models were copied so far, and how many of them one within the other now."""
 
     def run(self, params: Params, *, overwrite: bool) -> Output:
         """Save what the plan has, and return the API with the warnings. Raises if these are to fail the import."""
@@ -206,15 +213,29 @@ class _Import:
         written = {name: self._with_model_urls(own, member) for name, member in node.items()}
         reference = written.get("$ref")
         found = _LOCAL_MODEL.match(reference) if isinstance(reference, str) else None
-        if found is not None and found[2]:
-            # A part of a model: of itself, since API Gateway has no references to parts of other models.
-            written["$ref"] = f"#{found[2]}" if found[1] == own else reference
-        elif found is not None:
-            if found[1] not in self.plan.models:
-                self.warnings.append(f"Unable to resolve model reference: {reference}")
-                return {}
-            written["$ref"] = schemas.model_url(self.api.id, found[1])
+        if found is None:
+            return written
+        if found[2] and found[1] == own:
+            written["$ref"] = f"#{found[2]}"
+            return written
+        part = _part_of(self.plan.models.get(found[1]), found[2] or "")
+        if part is None:
+            self.warnings.append(f"Unable to resolve model reference: {reference}")
+            return {}
+        if found[2]:
+            return self._copied(own, part, reference)
+        written["$ref"] = schemas.model_url(self.api.id, found[1])
         return written
+
+    def _copied(self, own: str, part: Any, reference: str | None) -> Any:
+        """Return a part of another model, to which API Gateway has no references, as it stands in a model."""
+        self.copies += 1
+        if self.copies > limits.REFERENCES_COPIED_MAX or self.copying >= limits.REFERENCES_FOLLOWED_MAX:
+            raise ServiceError("BadRequestException", f"The reference {reference} leads to too many others")
+        self.copying += 1
+        copied = self._with_model_urls(own, part)
+        self.copying -= 1
+        return copied
 
     def _model_name(self, use: ModelUse, where: str) -> str | None:
         """Return the name of the model that an operation uses; a schema in place becomes a model of its own."""
@@ -347,6 +368,17 @@ class _Import:
                 given["authorizerId"] = authorizer.id
                 given["authorizationScopes"] = list(scopes)
         return given
+
+
+def _part_of(model: Any, pointer: str) -> Any:
+    """Return what a JSON Pointer leads to in a model, or None."""
+    for name in pointer.split("/")[1:]:
+        name = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(model, list):
+            model = model[int(name)] if name.isdecimal() and int(name) < len(model) else None
+        else:
+            model = model.get(name) if isinstance(model, dict) else None
+    return model
 
 
 def _integration(given: Any, method: Method, resource: Resource) -> Integration:

@@ -66,6 +66,7 @@ _TYPES = ("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK")
 _STATUS = re.compile(r"^[1-5]\d\d\Z")
 _ENDPOINT = re.compile(r"^(?:https?://|\$\{stageVariables\.)\S+\Z")
 _DECLARABLE = re.compile(r"^method\.request\.(?:multivalue)?(?:path|querystring|header)\.")
+_CACHE_KEY = re.compile(r"^(?:method|integration)\.request\.(?:path|querystring|header)\.\S+\Z")
 _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 
 
@@ -113,7 +114,8 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
             "BadRequestException",
             "Invalid HttpMethod specified. Valid options are GET,PUT,POST,DELETE,PATCH,HEAD,OPTIONS,ANY",
         )
-    timeout = params.get("timeoutInMillis") or limits.REST_TIMEOUT_MS.stop - 1
+    timeout = params.get("timeoutInMillis")
+    timeout = limits.REST_TIMEOUT_MS.stop - 1 if timeout is None else timeout
     timeouts = limits.REST_STREAM_TIMEOUT_MS if mode == "STREAM" else limits.REST_TIMEOUT_MS
     if timeout not in timeouts:
         raise ServiceError("BadRequestException", f"Timeout should be between 50 ms and {timeouts.stop - 1} ms")
@@ -132,7 +134,7 @@ def make_integration(params: Params, cache_namespace: str) -> Integration:
         request_parameters=request_parameters or UNSET,
         request_templates=checked_templates(params.get("requestTemplates")),
         cache_namespace=params.get("cacheNamespace") or cache_namespace,
-        cache_key_parameters=list(params.get("cacheKeyParameters") or []),
+        cache_key_parameters=_checked_cache_key(params.get("cacheKeyParameters")),
         timeout_in_millis=timeout,
         passthrough_behavior=passthrough,
         connection_type=params.get("connectionType") or UNSET,
@@ -170,10 +172,17 @@ def _checked_tls(kind: str, given: Mapping[str, bool] | None) -> dict[str, bool]
     return {"insecureSkipVerification": bool(given.get("insecureSkipVerification"))}
 
 
+def _checked_cache_key(names: list[str] | None) -> list[str]:
+    for name in names or ():
+        if not _CACHE_KEY.match(name):
+            raise invalid(name)
+    return list(names or ())
+
+
 def check_declared(integration: Integration, method: Method) -> None:
-    """Raise BadRequestException for a mapping from a parameter of the request that the method does not declare."""
+    """Raise BadRequestException for a parameter of the request that is used and that the method does not declare."""
     declared = method.request_parameters or {}
-    for source in (integration.request_parameters or {}).values():
+    for source in [*(integration.request_parameters or {}).values(), *integration.cache_key_parameters]:
         if _DECLARABLE.match(source) and source.replace(".multivalue", ".", 1) not in declared:
             raise invalid(source)
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from cumulet.errors import ServiceError
@@ -19,6 +20,7 @@ from cumulet.services.apigateway.control.v1.records import (
     get_api,
     render,
 )
+from cumulet.services.apigateway.control.v1.schema_keywords import unknown_keywords
 from cumulet.services.apigateway.mapping import schemas
 from cumulet.services.apigateway.mapping.samples import sample_template
 from cumulet.services.kit import Call, Output, Params, operation
@@ -75,6 +77,7 @@ def create_model(call: Call, tx: WriteTx, params: Params) -> Output:
     if MODELS.find(tx, call.scope, api.id, name) is not None:
         raise ServiceError("ConflictException", "Model name already exists for this REST API")
     schema = checked_schema(params.get("schema") or "{}", params["contentType"])
+    _check_keywords(schema, params["contentType"])
     _check_references(call, tx, api.id, schema, params["contentType"])
     description = params.get("description") or UNSET
     model = Model(call.ids.token(6), name, params["contentType"], schema, description)
@@ -87,6 +90,13 @@ def checked_name(name: str) -> str:
     if not _NAME.match(name):
         raise _bad(f"Model name must be alphanumeric: {name}")
     return name
+
+
+def _check_keywords(schema: str, content_type: str) -> None:
+    """Raise BadRequestException for keywords that draft 4 does not have. Documents may have them: see `imports`."""
+    if content_type == _JSON and (unknown := unknown_keywords(msgspec.json.decode(schema))):
+        named = ", ".join([f'"{keyword}"' for keyword in sorted(unknown)])
+        raise _invalid(f"Invalid model schema specified. Unsupported keyword(s): [{named}]")
 
 
 def _check_references(call: Call, tx: ReadTx, api_id: str, schema: str, content_type: str) -> None:
@@ -171,7 +181,10 @@ def update_model(call: Call, tx: WriteTx, params: Params) -> Output:
     if not given["schema"]:
         raise _bad("Model schema must have at least 1 property or array items defined")
     model.description = given.get("description") or UNSET
+    changed = given["schema"] != model.schema
     model.schema = checked_schema(given["schema"], model.content_type)
+    if changed:
+        _check_keywords(model.schema, model.content_type)
     _check_references(call, tx, params["restApiId"], model.schema, model.content_type)
     MODELS.save(tx, call.scope, params["restApiId"], model.name, record=model)
     return render(model)

@@ -243,6 +243,7 @@ def get_integration(tx: ReadTx, call: Call, params: Params) -> tuple[Resource, M
 
 def get_authorizer(tx: ReadTx, call: Call, params: Params) -> Authorizer:
     """Return the authorizer that `authorizerId` names."""
+    get_api(tx, call, params)
     if (authorizer := AUTHORIZERS.find(tx, call.scope, params["restApiId"], params["authorizerId"])) is None:
         raise ServiceError("NotFoundException", "Invalid Authorizer identifier specified")
     return authorizer

@@ -75,7 +75,13 @@ def checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-set-stage-variables-aws-console.html
     """
+    if len(variables) > limits.STAGE_VARIABLES_MAX:
+        raise ServiceError(
+            "LimitExceededException", "Maximum number of stage variables for this stage has been reached."
+        )
     for name, value in variables.items():
+        if len(name) > limits.STAGE_VARIABLE_NAME_CHARS_MAX or len(value) > limits.STAGE_VARIABLE_VALUE_CHARS_MAX:
+            raise _bad(f"Stage variable too long: {name}. A name may have 64 characters, and a value 512")
         if not _VARIABLE_NAME.fullmatch(name):
             raise ServiceError(
                 "BadRequestException", f"Invalid stage variable name: {name}. Please only use A-Z, a-z, 0-9 and _"

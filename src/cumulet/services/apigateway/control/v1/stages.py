@@ -49,8 +49,7 @@ def create_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     _check_deployment(tx, call, api.id, params["deploymentId"])
     if STAGES.find(tx, call.scope, api.id, stage_name) is not None:
         raise ServiceError("ConflictException", "Stage already exists")
-    if sum(1 for _ in STAGES.scan(tx, call.scope, api.id)) >= limits.STAGES_PER_API_MAX:
-        raise ServiceError("LimitExceededException", "Maximum number of stages for this API has been reached.")
+    check_count(tx, call, api.id)
     now_s = call.now_ms // 1000
     stage = Stage(
         name=stage_name,
@@ -164,6 +163,12 @@ def flush_stage_cache(call: Call, tx: WriteTx, params: Params) -> Output:
     stage.cache_flushed_ms = max(call.now_ms, stage.cache_flushed_ms + 1)
     STAGES.save(tx, call.scope, api.id, stage.name, record=stage)
     return {}
+
+
+def check_count(tx: ReadTx, call: Call, api_id: str) -> None:
+    """Raise LimitExceededException unless an API may have one more stage."""
+    if sum(1 for _ in STAGES.scan(tx, call.scope, api_id)) >= limits.STAGES_PER_API_MAX:
+        raise ServiceError("LimitExceededException", "Maximum number of stages for this API has been reached.")
 
 
 def checked_name(name: str) -> str:

@@ -384,6 +384,24 @@ def test_sam_takes_a_document_with_models(client: Callable[..., Any], fetch: Cal
     cfn.get_waiter("stack_delete_complete").wait(StackName="sam-defined", WaiterConfig=FAST)
 
 
+def test_an_api_whose_document_has_no_title_has_a_name(client: Callable[..., Any]) -> None:
+    cfn, apis = client("cloudformation"), client("apigateway")
+    document = {"openapi": "3.0.1", "paths": {"/a": {}}}
+    made = apis.import_rest_api(body=json.dumps(document))
+    assert made["name"].startswith("Imported on 20")
+    template = {
+        "Resources": {"Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": document}}},
+        "Outputs": {"Api": {"Value": {"Ref": "Api"}}},
+    }
+    cfn.create_stack(StackName="untitled", TemplateBody=json.dumps(template))
+    cfn.get_waiter("stack_create_complete").wait(StackName="untitled", WaiterConfig=FAST)
+    [output] = cfn.describe_stacks(StackName="untitled")["Stacks"][0]["Outputs"]
+    assert apis.get_rest_api(restApiId=output["OutputValue"])["name"].startswith("Imported on 20")
+    apis.delete_rest_api(restApiId=made["id"])
+    cfn.delete_stack(StackName="untitled")
+    cfn.get_waiter("stack_delete_complete").wait(StackName="untitled", WaiterConfig=FAST)
+
+
 FROM_S3 = """
 Parameters:
   Key: {Type: String, Default: one.yaml}

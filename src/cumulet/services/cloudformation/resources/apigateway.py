@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from operator import itemgetter
+from time import gmtime, strftime
 from typing import Any
 
 from cumulet.services.cloudformation.limits import DEFINITION_BYTES_MAX
@@ -103,11 +104,12 @@ async def read_document(desk: Desk, type_name: str, properties: Properties) -> b
 
 async def _create_api(desk: Desk, properties: Properties) -> Made:
     name = properties.get("Name") or await _title(desk, properties)
-    if name is None:
-        raise ResourceFailed("Name is required unless the Body has a title")
+    if name is None and not has_document(properties):
+        raise ResourceFailed("Name is required unless there is a Body")
     policy = properties.get("Policy")
     params = {
-        "name": name,
+        # As an import calls an API whose document has no title.
+        "name": name or strftime("Imported on %Y-%m-%dT%H:%M:%SZ", gmtime(desk.clock.now_ms() // 1000)),
         "description": properties.get("Description"),
         "binaryMediaTypes": properties.get("BinaryMediaTypes"),
         "endpointConfiguration": lowered(properties.get("EndpointConfiguration")),
@@ -139,7 +141,7 @@ async def _title(desk: Desk, properties: Properties) -> str | None:
             raise ResourceFailed("Invalid OpenAPI input.") from None
     info = body.get("info") if isinstance(body, Mapping) else None
     title = info.get("title") if isinstance(info, Mapping) else None
-    return None if title is None else str(title)
+    return str(title) if title else None
 
 
 async def _put_body(desk: Desk, api_id: str, properties: Properties) -> None:

@@ -108,6 +108,26 @@ async def test_no_path_and_no_query_breaks_the_request(path: str, query: str, ta
     assert served.requests[0][0] == f"GET {target} HTTP/1.1"
 
 
+@pytest.mark.parametrize(
+    ("uri", "path", "target"),
+    [
+        ("", "/store/check%20out", "/store/check%20out?own=1&y=2"),
+        ("/", "/store", "/store?own=1&y=2"),
+        ("/base", "/", "/base/?own=1&y=2"),
+        ("/base/", "/dev/a", "/base/a?own=1&y=2"),
+        ("/base", "//evil.example/a%3Fb", "/base//evil.example/a?own=1&y=2"),
+    ],
+)
+async def test_the_default_route_s_url_is_followed_by_the_whole_path(uri: str, path: str, target: str) -> None:
+    house = ApiHouse()
+    async with backend() as served:
+        api_id = await proxied(house, f"{served.url}{uri}?own=1", "$default")
+        await house.v2("CreateStage", ApiId=api_id, StageName="dev", AutoDeploy=True)
+        assert (await house.request(api_id, "GET", path, query="y=2")).status == 200
+        assert (await house.request(api_id, "GET", "/a/../b")).status == 400
+    assert served.requests[0][0] == f"GET {target} HTTP/1.1"
+
+
 async def test_a_url_that_stage_variables_break_is_an_internal_error() -> None:
     house = ApiHouse()
     api_id = await proxied(house, "http://${stageVariables.nothing}/x")
@@ -124,6 +144,7 @@ REQUEST_ROWS: list[tuple[str, dict[str, str], str, dict[str, str | None]]] = [
     ("a line break", {"overwrite:header.h": "$request.body.lines"}, "", {"h": "a  b: c"}),
     ("a query", {"append:querystring.q": "3", "remove:querystring.z": ""}, "/x/7?q=1&q=2&q=3", {}),
     ("a path", {"overwrite:path": "/other/${request.querystring.q}"}, "/other/1,2?q=1&q=2&z=%26", {}),
+    ("the path itself", {"overwrite:path": "$request.path"}, "/7%20%C3%A9?q=1&q=2&z=%26", {}),
 ]
 
 
@@ -137,7 +158,7 @@ async def test_requests_are_mapped(mapping: dict[str, str], target: str, seen: d
         await house.request(
             api_id,
             "POST",
-            "/7",
+            "/7%20%C3%A9" if mapping.get("overwrite:path") == "$request.path" else "/7",
             query="q=1&q=2&z=%26",
             headers=[("h", "a")],
             body=b'{"a": [{"b": 3}], "lines": "a\\r\\nb: c"}',

@@ -17,6 +17,7 @@ from cumulet.services.apigateway.mapping import jsonpath
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.context import matched_values, text_of
 from cumulet.services.apigateway.pipeline.exchange import Matched
+from cumulet.services.apigateway.pipeline.paths import shown_http_path
 from cumulet.wire.message import Headers, Request, Response
 
 JSON_PATH_BYTES_MAX = 100 * 1024
@@ -177,7 +178,7 @@ def request_lookup(matched: Matched) -> Lookup:
             values = events.query_fields(request.query).get(name)
             return ",".join(values) if values is not None else None
         if kind == "path":
-            return matched.path_parameters.get(name) if name else arrival.path
+            return matched.path_parameters.get(name) if name else shown_http_path(arrival.path)
         return _from_body(request.body, expression.removeprefix("request.body"))
 
     return find

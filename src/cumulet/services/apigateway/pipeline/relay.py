@@ -7,11 +7,12 @@ import re
 from urllib.parse import quote
 
 from cumulet.services.apigateway.control.lambda_uri import fill_stage_variables
+from cumulet.services.apigateway.model import DEFAULT_ROUTE
 from cumulet.services.apigateway.pipeline.exchange import Matched, Relayed
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable, exchange
 from cumulet.services.apigateway.pipeline.neighbours import find_gate
-from cumulet.services.apigateway.pipeline.paths import climbs
+from cumulet.services.apigateway.pipeline.paths import climbs, shown_http_path
 from cumulet.services.kit import Ground
 
 _PATH_VARIABLE = re.compile(r"\{([a-zA-Z0-9._:-]+)\+?\}")
@@ -54,7 +55,9 @@ async def relay(ground: Ground, matched: Matched) -> Relayed:
 def backend_url(matched: Matched) -> str:
     """Return where a request goes: the integration's URI with its variables filled in, and the client's query.
 
-    Raises Refused for a path that would lead out of what the integration names.
+    Behind the URI of the $default route stands the whole path of the request, without its stage. Raises Refused for a
+    path that would lead out of what the integration names.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-develop-routes.default
     """
     uri = fill_stage_variables(matched.route.target.uri, matched.stage.variables)
     uri, _, own_query = uri.partition("?")
@@ -64,6 +67,8 @@ def backend_url(matched: Matched) -> str:
     path = slash + _PATH_VARIABLE.sub(lambda found: _encoded(matched.path_parameters.get(found[1], "")), path)
     if matched.overwritten_path is not None:
         path = matched.overwritten_path
+    elif matched.route.key == DEFAULT_ROUTE:
+        path = path.removesuffix("/") + _encoded(shown_http_path(matched.arrival.path))
     if climbs(path):
         raise Refused("bad_path")
     # As it came, but for what no URL may hold.

@@ -73,7 +73,8 @@ async def test_a_token_lets_in_and_its_claims_reach_the_function() -> None:
     async with backend() as served:
         issuing(served)
         api_id = await guarded(house, served.url, ["notes:read", "notes:write"])
-        given = token(served.url, scope="openid notes:read", groups=["a", "b"], ok=True, n=1)
+        place = {"b": [{"x": 1}, None], "a": "text"}
+        given = token(served.url, scope="openid notes:read", groups=["a", "b"], ok=True, n=1, place=place)
         for sent in (given, f"Bearer {given}"):
             assert (await house.request(api_id, "GET", "/notes", headers=[("authorization", sent)])).status == 200
         assert house.function.event["requestContext"]["authorizer"] == {
@@ -87,12 +88,25 @@ async def test_a_token_lets_in_and_its_claims_reach_the_function() -> None:
                     "groups": "[a b]",
                     "ok": "true",
                     "n": "1",
+                    "place": "map[a:text b:[map[x:1] <nil>]]",
                 },
-                "scopes": ["notes:read"],
+                "scopes": ["openid", "notes:read"],
             }
         }
         # The second request found the keys where the first had put them.
         assert [line.split(" ")[1] for line, _, _ in served.requests] == ["/.well-known/openid-configuration", "/keys"]
+
+
+async def test_claims_that_are_null_are_not_there() -> None:
+    house = ApiHouse()
+    async with backend() as served:
+        issuing(served)
+        api_id = await guarded(house, served.url)
+        claims = {"iss": served.url, "aud": "app", "exp": NOW + 60, "scope": "a b", "nobody": None}
+        given = jwt.encode(claims, OWN, "RS256", headers={"kid": "own"})
+        assert (await house.request(api_id, "GET", "/notes", headers=[("authorization", given)])).status == 200
+    known = house.function.event["requestContext"]["authorizer"]["jwt"]
+    assert (sorted(known["claims"]), known["scopes"]) == (["aud", "exp", "iss", "scope"], None)
 
 
 async def test_format_1_has_the_claims_without_a_member_jwt() -> None:

@@ -61,8 +61,10 @@ class Tokens:
         held = scopes_of(claims)
         if wanted and not any(scope in held for scope in wanted):
             _challenge("forbidden", "insufficient_scope", "the token does not have a required scope", " ".join(wanted))
-        texts = {name: claim_text(value) for name, value in claims.items()}
-        jwt = {"claims": texts, "scopes": [scope for scope in wanted if scope in held] or None}
+        # Without nulls, and with a token's scopes only where the route asks for some: captured on AWS in
+        # floci-io/floci#2011 and DefinitelyTyped#75458.
+        texts = {name: _http_claim_text(value) for name, value in claims.items() if value is not None}
+        jwt = {"claims": texts, "scopes": held if wanted else None}
         variables = {f"authorizer.claims.{name}": value for name, value in texts.items()}
         return Authorized(jwt, {"jwt": jwt}, variables)
 
@@ -110,6 +112,15 @@ def pool_issuer(arn: str, pools: Mapping[str, str]) -> Issuer:
     region, pool_id = arn.split(":")[3], arn.rpartition("/")[2]
     url = pools.get(pool_id) or f"https://cognito-idp.{region}.amazonaws.com/{pool_id}"
     return Issuer(url, keys_url=f"{url}/.well-known/jwks.json")
+
+
+def _http_claim_text(value: Any) -> str:
+    """Return a claim as an HTTP API hands it on: an object as Go prints a map (aws/aws-lambda-go#570)."""
+    if isinstance(value, dict):
+        return f"map[{' '.join([f'{name}:{_http_claim_text(value[name])}' for name in sorted(value)])}]"
+    if isinstance(value, list):
+        return f"[{' '.join([_http_claim_text(member) for member in value])}]"
+    return "<nil>" if value is None else claim_text(value)
 
 
 def _pool_claim_text(name: str, value: Any) -> str:

@@ -152,7 +152,7 @@ class Gateway:
         await self._logbook.finish()
 
     async def _admit(self, matched: Matched, journey: Journey) -> Matched:
-        matched = journey.matched = await self._doorkeeper.authorize(matched)
+        matched = journey.matched = await self._doorkeeper.authorize(matched, journey)
         matched = journey.matched = await self._meter.admit(matched)
         self._throttle.admit(matched)
         # Last of all: what is refused uses up no quota.

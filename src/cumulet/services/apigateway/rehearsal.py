@@ -100,7 +100,7 @@ def arrive(ground: Ground, call: Call, api_id: str, attempt: Attempt) -> Arrival
         extended_request_id=new_extended_id(ground.ids),
         now_ms=call.now_ms,
         trace_id=new_trace_id(ground.ids, call.now_ms),
-        port=ground.settings.port,
+        port=0,
         mapped_path=attempt.path,
         told=dict(attempt.context),
     )

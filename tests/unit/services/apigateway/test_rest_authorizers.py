@@ -43,8 +43,8 @@ class Guarded(ApiHouse):
         return self.verdict(event) if callable(self.verdict) else self.verdict
 
 
-async def guarded(verdict: Any = None, **authorizer: Any) -> Guarded:
-    house = Guarded()
+async def guarded(verdict: Any = None, house: Guarded | None = None, **authorizer: Any) -> Guarded:
+    house = house or Guarded()
     house.asked, house.verdict = [], policy() if verdict is None else verdict
     house.function.answer = house.invoke_any
     house.api_id = api_id = (await house.v1("CreateRestApi", name="guarded"))["id"]
@@ -302,12 +302,27 @@ async def test_an_authorizer_is_tried() -> None:
     assert house.asked[-1] == {"type": "TOKEN", "methodArn": arn, "authorizationToken": "t"}
     assert len(house.asked) == 2  # what was remembered is not asked about
     assert heard["log"].startswith("Execution log for request ")
-    assert f"Starting authorizer: {house.authorizer_id} for request: " in heard["log"]
+    lines = [line.partition(" : ")[2] for line in heard["log"].splitlines()[1:]]
+    assert lines[0].startswith(f"Starting authorizer: {house.authorizer_id} for request: ")
+    uri = f"https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/{FUNCTION}/invocations"
+    assert [line for line in lines[1:] if not line.startswith("Endpoint request headers: ")] == [
+        "Incoming identity: t",
+        f"Endpoint request URI: {uri}",
+        f'Endpoint request body after transformations: {{"type":"TOKEN","methodArn":"{arn}","authorizationToken":"t"}}',
+        f"Sending request to {uri}",
+        f"Authorizer result body before parsing: {json.dumps(policy())}",
+        "Using valid authorizer policy for principal: me",
+        "Successfully completed authorizer execution",
+    ]
     heard = await house.v1("TestInvokeAuthorizer", **tried, multiValueHeaders={"Authorization": ["x"]})
     assert (heard["clientStatus"], "policy" in heard, len(house.asked)) == (401, False, 2)
     house.verdict = {"principalId": "me"}
     heard = await house.v1("TestInvokeAuthorizer", **tried, headers={"Authorization": "t"})
     assert heard["clientStatus"] == 500
+    assert [line.partition(" : ")[2] for line in heard["log"].splitlines()[-2:]] == [
+        "Execution failed due to configuration error: Authorizer error",
+        "AuthorizerConfigurationException",
+    ]
     with pytest.raises(ServiceError, match="Invalid Authorizer identifier specified"):
         await house.v1("TestInvokeAuthorizer", **{**tried, "authorizerId": "nope"})
 

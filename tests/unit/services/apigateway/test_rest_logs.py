@@ -1,6 +1,7 @@
 """The logs of REST APIs' stages: a line of the owner's for each request, and what happened to it step by step."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from cumulet.services.iam import build_sts
 from cumulet.services.logs import build as build_logs
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse
 from unit.services.apigateway.test_metering import VALUE, Metered, metered
+from unit.services.apigateway.test_rest_authorizers import OK, Guarded, get, guarded, policy
 from unit.services.apigateway.test_stage_settings import GROUP, replace, with_role
 
 SERVICES = {"logs": build_logs, "iam": build_iam, "sts": build_sts}
@@ -111,7 +113,7 @@ async def test_data_traces_tell_headers_and_bodies_but_no_secrets() -> None:
     assert " [TRUNCATED]\n" in told
     assert 'Endpoint response body before transformations: {"statusCode": 200, "body": "fine"}' in told
     assert "Method response body after transformations: fine" in told
-    assert "Method response headers: {x-amzn-RequestId=" in told
+    assert "Method response headers: {X-Amzn-Trace-Id=Root=1-" in told
 
 
 @pytest.mark.parametrize(
@@ -219,3 +221,93 @@ def test_a_line_is_cut_where_a_letter_ends() -> None:
 def test_pairs_are_shown_as_java_prints_a_map() -> None:
     assert shown([("a", "1"), ("X-Api-Key", "abcdefghij"), ("b", "")]) == "{a=1, X-Api-Key=****efghij, b=}"
     assert shown({}) == "{}"
+
+
+async def guarded_and_logged(*patches: dict[str, str]) -> Guarded:
+    """Return a house whose API has an authorizer's function, and whose stage has these settings."""
+    house = Guarded(more=SERVICES)
+    role = await with_role(house)
+    await house.v1("UpdateAccount", patchOperations=[replace("/cloudwatchRoleArn", role)])
+    await guarded(house=house)
+    await house.v1("UpdateStage", restApiId=house.api_id, stageName="dev", patchOperations=list(patches))
+    return house
+
+
+async def test_how_an_authorizer_was_asked() -> None:
+    house = await guarded_and_logged(INFO, DATA)
+    await get(house, "Bearer secret")
+    await get(house, "Bearer secret")
+    lines = await written(house, f"API-Gateway-Execution-Logs_{house.api_id}/dev")
+    told = [line.partition(") ")[2] for line in lines]
+    started = [at for at, text in enumerate(told) if text.startswith("Starting authorizer: ")]
+    words = [text.partition(": ")[0] for text in told]
+    assert words[started[0] : started[0] + 9] == [
+        "Starting authorizer",
+        "Incoming identity",
+        "Endpoint request URI",
+        "Endpoint request headers",
+        "Endpoint request body after transformations",
+        told[started[0] + 5],
+        "Authorizer result body before parsing",
+        "Using valid authorizer policy for principal",
+        "Successfully completed authorizer execution",
+    ]
+    # Nobody was asked again.
+    assert told[started[1] + 1] == "Successfully completed authorizer execution"
+    assert "Bearer" not in "".join(lines)
+
+
+OUTCOMES = (
+    "$context.authorizer.status $context.authorizer.error $context.authorizer.integrationStatus "
+    "$context.authorize.status $context.authorize.error $context.integration.status $context.integration.error "
+    "$context.requestId"
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer", "line"),
+    [
+        (policy(), {"statusCode": 418}, "200 - 200 200 - 418 -"),
+        (
+            policy(),
+            {"status": 1},
+            "200 - 200 200 - - Execution failed due to configuration error: Malformed Lambda proxy response",
+        ),
+        (
+            policy("Deny"),
+            OK,
+            "200 - 200 403 User is not authorized to access this resource with an explicit deny in an ",
+        ),
+        ({"principalId": "me"}, OK, "500 - 200 - - - -"),
+        ("no", OK, "500 - 200 - - - -"),
+    ],
+)
+async def test_how_a_request_fared(verdict: Any, answer: Any, line: str) -> None:
+    house = await guarded_and_logged(ACCESS[0], replace("/accessLogSettings/format", OUTCOMES))
+    await house.call("logs", "CreateLogGroup", {"logGroupName": "access"})
+    house.verdict = verdict
+
+    async def said(event: dict[str, Any]) -> Any:
+        return await house.invoke_any(event) if "methodArn" in event else answer
+
+    house.function.answer = said
+    await get(house)
+    [told] = await written(house, "access")
+    assert told.startswith(line)
+
+
+async def test_what_is_quoted_is_quoted_once() -> None:
+    quoted = '{"told":$context.error.messageString,"id":"$context.requestId"}'
+    house, api_id = await logging_api(ACCESS[0], replace("/accessLogSettings/format", quoted))
+    await house.call("logs", "CreateLogGroup", {"logGroupName": "access"})
+    await house.request(api_id, "GET", "/dev/a")
+    [line] = await written(house, "access")
+    assert json.loads(line)["told"] == "Missing Authentication Token"
+
+
+async def test_the_trace_is_told_of() -> None:
+    house, api_id = await logging_api(INFO, replace("/tracingEnabled", "true"))
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
+    await house.request(api_id, "GET", "/dev/pets/1", headers={"x-amzn-trace-id": trace})
+    lines = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
+    assert lines[-1].endswith(") X-ray Tracing ID : 1-5759e988-bd862e3fe1be46a994272793")

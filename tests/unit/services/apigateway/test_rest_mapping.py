@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.services.apigateway import limits
 from cumulet.services.kit import Call, Operation, Output, Params, Service, operation
 from cumulet.store.api import WriteTx
+from patience import until
+from unit.services.apigateway.backends import backend
 from unit.services.apigateway.fake_lambda import URI, ApiHouse, header
 
 JSON = "application/json"
@@ -524,6 +527,35 @@ async def test_an_http_server_that_is_not_there() -> None:
     response = await house.request(api_id, "GET", "/dev/things/1")
 
     assert (response.status, response.body) == (504, b'{"message": "Network error communicating with endpoint"}')
+
+
+async def test_a_server_that_says_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PAYLOAD_BYTES_MAX", 4)
+    house = ApiHouse()
+    async with http_server(ANSWER) as (url, _):
+        api_id = await deployed(house, {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": url})
+        response = await house.request(api_id, "GET", "/dev/things/1")
+    assert (response.status, response.body) == (500, b'{"message": "Internal server error"}')
+
+
+async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ANSWERS_AWAITED_MAX", 1)
+    house = ApiHouse()
+    async with backend() as served:
+        served.hold = asyncio.Event()
+        api_id = await deployed(house, {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": served.url})
+        for stays in (True, False, True):
+            asked = len(served.requests)
+            request = asyncio.ensure_future(house.request(api_id, "GET", "/dev/things/1"))
+            await until(lambda asked=asked: len(served.requests) > asked, "the server is asked", every_s=0)
+            if not stays:  # the client's leaving is none of the server's business
+                request.cancel()
+                await asyncio.wait([request], timeout=5)
+            house.clock.advance(29)
+            if stays:
+                assert (await request).body == b'{"message": "Endpoint request timed out"}'
+            await asyncio.sleep(0)
+        served.hold.set()
 
 
 @pytest.mark.parametrize(

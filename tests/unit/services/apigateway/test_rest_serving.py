@@ -155,6 +155,14 @@ async def test_path_and_method_are_resolved_as_one(method: str, path: str, resou
         assert house.function.event["resource"] == resource
 
 
+@pytest.mark.parametrize("method", ["get", "TRACE", "PROPFIND"])
+async def test_any_is_one_of_seven_methods(method: str) -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("ANY /notes")
+    response = await house.request(api_id, method, "/dev/notes")
+    assert (response.status, response.body, house.function.calls) == (403, NO_TOKEN, [])
+
+
 @pytest.mark.parametrize("path", ["/other/notes", "/", ""])
 async def test_an_unknown_stage_is_forbidden(path: str) -> None:
     house = ApiHouse()

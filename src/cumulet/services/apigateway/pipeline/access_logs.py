@@ -12,6 +12,9 @@ from cumulet.scope import Scope
 from cumulet.services.apigateway.pipeline.context import text_of
 
 _VARIABLE = re.compile(r"\$context((?:\.[A-Za-z0-9_:]+)+)")
+_QUOTED = ("error.messageString", "error.validationErrorString")
+"""What is a part of JSON as it is."""
+
 _GROUP = re.compile(r"^arn:aws[a-z-]*:logs:([a-z0-9-]+):(\d{12}):log-group:([^:*]+)(?::\*)?$")
 
 
@@ -25,7 +28,9 @@ def render_line(line_format: str, values: Mapping[str, Any]) -> str:
     """Return a line of an access log; a variable without a value is a dash."""
 
     def value(found: re.Match[str]) -> str:
-        text = text_of(values.get(found[1][1:]))
+        text = text_of(values.get(name := found[1][1:]))
+        if text is not None and name in _QUOTED:
+            return text
         # One request, one line, whatever its User-Agent says; and what stands in quotes stays there.
         return (
             "-"

@@ -14,6 +14,7 @@ from cumulet.services.apigateway.pipeline.authorizers.tokens import Tokens
 from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
+from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.kit import Ground
 
 
@@ -25,22 +26,22 @@ class Doorkeeper:
         self._tokens = Tokens(ground)
         self._functions = Functions(ground.clock, integrator)
 
-    async def authorize(self, matched: Matched) -> Matched:
+    async def authorize(self, matched: Matched, journey: Journey) -> Matched:
         """Return the request with what is known of its caller. Raises Refused if it may not pass."""
         asked = matched.route.authorization
         if asked is None:
             demand_allow(matched)
             return matched
-        return msgspec.structs.replace(matched, authorized=await self._admit(matched, asked))
+        return msgspec.structs.replace(matched, authorized=await self._admit(matched, asked, journey))
 
-    async def _admit(self, matched: Matched, asked: RouteAuthorization) -> Authorized:
+    async def _admit(self, matched: Matched, asked: RouteAuthorization, journey: Journey) -> Authorized:
         if asked.kind == "AWS_IAM":
             return await self._signatures.admit(matched)
         authorizer = asked.authorizer
         if authorizer is None:
             raise Refused("misconfigured")
         if asked.kind == "CUSTOM":
-            return await self._functions.admit(matched, authorizer)
+            return await self._functions.admit(matched, authorizer, journey)
         known = await self._tokens.admit(matched, authorizer, asked.scopes)
         demand_allow(matched)
         return known

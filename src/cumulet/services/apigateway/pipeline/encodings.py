@@ -14,7 +14,7 @@ import msgspec
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Matched
-from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.faults import Refused, misconfigured
 from cumulet.wire.message import Headers, Response
 
 TO_BINARY, TO_TEXT = "CONVERT_TO_BINARY", "CONVERT_TO_TEXT"
@@ -134,4 +134,4 @@ def _decoded(body: bytes) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Refused("misconfigured") from None
+        raise misconfigured("Unable to base64 decode the body.") from None

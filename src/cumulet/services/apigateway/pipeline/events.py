@@ -74,6 +74,8 @@ def header_fields(arrival: Arrival) -> dict[str, list[str]]:
     for name, value in request.headers.items:
         if name not in _NOT_FORWARDED:
             fields.setdefault(name, []).append(value)
+    if not arrival.port:
+        return fields  # as TestInvokeMethod's log on AWS shows them
     forwarded = fields.get("x-forwarded-for")
     fields["x-forwarded-for"] = [", ".join([*forwarded, request.client_ip]) if forwarded else request.client_ip]
     fields["x-forwarded-port"] = [str(arrival.port)]

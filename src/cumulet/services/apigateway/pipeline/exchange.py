@@ -39,6 +39,7 @@ class Arrival(msgspec.Struct, frozen=True):
     trace_id: str
     """The trace header that clients and functions see."""
     port: int
+    """Where the request came in; 0 for one that is only tried."""
     mapped_path: str | None = None
     """The whole path, percent-encoded, of a request that came through a custom domain name."""
     custom_domain: dict[str, str] = {}
@@ -69,6 +70,16 @@ class Arrival(msgspec.Struct, frozen=True):
     def user_agent(self) -> str | None:
         """The client's User-Agent header."""
         return self.request.headers.get("user-agent")
+
+
+class Hearing(msgspec.Struct, frozen=True):
+    """What an authorizer's function was asked about a request, and what it said."""
+
+    uri: str
+    event: dict[str, Any]
+    asked_ms: int
+    payload: bytes
+    said_ms: int
 
 
 class Authorized(msgspec.Struct, frozen=True):

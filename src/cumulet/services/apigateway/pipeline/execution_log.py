@@ -11,11 +11,11 @@ import msgspec
 
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri, service_uri
-from cumulet.services.apigateway.model import MethodSettings, Stage
+from cumulet.services.apigateway.model import Authorizer, MethodSettings, Stage
 from cumulet.services.apigateway.pipeline import events
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched, Outbound, Relayed, Result
-from cumulet.services.apigateway.pipeline.faults import Refused
-from cumulet.services.apigateway.pipeline.integrate import source_arn
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Hearing, Matched, Outbound, Result
+from cumulet.services.apigateway.pipeline.faults import REST_REQUEST_IDS, Refused
+from cumulet.services.apigateway.pipeline.integrate import api_arn, source_arn
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.log_words import hidden
 from cumulet.services.apigateway.pipeline.rest_backends import error_message, fill_url, sent_headers
@@ -26,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _SECRET_HEADERS = frozenset(("authorization", "x-api-key", "x-amz-security-token"))
 
 _CUT = " [TRUNCATED]"
+_DENIALS = ("denied", "denied_explicitly", "forbidden")
 _SERVERS = ("HTTP", "HTTP_PROXY")
 
 
@@ -60,8 +61,7 @@ def tell(
     came_ms, refused, matched = arrival.now_ms, journey.refused, journey.matched
     yield Line(came_ms, f"Extended Request Id: {arrival.extended_request_id}")
     if matched is not None:
-        for text in _admission(arrival, stage, matched, refused):
-            yield Line(came_ms, text)
+        yield from _admission(journey, arrival, stage, matched, with_data)
         if journey.sent_ms or refused is None or _was_executed(refused):
             yield Line(came_ms, f"Starting execution for request: {arrival.request_id}")
             yield Line(came_ms, f"HTTP Method: {arrival.request.method}, Resource Path: {arrival.path}")
@@ -72,12 +72,15 @@ def tell(
         if journey.said is not None:
             yield from [Line(journey.said_ms, text) for text in _endpoint_response(journey, matched, with_data)]
     if refused is not None:
-        yield Line(now_ms, _failure(journey, arrival, refused), is_error=True)
+        yield from [Line(now_ms, text, is_error=True) for text in failure(journey, arrival, refused)]
     else:
         if with_data:
             yield from [Line(now_ms, text) for text in _method_response(response)]
         yield Line(now_ms, "Successfully completed execution")
     yield Line(now_ms, f"Method completed with status: {response.status}", is_error=refused is not None)
+    if arrival.segment:
+        root = arrival.segment.partition(";")[0].removeprefix("Root=")
+        yield Line(now_ms, f"X-ray Tracing ID : {root}", is_error=refused is not None)
 
 
 def cut(line: str) -> str:
@@ -88,16 +91,51 @@ def cut(line: str) -> str:
     return encoded[: limits.EXECUTION_LOG_LINE_BYTES - len(_CUT)].decode("utf-8", "ignore") + _CUT
 
 
-def _admission(arrival: Arrival, stage: Stage, matched: Matched, refused: Refused | None) -> Iterator[str]:
+def _admission(journey: Journey, arrival: Arrival, stage: Stage, matched: Matched, with_data: bool) -> Iterator[Line]:
     """Yield what happened before the method: its authorizer, its key, its plan."""
-    authorization = matched.route.authorization
+    authorization, refused = matched.route.authorization, journey.refused
     authorizer = None if authorization is None else authorization.authorizer
     if authorizer is not None:
-        yield f"Starting authorizer: {authorizer.authorizer_id} for request: {arrival.request_id}"
-        if matched.authorized is not None:
-            yield "Successfully completed authorizer execution"
-    if authorization is not None and matched.authorized is None:
-        return
+        yield Line(arrival.now_ms, f"Starting authorizer: {authorizer.authorizer_id} for request: {arrival.request_id}")
+        at_ms = arrival.now_ms if journey.heard is None else journey.heard.said_ms
+        if with_data and journey.heard is not None:
+            yield from hearing(arrival, stage, authorizer, journey.heard)
+        if matched.authorized is not None or (refused is not None and refused.fault in _DENIALS):
+            yield Line(at_ms, "Successfully completed authorizer execution")
+    if authorization is None or matched.authorized is not None:
+        yield from [Line(arrival.now_ms, text) for text in _metering(arrival, stage, matched, refused)]
+
+
+def hearing(arrival: Arrival, stage: Stage, authorizer: Authorizer, heard: Hearing) -> Iterator[Line]:
+    """Yield how an authorizer's function was asked, and what it said."""
+    asked_ms, event = heard.asked_ms, heard.event
+    if (token := event.get("authorizationToken")) is not None:
+        yield Line(asked_ms, f"Incoming identity: {hidden(token)}")
+        event = {**event, "authorizationToken": hidden(token)}
+    else:
+        event = _masked(event)
+    if (found := lambda_uri.function_arn(authorizer.uri, stage.variables)) is not None:
+        uri = _function_url(found)
+        told = _told_to_lambda(arrival, f"{api_arn(arrival)}/authorizers/{authorizer.authorizer_id}")
+        yield Line(asked_ms, f"Endpoint request URI: {uri}")
+        yield Line(asked_ms, f"Endpoint request headers: {shown(told)}")
+        yield Line(asked_ms, f"Endpoint request body after transformations: {_text(_encode(event))}")
+        yield Line(asked_ms, f"Sending request to {uri}")
+    yield Line(heard.said_ms, f"Authorizer result body before parsing: {_text(heard.payload)}")
+    if (principal_id := _principal_of(heard.payload)) is not None:
+        yield Line(heard.said_ms, f"Using valid authorizer policy for principal: {hidden(principal_id)}")
+
+
+def _principal_of(payload: bytes) -> str | None:
+    try:
+        answer: Any = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    principal_id = answer.get("principalId") if isinstance(answer, dict) and "policyDocument" in answer else None
+    return principal_id if isinstance(principal_id, str) else None
+
+
+def _metering(arrival: Arrival, stage: Stage, matched: Matched, refused: Refused | None) -> Iterator[str]:
     place, key = f"{arrival.api_id}/{stage.name}", hidden(matched.api_key.value) if matched.api_key else ""
     yield f"Verifying Usage Plan for request: {arrival.request_id}. API Key: {key} API Stage: {place}"
     if refused is not None and refused.fault in ("bad_key", "quota_exceeded", "too_many"):
@@ -116,6 +154,8 @@ def _was_executed(refused: Refused) -> bool:
 
 def _method_request(matched: Matched) -> Iterator[str]:
     arrival = matched.arrival
+    if matched.route.api_key_required and matched.api_key is not None:
+        yield f"API Key: {hidden(matched.api_key.value)}"
     yield f"Method request path: {shown(matched.path_parameters.items())}"
     query = events.last_values(events.query_fields(arrival.request.query))
     yield f"Method request query string: {shown(query.items())}"
@@ -136,18 +176,26 @@ def _endpoint_request(journey: Journey, matched: Matched, with_data: bool) -> It
             yield f"Endpoint request headers: {shown(events.joined_values(headers).items())}"
             yield f"Endpoint request body after transformations: {_text(sent.body)}"
         else:
-            told = {
-                "X-Amz-Source-Arn": source_arn(matched),
-                "x-amzn-lambda-integration-tag": arrival.request_id,
-                "x-amzn-apigateway-api-id": arrival.api_id,
-                "Accept": "application/json",
-                "User-Agent": f"AmazonAPIGateway_{arrival.api_id}",
-                "X-Amzn-Trace-Id": arrival.trace_id,
-                "Content-Type": "application/json",
-            }
-            yield f"Endpoint request headers: {shown(told.items())}"
-            yield f"Endpoint request body after transformations: {_text(_encode(_masked(sent)))}"
+            yield f"Endpoint request headers: {shown(_told_to_lambda(arrival, source_arn(matched)))}"
+            body = b"" if sent is None else _encode(_masked(sent))
+            yield f"Endpoint request body after transformations: {_text(body)}"
     yield f"Sending request to {uri}"
+
+
+def _told_to_lambda(arrival: Arrival, source: str) -> dict[str, str]:
+    return {
+        "X-Amz-Source-Arn": source,
+        "x-amzn-lambda-integration-tag": arrival.request_id,
+        "x-amzn-apigateway-api-id": arrival.api_id,
+        "Accept": "application/json",
+        "User-Agent": f"AmazonAPIGateway_{arrival.api_id}",
+        "X-Amzn-Trace-Id": arrival.segment or arrival.trace_id,
+        "Content-Type": "application/json",
+    }
+
+
+def _function_url(function: tuple[str, str, str]) -> str:
+    return f"https://lambda.{function[0]}.amazonaws.com/2015-03-31/functions/{function[2]}/invocations"
 
 
 def _endpoint(journey: Journey, matched: Matched) -> str | None:
@@ -158,7 +206,7 @@ def _endpoint(journey: Journey, matched: Matched) -> str | None:
     if target.kind in _SERVERS:
         return fill_url(target.uri, variables, journey.sent) if isinstance(journey.sent, Outbound) else target.uri
     if (found := lambda_uri.function_arn(target.uri, variables)) is not None:
-        return f"https://lambda.{found[0]}.amazonaws.com/2015-03-31/functions/{found[2]}/invocations"
+        return _function_url(found)
     found_service = service_uri.find(lambda_uri.fill_stage_variables(target.uri, variables))
     if found_service is None:
         return target.uri
@@ -173,29 +221,43 @@ def _endpoint_response(journey: Journey, matched: Matched, with_data: bool) -> I
     status = 200 if isinstance(said, Result) else said.status
     yield f"Received response. Status: {status}, Integration latency: {journey.said_ms - journey.sent_ms} ms"
     if with_data:
-        headers: Iterable[tuple[str, Any]] = (
-            (("Content-Type", "application/json"), ("Content-Length", len(said.payload)))
-            if isinstance(said, Result)
-            else said.headers
-        )
+        headers: Iterable[tuple[str, Any]] = _told_by_lambda(said) if isinstance(said, Result) else said.headers
         yield f"Endpoint response headers: {shown(headers)}"
         body = said.payload if isinstance(said, Result) else said.body
         yield f"Endpoint response body before transformations: {_text(body)}"
 
 
+def _told_by_lambda(said: Result) -> Iterator[tuple[str, Any]]:
+    yield "Content-Type", "application/json"
+    yield "Content-Length", len(said.payload)
+    if said.failed:
+        yield "X-Amz-Function-Error", "Unhandled"
+
+
 def _method_response(response: Response) -> Iterator[str]:
     yield f"Method response body after transformations: {_text(response.body)}"
-    yield f"Method response headers: {shown(response.headers)}"
+    yield f"Method response headers: {shown([pair for pair in response.headers if pair[0] not in REST_REQUEST_IDS])}"
+
+
+def failure(journey: Journey, arrival: Arrival, refused: Refused) -> list[str]:
+    """Return what went wrong, in one line, or in two where an authorizer did."""
+    if refused.fault not in ("authorizer_misconfigured", "authorizer_failed"):
+        return [refused.log_line or _failure(journey, arrival, refused)]
+    told = [] if refused.log_line is None else [refused.log_line]
+    if refused.fault == "authorizer_failed" and journey.heard is not None:
+        told = [_function_failed(journey.heard.payload)]
+    return [*told, "Execution failed due to configuration error: Authorizer error"]
+
+
+def _function_failed(payload: bytes) -> str:
+    return f"Lambda execution failed with status 200 due to customer function error: {error_message(payload)}."
 
 
 def _failure(journey: Journey, arrival: Arrival, refused: Refused) -> str:
-    """Return what went wrong."""
-    if refused.log_line is not None:
-        return refused.log_line
     fault, said = refused.fault, journey.said
     if fault in ("unauthorized", "not_signed", "bad_signature", "expired_token"):
         return f"Unauthorized request: {arrival.request_id}"
-    if fault in ("denied", "denied_explicitly", "forbidden"):
+    if fault in _DENIALS:
         return "The client is not authorized to perform this operation."
     if fault == "timeout":
         return "Execution failed due to a timeout error"
@@ -203,11 +265,8 @@ def _failure(journey: Journey, arrival: Arrival, refused: Refused) -> str:
         return "Execution failed due to a network error communicating with endpoint"
     if fault == "bad_answer" and isinstance(said, Result):
         if said.failed:
-            told = error_message(said.payload)
-            return f"Lambda execution failed with status 200 due to customer function error: {told}."
+            return _function_failed(said.payload)
         return "Execution failed due to configuration error: Malformed Lambda proxy response"
-    if fault == "misconfigured" and journey.sent_ms and not isinstance(said, Relayed):
-        return "Execution failed due to configuration error: Invalid permissions on Lambda function"
     words = refused.words(arrival)
     reason = refused.detail or words.message
     if fault == "misconfigured":
@@ -222,12 +281,10 @@ def shown(pairs: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> str:
     return f"{{{', '.join(told)}}}"
 
 
-def _masked(event: dict[str, Any] | None) -> dict[str, Any] | None:
+def _masked(event: dict[str, Any]) -> dict[str, Any]:
     """Return a function's event with what is secret hidden: it has the client's headers, and the value of its key."""
-    if event is None:
-        return None
     masked = {**event, "headers": {}, "multiValueHeaders": {}}
-    for name, values in event["multiValueHeaders"].items():
+    for name, values in (event["multiValueHeaders"] or {}).items():
         told = [hidden(value) for value in values] if name.lower() in _SECRET_HEADERS else values
         masked["headers"][name], masked["multiValueHeaders"][name] = told[-1], told
     identity = event["requestContext"]["identity"]
@@ -237,5 +294,9 @@ def _masked(event: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _text(body: Any) -> str:
-    # A body that came in pieces is gone by now.
-    return body.decode("utf-8", "replace") if isinstance(body, bytes) else ""
+    if not isinstance(body, bytes):
+        return ""  # what came in pieces is gone by now
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return "[Binary Data]"

@@ -45,6 +45,7 @@ Fault = Literal[
 
 JSON = ("content-type", "application/json")
 HTTP_REQUEST_ID = "Apigw-Requestid"
+REST_REQUEST_IDS = ("x-amzn-RequestId", "x-amz-apigw-id")
 _REFUSAL = b'{"message":%b}'
 
 
@@ -205,6 +206,11 @@ class Refused(Exception):
         return words
 
 
+def misconfigured(why: str) -> Refused:
+    """Return the refusal of a request that cannot be served as its API is; the execution log tells why."""
+    return Refused("misconfigured", log_line=f"Execution failed due to configuration error: {why}")
+
+
 def unknown_api() -> Response:
     """Return the answer of AWS's front door for an API id that nobody has."""
     return Response(403, (("x-amzn-ErrorType", "ForbiddenException"), JSON), b'{"message":"Forbidden"}')
@@ -243,5 +249,5 @@ def render_not_implemented(arrival: Arrival, missing: NotImplementedHere) -> Res
 def own_headers(arrival: Arrival) -> tuple[tuple[str, str], ...]:
     """Return the headers that API Gateway adds to every answer."""
     if arrival.is_rest:
-        return (("x-amzn-RequestId", arrival.request_id), ("x-amz-apigw-id", arrival.extended_request_id))
+        return ((REST_REQUEST_IDS[0], arrival.request_id), (REST_REQUEST_IDS[1], arrival.extended_request_id))
     return ((HTTP_REQUEST_ID, arrival.extended_request_id),)

@@ -29,7 +29,15 @@ _awaited: set[object] = set()
 
 
 class Unreachable(Exception):
-    """There is no answer: no such host, no connection, no HTTP, or more than anybody reads."""
+    """There is no answer: no such host, no connection, no HTTP, or more than anybody reads (see `TooLarge`)."""
+
+
+class TooLarge(Unreachable):
+    """There is more than anybody reads: `length` is what the server told of it, or what came."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__("the answer is larger than 10 MB")
+        self.length = length
 
 
 class BadUrl(ValueError):
@@ -114,11 +122,11 @@ async def exchange(
     conversation = await begin(method, url, headers, body, gate=gate, insecure=insecure, identity=identity)
     try:
         parts: list[bytes] = []
-        left = limits.PAYLOAD_BYTES_MAX
+        size = 0
         async for piece in conversation:
-            left -= len(piece)
-            if left < 0:
-                raise Unreachable("the answer is larger than 10 MB")
+            size += len(piece)
+            if size > limits.PAYLOAD_BYTES_MAX:
+                raise TooLarge(size)
             parts.append(piece)
         return Relayed(conversation.status, conversation.headers, b"".join(parts))
     finally:

@@ -17,8 +17,8 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.lambda_uri import function_arn
 from cumulet.services.apigateway.model import CALLER, DEFAULT_ROUTE, Authorizer, Target
 from cumulet.services.apigateway.pipeline import streaming
-from cumulet.services.apigateway.pipeline.exchange import Matched, Outbound, Result, Said, Sent, Streamed
-from cumulet.services.apigateway.pipeline.faults import Fault, Refused
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched, Outbound, Result, Said, Sent, Streamed
+from cumulet.services.apigateway.pipeline.faults import Fault, Refused, misconfigured
 from cumulet.services.apigateway.pipeline.invocations import invoke_params
 from cumulet.services.apigateway.pipeline.relay import relay
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
@@ -30,6 +30,9 @@ R = TypeVar("R")
 SERVICE_PRINCIPAL = "apigateway.amazonaws.com"
 SESSION_NAME = "BackplaneAssumeRoleSession"
 """As CloudTrail shows API Gateway's sessions."""
+
+NOT_PERMITTED = "Invalid permissions on Lambda function"
+"""What AWS's logs say of a function that cannot be asked, whatever the reason."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,11 +61,11 @@ class Integrator:
         if isinstance(sent, Outbound):
             return await self._mapped.ask(matched, sent)
         if sent is None:
-            return await self.within(target, relay(self._ground, matched))
+            return await self.within(target, relay(self._ground, matched), gives_up=True)
         found = function_arn(target.uri, matched.stage.variables)
         # Lambda's Invoke is a POST; any other method fails at AWS's side of the integration.
         if found is None or target.http_method != "POST":
-            raise Refused("misconfigured")
+            raise misconfigured(NOT_PERMITTED)
         region, account, arn = found
         scope, event = Scope(account, region), _encode(sent)
         params = invoke_params(mapped_headers(matched, target.invoke_parameters)) if target.invoke_parameters else {}
@@ -70,9 +73,9 @@ class Integrator:
             return await self.within(target, self._begin(matched, scope, arn, event, params))
         return await self.within(target, self._ask(matched, self.principal(matched), scope, arn, event, params))
 
-    async def within(self, target: Target, work: Coroutine[Any, Any, R]) -> R:
-        """Return the work's result. Raises Refused after the integration's time-out."""
-        return await _within(self._ground.clock, target.timeout_ms / 1000, work, self._left_running)
+    async def within(self, target: Target, work: Coroutine[Any, Any, R], *, gives_up: bool = False) -> R:
+        """Return the work's result. Raises Refused after the integration's time-out; see `_within`."""
+        return await _within(self._ground.clock, target.timeout_ms / 1000, work, self._left_running, gives_up=gives_up)
 
     async def invoke(self, matched: Matched, scope: Scope, arn: str, payload: bytes, params: dict[str, str]) -> Output:
         """Return what Lambda's Invoke answers. Raises Refused if the function cannot be asked."""
@@ -93,7 +96,7 @@ class Integrator:
         """Return what an authorizer's function answers, asked as API Gateway or as the authorizer's role."""
         found = function_arn(authorizer.uri, matched.stage.variables)
         if found is None:
-            raise Refused("misconfigured")
+            raise misconfigured(NOT_PERMITTED)
         region, account, arn = found
         principal = self._authorizer_principal(matched, authorizer)
         work = self._ask(matched, principal, Scope(account, region), arn, _encode(event), {})
@@ -102,11 +105,10 @@ class Integrator:
     async def _authorizer_principal(self, matched: Matched, authorizer: Authorizer) -> Principal:
         arrival = matched.arrival
         if authorizer.credentials is not None:
-            return await self.assumed(arrival.scope, authorizer.credentials)
-        api = f"arn:aws:execute-api:{arrival.scope.region}:{arrival.scope.account}:{arrival.api_id}"
+            return await self._demand_role(arrival.scope, authorizer.credentials)
         return Principal.service(
             SERVICE_PRINCIPAL,
-            source_arn=f"{api}/authorizers/{authorizer.authorizer_id}",
+            source_arn=f"{api_arn(arrival)}/authorizers/{authorizer.authorizer_id}",
             source_account=arrival.owner.account,
         )
 
@@ -143,6 +145,8 @@ class Integrator:
             fault = _FAULTS.get(error.code, "misconfigured")
             if fault == "bad_invocation":
                 raise Refused(fault, message=error.message, error_type=error.code) from error
+            if fault == "misconfigured":
+                raise misconfigured(NOT_PERMITTED) from error
             raise Refused(fault) from error
 
     async def principal(self, matched: Matched) -> Principal:
@@ -153,13 +157,21 @@ class Integrator:
                 raise Refused("misconfigured")
             return matched.authorized.signer
         if route.target.credentials is not None:
-            return await self.assumed(arrival.scope, route.target.credentials)
+            return await self._demand_role(arrival.scope, route.target.credentials)
         return Principal.service(
             SERVICE_PRINCIPAL, source_arn=source_arn(matched), source_account=arrival.owner.account
         )
 
+    async def _demand_role(self, scope: Scope, role_arn: str) -> Principal:
+        """Return a session of a role. Raises Refused if it cannot be assumed."""
+        try:
+            return await self.assumed(scope, role_arn)
+        except ServiceError as error:
+            why = f"API Gateway does not have permission to assume the provided role {role_arn}"
+            raise misconfigured(why) from error
+
     async def assumed(self, scope: Scope, role_arn: str) -> Principal:
-        """Return a session of a role, assumed as API Gateway."""
+        """Return a session of a role, assumed as API Gateway. Raises the ServiceError of a role that cannot be."""
         now = self._ground.clock.monotonic_s()
         kept = self._roles.get((scope, role_arn))
         if kept is not None and kept[0] > now:
@@ -187,10 +199,14 @@ class Integrator:
         return principal
 
 
+def api_arn(arrival: Arrival) -> str:
+    """Return the ARN of what an API serves."""
+    return f"arn:aws:execute-api:{arrival.owner.region}:{arrival.owner.account}:{arrival.api_id}"
+
+
 def source_arn(matched: Matched) -> str:
     """Return the route's ARN, which a function's resource policy may name (AWS:SourceArn)."""
-    owner, route = matched.arrival.owner, matched.route
-    api = f"arn:aws:execute-api:{owner.region}:{owner.account}:{matched.arrival.api_id}/{matched.stage.name}"
+    route, api = matched.route, f"{api_arn(matched.arrival)}/{matched.stage.name}"
     if route.key == DEFAULT_ROUTE:
         return f"{api}/{DEFAULT_ROUTE}"
     # AWS names a route by its template, and an ANY method as *, which is also what SAM's permissions grant.
@@ -198,9 +214,18 @@ def source_arn(matched: Matched) -> str:
 
 
 async def _within(
-    clock: Clock, seconds: float, work: Coroutine[Any, Any, R], left_running: set[asyncio.Task[Any]]
+    clock: Clock,
+    seconds: float,
+    work: Coroutine[Any, Any, R],
+    left_running: set[asyncio.Task[Any]],
+    *,
+    gives_up: bool = False,
 ) -> R:
-    """Return the work's result. Raises Refused after `seconds`: the work goes on, as a function on AWS does."""
+    """Return the work's result. Raises Refused after `seconds`.
+
+    The work goes on then, as a function on AWS does, unless it `gives_up`: a server might never answer. Whether its
+    client is still there matters to neither.
+    """
     loop = asyncio.get_running_loop()
     waited: asyncio.Future[None] = loop.create_future()
 
@@ -223,16 +248,24 @@ async def _within(
         left_running.add(task)
         task.add_done_callback(settle)
 
+    def give_up() -> None:
+        task.cancel()
+
     task = loop.create_task(ending())
     deadline = clock.alarm(seconds, go_on)
     try:
         await waited
     except asyncio.CancelledError:  # the client has gone, maybe in the moment in which the work ended
         leave_running()
+        if gives_up:
+            end = clock.alarm(seconds, give_up)
+            task.add_done_callback(lambda _: end.cancel())
         raise
     finally:
         deadline.cancel()
     if not task.done():
         leave_running()
+        if gives_up:
+            give_up()
         raise Refused("timeout")
     return task.result()

@@ -9,7 +9,7 @@ from cumulet.clock import Clock
 from cumulet.services.apigateway.model import Stage
 from cumulet.services.apigateway.pipeline import http_failures
 from cumulet.services.apigateway.pipeline.context import matched_values, unmatched_values
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched, Result, Said, Sent
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Hearing, Matched, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.rest_context import arrival_context, rest_context
 from cumulet.wire.message import Response
@@ -20,6 +20,8 @@ class Journey:
     """How far a request came, and where it ended if it was refused."""
 
     matched: Matched | None = None
+    heard: Hearing | None = None
+    """What an authorizer's function was asked; None if there is none, or it had answered before."""
     refused: Refused | None = None
     sent: Sent = None
     sent_ms: int = 0

@@ -13,6 +13,7 @@ from cumulet.services.apigateway.pipeline.access_logs import find_group, render_
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled
 from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.log_delivery import LogDelivery, Place, stream_of
+from cumulet.services.apigateway.pipeline.rest_outcomes import outcome_values
 from cumulet.wire.message import Response
 
 CANARY_GROUP = "/Canary"
@@ -40,6 +41,8 @@ class Logbook:
             return
         if stage.access_log is not None:
             values = journey.values(arrival, stage, compiled, response, now_ms)
+            if arrival.is_rest:
+                values |= outcome_values(journey, arrival)
             self._access(stage.access_log, arrival, stage, render_line(stage.access_log.format, values), role)
         if stage.method_settings:
             settings = settings_of(journey, stage)

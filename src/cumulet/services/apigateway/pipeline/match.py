@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from cumulet.services.apigateway.model import DEFAULT_ROUTE, Deployment, Route, RouteAuthorization, Stage
+from cumulet.services.apigateway.model import DEFAULT_ROUTE, METHODS, Deployment, Route, RouteAuthorization, Stage
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.paths import is_broken, read_http_path
@@ -33,7 +33,8 @@ def _brought_up(route: Route) -> Route:
 def match(arrival: Arrival, stage: Stage, compiled: Compiled) -> Matched:
     """Return the request with its route and path parameters. Raises Refused if no route is for it."""
     found = compiled.table.find(arrival.request.method, _segments(arrival))
-    if found is not None:
+    # What a REST API calls any method is seven of them: a policy that denies GET does not speak of "get".
+    if found is not None and (not arrival.is_rest or arrival.request.method in METHODS):
         return Matched(arrival, stage, compiled, found.value, found.path_parameters)
     if compiled.default_route is not None:
         return Matched(arrival, stage, compiled, compiled.default_route, {})

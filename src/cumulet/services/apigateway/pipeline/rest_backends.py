@@ -14,10 +14,10 @@ from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline import http_client, invocations, streaming
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Streamed
-from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.faults import Refused, misconfigured
 from cumulet.services.apigateway.pipeline.neighbours import find_gate
 from cumulet.services.apigateway.pipeline.paths import climbs
-from cumulet.services.apigateway.pipeline.service_calls import ask_service
+from cumulet.services.apigateway.pipeline.service_calls import ask_service, too_large
 from cumulet.services.kit import Ground
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class RestBackends:
         if target.kind == "MOCK":
             return mock_answer(outbound)
         if target.kind != "AWS":
-            return await self._integrator.within(target, self._http(matched, outbound))
+            return await self._integrator.within(target, self._http(matched, outbound), gives_up=True)
         uri = lambda_uri.fill_stage_variables(target.uri, matched.stage.variables)
         if lambda_uri.leads_to_function(uri):
             return await self._integrator.within(target, self._function(matched, outbound))
@@ -54,7 +54,7 @@ class RestBackends:
         target = matched.route.target
         found = lambda_uri.function_arn(target.uri, matched.stage.variables)
         if found is None or target.http_method != "POST":
-            raise Refused("misconfigured")
+            raise misconfigured("Invalid permissions on Lambda function")
         region, account, arn = found
         params = invocations.invoke_params(outbound.headers)
         output = await self._integrator.invoke(matched, Scope(account, region), arn, outbound.body or b"{}", params)
@@ -83,6 +83,8 @@ class RestBackends:
             relayed = await http_client.exchange(method, url, headers, outbound.body, **way)
         except http_client.BadUrl:
             raise Refused("misconfigured") from None
+        except http_client.TooLarge as error:
+            raise too_large(error.length) from None
         except http_client.Unreachable:
             raise Refused("unreachable") from None
         return Answer(str(relayed.status), relayed.body, relayed.status, relayed.headers)
@@ -109,7 +111,7 @@ def sent_headers(matched: Matched, outbound: Outbound) -> dict[str, list[str]]:
             headers.setdefault("content-type", [outbound.content_type])
         headers.setdefault("accept", ["application/json"])
         headers.setdefault("user-agent", [f"AmazonAPIGateway_{arrival.api_id}"])
-        headers.setdefault(_TRACE, [arrival.trace_id])
+    headers.setdefault(_TRACE, [arrival.trace_id])
     if arrival.segment:
         headers[_TRACE] = [arrival.segment]
     return headers
@@ -133,7 +135,9 @@ def mock_answer(outbound: Outbound) -> Answer:
     """Return the answer that a MOCK's request template asks for. Raises Refused if it names no status."""
     found = _MOCK_STATUS.search(outbound.body.decode("utf-8", "replace"))
     if found is None:
-        raise Refused("misconfigured")
+        raise misconfigured(
+            "Unable to parse statusCode. It should be an integer that is defined in the request template."
+        )
     return Answer(found[1], outbound.body, int(found[1]))
 
 

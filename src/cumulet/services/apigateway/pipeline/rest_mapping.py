@@ -16,7 +16,7 @@ from cumulet.services.apigateway.mapping.vtl import compile_template
 from cumulet.services.apigateway.model import Mapping, Reply
 from cumulet.services.apigateway.pipeline import encodings, events
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
-from cumulet.services.apigateway.pipeline.faults import Refused, own_headers
+from cumulet.services.apigateway.pipeline.faults import Refused, misconfigured, own_headers
 from cumulet.services.apigateway.pipeline.rest_context import rest_context
 from cumulet.wire.message import Response
 
@@ -161,10 +161,11 @@ def _mapped_body(
         if mapping.passthrough == "NEVER" or (mapping.passthrough == "WHEN_NO_TEMPLATES" and mapping.request_templates):
             raise Refused("unmapped_type")
         return body.raw
-    return _render(template, body, given, context, matched.stage.variables).encode()
+    return _render("request", template, body, given, context, matched.stage.variables).encode()
 
 
 def _render(
+    what: str,
     template: str,
     body: Body,
     given: dict[str, dict[str, str]],
@@ -176,7 +177,7 @@ def _render(
     except UnreadableBody:
         raise Refused("unreadable_body") from None
     except TemplateError:
-        raise Refused("misconfigured") from None
+        raise misconfigured(f"Unable to transform {what}") from None
 
 
 def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer: Answer) -> Response:
@@ -184,7 +185,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
     if matched.route.target.kind == "HTTP_PROXY":
         content = encodings.answer_to_text(matched, "", answer.body, _content_type_of(answer))
         return relayed(matched, answer.status, answer.headers, content)
-    reply = _select(mapping.replies, answer.subject)
+    reply = _select(mapping.replies, answer)
     context = outbound.context
     context["responseOverride"] = {"header": {}}
     given_type = _content_type_of(answer)
@@ -244,9 +245,9 @@ def _status(given: Any, default: int) -> int:
     return status if status in _STATUS else default
 
 
-def _select(replies: list[Reply], subject: str) -> Reply:
-    """Return the reply whose pattern covers the subject, or the one without a pattern."""
-    if subject:
+def _select(replies: list[Reply], answer: Answer) -> Reply:
+    """Return the reply whose pattern covers the answer's subject, or the one without a pattern."""
+    if subject := answer.subject:
         for reply in replies:
             try:
                 if reply.pattern and patterns.matches(subject, reply.pattern):
@@ -256,7 +257,10 @@ def _select(replies: list[Reply], subject: str) -> Reply:
     for reply in replies:
         if not reply.pattern:
             return reply
-    raise Refused("misconfigured")
+    raise misconfigured(
+        "No match for output mapping and no default output mapping configured. "
+        f"Endpoint Response Status Code: {answer.status}"
+    )
 
 
 def _content_type_of(answer: Answer) -> str:
@@ -275,5 +279,6 @@ def _mapped_answer(matched: Matched, reply: Reply, body: Body, outbound: Outboun
     chosen = accepted if accepted in types else _JSON if _JSON in types else types[0]
     if not templates.get(chosen):
         return chosen, b"" if matched.route.target.kind == "MOCK" else body.raw
-    rendered = _render(templates[chosen], body, outbound.parameters, outbound.context, matched.stage.variables)
+    template, stage_variables = templates[chosen], matched.stage.variables
+    rendered = _render("response", template, body, outbound.parameters, outbound.context, stage_variables)
     return chosen, rendered.encode()

@@ -13,7 +13,7 @@ from cumulet.scope import Scope
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound
-from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.faults import Refused, misconfigured
 from cumulet.services.kit import Ground, Principal
 from cumulet.wire import faults, protocols
 from cumulet.wire.message import Headers, Request, Response
@@ -79,7 +79,14 @@ async def _whole(response: Response) -> bytes:
     body: AsyncIterator[bytes] = response.body
     async for piece in body:
         size += len(piece)
-        if size > limits.PAYLOAD_BYTES_MAX:
-            raise Refused("misconfigured")
         pieces.append(piece)
+        if size > limits.PAYLOAD_BYTES_MAX:
+            raise too_large(size)
     return b"".join(pieces)
+
+
+def too_large(length: int) -> Refused:
+    """Return the refusal of what a backend said at such length."""
+    most = limits.PAYLOAD_BYTES_MAX
+    why = f"Integration response of reported length {length} is larger than allowed maximum of {most} bytes."
+    return misconfigured(why)

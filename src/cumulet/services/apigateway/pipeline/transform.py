@@ -47,8 +47,8 @@ def rest_event(matched: Matched) -> dict[str, Any]:
         "resource": route.path,
         "path": arrival.mapped_path or arrival.path,  # with its base path, but without the stage
         "httpMethod": request.method,
-        "headers": events.last_values(headers),
-        "multiValueHeaders": headers,
+        "headers": events.last_values(headers) or None,
+        "multiValueHeaders": headers or None,
         "queryStringParameters": events.last_values(query) or None,
         "multiValueQueryStringParameters": query or None,
         "pathParameters": _rest_parameters(matched),

@@ -18,9 +18,10 @@ from cumulet.services.apigateway.mapping import patterns
 from cumulet.services.apigateway.model import Authorizer
 from cumulet.services.apigateway.pipeline.authorizers.identity import find_identity, source_values
 from cumulet.services.apigateway.pipeline.authorizers.policies import decide_for, refuse_denied, request_arn
-from cumulet.services.apigateway.pipeline.exchange import Authorized, Matched
+from cumulet.services.apigateway.pipeline.exchange import Authorized, Hearing, Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.integrate import Integrator
+from cumulet.services.apigateway.pipeline.journey import Journey
 from cumulet.services.apigateway.pipeline.remembered import Remembered
 from cumulet.services.apigateway.pipeline.transform import http_event_v1, http_event_v2, rest_event
 
@@ -50,22 +51,25 @@ class Functions:
             limits.AUTHORIZER_ANSWERS_KEPT_MAX, limits.AUTHORIZER_ANSWERS_BYTES_MAX
         )
 
-    async def admit(self, matched: Matched, authorizer: Authorizer) -> Authorized:
+    async def admit(self, matched: Matched, authorizer: Authorizer, journey: Journey) -> Authorized:
         """Return what the authorizer's function says of the caller, if that lets the request pass."""
         identity = demand_identity(matched, authorizer)
         refuse_denied(matched)
-        verdict = await self._ask(matched, authorizer, identity)
+        verdict = await self._ask(matched, authorizer, identity, journey)
         if not verdict.allowed:
             raise Refused("forbidden")
         if verdict.policy is not None:
             decision = decide_for(matched, verdict.policy)
             if not decision.allowed:
                 raise Refused("denied_explicitly" if decision.explicit else "denied")
-        return _known(verdict, is_rest=matched.arrival.is_rest)
+        latency_ms = 0 if journey.heard is None else journey.heard.said_ms - journey.heard.asked_ms
+        return _known(verdict, latency_ms, is_rest=matched.arrival.is_rest)
 
-    async def _ask(self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...]) -> Verdict:
+    async def _ask(
+        self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...], journey: Journey
+    ) -> Verdict:
         if authorizer.ttl_s <= 0 or not identity:
-            return await self.ask_anew(matched, authorizer, identity)
+            return await self.ask_anew(matched, authorizer, identity, journey)
         stage = matched.stage
         asked = source_values(matched, authorizer) if matched.arrival.is_rest else identity
         # Tokens are as long as their bearers like, and nothing to keep.
@@ -76,18 +80,20 @@ class Functions:
         now_s = self._clock.monotonic_s()
         verdict = self._kept.find(key, now_s)
         if verdict is None:
-            verdict = await self.ask_anew(matched, authorizer, identity)
+            verdict = await self.ask_anew(matched, authorizer, identity, journey)
             self._kept.keep(key, verdict, now_s + authorizer.ttl_s, verdict.size)
         return verdict
 
-    async def ask_anew(self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...]) -> Verdict:
+    async def ask_anew(
+        self, matched: Matched, authorizer: Authorizer, identity: tuple[str, ...], journey: Journey
+    ) -> Verdict:
         """Return what the function says now. Raises Refused where that is no verdict."""
+        event, asked_ms = authorizer_event(matched, authorizer, identity), self._clock.now_ms()
         try:
-            result = await self._integrator.ask_authorizer(
-                matched, authorizer, authorizer_event(matched, authorizer, identity)
-            )
+            result = await self._integrator.ask_authorizer(matched, authorizer, event)
         except Refused as refused:
-            raise Refused("authorizer_misconfigured") from refused
+            raise Refused("authorizer_misconfigured", log_line=refused.log_line) from refused
+        journey.heard = Hearing(authorizer.uri, event, asked_ms, result.payload, self._clock.now_ms())
         try:
             answer = msgspec.json.decode(result.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -138,7 +144,14 @@ def _without_body(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(event: dict[str, Any]) -> dict[str, Any]:
-    for name in ("pathParameters", "queryStringParameters", "multiValueQueryStringParameters", "stageVariables"):
+    for name in (
+        "headers",
+        "multiValueHeaders",
+        "pathParameters",
+        "queryStringParameters",
+        "multiValueQueryStringParameters",
+        "stageVariables",
+    ):
         event[name] = event[name] or {}
     return event
 
@@ -190,10 +203,10 @@ def _context_text(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def _known(verdict: Verdict, *, is_rest: bool) -> Authorized:
+def _known(verdict: Verdict, latency_ms: int, *, is_rest: bool) -> Authorized:
     principal = {} if verdict.principal_id is None else {"principalId": verdict.principal_id}
     if is_rest:
-        context = {**principal, **verdict.context, "integrationLatency": 0}
+        context = {**principal, **verdict.context, "integrationLatency": latency_ms}
         return Authorized(context, usage_key=verdict.usage_key)
     context = {**verdict.context, **principal}
     variables = {f"authorizer.{name}": value for name, value in context.items()}

@@ -204,3 +204,17 @@ async def test_what_a_route_cannot_be_is_a_warning(
     assert told.startswith(warning)
     assert [one["RouteKey"] for one in (await house.v2("GetRoutes", ApiId=api["ApiId"]))["Items"]] == routes
     assert len((await house.v2("GetIntegrations", ApiId=api["ApiId"]))["Items"]) == integrations
+
+
+async def test_an_export_says_which_route_is_the_default_as_sam_does() -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("$default", "ANY /a")
+    found = {}
+    for extended in (True, False):
+        asked = {"Specification": "OAS30", "OutputType": "JSON", "IncludeExtensions": extended}
+        body = (await house.v2("ExportApi", ApiId=api_id, **asked))["body"]
+        paths = json.loads(body)["paths"]
+        found[extended] = {
+            path: item["x-amazon-apigateway-any-method"].get("isDefaultRoute") for path, item in paths.items()
+        }
+    assert found == {True: {"/$default": True, "/a": None}, False: {"/$default": None, "/a": None}}

@@ -48,6 +48,8 @@ def write(
             schemes[name] = scheme
             operation["security"] = [{name: list(route.authorization.scopes)}]
         if with_extensions:
+            if route.key == DEFAULT_ROUTE:
+                operation["isDefaultRoute"] = True
             operation[extensions.INTEGRATION] = _integration(route.target)
         paths.setdefault(path, {})[writing.operation_key(route.method)] = operation
     for path, item in paths.items():

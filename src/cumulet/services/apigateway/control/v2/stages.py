@@ -36,7 +36,7 @@ _SETTINGS = (
     "StageName DeploymentId AutoDeploy Description StageVariables AccessLogSettings DefaultRouteSettings RouteSettings "
     "ClientCertificateId"
 )
-_MISSING = "access logs to Firehose"
+_MISSING = "access logs to Firehose; detailed metrics can be asked for, but nothing keeps metrics"
 
 
 @operation(

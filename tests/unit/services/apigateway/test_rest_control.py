@@ -30,6 +30,7 @@ async def test_an_api_is_created_shown_changed_and_deleted() -> None:
         "apiKeySource": "HEADER",
         "endpointConfiguration": {"types": ["EDGE"], "ipAddressType": "ipv4"},
         "disableExecuteApiEndpoint": False,
+        "apiStatus": "AVAILABLE",
         "tags": {"a": "1"},
     }
     assert await house.v1("GetRestApi", restApiId=api["id"]) == api

@@ -579,6 +579,10 @@ async def test_a_document_without_a_title() -> None:
     assert api["name"] == f"Imported on {made}"
     named = await house.v1("CreateRestApi", name="mine")
     assert (await house.v1("PutRestApi", restApiId=named["id"], body=body))["name"] == "mine"
+    told = json.dumps({"swagger": "2.0", "info": {"title": "t", "version": "7", "description": "d"}, "paths": {}})
+    for document in (told, body):
+        merged = await house.v1("PutRestApi", restApiId=named["id"], body=document)
+        assert (merged["name"], merged["version"], merged["description"]) == ("mine", "7", "d")
     assert (await house.v1("PutRestApi", restApiId=named["id"], body=body, mode="overwrite"))["name"] == api["name"]
     assert await paths_of(house, named["id"]) == {"/", "/a"}
 

@@ -140,6 +140,24 @@ async def test_models_have_the_keywords_of_draft_4_only() -> None:
     assert await refused(house, "UpdateModel", **api, modelName="M", patchOperations=patches) == (BAD, words)
 
 
+async def test_documentation_of_what_is_no_method() -> None:
+    house = ApiHouse()
+    part = {"restApiId": await house.rest_api(deploy=False), "properties": '{"a": 1}'}
+    told = await refused(house, "CreateDocumentationPart", **part, location={"type": "METHOD", "method": "get"})
+    assert told == (BAD, "Invalid documentation part location: get is no HTTP method")
+    for method in ("GET", "*"):
+        await house.v1("CreateDocumentationPart", **part, location={"type": "METHOD", "method": method})
+
+
+async def test_a_file_of_keys_says_true_or_false() -> None:
+    house = ApiHouse()
+    lines = ["name,key,enabled", f"a,{'a' * 30},TRUE", f"b,{'b' * 30},maybe", f"c,{'c' * 30},False"]
+    made = await house.v1("ImportApiKeys", format="csv", body="\n".join(lines).encode())
+    assert made["warnings"] == ["Line 3: Enabled must be true or false"]
+    keys = (await house.v1("GetApiKeys"))["items"]
+    assert sorted((key["name"], key["enabled"]) for key in keys) == [("a", True), ("c", False)]
+
+
 def document(**members: Any) -> str:
     """Return a document of OpenAPI 3 with one method."""
     paths = {"/a": {"get": MOCK}}

@@ -125,6 +125,9 @@ async def _create_api(desk: Desk, properties: Properties) -> Made:
     api_id = (await desk.make("apigateway", "CreateRestApi", params, itemgetter("id")))["id"]
     if has_document(properties):
         await _put_body(desk, api_id, properties)
+        if properties.get("Description") is not None:  # which a document's own does not replace
+            patches = [{"op": "replace", "path": "/description", "value": properties["Description"]}]
+            await desk.call("apigateway", "UpdateRestApi", {"restApiId": api_id, "patchOperations": patches})
     return await _made_api(desk, api_id)
 
 
@@ -147,7 +150,7 @@ async def _title(desk: Desk, properties: Properties) -> str | None:
 async def _put_body(desk: Desk, api_id: str, properties: Properties) -> None:
     params = {
         "restApiId": api_id,
-        # Over an API that has nothing yet, merging keeps the name and description that the properties gave.
+        # Over an API that has nothing yet, merging keeps the name that the properties gave.
         "mode": properties.get("Mode", "merge"),
         "failOnWarnings": properties.get("FailOnWarnings"),
         "parameters": properties.get("Parameters"),

@@ -189,7 +189,7 @@ def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
 
 def show(api: RestApi) -> dict[str, Any]:
     """Return an API as AWS shows it."""
-    shown = render(api)
+    shown = {**render(api), "apiStatus": "AVAILABLE"}
     if not api.tags:
         del shown["tags"]
     if api.policy is not UNSET:

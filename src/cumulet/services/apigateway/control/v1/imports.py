@@ -73,14 +73,16 @@ def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     api = get_api(tx, call, params)
     plan, settings = _read(call, params)
     overwrite = params.get("mode") == "overwrite"
+    told = {"version": plan.version, "description": plan.description}
     if overwrite:
-        kept = {"endpointConfiguration": api.endpoint_configuration}
-        told = {"name": _name_of(call, plan), "version": plan.version, "description": plan.description}
-        apis.settle(call, api, {**kept, **told, **plan.settings, **settings})
+        named = {"name": _name_of(call, plan), "endpointConfiguration": api.endpoint_configuration}
+        settings = {**named, **told, **plan.settings, **settings}
     else:
+        given = {name: text for name, text in told.items() if text}
         binary = [*(api.binary_media_types or ()), *plan.settings.get("binaryMediaTypes", ())]
-        merged = {**render(api), **plan.settings, **settings, "binaryMediaTypes": list(dict.fromkeys(binary))}
-        apis.settle(call, api, merged)
+        settings = {**render(api), **given, **plan.settings, **settings}
+        settings["binaryMediaTypes"] = list(dict.fromkeys(binary))
+    apis.settle(call, api, settings)
     api.tags = tagging.checked({**api.tags, **plan.tags})
     return _Import(call, tx, api, plan).run(params, overwrite=overwrite)
 

@@ -50,6 +50,8 @@ def parse(text: str) -> tuple[list[Row], list[str]]:
         )
         if len(row.value) not in limits.IMPORTED_KEY_CHARS:
             warnings.append(f"Line {number}: the key must have between 30 and 128 characters")
+        elif (cells.get("enabled") or "true").lower() not in ("true", "false"):
+            warnings.append(f"Line {number}: Enabled must be true or false")
         elif len(row.name) > limits.KEY_NAME_CHARS_MAX:
             warnings.append(f"Line {number}: the name must not have more than 1024 characters")
         else:

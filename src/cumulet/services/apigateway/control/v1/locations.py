@@ -10,7 +10,7 @@ import msgspec
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.v1.records import Authorizer, Location, Method, Model, Resource
-from cumulet.services.apigateway.model import ANY
+from cumulet.services.apigateway.model import ANY, METHODS
 
 V = TypeVar("V")
 
@@ -47,6 +47,8 @@ def checked(given: Mapping[str, str | None]) -> Location:
     if "name" in _FIELDS[kind] and "name" not in named:
         raise _bad(f"Invalid documentation part location: a location of type {kind} needs a name")
     filled = {field: named.get(field, _DEFAULTS.get(field, "")) for field in _FIELDS[kind]}
+    if (method := filled.get("method", _ANYTHING)) != _ANYTHING and method not in METHODS:
+        raise _bad(f"Invalid documentation part location: {method} is no HTTP method")
     if not filled.get("path", "/").startswith("/"):
         raise _bad("Invalid documentation part location: a path begins with /")
     return msgspec.convert({"type": kind, **filled}, Location)

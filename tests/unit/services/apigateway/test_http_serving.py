@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import ServiceError
+from cumulet.services.apigateway.pipeline.exchange import new_extended_id
 from patience import until
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse, header
 
@@ -345,6 +346,9 @@ async def test_cors_answers_preflights_and_replaces_the_functions_headers() -> N
     foreign = await house.request(api_id, "OPTIONS", "/notes", headers={**asks, "origin": "https://b.example"})
     assert header(foreign, "access-control-allow-origin") is None
 
+    asked_by_none = await house.request(api_id, "GET", "/notes")
+    assert (asked_by_none.status, header(asked_by_none, "access-control-allow-origin")) == (200, None)
+
     for path, status in (("/notes", 200), ("/none", 404)):
         response = await house.request(api_id, "GET", path, headers={"origin": "https://a.example"})
         assert (response.status, header(response, "access-control-allow-origin")) == (status, "https://a.example")
@@ -407,3 +411,12 @@ async def test_the_source_arn_names_the_route() -> None:
 
     arns = [call.principal.source_arn for call, _ in house.function.calls]
     assert arns == [f"{base}/$default", f"{base}/*/notes/{{id}}"]
+
+
+class _Chance:
+    def secret(self, size: int) -> bytes:
+        return b"\xff\xef\xbe" * (size // 3) + b"\xff\xff"
+
+
+def test_extended_request_ids_can_stand_in_urls() -> None:
+    assert new_extended_id(_Chance()) == "_---_---_---__8="  # type: ignore[arg-type]

@@ -27,12 +27,10 @@ def with_cors(response: Response, cors: Cors, request: Request) -> Response:
 
     What API Gateway itself refuses has them as well: of a preflight that is refused, browsers tell but the status.
     """
-    if "origin" not in request.headers:
-        return response
     kept = [pair for pair in response.headers if not pair[0].lower().startswith(_PREFIX)]
-    shared = _shared(cors, request.headers)
+    shared = _shared(cors, request.headers) if "origin" in request.headers else []
     if not shared:
-        # An origin that is not allowed gets no permission, whatever it asks for.
+        # An origin that is not allowed gets no permission, whatever it asks for; without one there is nobody to get it.
         return Response(response.status, tuple(kept), response.body)
     listed: tuple[tuple[str, list[str] | UnsetType], ...] = (("expose-headers", cors.expose_headers),)
     if is_preflight(request):

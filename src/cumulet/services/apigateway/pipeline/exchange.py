@@ -174,8 +174,11 @@ Said: TypeAlias = Result | Answer | Relayed | Streamed
 
 
 def new_extended_id(ids: Ids) -> str:
-    """Return an extended request id in the form that API Gateway uses: base64 of 11 bytes."""
-    return base64.b64encode(ids.secret(11)).decode("ascii")
+    """Return an extended request id in the form that API Gateway uses: base64 of 11 bytes, in the alphabet of URLs.
+
+    As in terraform-aws-modules/terraform-aws-apigateway-v2#87: fQke_hDCDoEEMpw=.
+    """
+    return base64.urlsafe_b64encode(ids.secret(11)).decode("ascii")
 
 
 def new_segment(ids: Ids, now_ms: int, trace_id: str) -> str:

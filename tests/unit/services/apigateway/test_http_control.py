@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.apigateway import limits
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse
 
 PARTS = (
@@ -164,6 +165,45 @@ async def test_integrations_are_checked(change: dict[str, Any], code: str) -> No
         **change,
     }
     assert (await refused(house, "CreateIntegration", ApiId=api["ApiId"], **settings))[0] == code
+
+
+@pytest.mark.parametrize(
+    ("limit", "operation", "what"),
+    [
+        ("ROUTES_PER_API_MAX", "CreateRoute", "routes"),
+        ("INTEGRATIONS_PER_API_MAX", "CreateIntegration", "integrations"),
+        ("STAGES_PER_API_MAX", "CreateStage", "stages"),
+        ("AUTHORIZERS_PER_API_MAX", "CreateAuthorizer", "authorizers"),
+    ],
+)
+async def test_an_api_has_so_much_of_everything(
+    monkeypatch: pytest.MonkeyPatch, limit: str, operation: str, what: str
+) -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("$default")
+    monkeypatch.setattr(limits, limit, 2 if what == "authorizers" else 1)
+    given: dict[str, Any] = {
+        "CreateRoute": {"RouteKey": "GET /one-more"},
+        "CreateIntegration": {
+            "IntegrationType": "HTTP_PROXY",
+            "IntegrationUri": "http://a",
+            "IntegrationMethod": "ANY",
+        },
+        "CreateStage": {"StageName": "one-more"},
+        "CreateAuthorizer": {
+            "AuthorizerType": "JWT",
+            "Name": "a",
+            "IdentitySource": ["$request.header.Authorization"],
+            "JwtConfiguration": {"Issuer": "https://a.example", "Audience": ["a"]},
+        },
+    }[operation]
+    if what == "authorizers":
+        for name in "bc":
+            await house.v2(operation, ApiId=api_id, **{**given, "Name": name})
+    assert await refused(house, operation, ApiId=api_id, **given) == (
+        "TooManyRequestsException",
+        f"Maximum number of {what} for this API has been reached.",
+    )
 
 
 async def test_deployments_by_hand() -> None:

@@ -67,6 +67,8 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 def create_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more integration, to which routes can point."""
     api = get_api(tx, call, params)
+    if sum(1 for _ in INTEGRATIONS.scan(tx, call.scope, api.api_id)) >= limits.INTEGRATIONS_PER_API_MAX:
+        raise ServiceError("TooManyRequestsException", "Maximum number of integrations for this API has been reached.")
     integration = make_integration(call, params)
     INTEGRATIONS.save(tx, call.scope, api.api_id, integration.integration_id, record=integration)
     return render(integration)

@@ -206,6 +206,15 @@ async def test_responses_are_put_shown_patched_and_deleted() -> None:
         await house.v1("DeleteGatewayResponse", **named)
 
 
+async def test_parameters_that_no_response_has_are_kept_and_shown_and_change_nothing() -> None:
+    given = {"gatewayresponse.path.a": "'p'", "gatewayresponse.querystring.b": "'q'", "gatewayresponse.header.c": "'h'"}
+    house, api_id = await api_with(MISSING, responseParameters=given)
+    shown = await house.v1("GetGatewayResponse", restApiId=api_id, responseType=MISSING)
+    assert shown["responseParameters"] == given
+    response = await house.request(api_id, "GET", "/dev/no")
+    assert [(name, value) for name, value in response.headers if value in ("p", "q", "h")] == [("c", "h")]
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [

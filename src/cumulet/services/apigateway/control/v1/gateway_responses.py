@@ -53,7 +53,12 @@ PATCHES = patching.table(
 )
 
 _DEFAULT_TEMPLATES = {"application/json": '{"message":$context.error.messageString}'}
-_TARGET = re.compile(r"^gatewayresponse\.header\.[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_HEADER = "gatewayresponse.header."
+_TARGET = re.compile(r"^gatewayresponse\.(?:header|path|querystring)\.[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+"""AWS takes those of paths and query strings, too, though no response has such parameters: they are kept and shown.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-gateway-responses.responseParameters.html
+"""
 _SOURCE = re.compile(
     r"^(?:'.*'|method\.request\.(?:header|querystring|path)\.[^\s]+|context\.[A-Za-z0-9_.:-]+|stageVariables\.[\w-]+)\Z"
 )
@@ -177,7 +182,7 @@ def freeze(tx: ReadTx, call: Call, api_id: str) -> dict[str, model.GatewayRespon
     return {
         found.response_type: model.GatewayResponse(
             None if found.status_code is UNSET else int(found.status_code),
-            found.response_parameters,
+            {to: source for to, source in found.response_parameters.items() if to.startswith(_HEADER)},
             found.response_templates,
         )
         for found in RECORDS.scan(tx, call.scope, api_id)

@@ -179,6 +179,13 @@ async def test_only_text_types_are_passed_as_text(content_type: str | None, is_b
         ({"statusCode": "418", "body": "x"}, 418, "text/plain; charset=utf-8", b"x"),
         ({"statusCode": 200, "body": "aGk=", "isBase64Encoded": True}, 200, "text/plain; charset=utf-8", b"hi"),
         ({"statusCode": 200, "headers": {"content-type": "a/b"}, "body": "x"}, 200, "a/b", b"x"),
+        ({"statusCode": 200, "body": "aGk=", "isBase64Encoded": None}, 200, "text/plain; charset=utf-8", b"aGk="),
+        (
+            {"statusCode": 200, "body": "aGk=", "isBase64Encoded": "false"},
+            500,
+            "application/json",
+            b'{"message":"Internal Server Error"}',
+        ),
         ({"statusCode": "9" * 5000}, 500, "application/json", b'{"message":"Internal Server Error"}'),
         ({"statusCode": "good"}, 500, "application/json", b'{"message":"Internal Server Error"}'),
         ({"statusCode": 200, "body": {"no": "text"}}, 500, "application/json", b'{"message":"Internal Server Error"}'),

@@ -138,8 +138,10 @@ def _cookies(answer: dict[str, Any]) -> list[str]:
 def _http_response(matched: Matched, answer: dict[str, Any], given: HeaderList) -> Response:
     headers = list(own_headers(matched.arrival))
     headers += [(name, value) for name, value in given if name.lower() not in _HTTP_DROPPED]
-    body = _body(answer.get("body"), bool(answer.get("isBase64Encoded")))
-    return _response(_status(answer["statusCode"]), headers, _TEXT_TYPE, body)
+    is_base64 = answer.get("isBase64Encoded")
+    if is_base64 is not None and not isinstance(is_base64, bool):
+        raise Refused("bad_answer")  # the text "false" would say true
+    return _response(_status(answer["statusCode"]), headers, _TEXT_TYPE, _body(answer.get("body"), is_base64 is True))
 
 
 def _response(status: int, headers: HeaderList, default_type: tuple[str, str], body: bytes) -> Response:

@@ -7,17 +7,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cumulet.cli.cdk import SUFFIX, find_template_of_cdk, localise, members_of
+from cumulet.cli.cdk import SUFFIX, find_template_of_cdk, members_of
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError, err, out
-from cumulet.cli.packaging import package_code, package_files, upload_template
-from cumulet.errors import ServiceError
-from cumulet.services.cloudformation.core.text import parse_text
+from cumulet.cli.packaging import package_template, read_template, upload_template
 from cumulet.services.cloudformation.limits import TEMPLATE_BODY_BYTES_MAX
 
 POLL_SECONDS = 0.1
 TEMPLATE_NAMES = ("template.yaml", "template.yml", "template.json")
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+STACK_TYPE = "AWS::CloudFormation::Stack"
 NO_CHANGES = ("The submitted information didn't contain changes", "No updates are to be performed")
 
 
@@ -26,13 +25,9 @@ def deploy_template(connection: Connection, source: Path, stack_name: str | None
     template_file = _find_template(source)
     of_cdk = template_file.name.endswith(SUFFIX)
     name = stack_name or (template_file.name.removesuffix(SUFFIX) if of_cdk else template_file.resolve().parent.name)
-    try:
-        template = parse_text(template_file.read_text())
-    except ServiceError as error:
-        raise CliError(f"{template_file}: {error.message}") from error
+    template = read_template(template_file)
     out.print(f"Deploying [bold]{name}[/bold] to {connection.settings.endpoint}")
-    packaged = package_files(connection, localise(template), template_file.parent)
-    packaged = package_code(connection, packaged, template_file.parent)
+    packaged = package_template(connection, template, template_file.parent)
     began_at = time.monotonic()
     try:
         if not _execute(connection, name, packaged, _parameters(parameters)):
@@ -136,6 +131,7 @@ def _watch(cloudformation: Any, stack_id: str, seen: set[str]) -> str:
             if event["EventId"] not in seen:
                 seen.add(event["EventId"])
                 _print_event(event)
+                _print_failures_within(cloudformation, event)
         if not status.endswith("_IN_PROGRESS"):
             return status
         time.sleep(POLL_SECONDS)
@@ -150,6 +146,18 @@ def _print_event(event: dict[str, Any]) -> None:
     out.print(f"{event['ResourceType']:<28} {event['LogicalResourceId']}", markup=False)
     if reason := event.get("ResourceStatusReason"):
         out.print(f"    {reason}", markup=False)
+
+
+def _print_failures_within(cloudformation: Any, event: dict[str, Any]) -> None:
+    """Print why a stack within the stack failed: its event tells no more than which of its resources did."""
+    inner = event.get("PhysicalResourceId", "")
+    if event["ResourceType"] != STACK_TYPE or inner == event["StackId"] or not inner.startswith("arn:"):
+        return
+    if event["ResourceStatus"] in ("CREATE_FAILED", "UPDATE_FAILED"):
+        failed = [found for found in reversed(_events(cloudformation, inner)) if "FAILED" in found["ResourceStatus"]]
+        for found in failed:
+            _print_event(found)
+            _print_failures_within(cloudformation, found)
 
 
 def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
@@ -195,6 +203,9 @@ def _local_urls(connection: Connection, stack_name: str) -> list[tuple[str, str]
             stages = [s["stageName"] for s in connection.client("apigateway").get_stages(restApiId=api_id)["item"]]
         elif resource["ResourceType"] == "AWS::ApiGatewayV2::Api":
             stages = [s["StageName"] for s in connection.client("apigatewayv2").get_stages(ApiId=api_id)["Items"]]
+        elif resource["ResourceType"] == STACK_TYPE:
+            urls += _local_urls(connection, api_id)
+            continue
         else:
             continue
         # SAM makes a stage named Stage beside the one that is asked for.

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tempfile
 import zipfile
 from collections.abc import Callable, Hashable
@@ -11,10 +12,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from cumulet.cli.builds import Order, build, files_of, order_of
-from cumulet.cli.cdk import members_of
+from cumulet.cli.cdk import localise, members_of
 from cumulet.cli.client import Connection, explain, is_error
 from cumulet.cli.console import CliError
+from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.core.include import INCLUDE
+from cumulet.services.cloudformation.core.text import parse_text
 
 # Where a template may name a local folder or file: the resource type, the property, and whether that takes an S3 URI or
 # an object of bucket and key.
@@ -31,12 +34,52 @@ LOCAL_FILES: dict[str, tuple[str, bool]] = {
     "AWS::ApiGateway::RestApi": ("BodyS3Location", False),
     "AWS::ApiGatewayV2::Api": ("BodyS3Location", False),
 }
+# Where it may name another template.
+LOCAL_STACKS = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
 BUILT_BY_SAM = (".aws-sam", "build")
 """The folder in which `sam build` leaves a template whose code is as it is to run."""
 NPM_SETTINGS = ".npmrc"
 """What npm needs while it installs. It may have the password of a registry, and no function needs that."""
 COMPRESSION_LEVEL = 1
 """Archives stay on this machine or near it: bytes are cheaper than the seconds to save them."""
+
+
+def package_template(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the template with all that it names on this machine uploaded: code, descriptions, templates within it."""
+    packaged = package_files(connection, localise(template), folder)
+    return package_code(connection, _package_stacks(connection, packaged, folder, ()), folder)
+
+
+def _package_stacks(
+    connection: Connection, template: dict[str, Any], folder: Path, outer: tuple[Path, ...]
+) -> dict[str, Any]:
+    resources = members_of(template, "Resources")
+    packaged: dict[str, Any] = {}
+    for name, resource in resources.items():
+        kind = resource.get("Type") if isinstance(resource, dict) else None
+        member = LOCAL_STACKS.get(kind) if isinstance(kind, str) else None
+        properties = members_of(resource, "Properties") if member else {}
+        place = properties.get(member) if member else None
+        if not isinstance(place, str) or place.startswith(("http://", "https://", "s3://")):
+            continue
+        file = (folder / place).resolve()
+        if file in outer:
+            raise CliError(f"{file} has itself as a stack within it")
+        inner = package_files(connection, read_template(file), file.parent)
+        inner = _package_stacks(connection, inner, file.parent, (*outer, file))
+        url = upload_template(connection, json.dumps(package_code(connection, inner, file.parent), default=str))
+        packaged[name] = {**resource, "Properties": {**properties, member: url}}
+    return {**template, "Resources": {**resources, **packaged}} if packaged else template
+
+
+def read_template(file: Path) -> dict[str, Any]:
+    """Return what a template says. Raises CliError for a file that is none."""
+    try:
+        return parse_text(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"{file} could not be read: {error}") from error
+    except ServiceError as error:
+        raise CliError(f"{file}: {error.message}") from error
 
 
 def package_code(connection: Connection, template: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From a template's local folders to archives in S3."""
 
 import io
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 from cumulet.cli import builds
 from cumulet.cli.client import Connection
 from cumulet.cli.console import CliError
-from cumulet.cli.packaging import package_code, package_files
+from cumulet.cli.packaging import package_code, package_files, package_template
 from cumulet.settings import make_client_settings
 
 
@@ -120,6 +121,31 @@ def test_what_is_included_is_uploaded_wherever_it_stands(tmp_path: Path) -> None
     assert packaged["Resources"] == given["Resources"]
     with pytest.raises(CliError, match=r"gone\.json, which the template names, does not exist"):
         package_files(connection, including("gone.json"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "member"), [("AWS::CloudFormation::Stack", "TemplateURL"), ("AWS::Serverless::Application", "Location")]
+)
+def test_templates_within_a_template_are_packaged_from_where_they_lie(folder: Path, kind: str, member: str) -> None:
+    connection = FakeConnection()
+    inner = folder / "inner"
+    inner.mkdir()
+    (inner / "template.yaml").write_text(json.dumps(template("../src")))
+    outer = {"Resources": {"Inner": {"Type": kind, "Properties": {member: "inner/template.yaml"}}}}
+    packaged = package_template(connection, outer, folder)
+    url = packaged["Resources"]["Inner"]["Properties"][member]
+    assert url.startswith(f"{connection.settings.endpoint}/cumulet-artifacts-000000000000-us-east-1/")
+    uploaded = json.loads(connection.s3.objects[url.rpartition("/")[2]])
+    assert uploaded["Resources"]["Hello"]["Properties"]["CodeUri"].startswith("s3://cumulet-artifacts-")
+    assert package_template(connection, packaged, folder) == packaged
+
+    itself = {"Resources": {"Me": {"Type": kind, "Properties": {member: "./template.yaml"}}}}
+    (inner / "template.yaml").write_text(json.dumps(itself))
+    with pytest.raises(CliError, match=r"inner/template.yaml has itself as a stack within it"):
+        package_template(connection, outer, folder)
+    (inner / "template.yaml").unlink()
+    with pytest.raises(CliError, match=r"inner/template.yaml could not be read"):
+        package_template(connection, outer, folder)
 
 
 def test_what_a_nodejs_function_needs_goes_with_it(folder: Path) -> None:

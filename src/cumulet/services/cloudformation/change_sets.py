@@ -36,7 +36,7 @@ NO_CHANGES = "The submitted information didn't contain changes. Submit different
     resource=stack_arn,
     params="StackName ChangeSetName ChangeSetType TemplateBody TemplateURL UsePreviousTemplate Parameters Capabilities"
     " RollbackConfiguration NotificationARNs Tags Description OnStackFailure IncludeNestedStacks",
-    missing="service roles, notifications, rollback triggers, nested stacks, imports of resources",
+    missing="service roles, notifications, rollback triggers, changes within nested stacks, imports of resources",
 )
 async def create_change_set(call: Call, plane: CloudFormationPlane, params: Params) -> Output:
     """Plan how a stack comes to be what the request says, and keep the plan."""
@@ -140,6 +140,9 @@ def _render_change(change: ResourceChange, stack: Stack | None) -> dict[str, Any
             rendered["PolicyAction"] = "ReplaceAndDelete" if policy == "Delete" else "ReplaceAndRetain"
         rendered["Scope"] = (["Properties"] if change.properties else []) + (["Tags"] if change.tags_changed else [])
         rendered["Details"] = [_render_detail(item) for item in change.properties]
+        if not rendered["Scope"]:  # a nested stack, which may change by itself
+            automatic = {"Target": {"Attribute": "Properties"}, "Evaluation": "Dynamic", "ChangeSource": "Automatic"}
+            rendered |= {"Scope": ["Properties"], "Details": [automatic]}
     return {"Type": "Resource", "ResourceChange": rendered}
 
 

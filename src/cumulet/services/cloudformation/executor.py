@@ -209,7 +209,8 @@ class Execution:
         )
         is_new = resource.logical_id not in operation.before
         if not is_new and resource.type == kind.name:
-            if resource.properties == properties and resource.tags == wanted.tags and resource.status in _DONE:
+            is_same = resource.properties == properties and resource.tags == wanted.tags and resource.status in _DONE
+            if is_same and not kind.revisited:
 
                 def keep(stack: Stack) -> None:
                     stack.resources[wanted.logical_id] = wanted
@@ -236,6 +237,7 @@ class Execution:
             logical_id=resource.logical_id,
             name=name or resource.physical_id,
             tags=resource.tags,
+            capabilities=operation.target.capabilities if operation.target else (),
             note=lambda tx, physical_id: self._journal.note(tx, resource.logical_id, physical_id),
         )
 
@@ -370,7 +372,11 @@ class Execution:
                 continue
             if before is None:
                 await self._leave_behind(current, None)
-            elif current.properties == before.properties and current.tags == before.tags:
+            elif (
+                current.properties == before.properties
+                and current.tags == before.tags
+                and not TYPES[current.type].revisited
+            ):
                 # It failed, or was replaced in vain, before anything changed.
                 await self._journal.resource_is(msgspec.structs.replace(before), before.status)
             elif _is_same(current, before):

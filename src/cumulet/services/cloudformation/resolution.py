@@ -11,6 +11,7 @@ from cumulet.services.cloudformation.core.parameters import typed_values
 from cumulet.services.cloudformation.core.template import Template, read_template
 from cumulet.services.cloudformation.records import Desired, StackResource
 from cumulet.services.cloudformation.resources import TYPES
+from cumulet.services.cloudformation.resources.kit import has_attribute
 
 KNOWN_TYPES = frozenset(TYPES)
 
@@ -68,7 +69,11 @@ def check_attributes(template: Template) -> None:
     places = [item.properties for item in template.resources.values()] + list(template.outputs.values())
     for reference in (reference for place in places for reference in find_references(place)):
         declared = template.resources.get(reference.logical_id)
-        if declared is not None and reference.attribute and reference.attribute not in TYPES[declared.type].attributes:
+        if (
+            declared is not None
+            and reference.attribute
+            and not has_attribute(TYPES[declared.type], reference.attribute)
+        ):
             raise validation_error(
                 f"Template error: resource {reference.logical_id} does not support attribute type"
                 f" {reference.attribute} in Fn::GetAtt"

@@ -71,6 +71,8 @@ class Kind:
     immutable: frozenset[str] = frozenset()
     """Properties whose change needs a new resource."""
     taggable: bool = False
+    revisited: bool = False
+    """Whether it is updated, whatever the template says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def plan_changes(
         else:
             properties = tuple(_property_changes(old, new, name, facts, replaced))
         retagged = tags_changed and facts.taggable
-        if properties or retagged:
+        if properties or retagged or facts.revisited:
             change = ResourceChange("Modify", name, kind, physical_ids.get(name, ""), properties, retagged)
             changes.append(change)
             if change.replaces:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-templ
 
 _SERVICES = (
     "AppConfig AppRunner AppSync ApplicationAutoScaling Athena AutoScaling Backup Batch Bedrock BedrockAgentCore"
-    " Budgets CDK CertificateManager CloudFormation CloudFront CloudTrail CloudWatch CodeBuild CodeDeploy"
+    " Budgets CDK CertificateManager CloudFront CloudTrail CloudWatch CodeBuild CodeDeploy"
     " CodePipeline Cognito DSQL DocDB EC2 ECR ECS EFS EKS ElastiCache ElasticLoadBalancing ElasticLoadBalancingV2"
     " Elasticsearch EventSchemas Events FIS Glue GuardDuty IoT KMS Kinesis KinesisAnalyticsV2 KinesisFirehose"
     " LakeFormation Lex Location MSK MediaConvert MemoryDB Neptune OpenSearchServerless OpenSearchService Pinpoint"
@@ -17,6 +17,9 @@ _SERVICES = (
 _TYPES = {
     "ApiGateway": "BasePathMappingV2 DomainNameAccessAssociation DomainNameV2 VpcLink",
     "ApiGatewayV2": "ApiGatewayManagedOverrides Deployment IntegrationResponse Model RouteResponse VpcLink",
+    "CloudFormation": "CustomResource GuardHook HookDefaultVersion HookTypeConfig HookVersion LambdaHook Macro"
+    " ModuleDefaultVersion ModuleVersion PublicTypeVersion Publisher ResourceDefaultVersion ResourceVersion StackSet"
+    " TypeActivation WaitCondition WaitConditionHandle",
     "DynamoDB": "GlobalTable",
     "IAM": "Group GroupPolicy InstanceProfile OIDCProvider SAMLProvider ServerCertificate ServiceLinkedRole"
     " UserToGroupAddition VirtualMFADevice",

@@ -125,9 +125,7 @@ def _check_declaration(name: str, declaration: Mapping[str, Any]) -> None:
     if (away := _ELSEWHERE.fullmatch(kind)) is not None:
         plain = "CommaDelimitedList" if "List" in kind else "String"
         advice = "there is no Systems Manager" if away["ssm"] else "there is none of these"
-        raise NotImplementedHere(
-            f"The parameter type {kind} ({advice} here: declare {plain}, and give the value)"
-        )
+        raise NotImplementedHere(f"The parameter type {kind} ({advice} here: declare {plain}, and give the value)")
     if kind not in _TYPES:
         raise validation_error(f"Template format error: Unrecognized parameter type: {kind}")
     if unknown := sorted(declaration.keys() - _MEMBERS):

@@ -64,7 +64,13 @@ def _refuse_applications(raw: Mapping[str, Any]) -> None:
     resources = raw.get("Resources")
     for resource in resources.values() if isinstance(resources, Mapping) else ():
         if isinstance(resource, Mapping) and resource.get("Type") == "AWS::Serverless::Application":
-            raise NotImplementedHere("AWS::Serverless::Application (nested applications)")
+            properties = resource.get("Properties")
+            location = properties.get("Location") if isinstance(properties, Mapping) else None
+            if not isinstance(location, str):
+                raise NotImplementedHere(
+                    "AWS::Serverless::Application of the Serverless Application Repository (fetch its template, and"
+                    " name that as the Location)"
+                )
 
 
 def _refuse_gradual_deployments(raw: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from cumulet.services.cloudformation.resources import (
     lambda_,
     lambda_versions,
     logs,
+    nested,
     s3,
 )
 from cumulet.services.cloudformation.resources.kit import ResourceType
@@ -32,11 +33,11 @@ _MODULES = (
         apigateway_stages,
         apigatewayv2,
     ),
-    *(dynamodb, iam, iam_policies, iam_users, lambda_, lambda_versions, logs, s3),
+    *(dynamodb, iam, iam_policies, iam_users, lambda_, lambda_versions, logs, nested, s3),
 )
 
 TYPES: Mapping[str, ResourceType] = {
     value.name: value for module in _MODULES for value in vars(module).values() if isinstance(value, ResourceType)
 }
 
-KINDS: Mapping[str, Kind] = {name: Kind(kind.immutable, kind.taggable) for name, kind in TYPES.items()}
+KINDS: Mapping[str, Kind] = {name: Kind(kind.immutable, kind.taggable, kind.revisited) for name, kind in TYPES.items()}

@@ -5,7 +5,7 @@ the operations of its service as the stack's caller. Creating returns the physic
 is gone already succeeds, so that an interrupted deletion can be taken up again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -50,6 +50,8 @@ class Desk:
     """The name that the resource gets unless its properties give one."""
     tags: Mapping[str, str]
     """The stack's tags, which go to every resource that can carry tags."""
+    capabilities: Sequence[str]
+    """What the stack's caller has acknowledged, for the stacks within it."""
     note: Callable[[WriteTx, str], None]
     """Records in the stack under which physical id the resource is there."""
     done: list[str] = field(default_factory=list)
@@ -154,12 +156,15 @@ class ResourceType:
     not_built: frozenset[str]
     """Properties that AWS has and that are refused by name."""
     attributes: frozenset[str]
+    """`Name.*` stands for all attributes of that beginning."""
     name_property: str | None
     named_ahead: bool
     """Whether it is found under the name that the desk has for it, and made by an operation that cannot be noted."""
     name_max: int
     lower_case: bool
     taggable: bool
+    revisited: bool
+    """Whether an update visits it though nothing of it has changed in the template."""
     objects: frozenset[str]
     """Properties that are objects."""
     entries: Mapping[str, frozenset[str]]
@@ -181,6 +186,7 @@ def resource_type(
     named_ahead: bool = False,
     name_max: int = 255,
     lower_case: bool = False,
+    revisited: bool = False,
     objects: str = "",
     entries: Mapping[str, str] | None = None,
 ) -> ResourceType:
@@ -201,9 +207,15 @@ def resource_type(
         name_max=name_max,
         lower_case=lower_case,
         taggable="Tags" in built,
+        revisited=revisited,
         objects=frozenset(objects.split()),
         entries={name: frozenset(keys.split()) for name, keys in (entries or {}).items()},
     )
+
+
+def has_attribute(kind: ResourceType, name: str) -> bool:
+    """Return whether Fn::GetAtt gives something of this name."""
+    return name in kind.attributes or f"{name.partition('.')[0]}.*" in kind.attributes
 
 
 def check_properties(kind: ResourceType, logical_id: str, properties: Properties) -> None:

@@ -60,19 +60,21 @@ def integration_error(refused: Refused, said: Said | None) -> str | None:
         if not said.failed:
             return _MALFORMED
         told = _decoded(said.payload, _Failure)
-        words = said.payload.decode("utf-8", "replace") if told is None else told.message
+        words = said.payload.decode("utf-8", "replace") if told is None or told.message is None else told.message
         return (
             f"The Lambda function returned the following error: {words}. Check your Lambda function code and try again."
         )
     return _words_of(refused)
 
 
-def integration_status(said: Said) -> int | None:
+def integration_status(said: Said) -> Any:
     """Return $context.integration.status: of a function what its code says, else what the server does."""
     if not isinstance(said, Result):
         return said.status
-    answer = None if said.failed else _decoded(said.payload, _Answer)
-    return answer.status if answer is not None and type(answer.status) is int else None
+    if said.failed:
+        return None
+    answer = _decoded(said.payload, _Answer)
+    return 200 if answer is None or answer.status is None else answer.status
 
 
 def endpoint_ids(said: Said | None) -> dict[str, str]:

@@ -167,9 +167,11 @@ async def test_a_compressed_request_reaches_its_function_as_it_was() -> None:
     assert (bad.status, bad.body) == (415, b'{"message":"Unsupported Media Type"}')
 
 
-async def converting(house: ApiHouse, integration: dict[str, Any], reply: dict[str, Any]) -> str:
-    """Return the id of an API that takes and gives images."""
-    api = await house.v1("CreateRestApi", name="n", binaryMediaTypes=["image/png"])
+async def converting(
+    house: ApiHouse, integration: dict[str, Any], reply: dict[str, Any], types: tuple[str, ...] = ("image/png",)
+) -> str:
+    """Return the id of an API that takes and gives images, or other types that are binary."""
+    api = await house.v1("CreateRestApi", name="n", binaryMediaTypes=list(types))
     at = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "POST"}
     await house.v1("PutMethod", **at, authorizationType="NONE")
     await house.v1("PutIntegration", **at, **integration)
@@ -201,6 +203,31 @@ async def test_an_image_goes_through_a_template_as_base64_and_comes_back() -> No
     house.function.answer = {"no": "base64"}
     failed = await house.request(api_id, "POST", "/dev", headers={"content-type": "image/png"}, body=PNG)
     assert (failed.status, failed.body) == (500, b'{"message": "Internal server error"}')
+
+
+@pytest.mark.parametrize(
+    ("integration", "reply", "status"),
+    [
+        # An API's preflights are all binary then, even though they have no body.
+        ({}, {}, 500),
+        ({"contentHandling": TO_TEXT}, {}, 200),
+        ({"contentHandling": TO_TEXT}, {"responseTemplates": {"application/json": ""}}, 200),
+        ({"contentHandling": TO_TEXT}, {"responseTemplates": {"application/json": "{}"}}, 500),
+        (
+            {"contentHandling": TO_TEXT},
+            {"contentHandling": TO_TEXT, "responseTemplates": {"application/json": "{}"}},
+            200,
+        ),
+    ],
+)
+async def test_nothing_binary_goes_through_a_template(
+    integration: dict[str, Any], reply: dict[str, Any], status: int
+) -> None:
+    house = ApiHouse()
+    mock = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}, **integration}
+    api_id = await converting(house, mock, reply, types=("*/*",))
+    response = await house.request(api_id, "POST", "/dev", headers={"accept": "*/*"})
+    assert response.status == status
 
 
 async def test_a_backend_gets_what_the_base64_of_a_text_says() -> None:

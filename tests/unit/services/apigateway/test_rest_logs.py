@@ -271,7 +271,7 @@ OUTCOMES = (
         (
             policy(),
             {"status": 1},
-            "200 - 200 200 - - Execution failed due to configuration error: Malformed Lambda proxy response",
+            "200 - 200 200 - 200 Execution failed due to configuration error: Malformed Lambda proxy response",
         ),
         (
             policy("Deny"),

@@ -164,6 +164,17 @@ async def test_a_function_behind_templates() -> None:
     assert (header(response, "x-count"), header(response, "x-status")) == ("2", "late")
 
 
+@pytest.mark.parametrize(("asked", "status"), [("200", 200), ("404", 404), ("409", 404), ("500", 201)])
+async def test_of_several_replies_it_is_the_one_for_the_status(asked: str, status: int) -> None:
+    house = ApiHouse()
+    replies = [{"statusCode": code, "selectionPattern": "4.*"} for code in ("400", "404")]
+    replies = [{"statusCode": "404", "selectionPattern": "40[49]"}, *replies[:1], {"statusCode": "201"}]
+    api_id = await deployed(
+        house, mock("{\"statusCode\": $input.params('s')}"), *replies, {"statusCode": "200", "selectionPattern": "200"}
+    )
+    assert (await house.request(api_id, "GET", "/dev/things/1", query=f"s={asked}")).status == status
+
+
 async def test_errors_of_a_function_choose_the_reply() -> None:
     house = ApiHouse()
     api_id = await deployed(

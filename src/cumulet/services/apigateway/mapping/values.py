@@ -267,6 +267,7 @@ _MAP_METHODS: dict[str, Callable[..., Any]] = {
 _LIST_METHODS: dict[str, Callable[..., Any]] = {
     "get": _get_item,
     "size": len,
+    "count": len,  # so the developer guide has it of $input.path
     "isEmpty": lambda holder: not holder,
     "contains": lambda holder, value: _is_in(value, holder),
     "indexOf": _index_of,

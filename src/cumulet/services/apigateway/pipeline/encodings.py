@@ -111,10 +111,27 @@ def request_to_binary(matched: Matched, handling: str, body: bytes) -> bytes:
 def answer_to_text(matched: Matched, handling: str, body: bytes, content_type: str | None) -> bytes:
     """Return what templates see of a backend's answer: a binary one is base64 if the client is to get text."""
     types = matched.compiled.deployment.binary_media_types
-    if not types or not is_binary(types, content_type) or handling == TO_BINARY:
+    if not is_binary(types, content_type) or answer_stays_binary(matched, handling, content_type):
         return body
-    wanted_as_binary = is_binary(types, matched.arrival.request.headers.get("accept"))
-    return body if wanted_as_binary and handling != TO_TEXT else base64.b64encode(body)
+    return base64.b64encode(body)
+
+
+def stays_binary(matched: Matched, handling: str) -> bool:
+    """Tell whether the request's body is binary for its integration: of that no template can be made.
+
+    Not even of an empty one: with */* an API's preflights fail on AWS unless their integration converts to text.
+    https://github.com/aws/serverless-application-model/issues/553, https://github.com/clebert/aws-simple/issues/167
+    """
+    types = matched.compiled.deployment.binary_media_types
+    return handling != TO_TEXT and is_binary(types, matched.arrival.request.headers.get("content-type"))
+
+
+def answer_stays_binary(matched: Matched, handling: str, content_type: str | None) -> bool:
+    """Tell whether a backend's answer is binary, and so is what the client gets."""
+    types = matched.compiled.deployment.binary_media_types
+    if not types or handling == TO_TEXT or not is_binary(types, content_type):
+        return False
+    return handling == TO_BINARY or is_binary(types, matched.arrival.request.headers.get("accept"))
 
 
 def answer_to_binary(matched: Matched, handling: str, body: bytes, content_type: str | None) -> bytes:

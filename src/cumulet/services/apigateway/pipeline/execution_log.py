@@ -12,7 +12,7 @@ import msgspec
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.model import Authorizer, MethodSettings, Stage
-from cumulet.services.apigateway.pipeline import events
+from cumulet.services.apigateway.pipeline import encodings, events
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Hearing, Matched, Outbound, Result
 from cumulet.services.apigateway.pipeline.faults import REST_REQUEST_IDS, Refused
 from cumulet.services.apigateway.pipeline.integrate import api_arn, source_arn
@@ -26,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _SECRET_HEADERS = frozenset(("authorization", "x-api-key", "x-amz-security-token"))
 
 _CUT = " [TRUNCATED]"
+_BINARY = "[Binary Data]"
 _DENIALS = ("denied", "denied_explicitly", "forbidden")
 _SERVERS = ("HTTP", "HTTP_PROXY")
 
@@ -161,7 +162,9 @@ def _method_request(matched: Matched) -> Iterator[str]:
     yield f"Method request query string: {shown(query.items())}"
     headers = events.last_values(events.sent_names(events.header_fields(arrival), arrival.request.headers))
     yield f"Method request headers: {shown(headers.items())}"
-    yield f"Method request body before transformations: {_text(arrival.request.body)}"
+    types, content_type = matched.compiled.deployment.binary_media_types, arrival.request.headers.get("content-type")
+    body = _BINARY if encodings.is_binary(types, content_type) else _text(arrival.request.body)
+    yield f"Method request body before transformations: {body}"
 
 
 def _endpoint_request(journey: Journey, matched: Matched, with_data: bool) -> Iterator[str]:
@@ -299,4 +302,4 @@ def _text(body: Any) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        return "[Binary Data]"
+        return _BINARY

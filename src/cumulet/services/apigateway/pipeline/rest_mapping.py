@@ -161,6 +161,8 @@ def _mapped_body(
         if mapping.passthrough == "NEVER" or (mapping.passthrough == "WHEN_NO_TEMPLATES" and mapping.request_templates):
             raise Refused("unmapped_type")
         return body.raw
+    if encodings.stays_binary(matched, mapping.content_handling):
+        raise misconfigured("Unable to transform request")
     return _render("request", template, body, given, context, matched.stage.variables).encode()
 
 
@@ -190,7 +192,8 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
     context["responseOverride"] = {"header": {}}
     given_type = _content_type_of(answer)
     body = Body(encodings.answer_to_text(matched, reply.content_handling, answer.body, given_type))
-    content_type, content = _mapped_answer(matched, reply, body, outbound)
+    is_binary = encodings.answer_stays_binary(matched, reply.content_handling, given_type)
+    content_type, content = _mapped_answer(matched, reply, body, outbound, is_binary=is_binary)
     content = encodings.answer_to_binary(matched, reply.content_handling, content, given_type)
 
     def find(where: str, name: str) -> str | None:
@@ -246,28 +249,34 @@ def _status(given: Any, default: int) -> int:
 
 
 def _select(replies: list[Reply], answer: Answer) -> Reply:
-    """Return the reply whose pattern covers the answer's subject, or the one without a pattern."""
-    if subject := answer.subject:
-        for reply in replies:
-            try:
-                if reply.pattern and patterns.matches(subject, reply.pattern):
-                    return reply
-            except ValueError:
-                continue
-    for reply in replies:
-        if not reply.pattern:
-            return reply
+    """Return a reply whose pattern covers the answer's subject, or one without a pattern.
+
+    Of several it is the one for the backend's own status: https://github.com/ministackorg/ministack/pull/1756.
+    """
+    found = [reply for reply in replies if reply.pattern and _covers(reply.pattern, answer.subject)]
+    found = found or [reply for reply in replies if not reply.pattern]
+    if found:
+        return next((reply for reply in found if reply.status == answer.status), found[0])
     raise misconfigured(
         "No match for output mapping and no default output mapping configured. "
         f"Endpoint Response Status Code: {answer.status}"
     )
 
 
+def _covers(pattern: str, subject: str) -> bool:
+    try:
+        return bool(subject) and patterns.matches(subject, pattern)
+    except ValueError:
+        return False
+
+
 def _content_type_of(answer: Answer) -> str:
     return next((value for name, value in answer.headers if name.lower() == "content-type"), _JSON)
 
 
-def _mapped_answer(matched: Matched, reply: Reply, body: Body, outbound: Outbound) -> tuple[str, bytes]:
+def _mapped_answer(
+    matched: Matched, reply: Reply, body: Body, outbound: Outbound, *, is_binary: bool
+) -> tuple[str, bytes]:
     """Return media type and content: of the template that the client accepts, or else of the first for JSON.
 
     Without templates it is the models of the method's response that tell the type; the backend's own is a header like
@@ -279,6 +288,8 @@ def _mapped_answer(matched: Matched, reply: Reply, body: Body, outbound: Outboun
     chosen = accepted if accepted in types else _JSON if _JSON in types else types[0]
     if not templates.get(chosen):
         return chosen, b"" if matched.route.target.kind == "MOCK" else body.raw
+    if is_binary:
+        raise misconfigured("Unable to transform response")
     template, stage_variables = templates[chosen], matched.stage.variables
     rendered = _render("response", template, body, outbound.parameters, outbound.context, stage_variables)
     return chosen, rendered.encode()

@@ -71,6 +71,11 @@ def render(template: str, body: bytes = BODY, **context: Any) -> str:
         ("$util.escapeJavaScript($input.path('$.text')).replaceAll(\"\\\\'\", \"'\")", 'it\'s \\"q\\"'),
         ("$util.urlEncode('a b/ü~*') $util.urlDecode('a+b%2F')", "a+b%2F%C3%BC%7E* a b/"),
         ("$util.base64Encode('hé') $util.base64Decode('aMOp')", "aMOp hé"),
+        (
+            "$util.base64Decode('eyJhIjoxfQ') $util.base64Decode('w7_DvQ') $util.base64Decode('a!GVs bG8=x')",
+            '{"a":1} ÿý hello',
+        ),
+        ("[$util.base64Decode('')$util.base64Decode('!')$util.base64Decode('a')]$input.path('$.tags').count()", "[]2"),
         ('#set($o = $util.parseJson(\'{"a": [1, {"b": 2}]}\'))$o.a[1].b', "2"),
         ("$context.requestId $context.identity.sourceIp [$context.identity.user]", "r 1.2.3.4 []"),
     ],

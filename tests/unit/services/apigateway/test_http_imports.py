@@ -70,6 +70,15 @@ async def test_a_token_guards_an_imported_route() -> None:
     assert denied.status == 403
 
 
+async def test_sam_takes_a_default_authorizer_away_by_a_name_of_its_own() -> None:
+    house = ApiHouse()
+    api_id = (await house.v2("ImportApi", Body=document(JWT, [{"NONE": []}])))["ApiId"]
+    [route] = (await house.v2("GetRoutes", ApiId=api_id))["Items"]
+    assert route["AuthorizationType"] == "NONE"
+    with pytest.raises(ServiceError, match="The security scheme None is not defined"):
+        await house.v2("ImportApi", Body=document(JWT, [{"None": []}]))
+
+
 @pytest.mark.parametrize(("version", "seen"), [(1.0, "1.0"), (2.0, "2.0"), ("1.0", "1.0")])
 async def test_sam_writes_an_authorizers_version_as_a_number(version: Any, seen: str) -> None:
     house = ApiHouse()

@@ -95,8 +95,11 @@ async def test_who_may_call() -> None:
     }
     operation = {"security": [{"tokens": []}], "x-amazon-apigateway-integration": PROXY}
     other = {"security": [{"scopes": ["a"]}], "x-amazon-apigateway-integration": PROXY}
+    opened_by_sam = {"security": [{"NONE": []}], "x-amazon-apigateway-integration": PROXY}
     body = oas30(
-        {"/a": {"post": operation, "get": other}}, components={"securitySchemes": schemes}, security=[{"tokens": []}]
+        {"/a": {"post": operation, "get": other, "put": opened_by_sam}},
+        components={"securitySchemes": schemes},
+        security=[{"tokens": []}],
     )
 
     api = await house.v1("ImportRestApi", body=body)
@@ -116,7 +119,8 @@ async def test_who_may_call() -> None:
     assert api["warnings"] == [
         "The security scheme 'scopes' on 'GET' for resource at path '/a' is no authorizer, it is ignored"
     ]
-    assert (await method_of(house, api["id"], method="GET"))["authorizationType"] == "NONE"
+    for method in ("GET", "PUT"):
+        assert (await method_of(house, api["id"], method=method))["authorizationType"] == "NONE"
 
 
 @pytest.mark.parametrize(

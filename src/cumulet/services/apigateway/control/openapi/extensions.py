@@ -22,6 +22,8 @@ POSTMAN = "x-postman-meta"
 
 https://github.com/postmanlabs/swagger2-to-postman
 """
+NO_SCHEME = "NONE"
+"""Not API Gateway's own, too: what SAM names in place of a security scheme to take a default authorizer away."""
 REQUEST_VALIDATOR = f"{PREFIX}request-validator"
 REQUEST_VALIDATORS = f"{PREFIX}request-validators"
 SECURITY_POLICY = f"{PREFIX}security-policy"

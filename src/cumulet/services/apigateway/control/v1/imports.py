@@ -12,6 +12,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import POST, PUT, at
+from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, plan_api
 from cumulet.services.apigateway.control.openapi.reading import parse_document
 from cumulet.services.apigateway.control.v1 import apis, gateway_responses, integrations, methods, models
@@ -355,6 +356,8 @@ class _Import:
         given: dict[str, Any] = {"authorizationType": planned.auth or "NONE"}
         for name, scopes in planned.security:
             scheme = self.plan.schemes.get(name)
+            if scheme is None and name == extensions.NO_SCHEME:
+                continue
             if scheme is None or scheme.kind == "other":
                 self.warnings.append(f"The security scheme '{name}' {where} is no authorizer, it is ignored")
             elif scheme.kind == "api_key":

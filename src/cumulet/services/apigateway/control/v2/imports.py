@@ -54,8 +54,6 @@ _AUTHORIZER_MEMBERS = {
     "enableSimpleResponses": "EnableSimpleResponses",
 }
 _MISSING = "VPC links, service integrations"
-_NOBODY_ASKED = "NONE"
-"""The name in place of a security scheme by which SAM takes a default authorizer away from an operation."""
 _REST_KINDS = ("AWS", "HTTP", "MOCK")
 """The types of integrations that HTTP APIs do not have."""
 
@@ -283,7 +281,7 @@ def _authorization(
         return None
     [(name, scopes)] = planned.security
     scheme = plan.schemes.get(name)
-    if scheme is None and name == _NOBODY_ASKED:
+    if scheme is None and name == extensions.NO_SCHEME:
         return None
     if scheme is None:
         raise ServiceError("BadRequestException", f"The security scheme {name} is not defined")

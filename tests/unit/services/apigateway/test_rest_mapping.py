@@ -175,6 +175,30 @@ async def test_of_several_replies_it_is_the_one_for_the_status(asked: str, statu
     assert (await house.request(api_id, "GET", "/dev/things/1", query=f"s={asked}")).status == status
 
 
+@pytest.mark.parametrize(
+    ("template", "status"),
+    [
+        ("#set($context.responseOverride.status = 201)#set($context.responseOverride.header.a = 'b')", 201),
+        ("#set($context.responseOverride.status = 201)#set($context.responseOverride.status = 202)", 500),
+        ("#set($context.responseOverride.header.a = 'b')#set($context.responseOverride.header['a'] = 'c')", 500),
+        ("#foreach($x in [1, 2])#set($z = $context.responseOverride.header.put('a', $x))#end", 500),
+    ],
+)
+async def test_an_override_is_final(template: str, status: int) -> None:
+    house = ApiHouse()
+    api_id = await deployed(house, mock(), {"statusCode": "200", "responseTemplates": {JSON: template}})
+    assert (await house.request(api_id, "GET", "/dev/things/1")).status == status
+
+
+async def test_a_semicolon_parts_a_query_too() -> None:
+    house = ApiHouse()
+    house.function.answer = {}
+    template = '{"a": "$input.params(\'a\')", "b": "$input.params(\'b\')"}'
+    api_id = await deployed(house, custom(requestTemplates={JSON: template}), {"statusCode": "200"})
+    await house.request(api_id, "GET", "/dev/things/1", query="a=1;b=2%3B3")
+    assert house.function.event == {"a": "1", "b": "2;3"}
+
+
 async def test_errors_of_a_function_choose_the_reply() -> None:
     house = ApiHouse()
     api_id = await deployed(

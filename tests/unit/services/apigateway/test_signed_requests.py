@@ -58,10 +58,13 @@ def statement(effect: str = "Allow", resource: str = "*", **more: Any) -> dict[s
 async def test_a_rest_api_and_what_its_function_learns() -> None:
     house, api_id = await house_with(statement(resource="arn:aws:execute-api:us-east-1:*:*/dev/GET/notes/7"))
 
-    response = await house.request(api_id, "GET", "/dev/notes/7", headers={"user-agent": "me/1"})
+    signed = {"user-agent": "me/1", "authorization": "AWS4-HMAC-SHA256 Credential=...", "x-amz-date": "now"}
+    response = await house.request(api_id, "GET", "/dev/notes/7", headers=signed)
 
     assert (response.status, response.body) == (200, b"fine")
     assert isinstance(house.signer, Principal)
+    assert "x-amz-date" in house.function.event["headers"]
+    assert "Authorization" not in house.function.event["headers"]
     context = house.function.event["requestContext"]
     assert "authorizer" not in context
     assert context["identity"] == {

@@ -12,7 +12,7 @@ from time import gmtime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from cumulet.services.apigateway.pipeline.exchange import Arrival, Authorized
+from cumulet.services.apigateway.pipeline.exchange import Arrival, Authorized, Matched
 from cumulet.wire.message import Headers
 
 Fields = Mapping[str, list[str]]
@@ -67,6 +67,14 @@ def query_fields(query: str) -> dict[str, list[str]]:
     return fields
 
 
+def rest_query_fields(query: str) -> dict[str, list[str]]:
+    """Return the same as a REST API reads them, for which a semicolon parts them too.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+    """
+    return query_fields(query.replace(";", "&"))
+
+
 def header_fields(arrival: Arrival) -> dict[str, list[str]]:
     """Return the headers as they go to a function: lower-case names, with what API Gateway adds."""
     request = arrival.request
@@ -81,6 +89,14 @@ def header_fields(arrival: Arrival) -> dict[str, list[str]]:
     fields["x-forwarded-port"] = [str(arrival.port)]
     fields["x-forwarded-proto"] = [request.scheme]
     fields["x-amzn-trace-id"] = [arrival.trace_id]
+    return fields
+
+
+def integration_fields(matched: Matched) -> dict[str, list[str]]:
+    """Return the headers as they go to a REST API's integration: a signature is for API Gateway alone (see above)."""
+    fields = header_fields(matched.arrival)
+    if (asked := matched.route.authorization) is not None and asked.kind == "AWS_IAM":
+        fields.pop("authorization", None)
     return fields
 
 

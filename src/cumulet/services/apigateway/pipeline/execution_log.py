@@ -158,7 +158,7 @@ def _method_request(matched: Matched) -> Iterator[str]:
     if matched.route.api_key_required and matched.api_key is not None:
         yield f"API Key: {hidden(matched.api_key.value)}"
     yield f"Method request path: {shown(matched.path_parameters.items())}"
-    query = events.last_values(events.query_fields(arrival.request.query))
+    query = events.last_values(events.rest_query_fields(arrival.request.query))
     yield f"Method request query string: {shown(query.items())}"
     headers = events.last_values(events.sent_names(events.header_fields(arrival), arrival.request.headers))
     yield f"Method request headers: {shown(headers.items())}"

@@ -81,7 +81,7 @@ def _parameter(arrival: Arrival, matched: Matched | None, source: str) -> str | 
     if where == "header":
         return arrival.request.headers.get(name.lower())
     if where == "querystring":
-        values = events.query_fields(arrival.request.query).get(name)
+        values = events.rest_query_fields(arrival.request.query).get(name)
         return values[-1] if values else None
     if where == "path":
         return None if matched is None else matched.path_parameters.get(name)

@@ -168,7 +168,7 @@ def _value(matched: Matched, name: str) -> Any:
     if where == "path":
         return matched.path_parameters.get(key)
     if where.endswith("querystring"):
-        return tuple(events.query_fields(request.query).get(key, ()))
+        return tuple(events.rest_query_fields(request.query).get(key, ()))
     return request.body if where.startswith("body") else tuple(request.headers.get_all(key.lower()))
 
 

@@ -46,15 +46,27 @@ _NOT_RELAYED = events.CONNECTION_HEADERS | {"x-amz-apigw-id"}
 _PROXY_DROPPED = frozenset(("host", "content-length", "connection", "expect", "te", "trailer", "transfer-encoding"))
 
 
+class Overrides(dict[str, Any]):
+    """What a template puts in place of what is mapped: of each name once, else the request ends with a 500.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
+    """
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if not isinstance(self.get(name), Overrides | None):
+            raise TemplateError(f"{name} is overridden twice")
+        super().__setitem__(name, value)
+
+
 def map_request(matched: Matched, mapping: Mapping) -> Outbound:
     """Return the backend's request. Raises Refused for a media type without a template, or a template that fails."""
     request = matched.arrival.request
     context = rest_context(matched)
     # What is not known of a caller is an empty text for templates, where events have null.
     context["identity"] = {name: "" if value is None else value for name, value in context["identity"].items()}
-    context["requestOverride"] = {"path": {}, "querystring": {}, "header": {}}
-    query = events.query_fields(request.query)
-    fields = events.header_fields(matched.arrival)
+    context["requestOverride"] = {name: Overrides() for name in ("path", "querystring", "header")}
+    query = events.rest_query_fields(request.query)
+    fields = events.integration_fields(matched)
     given = {
         "path": dict(matched.path_parameters),
         "querystring": events.last_values(query),
@@ -88,7 +100,7 @@ def mapped_headers(matched: Matched, mappings: Lookup[str, str]) -> dict[str, li
     """Return the headers that mappings make of a request, by their names in lower case."""
     places: dict[str, Any] = {"header": {}}
     request = matched.arrival.request
-    query, fields = events.query_fields(request.query), events.header_fields(matched.arrival)
+    query, fields = events.rest_query_fields(request.query), events.integration_fields(matched)
     _place_mapped(places, matched, mappings, query, fields, Body(request.body), rest_context(matched))
     headers: dict[str, list[str]] = places["header"]
     return headers
@@ -189,7 +201,7 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
         return relayed(matched, answer.status, answer.headers, content)
     reply = _select(mapping.replies, answer)
     context = outbound.context
-    context["responseOverride"] = {"header": {}}
+    context["responseOverride"] = Overrides(header=Overrides())
     given_type = _content_type_of(answer)
     body = Body(encodings.answer_to_text(matched, reply.content_handling, answer.body, given_type))
     is_binary = encodings.answer_stays_binary(matched, reply.content_handling, given_type)

@@ -36,10 +36,10 @@ def rest_event(matched: Matched) -> dict[str, Any]:
     """Return the event of a REST API's proxy integration."""
     arrival, route, stage = matched.arrival, matched.route, matched.stage
     request = arrival.request
-    fields = events.header_fields(arrival)
+    fields = events.integration_fields(matched)
     fields.pop("content-length", None)  # real events do not have it: the body speaks for itself
     headers = events.sent_names(fields, request.headers)
-    query = events.query_fields(request.query)
+    query = events.rest_query_fields(request.query)
     types = matched.compiled.deployment.binary_media_types
     binary = bool(types) and events.is_binary_for(types, events.media_type(request.headers.get("content-type")))
     body, is_base64 = events.encode_body(request.body, binary=binary)

@@ -41,7 +41,7 @@ def validate(matched: Matched) -> Awaitable[None] | None:
 
 def _check_parameters(matched: Matched, validation: RestValidation) -> None:
     request = matched.arrival.request
-    query = events.query_fields(request.query) if validation.parameters else {}
+    query = events.rest_query_fields(request.query) if validation.parameters else {}
     missing = []
     for parameter in validation.parameters:
         where, _, name = parameter.removeprefix("method.request.").partition(".")

@@ -40,7 +40,7 @@ def _values_of(matched: Matched, source: str) -> tuple[str, ...]:
     if where == "header":
         return tuple(request.headers.get_all(name.lower()))
     if where == "querystring":
-        return tuple(events.query_fields(request.query).get(name, ()))
+        return tuple(events.rest_query_fields(request.query).get(name, ()))
     return _one(matched.path_parameters.get(name))
 
 

@@ -10,7 +10,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.security_policies import check_security, checked_ip_address_type
-from cumulet.services.apigateway.control.v1 import gateway_responses, patching
+from cumulet.services.apigateway.control.v1 import condition_keys, gateway_responses, patching
 from cumulet.services.apigateway.control.v1.cloning import clone
 from cumulet.services.apigateway.control.v1.models import save_first_models
 from cumulet.services.apigateway.control.v1.paging import page
@@ -62,6 +62,7 @@ PATCHES = patching.table(
         "name description version binaryMediaTypes minimumCompressionSize apiKeySource endpointConfiguration "
         "disableExecuteApiEndpoint policy tags cloneFrom securityPolicy endpointAccessMode"
     ),
+    conditions=condition_keys.asked(condition_keys.API),
     missing="private endpoints; the security policy is kept, but there is no TLS",
 )
 def create_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -163,6 +164,7 @@ def get_rest_apis(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=at("/restapis/{restApiId}"),
     params="restApiId patchOperations",
+    conditions=condition_keys.patched(condition_keys.API, condition_keys.find_api),
     missing="private endpoints",
 )
 def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -173,7 +175,13 @@ def update_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     return show(api)
 
 
-@operation("DeleteRestApi", action=DELETE, resource=at("/restapis/{restApiId}"), params="restApiId")
+@operation(
+    "DeleteRestApi",
+    action=DELETE,
+    resource=at("/restapis/{restApiId}"),
+    params="restApiId",
+    conditions=condition_keys.kept(condition_keys.API, condition_keys.find_api),
+)
 def delete_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API and everything in it are gone."""
     api = get_api(tx, call, params)

@@ -10,7 +10,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits, model
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import condition_keys, patching
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
 from cumulet.services.apigateway.control.v1.jwt_configuration import checked_configuration, freeze_issuers
 from cumulet.services.apigateway.control.v1.paging import page_of_api
@@ -69,6 +69,7 @@ _TOKEN_SOURCE = re.compile(r"^method\.request\.header\.[^\s,]+\Z")
     action=POST,
     resource=at("/restapis/{restApiId}/authorizers"),
     params=f"restApiId name type authType identitySource {' '.join(_OF_A_KIND)}",
+    conditions=condition_keys.asked(condition_keys.AUTHORIZER),
 )
 def create_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more authorizer, to which methods can point."""
@@ -227,7 +228,13 @@ def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     return page_of_api(tx, call, params, api.id, AUTHORIZERS, lambda authorizer: authorizer.id, render)
 
 
-@operation("UpdateAuthorizer", action=PATCH, resource=AUTHORIZER, params="restApiId authorizerId patchOperations")
+@operation(
+    "UpdateAuthorizer",
+    action=PATCH,
+    resource=AUTHORIZER,
+    params="restApiId authorizerId patchOperations",
+    conditions=condition_keys.patched(condition_keys.AUTHORIZER, condition_keys.find_authorizer),
+)
 def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer has the patched values; what is deployed does not change."""
     api = get_api(tx, call, params)
@@ -239,7 +246,13 @@ def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     return render(changed)
 
 
-@operation("DeleteAuthorizer", action=DELETE, resource=AUTHORIZER, params="restApiId authorizerId")
+@operation(
+    "DeleteAuthorizer",
+    action=DELETE,
+    resource=AUTHORIZER,
+    params="restApiId authorizerId",
+    conditions=condition_keys.kept(condition_keys.AUTHORIZER, condition_keys.find_authorizer),
+)
 def delete_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer is gone. Refused while a method points to it."""
     api = get_api(tx, call, params)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
-from cumulet.services.apigateway.control.v1 import gateway_responses, patching
+from cumulet.services.apigateway.control.v1 import condition_keys, gateway_responses, patching
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorization
 from cumulet.services.apigateway.control.v1.models import flattened
 from cumulet.services.apigateway.control.v1.paging import page_of_api
@@ -66,6 +66,7 @@ DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
         "restApiId stageName stageDescription description variables cacheClusterEnabled cacheClusterSize "
         "canarySettings tracingEnabled"
     ),
+    conditions=condition_keys.asked(condition_keys.DEPLOYMENT),
     missing="traces are passed on, but kept nowhere",
 )
 def create_deployment(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -155,7 +156,7 @@ def freeze_validation(tx: ReadTx, call: Call, api_id: str, method: Method) -> Re
     if validator.validate_request_body and method.request_models is not UNSET:
         for media_type, name in method.request_models.items():
             model = MODELS.find(tx, call.scope, api_id, name)
-            if model is not None and model.content_type == "application/json":
+            if model is not None and model.content_type in ("application/json", ANY_TYPE):
                 schemas[media_type.lower()] = flattened(call, tx, api_id, model)
     return RestValidation(required, schemas)
 

@@ -23,14 +23,13 @@ from cumulet.services.apigateway.control.domains import (
     make_configuration,
     parse_mode,
     remove_mapping,
-    routing_keys,
 )
 from cumulet.services.apigateway.control.listing import scanning
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import condition_keys, patching
 from cumulet.services.apigateway.control.v1.paging import page
 from cumulet.services.apigateway.domains import Configuration, Domain
 from cumulet.services.apigateway.routing import ApiMapping, RoutingMode
-from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
+from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
 DOMAIN = at("/domainnames/{domainName}")
@@ -79,13 +78,9 @@ _KEY_TAKEN = "Base path already exists for this domain name"
 _NO_MAPPING = "Invalid base path mapping identifier specified"
 
 
-def _asked(call: Call, params: Params) -> ConditionValues:
-    return routing_keys(params.get("routingMode"))
-
-
-def _patched(call: Call, params: Params) -> ConditionValues:
-    modes = [one.get("value") for one in params.get("patchOperations") or () if one.get("path") == "/routingMode"]
-    return routing_keys(modes[-1] if modes else None)
+def _found(tx: ReadTx, call: Call, params: Params) -> Mapping[str, Any]:
+    domain = domains.find_in_region(tx, params["domainName"].lower(), call.scope.region)
+    return {} if domain is None or domain.scope != call.scope else show(domain)
 
 
 @operation(
@@ -96,7 +91,7 @@ def _patched(call: Call, params: Params) -> ConditionValues:
         "domainName certificateName certificateArn regionalCertificateName regionalCertificateArn "
         "endpointConfiguration tags securityPolicy endpointAccessMode ownershipVerificationCertificateArn routingMode"
     ),
-    conditions=_asked,
+    conditions=condition_keys.asked(condition_keys.DOMAIN),
     missing=_MISSING,
 )
 def create_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -152,7 +147,7 @@ def get_domain_names(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=DOMAIN,
     params="domainName patchOperations",
-    conditions=_patched,
+    conditions=condition_keys.patched(condition_keys.DOMAIN, _found),
     missing=_MISSING,
 )
 def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -173,7 +168,14 @@ def update_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     return show(domain)
 
 
-@operation("DeleteDomainName", action=DELETE, resource=DOMAIN, params="domainName", missing="private domain names")
+@operation(
+    "DeleteDomainName",
+    action=DELETE,
+    resource=DOMAIN,
+    params="domainName",
+    conditions=condition_keys.kept(condition_keys.DOMAIN, _found),
+    missing="private domain names",
+)
 def delete_domain_name(call: Call, tx: WriteTx, params: Params) -> Output:
     """The domain name is gone, with its mappings."""
     domains.delete(tx, get_domain(tx, call, params["domainName"]))

@@ -15,7 +15,14 @@ from cumulet.services.apigateway.control.arns import POST, PUT, at
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, ModelUse, PlannedMethod, plan_api
 from cumulet.services.apigateway.control.openapi.reading import parse_document
-from cumulet.services.apigateway.control.v1 import apis, gateway_responses, integrations, methods, models
+from cumulet.services.apigateway.control.v1 import (
+    apis,
+    condition_keys,
+    gateway_responses,
+    integrations,
+    methods,
+    models,
+)
 from cumulet.services.apigateway.control.v1.authorizers import make_authorizer
 from cumulet.services.apigateway.control.v1.documentation import import_parts, save_version
 from cumulet.services.apigateway.control.v1.records import (
@@ -40,11 +47,23 @@ from cumulet.services.apigateway.control.v1.security_schemes import authorizer_p
 from cumulet.services.apigateway.mapping import schemas
 from cumulet.services.apigateway.mapping.parameters import check_response
 from cumulet.services.apigateway.pipeline.routes import split_path
-from cumulet.services.kit import Call, Output, Params, operation
-from cumulet.store.api import WriteTx
+from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
+from cumulet.store.api import ReadTx, WriteTx
 
 _VARIABLE = re.compile(r"\$\{AWS::(AccountId|Partition|Region)\}")
 _LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?\Z")
+
+
+def _asked(call: Call, params: Params) -> ConditionValues:
+    try:
+        return condition_keys.of_document(*_read(call, params))
+    except ServiceError:
+        return {}  # a document that will be refused
+
+
+def _asked_and_kept(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
+    api = APIS.find(tx, call.scope, params["restApiId"])
+    return {**_asked(call, params), **({} if api is None else condition_keys.of_existing(tx, call, api))}
 
 
 @operation(
@@ -52,6 +71,7 @@ _LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?\
     action=POST,
     resource=at("/restapis"),
     params="body failOnWarnings parameters",
+    conditions=_asked,
     missing="private endpoints",
 )
 def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -67,6 +87,7 @@ def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
     action=PUT,
     resource=at("/restapis/{restApiId}"),
     params="restApiId mode body failOnWarnings parameters",
+    conditions=_asked_and_kept,
     missing="the same as for ImportRestApi",
 )
 def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:

@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import condition_keys, patching
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
     MODELS,
@@ -66,6 +66,7 @@ _MODELS = ("Empty", "Error")
         "restApiId resourceId httpMethod authorizationType apiKeyRequired operationName requestParameters "
         "requestModels authorizerId requestValidatorId authorizationScopes"
     ),
+    conditions=condition_keys.asked(condition_keys.METHOD),
 )
 def put_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The resource has a new method, without an integration."""
@@ -163,7 +164,13 @@ def get_one_method(call: Call, tx: ReadTx, params: Params) -> Output:
     return render(method)
 
 
-@operation("UpdateMethod", action=PATCH, resource=METHOD, params="restApiId resourceId httpMethod patchOperations")
+@operation(
+    "UpdateMethod",
+    action=PATCH,
+    resource=METHOD,
+    params="restApiId resourceId httpMethod patchOperations",
+    conditions=condition_keys.patched(condition_keys.METHOD, condition_keys.find_method),
+)
 def update_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method has the patched values; its integration and its responses stay."""
     resource, method = get_method(tx, call, params)
@@ -175,7 +182,13 @@ def update_method(call: Call, tx: WriteTx, params: Params) -> Output:
     return render(changed)
 
 
-@operation("DeleteMethod", action=DELETE, resource=METHOD, params="restApiId resourceId httpMethod")
+@operation(
+    "DeleteMethod",
+    action=DELETE,
+    resource=METHOD,
+    params="restApiId resourceId httpMethod",
+    conditions=condition_keys.kept(condition_keys.METHOD, condition_keys.find_method),
+)
 def delete_method(call: Call, tx: WriteTx, params: Params) -> Output:
     """The method is gone from its resource."""
     resource, method = get_method(tx, call, params)

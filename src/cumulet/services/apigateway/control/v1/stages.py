@@ -10,7 +10,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
-from cumulet.services.apigateway.control.v1 import stage_patches
+from cumulet.services.apigateway.control.v1 import condition_keys, stage_patches
 from cumulet.services.apigateway.control.v1.client_certificates import get_certificate
 from cumulet.services.apigateway.control.v1.documentation import check_version
 from cumulet.services.apigateway.control.v1.records import get_api, get_stage
@@ -90,6 +90,7 @@ def get_stages(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=STAGE,
     params="restApiId stageName patchOperations",
+    conditions=condition_keys.patched(condition_keys.STAGE, condition_keys.find_stage),
     missing="access logs to Firehose; metrics/enabled is kept, but there are no metrics; traces are kept nowhere",
 )
 def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -139,7 +140,13 @@ def _members(stage: Stage) -> dict[str, Any]:
     }
 
 
-@operation("DeleteStage", action=DELETE, resource=STAGE, params="restApiId stageName")
+@operation(
+    "DeleteStage",
+    action=DELETE,
+    resource=STAGE,
+    params="restApiId stageName",
+    conditions=condition_keys.kept(condition_keys.STAGE, condition_keys.find_stage),
+)
 def delete_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     """The stage is gone, from usage plans too; its deployment stays."""
     api = get_api(tx, call, params)

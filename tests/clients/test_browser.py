@@ -138,7 +138,8 @@ def make_http_api(server: Server, function: str, origin: str) -> str:
     target = f"integrations/{integration['IntegrationId']}"
     for key in ("POST /notes", "GET /notes", "GET /fail"):
         apis.create_route(ApiId=api_id, RouteKey=key, Target=target)
-    apis.create_route(ApiId=api_id, RouteKey="GET /guarded", Target=target, AuthorizationType="JWT", AuthorizerId=guard)
+    for key in ("GET /guarded", "ANY /trap"):
+        apis.create_route(ApiId=api_id, RouteKey=key, Target=target, AuthorizationType="JWT", AuthorizerId=guard)
     apis.create_stage(ApiId=api_id, StageName="$default", AutoDeploy=True)
     return str(api_id)
 
@@ -195,6 +196,18 @@ def test_an_http_api_keeps_out_what_its_configuration_does_not_name(browser: Bro
     browser.go(site.origin)
     assert browser.run(FETCH, f"{site.http}/notes", {"headers": {"x-foreign": "1"}}) == BLOCKED
     assert browser.run(FETCH, f"{site.http}/notes", {"method": "DELETE"}) == BLOCKED
+
+
+def test_a_route_for_any_method_asks_preflights_for_a_token_until_options_has_its_own(
+    browser: Browser, site: Site, server: Server
+) -> None:
+    browser.go(site.origin)
+    asked = f"{site.http}/trap", {"headers": {"authorization": "Bearer x"}}
+    assert browser.run(FETCH, *asked) == BLOCKED
+    apis, api_id = server.client("apigatewayv2"), site.http.split("/")[-2]
+    (route,) = [one for one in apis.get_routes(ApiId=api_id)["Items"] if one["RouteKey"] == "ANY /trap"]
+    apis.create_route(ApiId=api_id, RouteKey="OPTIONS /trap", Target=route["Target"])
+    assert browser.run(FETCH, *asked)["status"] == 401
 
 
 def test_cookies_go_there_and_back(browser: Browser, site: Site) -> None:

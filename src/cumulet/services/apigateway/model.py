@@ -159,6 +159,13 @@ class RouteAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):
     scopes: tuple[str, ...] = ()
 
 
+ANY_TYPE = "$default"
+"""The media type of a REST API's model for bodies of whatever type no other model of the method is for.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html
+"""
+
+
 class RestValidation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a REST API's method checks before its integration sees a request."""
 

@@ -14,6 +14,7 @@ from cumulet.services.logs import build as build_logs
 from unit.services.apigateway.fake_lambda import FUNCTION, ApiHouse
 from unit.services.apigateway.test_metering import VALUE, Metered, metered
 from unit.services.apigateway.test_rest_authorizers import OK, Guarded, get, guarded, policy
+from unit.services.apigateway.test_rest_mapping import deployed
 from unit.services.apigateway.test_stage_settings import GROUP, replace, with_role
 
 SERVICES = {"logs": build_logs, "iam": build_iam, "sts": build_sts}
@@ -311,3 +312,15 @@ async def test_the_trace_is_told_of() -> None:
     await house.request(api_id, "GET", "/dev/pets/1", headers={"x-amzn-trace-id": trace})
     lines = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
     assert lines[-1].endswith(") X-ray Tracing ID : 1-5759e988-bd862e3fe1be46a994272793")
+
+
+async def test_a_path_that_leads_nowhere_is_logged_like_any_other() -> None:
+    house, _ = await logging_api()
+    uri = "http://127.0.0.1:1/{id}"
+    mapped = {"integration.request.path.id": "method.request.path.id"}
+    integration = {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": uri, "requestParameters": mapped}
+    api_id = await deployed(house, integration)
+    await house.v1("UpdateStage", restApiId=api_id, stageName="dev", patchOperations=[INFO, DATA])
+    assert (await house.request(api_id, "GET", "/dev/things/..")).status == 400
+    lines = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
+    assert lines[-1].endswith("Method completed with status: 400")

@@ -10,6 +10,9 @@ import pytest
 
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
+from cumulet.services.apigateway.pipeline.exchange import Outbound
+from cumulet.services.apigateway.pipeline.faults import Refused
+from cumulet.services.apigateway.pipeline.rest_backends import fill_url
 from cumulet.services.kit import Call, Operation, Output, Params, Service, operation
 from cumulet.store.api import WriteTx
 from patience import until
@@ -562,6 +565,24 @@ async def test_an_http_server_that_is_not_there() -> None:
     response = await house.request(api_id, "GET", "/dev/things/1")
 
     assert (response.status, response.body) == (504, b'{"message": "Network error communicating with endpoint"}')
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "expected"),
+    [
+        ("http://x{id}", "a", "http://xa"),
+        ("http://{id}.example/{id}?q={id}", "a-1", "http://a-1.example/a-1?q=a-1"),
+        ("http://x?q={id}", "a.b/c", "http://x?q=a.b/c"),
+        *[("http://x{id}", given, None) for given in (".evil.example", "@evil.example", ":1", "/a", "%2e", "a\nb")],
+    ],
+)
+def test_no_client_chooses_the_server(uri: str, path: str, expected: str | None) -> None:
+    outbound = Outbound(b"", "", {"id": path}, {}, {}, {}, {})
+    if expected is not None:
+        assert fill_url(uri, {}, outbound) == expected
+        return
+    with pytest.raises(Refused):
+        fill_url(uri, {}, outbound)
 
 
 async def test_a_server_that_says_too_much(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,12 +28,14 @@ PARAMETERS = {
 BAD_BODY = (400, b'{"message": "Invalid request body"}')
 
 
-async def validated(*, body: bool = True, parameters: bool = False) -> tuple[ApiHouse, str]:
+async def validated(
+    *, body: bool = True, parameters: bool = False, media_type: str = "application/json", of_model: str = ""
+) -> tuple[ApiHouse, str]:
     house = ApiHouse()
     api = await house.v1("CreateRestApi", name="validated")
     at = {"restApiId": api["id"]}
     schema = json.dumps(SCHEMA)
-    await house.v1("CreateModel", **at, name="Thing", contentType="application/json", schema=schema)
+    await house.v1("CreateModel", **at, name="Thing", contentType=of_model or "application/json", schema=schema)
     settings = {"validateRequestBody": body, "validateRequestParameters": parameters}
     validator = await house.v1("CreateRequestValidator", **at, name="v", **settings)
     resource = await house.v1("CreateResource", **at, parentId=api["rootResourceId"], pathPart="{id}")
@@ -42,7 +44,7 @@ async def validated(*, body: bool = True, parameters: bool = False) -> tuple[Api
         "PutMethod",
         **method,
         authorizationType="NONE",
-        requestModels={"application/json": "Thing"},
+        requestModels={media_type: "Thing"},
         requestParameters=PARAMETERS,
         requestValidatorId=validator["id"],
     )
@@ -75,6 +77,16 @@ async def test_bodies(body: bytes, content_type: str | None, accepted: bool) -> 
 
     assert (response.status, response.body) == ((200, b"fine") if accepted else BAD_BODY)
     assert bool(house.function.calls) is accepted
+
+
+@pytest.mark.parametrize("of_model", ["application/json", "$default"])
+async def test_one_model_for_bodies_of_any_type(of_model: str) -> None:
+    house, api_id = await validated(media_type="$default", of_model=of_model)
+    for content_type in ("application/json", "text/plain"):
+        headers = {"content-type": content_type}
+        good = await house.request(api_id, "POST", "/dev/1", headers=headers, body=b'{"name": "aa"}')
+        bad = await house.request(api_id, "POST", "/dev/1", headers=headers, body=b"{}")
+        assert (good.status, (bad.status, bad.body)) == (200, BAD_BODY)
 
 
 async def test_parameters() -> None:

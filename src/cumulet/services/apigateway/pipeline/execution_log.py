@@ -207,7 +207,10 @@ def _endpoint(journey: Journey, matched: Matched) -> str | None:
     if target.kind == "MOCK":
         return None
     if target.kind in _SERVERS:
-        return fill_url(target.uri, variables, journey.sent) if isinstance(journey.sent, Outbound) else target.uri
+        try:
+            return fill_url(target.uri, variables, journey.sent) if isinstance(journey.sent, Outbound) else target.uri
+        except Refused:
+            return target.uri  # it would have led elsewhere
     if (found := lambda_uri.function_arn(target.uri, variables)) is not None:
         return _function_url(found)
     found_service = service_uri.find(lambda_uri.fill_stage_variables(target.uri, variables))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
 _PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
+_LABEL = re.compile(r"[A-Za-z0-9-]*\Z")
 _TRACE = "x-amzn-trace-id"
 _API_ID = "x-amzn-apigateway-api-id"
 
@@ -120,15 +121,28 @@ def sent_headers(matched: Matched, outbound: Outbound) -> dict[str, list[str]]:
 def fill_url(uri: str, stage_variables: Mapping[str, str], outbound: Outbound) -> str:
     """Return an endpoint's URL with stage variables, mapped path parameters and the mapped query string in it.
 
-    Raises Refused for a path that would lead out of what the integration names.
+    Raises Refused for a path, or a host, that would lead out of what the integration names.
     """
     url = lambda_uri.fill_stage_variables(uri, stage_variables)
-    url = _PATH_VARIABLE.sub(lambda name: quote(outbound.path.get(name[1], ""), safe="/:@!$&'()*+,;=~"), url)
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("?")[0].partition("/")[0]
+    path = rest[len(authority) :]
+    if "{" in authority:
+        authority = _PATH_VARIABLE.sub(lambda name: _label(outbound.path.get(name[1], "")), authority)
+    path = _PATH_VARIABLE.sub(lambda name: quote(outbound.path.get(name[1], ""), safe="/:@!$&'()*+,;=~"), path)
+    url = f"{scheme}://{authority}{path}"
     if climbs(url.partition("?")[0]):
         raise Refused("bad_path")
     if not outbound.query:
         return url
     return f"{url}{'&' if '?' in url else '?'}{urlencode(outbound.query, doseq=True)}"
+
+
+def _label(value: str) -> str:
+    """Return what may stand in the name of a host. Raises Refused for what would lead to another."""
+    if _LABEL.match(value) is None:
+        raise Refused("bad_path")
+    return value
 
 
 def mock_answer(outbound: Outbound) -> Answer:

@@ -8,7 +8,7 @@ import msgspec
 
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import schemas
-from cumulet.services.apigateway.model import RestValidation
+from cumulet.services.apigateway.model import ANY_TYPE, RestValidation
 from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
@@ -30,7 +30,7 @@ def validate(matched: Matched) -> Awaitable[None] | None:
     _check_parameters(matched, validation)
     request = matched.arrival.request
     kind = events.media_type(request.headers.get("content-type")) or "application/json"
-    schema = validation.schemas.get(kind)
+    schema = validation.schemas.get(kind) or validation.schemas.get(ANY_TYPE)
     if schema is None:
         return None
     if len(request.body) > limits.SCHEMA_BYTES_AT_ONCE_MAX:

@@ -35,6 +35,7 @@ from cumulet.services.apigateway.control.v1.stage_settings import (
 from cumulet.services.apigateway.control.v1.stages import check_count, checked_name
 from cumulet.services.apigateway.mapping.parameters import speaks_to_lambda
 from cumulet.services.apigateway.model import (
+    ANY_TYPE,
     DEPLOYMENTS,
     STAGES,
     Deployment,

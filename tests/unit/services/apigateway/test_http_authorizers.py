@@ -346,6 +346,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"AuthorizerType": "JWT", "AuthorizerUri": None, "AuthorizerPayloadFormatVersion": None},
         "JwtConfiguration with an issuer and an audience is required for JWT authorizer",
     ),
+    (
+        {
+            "AuthorizerType": "JWT",
+            "AuthorizerUri": None,
+            "AuthorizerPayloadFormatVersion": None,
+            "AuthorizerResultTtlInSeconds": 10,
+        },
+        "AuthorizerResultTtlInSeconds is not supported for JWT authorizer",
+    ),
 ]
 
 
@@ -409,6 +418,11 @@ async def test_an_authorizer_is_shown_changed_and_deleted_once_no_route_asks_it(
             {"AuthorizationScopes": ["a"]},
             "Invalid Route authorization type specified. Authorization Scopes are only valid for COGNITO_USER_POOLS "
             "and JWT authorization types",
+        ),
+        ({"AuthorizerId": "abcdef"}, "AuthorizerId is not supported for authorization type NONE"),
+        (
+            {"AuthorizationType": "AWS_IAM", "AuthorizerId": "abcdef"},
+            "AuthorizerId is not supported for authorization type AWS_IAM",
         ),
     ],
 )

@@ -34,6 +34,13 @@ _SETTINGS = (
     "AuthorizerPayloadFormatVersion AuthorizerResultTtlInSeconds EnableSimpleResponses IdentityValidationExpression"
 )
 """The last is, in the model's words, not used."""
+_OF_FUNCTIONS = (
+    "AuthorizerUri",
+    "AuthorizerPayloadFormatVersion",
+    "EnableSimpleResponses",
+    "AuthorizerCredentialsArn",
+    "AuthorizerResultTtlInSeconds",
+)
 _JWT_SOURCE = re.compile(r"^\$request\.(header|querystring)\.[^.\s][^\s]*\Z")
 _SOURCE = re.compile(r"^\$(request\.(header|querystring)|context|stageVariables)\.[^.\s][^\s]*\Z")
 _ISSUER = re.compile(r"^https?://[^/?#\s]+[^?#\s]*\Z")
@@ -67,7 +74,7 @@ def make_authorizer(params: Params, authorizer_id: str, before: Authorizer | Non
 
 
 def _set_jwt(authorizer: Authorizer, given: Params) -> None:
-    for name in ("AuthorizerUri", "AuthorizerPayloadFormatVersion", "EnableSimpleResponses"):
+    for name in _OF_FUNCTIONS:
         if given.get(name):
             raise _bad(f"{name} is not supported for JWT authorizer")
     sources, jwt = authorizer.identity_source, given.get("JwtConfiguration") or {}

@@ -80,6 +80,9 @@ def set_authorization(tx: ReadTx, call: Call, api_id: str, route: HttpRoute, par
     if scopes is None:
         scopes = route.authorization_scopes or None
     if kind in ("NONE", "AWS_IAM"):
+        if params.get("AuthorizerId"):
+            # Who names one means the route to be guarded by it. The words are ours.
+            raise ServiceError("BadRequestException", f"AuthorizerId is not supported for authorization type {kind}")
         authorizer_id, scopes = None, params.get("AuthorizationScopes")
     else:
         found = AUTHORIZERS.find(tx, call.scope, api_id, authorizer_id) if authorizer_id else None

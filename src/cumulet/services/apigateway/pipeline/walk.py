@@ -4,7 +4,8 @@
         -> packed
 
 Each stage is a file of its own, takes what the one before it returned, and raises `Refused` where the answer is API
-Gateway's own. The order is AWS's, as its execution logs show it.
+Gateway's own. The order is AWS's, as its execution logs show it. A preflight that an HTTP API answers goes no further
+than `admit`; what the answer says is the business of `cors`.
 """
 
 import logging

@@ -6,6 +6,7 @@ GET  /_cumulet/status                       the same, and the nodes over its sto
 GET  /_cumulet/clock                        the time of all nodes
 POST /_cumulet/clock  {"advance_seconds"}   move it forward (TTL, retries and token expiry follow), from this machine
 GET  /_cumulet/lambda/code/...              a function's code, behind the signed URL that GetFunction gives out
+PUT  /_cumulet/cloudformation/answers/...   what a custom resource's function answers, at the URL that it was given
 """
 
 import os
@@ -24,6 +25,7 @@ from cumulet.store.nodes import NODES, ClockTooFar, NodeRecord
 from cumulet.wire.message import Request, Response
 
 CODE_PATH = "lambda/code/"
+ANSWER_PATH = "cloudformation/answers/"
 SILENT_SECONDS_MAX = 10
 """Much longer than it takes to count as dead: a server that is only busy is left alone."""
 
@@ -66,6 +68,8 @@ class Control:
                 return await self._advance(request)
             case ("GET", _) if path.startswith(CODE_PATH):
                 return await self._code(path.removeprefix(CODE_PATH))
+            case ("PUT", _) if path.startswith(ANSWER_PATH):
+                return await self._receive(path.removeprefix(ANSWER_PATH), request.body)
             case (_, "health" | "alive" | "status" | "clock"):
                 return _json(405, {"message": f"/_cumulet/{path} does not take {request.method}"})
             case _:
@@ -80,6 +84,13 @@ class Control:
         if code is None:
             return _json(403, {"message": "this URL is not valid, or no longer: GetFunction gives out another"})
         return Response(200, (("content-type", "application/zip"),), code)
+
+    async def _receive(self, path: str, body: bytes) -> Response:
+        from cumulet.services.cloudformation.answers import receive
+
+        if not await receive(self._ground, path, body):
+            return _json(403, {"message": "nobody waits for an answer at this URL, or no longer"})
+        return Response(200, (), b"")
 
     def _health(self, on_this_machine: bool) -> tuple[int, dict[str, Any]]:
         settings, trouble = self._ground.settings, self._trouble()

@@ -226,6 +226,7 @@ CFN_EVENT = _family(92, "stack event", "stack_id sequence", "one event of a stac
 CFN_CHANGE_SET = _family(93, "change set", "stack_id change_set_name", "a change set with its plan")
 CFN_EXPORT = _family(94, "export", "export_name", "an exported output value and its stack")
 CFN_BUSY = _family(95, "busy stack", "stack_id", "(system scope) a stack with an operation under way, to resume")
+CFN_ANSWER = _family(96, "answer", "stack_id token", "what a custom resource's function has answered, or is to answer")
 
 # S3
 S3_BUCKET_OWNER = _family(100, "bucket owner", "bucket", "(system scope) account and region of a bucket")

@@ -18,6 +18,7 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.ids import UPPER_ALPHANUMERIC
 from cumulet.scope import Scope
+from cumulet.services.cloudformation.answers import Answers
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.order import find_dependencies, plan_order
 from cumulet.services.cloudformation.core.template import Declaration, Template
@@ -200,7 +201,7 @@ class Execution:
         target_tags = operation.target.tags if operation.target else {}
         wanted = msgspec.structs.replace(
             resource,
-            type=kind.name,
+            type=declaration.type,
             properties=properties,
             tags=target_tags if kind.taggable else {},
             depends_on=depends_on,
@@ -208,7 +209,7 @@ class Execution:
             update_replace_policy=declaration.update_replace_policy,
         )
         is_new = resource.logical_id not in operation.before
-        if not is_new and resource.type == kind.name:
+        if not is_new and resource.type == declaration.type:
             is_same = resource.properties == properties and resource.tags == wanted.tags and resource.status in _DONE
             if is_same and not kind.revisited:
 
@@ -235,6 +236,8 @@ class Execution:
             principal=operation.caller,
             scope=self._scope,
             logical_id=resource.logical_id,
+            type_name=resource.type,
+            answers=Answers(self._ground, self._lease, self._scope, self._stack_id),
             name=name or resource.physical_id,
             tags=resource.tags,
             capabilities=operation.target.capabilities if operation.target else (),
@@ -255,17 +258,12 @@ class Execution:
         chance = self._ground.ids.token(12, UPPER_ALPHANUMERIC)
         name = str(given_name) if given_name else make_name(kind, stack_name, wanted.logical_id, chance)
         if not is_new:
-            if given_name and old.type == kind.name and str(given_name) == old.physical_id:
+            if given_name and old.type == wanted.type and str(given_name) == old.physical_id:
                 raise ResourceFailed(
                     "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename"
                     f" {name} and update the stack again."
                 )
-
-            def leave(stack: Stack) -> None:
-                if stack.operation is not None:
-                    stack.operation.leftovers.append(Leftover(old, wanted.update_replace_policy))
-
-            await self._journal.change(leave)
+            await self._leave(old, wanted)
         reason = "" if is_new else _REPLACING
         wanted.physical_id, wanted.attributes = "", {}
         try:
@@ -293,6 +291,15 @@ class Execution:
         await self._journal.resource_is(wanted, f"{verb}_COMPLETE")
         return wanted
 
+    async def _leave(self, old: StackResource, wanted: StackResource) -> None:
+        """Note what another resource takes the place of: it goes when the rest is done."""
+
+        def leave(stack: Stack) -> None:
+            if stack.operation is not None:
+                stack.operation.leftovers.append(Leftover(old, wanted.update_replace_policy))
+
+        await self._journal.change(leave)
+
     async def _update(
         self, operation: Operation, kind: ResourceType, old: StackResource, wanted: StackResource
     ) -> StackResource:
@@ -311,11 +318,14 @@ class Execution:
         self, operation: Operation, kind: ResourceType, old: StackResource, wanted: StackResource
     ) -> None:
         if kind.update is None:
-            raise ResourceFailed(f"{kind.name} cannot be updated in place")
+            raise ResourceFailed(f"{wanted.type} cannot be updated in place")
         made = Made(old.physical_id, old.attributes)
         # Stack tags count as the resource's own, so that the update sees which of them went.
         before = _with_tags(old)
         _take(wanted, await kind.update(self._desk(operation, wanted), made, before, wanted.properties))
+        if wanted.physical_id != old.physical_id:
+            # A custom resource's function has made another in its place.
+            await self._leave(old, wanted)
 
     # Failure
 

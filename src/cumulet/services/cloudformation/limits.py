@@ -11,6 +11,10 @@ TAGS_MAX = 50
 DEFINITION_BYTES_MAX = 6 * 1024 * 1024
 """Of an API's document in S3: API Gateway's own limit, asked before it is read."""
 
+ANSWER_BYTES_MAX = 4096
+"""Of a custom resource's function. Source: "Custom resource response objects" in the CloudFormation User Guide."""
+SERVICE_TIMEOUT_S_MAX = 3600
+
 STACKS_MAX = 2000
 PAGE_MAX = 100
 """DescribeStackEvents, ListStacks and their like answer with pages of this size."""

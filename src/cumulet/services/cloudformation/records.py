@@ -154,12 +154,19 @@ class Busy(msgspec.Struct):
     stack_id: str
 
 
+class Answer(msgspec.Struct):
+    """What was sent to the URL of a custom resource's answer; None while it is awaited."""
+
+    body: bytes | None = None
+
+
 STACKS = Records(keyspace.CFN_STACK, Stack)
 STACK_NAMES = Records(keyspace.CFN_STACK_NAME, StackName)
 EVENTS = Records(keyspace.CFN_EVENT, Event)
 CHANGE_SETS = Records(keyspace.CFN_CHANGE_SET, ChangeSet)
 EXPORTS = Records(keyspace.CFN_EXPORT, Export)
 BUSY = Records(keyspace.CFN_BUSY, Busy)
+ANSWERS = Records(keyspace.CFN_ANSWER, Answer)
 
 
 def find_stack(tx: ReadTx, scope: Scope, name_or_id: str) -> Stack | None:

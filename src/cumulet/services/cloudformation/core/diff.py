@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.intrinsics import LATER, Values, evaluate_conditions, find_references
 from cumulet.services.cloudformation.core.order import find_dependencies, plan_order
 from cumulet.services.cloudformation.core.parameters import typed_values
@@ -126,8 +127,10 @@ def make_picture(
 def plan_changes(
     old: Picture | None, new: Picture, physical_ids: Mapping[str, str], kinds: Mapping[str, Kind]
 ) -> ChangePlan:
-    """Return what must happen to come from the old picture to the new one."""
+    """Return what must happen to come from the old picture to the new one. Raises ValidationError for other types."""
     before: Mapping[str, Mapping[str, Any]] = old.resources if old else {}
+    if old is not None:
+        _check_types(old, new)
     tags_changed = old is not None and dict(old.tags) != dict(new.tags)
     changes: list[ResourceChange] = []
     replaced: set[str] = set()
@@ -137,10 +140,7 @@ def plan_changes(
             changes.append(ResourceChange("Add", name, kind))
             continue
         facts = kinds.get(kind, Kind())
-        if old.template.resources[name].type != kind:
-            properties: tuple[PropertyChange, ...] = (PropertyChange("Type", recreates=True),)
-        else:
-            properties = tuple(_property_changes(old, new, name, facts, replaced))
+        properties = tuple(_property_changes(old, new, name, facts, replaced))
         retagged = tags_changed and facts.taggable
         if properties or retagged or facts.revisited:
             change = ResourceChange("Modify", name, kind, physical_ids.get(name, ""), properties, retagged)
@@ -157,6 +157,16 @@ def plan_changes(
         old.outputs != new.outputs or tags_changed or _policies(old.template) != _policies(new.template)
     )
     return ChangePlan(tuple(changes), besides)
+
+
+def _check_types(old: Picture, new: Picture) -> None:
+    # The words: https://github.com/aws/aws-sam-cli/issues/6786
+    kept = [name for name in new.order if name in old.resources]
+    if changed := [name for name in kept if old.template.resources[name].type != new.template.resources[name].type]:
+        raise validation_error(
+            "Update of resource type is not permitted. The new template modifies resource type of the following"
+            f" resources: [{', '.join(changed)}]"
+        )
 
 
 def _property_changes(

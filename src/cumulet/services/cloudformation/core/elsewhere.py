@@ -4,6 +4,8 @@ Of services that are not here the names suffice. Of those that are here, these a
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
 """
 
+import re
+
 _SERVICES = (
     "AppConfig AppRunner AppSync ApplicationAutoScaling Athena AutoScaling Backup Batch Bedrock BedrockAgentCore"
     " Budgets CDK CertificateManager CloudFront CloudTrail CloudWatch CodeBuild CodeDeploy"
@@ -17,7 +19,7 @@ _SERVICES = (
 _TYPES = {
     "ApiGateway": "BasePathMappingV2 DomainNameAccessAssociation DomainNameV2 VpcLink",
     "ApiGatewayV2": "ApiGatewayManagedOverrides Deployment IntegrationResponse Model RouteResponse VpcLink",
-    "CloudFormation": "CustomResource GuardHook HookDefaultVersion HookTypeConfig HookVersion LambdaHook Macro"
+    "CloudFormation": "GuardHook HookDefaultVersion HookTypeConfig HookVersion LambdaHook Macro"
     " ModuleDefaultVersion ModuleVersion PublicTypeVersion Publisher ResourceDefaultVersion ResourceVersion StackSet"
     " TypeActivation WaitCondition WaitConditionHandle",
     "DynamoDB": "GlobalTable",
@@ -31,11 +33,17 @@ _TYPES = {
 }
 
 
+_CUSTOM = re.compile(r"Custom::[A-Za-z0-9_@-]{1,60}")
+
+
+def is_custom(name: str) -> bool:
+    """Return whether a type is a custom resource under a name of its own."""
+    return _CUSTOM.fullmatch(name) is not None
+
+
 def is_elsewhere(name: str) -> bool:
-    """Return whether AWS knows a type that is not built: its own, or a custom resource."""
+    """Return whether AWS knows a type that is not built."""
     match name.split("::"):
-        case ["Custom", _]:
-            return True
         case ["AWS", service, kind]:
             return service in _SERVICES.split() or kind in _TYPES.get(service, "").split()
     return False

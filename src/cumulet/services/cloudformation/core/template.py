@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cumulet.errors import NotImplementedHere
-from cumulet.services.cloudformation.core.elsewhere import is_elsewhere
+from cumulet.services.cloudformation.core.elsewhere import is_custom, is_elsewhere
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.include import INCLUDE, find_embedded, location_of
 from cumulet.services.cloudformation.core.intrinsics import PSEUDO_PARAMETERS, find_references
@@ -149,6 +149,8 @@ def _read_resource(name: str, value: Mapping[str, Any]) -> Declaration:
     for member in value:
         if member in _RESOURCE_MEMBERS_REFUSED:
             raise NotImplementedHere(f"The attribute {member} of a resource")
+        if member == "Version" and (is_custom(kind) or kind == "AWS::CloudFormation::CustomResource"):
+            continue  # of how it is asked: there is one
         if member not in _RESOURCE_MEMBERS:
             raise validation_error(f"Invalid template resource property '{member}'")
     properties = value.get("Properties")
@@ -183,7 +185,8 @@ def _policy(member: str, policy: Any) -> str:
 
 
 def _check_types(template: Template, known_types: frozenset[str]) -> None:
-    unknown = sorted({resource.type for resource in template.resources.values()} - known_types)
+    named = {resource.type for resource in template.resources.values()}
+    unknown = sorted(name for name in named - known_types if not is_custom(name))
     if elsewhere := [name for name in unknown if is_elsewhere(name)]:
         raise NotImplementedHere(f"The resource type {', '.join(elsewhere)}")
     if unknown:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from cumulet.clock import Clock
 from cumulet.errors import ServiceError
 from cumulet.scope import Scope
+from cumulet.services.cloudformation.answers import Answers
 from cumulet.services.kit import Operations, Output, Principal
 from cumulet.store.api import WriteTx
 from cumulet.store.leases import Lease
@@ -46,6 +47,9 @@ class Desk:
     principal: Principal
     scope: Scope
     logical_id: str
+    type_name: str
+    answers: Answers
+    """Those of the stack's custom resources."""
     name: str
     """The name that the resource gets unless its properties give one."""
     tags: Mapping[str, str]
@@ -151,12 +155,13 @@ class ResourceType:
     update: Update | None
     """None if every property is immutable."""
     properties: frozenset[str]
+    """`*` stands for whatever a template gives."""
     required: frozenset[str]
     immutable: frozenset[str]
     not_built: frozenset[str]
     """Properties that AWS has and that are refused by name."""
     attributes: frozenset[str]
-    """`Name.*` stands for all attributes of that beginning."""
+    """`Name.*` stands for all attributes of that beginning, `*` for any."""
     name_property: str | None
     named_ahead: bool
     """Whether it is found under the name that the desk has for it, and made by an operation that cannot be noted."""
@@ -214,8 +219,8 @@ def resource_type(
 
 
 def has_attribute(kind: ResourceType, name: str) -> bool:
-    """Return whether Fn::GetAtt gives something of this name."""
-    return name in kind.attributes or f"{name.partition('.')[0]}.*" in kind.attributes
+    """Return whether Fn::GetAtt may give something of this name."""
+    return not kind.attributes.isdisjoint({name, f"{name.partition('.')[0]}.*", "*"})
 
 
 def check_properties(kind: ResourceType, logical_id: str, properties: Properties) -> None:
@@ -224,7 +229,9 @@ def check_properties(kind: ResourceType, logical_id: str, properties: Properties
         if name in kind.not_built:
             raise ResourceFailed(f"The property {name} of {kind.name} is not implemented by Cumulet.")
     problems = [
-        f"#: extraneous key [{name}] is not permitted" for name in sorted(properties) if name not in kind.properties
+        f"#: extraneous key [{name}] is not permitted"
+        for name in sorted(properties)
+        if kind.properties.isdisjoint({name, "*"})
     ] + [f"#: required key [{name}] not found" for name in sorted(kind.required - properties.keys())]
     for name, value in properties.items():
         if name in kind.objects and not isinstance(value, Mapping):

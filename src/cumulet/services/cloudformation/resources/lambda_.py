@@ -4,6 +4,7 @@ import io
 import zipfile
 from typing import Any
 
+from cumulet.services.cloudformation.resources.inline_modules import modules_of
 from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
@@ -42,14 +43,17 @@ def _code(properties: Properties) -> dict[str, Any]:
     if not isinstance(source, str) or len(source) > INLINE_CODE_CHARACTERS_MAX:
         raise ResourceFailed(f"ZipFile is a text of at most {INLINE_CODE_CHARACTERS_MAX} characters")
     runtime = str(properties.get("Runtime", ""))
-    if not runtime.startswith(("python", "nodejs")):
+    language = next((name for name in ("python", "nodejs") if runtime.startswith(name)), None)
+    if language is None:
         raise ResourceFailed("ZipFile can only be used when Runtime is set to either of nodejs or python")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        # A fixed date, so that the same source has the same hash.
-        entry = zipfile.ZipInfo("index.py" if runtime.startswith("python") else "index.js", (1980, 1, 1, 0, 0, 0))
-        entry.external_attr = 0o644 << 16
-        file.writestr(entry, source)
+        name = "index.py" if language == "python" else "index.js"
+        for member, text in {name: source, **modules_of(language, source)}.items():
+            # A fixed date, so that the same source has the same hash.
+            entry = zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            file.writestr(entry, text)
     return {**code, "ZipFile": archive.getvalue()}
 
 

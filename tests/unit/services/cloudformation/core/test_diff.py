@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.core.diff import ChangePlan, Kind, Picture, make_picture, plan_changes
 from cumulet.services.cloudformation.core.template import read_template
 
@@ -56,8 +59,13 @@ def test_what_is_no_longer_there_is_removed_last() -> None:
     assert str(made) == "+ C (T::Soft)\n- B (T::Soft)\n- A (T::Soft)"
 
 
-def test_another_type_is_a_replacement() -> None:
-    assert plan(picture(A=soft()), picture(A=fixed())).changes[0].replaces
+def test_another_type_is_refused() -> None:
+    with pytest.raises(ServiceError) as refusal:
+        plan(picture(A=soft()), picture(A=fixed()))
+    assert refusal.value.message == (
+        "Update of resource type is not permitted. The new template modifies resource type of the following resources:"
+        " [A]"
+    )
 
 
 def test_stack_tags_reach_what_can_carry_them() -> None:

@@ -121,12 +121,22 @@ def test_resources_come_behind_what_they_refer_to() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["AWS::ApiGateway::VpcLink", "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue", "AWS::EC2::VPC", "Custom::Mine"],
+    ["AWS::ApiGateway::VpcLink", "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue", "AWS::EC2::VPC"],
 )
 def test_types_that_nobody_here_makes_are_refused_by_name(kind: str) -> None:
     with pytest.raises(NotImplementedHere) as refusal:
         read_template({"Resources": {"A": {"Type": kind}, "B": {"Type": "No::Such"}}}, KNOWN)
     assert refusal.value.message.startswith(f"The resource type {kind} is not implemented")
+
+
+def test_custom_resources_have_names_of_their_own() -> None:
+    template = read_template({"Resources": {"A": {"Type": "Custom::My_1@thing-x", "Version": 1.0}}}, KNOWN)
+    assert template.resources["A"].type == "Custom::My_1@thing-x"
+    for name in ("Custom::", "Custom::a b", "Custom::" + "a" * 61):
+        with pytest.raises(ServiceError, match="Unrecognized resource types"):
+            read_template({"Resources": {"A": {"Type": name}}}, KNOWN)
+    with pytest.raises(ServiceError, match="Invalid template resource property 'Version'"):
+        read_template({"Resources": {"A": {"Type": "AWS::Logs::LogGroup", "Version": 1.0}}}, KNOWN)
 
 
 def test_what_is_refused_is_not_built() -> None:

@@ -442,6 +442,23 @@ function makeContext(headers, own) {
   });
 }
 
+// Functions of custom resources, those that the CDK and the Serverless Framework bring along included, send their answers
+// by https to port 443, whatever URL they are given. Here it is one of http.
+let answerUrl;
+
+function answerByHttp(given) {
+  if (answerUrl === undefined) {
+    const https = require('node:https');
+    const { request } = https;
+    https.request = (options, ...more) =>
+      options?.hostname === answerUrl.hostname && options.path === answerUrl.pathname
+        ? require('node:http').request({ ...options, protocol: 'http:', port: answerUrl.port, agent: undefined }, ...more)
+        : request(options, ...more);
+    module.syncBuiltinESMExports();
+  }
+  answerUrl = new URL(given);
+}
+
 // Resolves to what is to be posted before the next event is asked for.
 function handle(handler, headers, body) {
   const id = headers['lambda-runtime-aws-request-id'];
@@ -492,7 +509,9 @@ function handle(handler, headers, body) {
       } else succeed(null);
     };
     try {
-      const result = handler(JSON.parse(body.toString()), context, callback);
+      const event = JSON.parse(body.toString());
+      if (typeof event?.ResponseURL === 'string' && event.ResponseURL.startsWith('http:')) answerByHttp(event.ResponseURL);
+      const result = handler(event, context, callback);
       if (typeof result?.then === 'function') result.then(context.succeed, context.fail);
     } catch (error) {
       callback(error);

@@ -119,6 +119,32 @@ async def test_authorizers_by_type() -> None:
     assert not await is_allowed(house, user, "ImportRestApi", **document([{"function": []}]))
 
 
+async def test_roles_that_a_user_may_not_pass() -> None:
+    role = "arn:aws:iam::000000000000:role/r"
+    elsewhere = {"StringNotEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    house, user = await house_denying(elsewhere, "iam:PassRole")
+    api = {"restApiId": await house.rest_api("GET /a", deploy=False)}
+    [at] = [item for item in (await house.v1("GetResources", **api))["items"] if item["path"] == "/a"]
+    method = {**api, "resourceId": at["id"], "httpMethod": "GET"}
+    function = {"type": "AWS_PROXY", "uri": URI, "integrationHttpMethod": "POST"}
+    for credentials, allowed in ((None, True), ("arn:aws:iam::*:user/*", True), (role, False)):
+        given = {} if credentials is None else {"credentials": credentials}
+        assert await is_allowed(house, user, "PutIntegration", **method, **function, **given) == allowed
+    assert not await is_allowed(house, user, "UpdateIntegration", **method, patchOperations=patch("/credentials", role))
+    await house.v1("PutIntegration", **method, **function, credentials=role)
+    assert await is_allowed(house, user, "UpdateIntegration", **method, patchOperations=patch("/timeoutInMillis", "50"))
+    given = {**api, "name": "f", "type": "TOKEN", "authorizerUri": URI, "identitySource": "method.request.header.A"}
+    assert not await is_allowed(house, user, "CreateAuthorizer", **given, authorizerCredentials=role)
+    one = {**api, "authorizerId": (await house.v1("CreateAuthorizer", **given))["id"]}
+    credentials = patch("/authorizerCredentials", role)
+    assert not await is_allowed(house, user, "UpdateAuthorizer", **one, patchOperations=credentials)
+    body = document([])["body"]
+    for operation, place in (("ImportRestApi", {}), ("PutRestApi", api)):
+        assert await is_allowed(house, user, operation, **place, body=body)
+        named = body.replace('{"type": "mock"}', json.dumps({"type": "mock", "credentials": role}))
+        assert not await is_allowed(house, user, operation, **place, body=named)
+
+
 async def test_the_stage_that_is_deployed_to() -> None:
     house, user = await house_denying({"StringEquals": {"apigateway:Request/StageName": "production"}})
     api_id = await house.rest_api("GET /a")

@@ -10,7 +10,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits, model
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
-from cumulet.services.apigateway.control.v1 import condition_keys, patching
+from cumulet.services.apigateway.control.v1 import condition_keys, passed_roles, patching
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
 from cumulet.services.apigateway.control.v1.jwt_configuration import checked_configuration, freeze_issuers
 from cumulet.services.apigateway.control.v1.paging import page_of_api
@@ -29,6 +29,7 @@ from cumulet.services.apigateway.model import CALLER, STAGES, AuthorizationKind,
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
+EVERY_AUTHORIZER = at("/restapis/{restApiId}/authorizers")
 AUTHORIZER = at("/restapis/{restApiId}/authorizers/{authorizerId}")
 
 PATCHES = patching.table(
@@ -67,9 +68,14 @@ _TOKEN_SOURCE = re.compile(r"^method\.request\.header\.[^\s,]+\Z")
 @operation(
     "CreateAuthorizer",
     action=POST,
-    resource=at("/restapis/{restApiId}/authorizers"),
+    resource=EVERY_AUTHORIZER,
     params=f"restApiId name type authType identitySource {' '.join(_OF_A_KIND)}",
-    conditions=condition_keys.asked(condition_keys.AUTHORIZER),
+    demands=passed_roles.demanding(
+        POST,
+        EVERY_AUTHORIZER,
+        passed_roles.named_by("authorizerCredentials"),
+        condition_keys.asked(condition_keys.AUTHORIZER),
+    ),
 )
 def create_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more authorizer, to which methods can point."""
@@ -233,7 +239,12 @@ def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=AUTHORIZER,
     params="restApiId authorizerId patchOperations",
-    conditions=condition_keys.patched(condition_keys.AUTHORIZER, condition_keys.find_authorizer),
+    demands=passed_roles.demanding(
+        PATCH,
+        AUTHORIZER,
+        passed_roles.named_by("authorizerCredentials"),
+        condition_keys.patched(condition_keys.AUTHORIZER, condition_keys.find_authorizer),
+    ),
 )
 def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer has the patched values; what is deployed does not change."""

@@ -49,10 +49,10 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def asked(paths: Paths) -> Callable[[Call, Params], ConditionValues]:
+def asked(paths: Paths) -> Callable[[ReadTx, Call, Params], ConditionValues]:
     """Return what tells the keys of a request that makes something."""
 
-    def conditions(call: Call, params: Params) -> ConditionValues:
+    def conditions(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
         return told("Request", {key: _member(params, path) or _member(DEFAULTS, path) for key, path in paths.items()})
 
     return conditions

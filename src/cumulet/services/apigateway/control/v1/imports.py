@@ -1,6 +1,7 @@
 """REST APIs from OpenAPI documents: a new one, or an existing one merged with or overwritten by a document."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import gmtime, strftime
 from typing import Any
@@ -22,6 +23,7 @@ from cumulet.services.apigateway.control.v1 import (
     integrations,
     methods,
     models,
+    passed_roles,
 )
 from cumulet.services.apigateway.control.v1.authorizers import make_authorizer
 from cumulet.services.apigateway.control.v1.documentation import import_parts, save_version
@@ -50,28 +52,37 @@ from cumulet.services.apigateway.pipeline.routes import split_path
 from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
+EVERY_API, ONE_API = at("/restapis"), at("/restapis/{restApiId}")
+
 _VARIABLE = re.compile(r"\$\{AWS::(AccountId|Partition|Region)\}")
 _LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?\Z")
 
 
-def _asked(call: Call, params: Params) -> ConditionValues:
+def _asked(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     try:
         return condition_keys.of_document(*_read(call, params))
     except ServiceError:
         return {}  # a document that will be refused
 
 
+def _roles(call: Call, params: Params) -> Iterator[Any]:
+    try:
+        return passed_roles.of_document(_read(call, params)[0])
+    except ServiceError:
+        return iter(())
+
+
 def _asked_and_kept(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
     api = APIS.find(tx, call.scope, params["restApiId"])
-    return {**_asked(call, params), **({} if api is None else condition_keys.of_existing(tx, call, api))}
+    return {**_asked(tx, call, params), **({} if api is None else condition_keys.of_existing(tx, call, api))}
 
 
 @operation(
     "ImportRestApi",
     action=POST,
-    resource=at("/restapis"),
+    resource=EVERY_API,
     params="body failOnWarnings parameters",
-    conditions=_asked,
+    demands=passed_roles.demanding(POST, EVERY_API, _roles, _asked),
     missing="private endpoints",
 )
 def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -85,9 +96,9 @@ def import_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:
 @operation(
     "PutRestApi",
     action=PUT,
-    resource=at("/restapis/{restApiId}"),
+    resource=ONE_API,
     params="restApiId mode body failOnWarnings parameters",
-    conditions=_asked_and_kept,
+    demands=passed_roles.demanding(PUT, ONE_API, _roles, _asked_and_kept),
     missing="the same as for ImportRestApi",
 )
 def put_rest_api(call: Call, tx: WriteTx, params: Params) -> Output:

@@ -10,7 +10,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, PUT, at
-from cumulet.services.apigateway.control.v1 import patching
+from cumulet.services.apigateway.control.v1 import passed_roles, patching
 from cumulet.services.apigateway.control.v1.records import (
     RESOURCES,
     Integration,
@@ -79,6 +79,7 @@ _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
         "cacheNamespace cacheKeyParameters contentHandling timeoutInMillis responseTransferMode requestParameters "
         "requestTemplates tlsConfig"
     ),
+    demands=passed_roles.demanding(PUT, INTEGRATION, passed_roles.named_by("credentials")),
     missing="AWS services that are not built, VPC links",
 )
 def put_integration(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -232,7 +233,11 @@ def get_one_integration(call: Call, tx: ReadTx, params: Params) -> Output:
 
 
 @operation(
-    "UpdateIntegration", action=PATCH, resource=INTEGRATION, params="restApiId resourceId httpMethod patchOperations"
+    "UpdateIntegration",
+    action=PATCH,
+    resource=INTEGRATION,
+    params="restApiId resourceId httpMethod patchOperations",
+    demands=passed_roles.demanding(PATCH, INTEGRATION, passed_roles.named_by("credentials")),
 )
 def update_integration(call: Call, tx: WriteTx, params: Params) -> Output:
     """The integration has the patched values; its responses stay."""

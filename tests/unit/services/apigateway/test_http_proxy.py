@@ -144,6 +144,7 @@ REQUEST_ROWS: list[tuple[str, dict[str, str], str, dict[str, str | None]]] = [
     ("a line break", {"overwrite:header.h": "$request.body.lines"}, "", {"h": "a  b: c"}),
     ("a query", {"append:querystring.q": "3", "remove:querystring.z": ""}, "/x/7?q=1&q=2&q=3", {}),
     ("a path", {"overwrite:path": "/other/${request.querystring.q}"}, "/other/1,2?q=1&q=2&z=%26", {}),
+    ("the host", {"overwrite:header.Host": "backend.example"}, "", {"host": "backend.example"}),
     ("the path itself", {"overwrite:path": "$request.path"}, "/7%20%C3%A9?q=1&q=2&z=%26", {}),
 ]
 

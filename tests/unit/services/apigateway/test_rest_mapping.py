@@ -100,6 +100,18 @@ async def test_a_mock_chooses_its_reply_by_status() -> None:
     assert (failed.status, failed.body) == (500, b"no")
 
 
+async def test_what_a_template_sees_of_no_body() -> None:
+    house = ApiHouse()
+    house.function.answer = {}
+    template = "[\"$util.urlEncode($input.body)\", $input.json('$')]"
+    api_id = await deployed(house, custom(requestTemplates={JSON: template}), {"statusCode": "200"})
+    await house.request(api_id, "GET", "/dev/things/1")
+    assert house.function.event == ["%7B%7D", {}]
+    echo = {"statusCode": "200", "responseTemplates": {JSON: "[$input.body]"}}
+    api_id = await deployed(house, mock('{"statusCode": 200, "echo": 1}'), echo)
+    assert (await house.request(api_id, "POST", "/dev/things/1", body=b'{"statusCode": 201}')).body == b"[]"
+
+
 @pytest.mark.parametrize("template", ["{}", "", "#if(", "#foreach($i in [1..99999])x#end"])
 async def test_a_mock_without_a_status_is_misconfigured(template: str) -> None:
     house = ApiHouse()

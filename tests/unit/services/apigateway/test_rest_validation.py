@@ -29,13 +29,17 @@ BAD_BODY = (400, b'{"message": "Invalid request body"}')
 
 
 async def validated(
-    *, body: bool = True, parameters: bool = False, media_type: str = "application/json", of_model: str = ""
+    *,
+    body: bool = True,
+    parameters: bool = False,
+    media_type: str = "application/json",
+    of_model: str = "application/json",
+    schema: dict[str, Any] = SCHEMA,
 ) -> tuple[ApiHouse, str]:
     house = ApiHouse()
     api = await house.v1("CreateRestApi", name="validated")
     at = {"restApiId": api["id"]}
-    schema = json.dumps(SCHEMA)
-    await house.v1("CreateModel", **at, name="Thing", contentType=of_model or "application/json", schema=schema)
+    await house.v1("CreateModel", **at, name="Thing", contentType=of_model, schema=json.dumps(schema))
     settings = {"validateRequestBody": body, "validateRequestParameters": parameters}
     validator = await house.v1("CreateRequestValidator", **at, name="v", **settings)
     resource = await house.v1("CreateResource", **at, parentId=api["rootResourceId"], pathPart="{id}")
@@ -77,6 +81,12 @@ async def test_bodies(body: bytes, content_type: str | None, accepted: bool) -> 
 
     assert (response.status, response.body) == ((200, b"fine") if accepted else BAD_BODY)
     assert bool(house.function.calls) is accepted
+
+
+async def test_no_body_counts_as_an_empty_object() -> None:
+    house, api_id = await validated(schema={"type": "object"})
+    assert (await house.request(api_id, "POST", "/dev/1")).status == 200
+    assert (await house.request(api_id, "POST", "/dev/1", body=b" ")).status == 400
 
 
 @pytest.mark.parametrize("of_model", ["application/json", "$default"])

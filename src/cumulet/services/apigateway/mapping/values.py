@@ -4,6 +4,7 @@ Maps and lists print as Java's do on AWS: a map as {name=value}, a list as JSON.
 """
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ import msgspec
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping import effort, patterns
 from cumulet.services.apigateway.mapping.effort import TemplateError
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
+_DECIMAL = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\s*\Z")
 
 _MEMBERS_PER_STEP = 50
 """How many members are copied, or compared with a text, in the time of one step."""
@@ -243,6 +247,21 @@ def _substring(given: str, start: int, end: int | None = None) -> str | None:
     return given[start:end] if 0 <= start <= end <= len(given) else None
 
 
+def _integer(given: Any) -> int:
+    return int(_demand_form(_INTEGER, given))
+
+
+def _decimal(given: Any) -> float:
+    return float(_demand_form(_DECIMAL, given))
+
+
+def _demand_form(form: re.Pattern[str], given: Any) -> str:
+    # Where Java throws AWS ends the request.
+    if form.match(digits := text(given)) is None:
+        raise TemplateError("A text that is no number")
+    return digits
+
+
 def _entries(holder: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"key": key, "value": value} for key, value in holder.items()]
 
@@ -303,7 +322,12 @@ _NUMBER_METHODS: dict[str, Callable[..., Any]] = {
     "intValue": int,
     "longValue": int,
     "doubleValue": float,
-    "compareTo": lambda given, other: (given > other) - (given < other),
+    # Java's static methods: templates keep a number for nothing else than to call them.
+    "parseInt": lambda holder, given: _integer(given),
+    "parseLong": lambda holder, given: _integer(given),
+    "parseDouble": lambda holder, given: _decimal(given),
+    "parseFloat": lambda holder, given: _decimal(given),
+    "valueOf": lambda holder, given: _integer(given) if isinstance(holder, int) else _decimal(given),
 }
 _ANY_METHODS: dict[str, Callable[..., Any]] = {"toString": text, "equals": _equal}
 _METHODS: tuple[tuple[Any, dict[str, Callable[..., Any]]], ...] = (

@@ -146,13 +146,13 @@ def _label(value: str) -> str:
 
 
 def mock_answer(outbound: Outbound) -> Answer:
-    """Return the answer that a MOCK's request template asks for. Raises Refused if it names no status."""
+    """Return the answer that a MOCK's request template asks for: it has no body. Raises Refused without a status."""
     found = _MOCK_STATUS.search(outbound.body.decode("utf-8", "replace"))
     if found is None:
         raise misconfigured(
             "Unable to parse statusCode. It should be an integer that is defined in the request template."
         )
-    return Answer(found[1], outbound.body, int(found[1]))
+    return Answer(found[1], b"", int(found[1]))
 
 
 def error_message(payload: bytes) -> str:

@@ -175,7 +175,9 @@ def _mapped_body(
         return body.raw
     if encodings.stays_binary(matched, mapping.content_handling):
         raise misconfigured("Unable to transform request")
-    return _render("request", template, body, given, context, matched.stage.variables).encode()
+    # What no body is for $input.body, as measured on AWS: https://github.com/localstack/localstack/pull/12413.
+    seen = body if body.raw else Body(b"{}")
+    return _render("request", template, seen, given, context, matched.stage.variables).encode()
 
 
 def _render(
@@ -299,7 +301,7 @@ def _mapped_answer(
     accepted = events.media_type(matched.arrival.request.headers.get("accept"))
     chosen = accepted if accepted in types else _JSON if _JSON in types else types[0]
     if not templates.get(chosen):
-        return chosen, b"" if matched.route.target.kind == "MOCK" else body.raw
+        return chosen, body.raw
     if is_binary:
         raise misconfigured("Unable to transform response")
     template, stage_variables = templates[chosen], matched.stage.variables

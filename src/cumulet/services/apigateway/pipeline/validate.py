@@ -13,6 +13,9 @@ from cumulet.services.apigateway.pipeline import events
 from cumulet.services.apigateway.pipeline.exchange import Matched
 from cumulet.services.apigateway.pipeline.faults import Refused
 
+_NO_BODY = b"{}"
+"""What no body counts as: https://github.com/localstack/localstack/pull/7916."""
+
 _aside = ThreadPoolExecutor(1, "models")
 """One thread, since several would share one interpreter; and not the loop's own, which looks up names of hosts."""
 
@@ -60,7 +63,7 @@ def _check_parameters(matched: Matched, validation: RestValidation) -> None:
 
 def _check_body(text: bytes, schema: str, kind: str) -> None:
     try:
-        body = msgspec.json.decode(text)
+        body = msgspec.json.decode(text or _NO_BODY)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # These words stand in the tests of several APIs that run on AWS.
         raise _mismatch(kind, "[Unknown error parsing request body]") from None

@@ -65,6 +65,10 @@ def render(template: str, body: bytes = BODY, **context: Any) -> str:
         ),
         ("#set($s = '')$s.split(',')#set($s = ',')$s.split(',')", '[""][]'),
         ("#set($s = 'abc')$s.substring(1) $s.indexOf('c') $s.equals('abc') $s.matches('a.c')", "bc 2 true true"),
+        (
+            "#set($I = 0)$I.parseInt('42') #set($n = $I.valueOf('-7') + 1)$n #set($D = 0.0)$D.parseDouble('1.5e1')",
+            "42 -6 15.0",
+        ),
         ("#if('1' == 1)same#end #if('a' != 'b' and not false)and#end", "same and"),
         # $util
         ("$util.escapeJavaScript($input.path('$.text'))", 'it\\\'s \\"q\\"'),
@@ -95,6 +99,12 @@ def test_overrides_are_written_into_the_context() -> None:
 
 def test_an_empty_body_counts_as_an_empty_object() -> None:
     assert render("$input.json('$')|$input.path('$.x')|$input.body", b"") == "{}||"
+
+
+@pytest.mark.parametrize("given", ["", "a", "1_0", "1.0", "9" * 20])
+def test_what_java_would_not_read_as_a_number(given: str) -> None:
+    with pytest.raises(TemplateError):
+        render(f"#set($I = 0)$I.parseInt('{given}')")
 
 
 def test_a_body_that_is_no_json_is_only_missed_when_it_is_asked_for() -> None:

@@ -175,6 +175,21 @@ def document(**members: Any) -> str:
             document(components={"x-amazon-apigateway-integrations": {"a": {}}}),
             "x-amazon-apigateway-integrations is only supported for HTTP APIs, it is ignored",
         ),
+        (
+            document(
+                paths={
+                    "/a": {
+                        "get": {
+                            "x-amazon-apigateway-integration": {
+                                "type": "mock",
+                                "responses": {"default": {"statusCode": "200"}, "2..": {"statusCode": 200}, "404": {}},
+                            }
+                        }
+                    }
+                }
+            ),
+            "The response default of the integration of GET /a gives way to another of its status",
+        ),
         (document(paths={"/a": {"trace": MOCK}}), "TRACE is not supported for path '/a', it is ignored"),
         (
             document(paths={"/a": {"get": {**MOCK, "responses": {"4XX": {}, "default": {}, "200": {}}}}}),

@@ -44,10 +44,17 @@ def plan_integration(given: Any, where: str, is_http: bool, warnings: list[str])
                 status: text_map(parameters, malformed) for status, parameters in mapping(value, malformed).items()
             }
         elif name == "responses":
-            planned[name] = {
+            planned[name] = replies = {
                 pattern: _plan_response(response, malformed, warnings)
                 for pattern, response in mapping(value, malformed).items()
             }
+            # A method has one response for a status: https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html
+            last = {reply["statusCode"] or pattern: pattern for pattern, reply in replies.items()}
+            warnings += [
+                f"The response {pattern} of the {malformed} gives way to another of its status"
+                for pattern, reply in replies.items()
+                if last[reply["statusCode"] or pattern] != pattern and not is_http
+            ]
         elif name == "tlsConfig":
             planned[name] = mapping(value, malformed)
         elif name in _TEXTS:

@@ -146,6 +146,14 @@ async def test_the_most_specific_route_is_taken(method: str, path: str, key: str
     assert house.function.event["routeKey"] == key
 
 
+@pytest.mark.parametrize("keys", [("GET /p/{a}", "GET /p/{b}"), ("GET /p/{b}", "GET /p/{a}")])
+async def test_names_of_variables_tell_no_routes_apart_but_always_the_same_one_answers(keys: tuple[str, str]) -> None:
+    house = ApiHouse()
+    api_id = await house.http_api(*keys)
+    await house.request(api_id, "GET", "/p/1")
+    assert house.function.event["pathParameters"] == {"a": "1"}
+
+
 @pytest.mark.parametrize(
     ("content_type", "is_base64"),
     [

@@ -38,7 +38,9 @@ def freeze(tx: ReadTx, call: Call, api: HttpApi) -> list[Route]:
     by_id = {found.integration_id: found for found in INTEGRATIONS.scan(tx, call.scope, api.api_id)}
     authorizers = {found.authorizer_id: found for found in AUTHORIZERS.scan(tx, call.scope, api.api_id)}
     routes = []
-    for route in ROUTES.scan(tx, call.scope, api.api_id):
+    # Of routes that differ in the names of variables alone, which AWS says nothing of, the first by its key is always
+    # the one that answers: a route table keeps the last.
+    for route in sorted(ROUTES.scan(tx, call.scope, api.api_id), key=lambda route: route.route_key, reverse=True):
         target = route.target if isinstance(route.target, str) else ""
         integration = by_id.get(target.removeprefix(INTEGRATION_TARGET))
         if integration is None:

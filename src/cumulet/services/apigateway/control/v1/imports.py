@@ -10,7 +10,6 @@ import msgspec
 from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
-from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import POST, PUT, at
 from cumulet.services.apigateway.control.openapi import extensions
@@ -27,6 +26,7 @@ from cumulet.services.apigateway.control.v1 import (
 )
 from cumulet.services.apigateway.control.v1.authorizers import make_authorizer
 from cumulet.services.apigateway.control.v1.documentation import import_parts, save_version
+from cumulet.services.apigateway.control.v1.model_references import References
 from cumulet.services.apigateway.control.v1.records import (
     APIS,
     AUTHORIZERS,
@@ -46,7 +46,6 @@ from cumulet.services.apigateway.control.v1.records import (
 )
 from cumulet.services.apigateway.control.v1.resources import add_resource
 from cumulet.services.apigateway.control.v1.security_schemes import authorizer_params
-from cumulet.services.apigateway.mapping import schemas
 from cumulet.services.apigateway.mapping.parameters import check_response
 from cumulet.services.apigateway.pipeline.routes import split_path
 from cumulet.services.kit import Call, ConditionValues, Output, Params, operation
@@ -55,7 +54,6 @@ from cumulet.store.api import ReadTx, WriteTx
 EVERY_API, ONE_API = at("/restapis"), at("/restapis/{restApiId}")
 
 _VARIABLE = re.compile(r"\$\{AWS::(AccountId|Partition|Region)\}")
-_LOCAL_MODEL = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?\Z")
 
 
 def _asked(tx: ReadTx, call: Call, params: Params) -> ConditionValues:
@@ -164,9 +162,9 @@ class _Import:
     models: dict[str, Model] = field(default_factory=dict)
     validators: dict[str, str] = field(default_factory=dict)
     authorizers: dict[str, Authorizer] = field(default_factory=dict)
-    copies: int = 0
-    copying: int = 0
-    """How many parts of models were copied so far, and how many of them one within the other now."""
+
+    def __post_init__(self) -> None:
+        self.references = References(self.api.id, self.plan.models, self.warnings)
 
     def run(self, params: Params, *, overwrite: bool) -> Output:
         """Save what the plan has, and return the API with the warnings. Raises if these are to fail the import."""
@@ -225,7 +223,7 @@ class _Import:
 
     def _save_model(self, name: str, schema: dict[str, Any]) -> None:
         try:
-            text = msgspec.json.encode(self._with_model_urls(name, schema)).decode()
+            text = msgspec.json.encode(self.references.rewritten(name, schema)).decode()
         except RecursionError:
             raise ServiceError("BadRequestException", "Invalid model schema") from None
         before = self.models.get(name)
@@ -238,39 +236,6 @@ class _Import:
             description=description if isinstance(description, str) and description else UNSET,
         )
         MODELS.save(self.tx, self.call.scope, self.api.id, name, record=model)
-
-    def _with_model_urls(self, own: str, node: Any) -> Any:
-        """Return a schema whose references to other models of the document are those of API Gateway."""
-        if isinstance(node, list):
-            return [self._with_model_urls(own, member) for member in node]
-        if not isinstance(node, dict):
-            return node
-        written = {name: self._with_model_urls(own, member) for name, member in node.items()}
-        reference = written.get("$ref")
-        found = _LOCAL_MODEL.match(reference) if isinstance(reference, str) else None
-        if found is None:
-            return written
-        if found[2] and found[1] == own:
-            written["$ref"] = f"#{found[2]}"
-            return written
-        part = _part_of(self.plan.models.get(found[1]), found[2] or "")
-        if part is None:
-            self.warnings.append(f"Unable to resolve model reference: {reference}")
-            return {}
-        if found[2]:
-            return self._copied(own, part, reference)
-        written["$ref"] = schemas.model_url(self.api.id, found[1])
-        return written
-
-    def _copied(self, own: str, part: Any, reference: str | None) -> Any:
-        """Return a part of another model, to which API Gateway has no references, as it stands in a model."""
-        self.copies += 1
-        if self.copies > limits.REFERENCES_COPIED_MAX or self.copying >= limits.REFERENCES_FOLLOWED_MAX:
-            raise ServiceError("BadRequestException", f"The reference {reference} leads to too many others")
-        self.copying += 1
-        copied = self._with_model_urls(own, part)
-        self.copying -= 1
-        return copied
 
     def _model_name(self, use: ModelUse, where: str) -> str | None:
         """Return the name of the model that an operation uses; a schema in place becomes a model of its own."""
@@ -405,17 +370,6 @@ class _Import:
                 given["authorizerId"] = authorizer.id
                 given["authorizationScopes"] = list(scopes)
         return given
-
-
-def _part_of(model: Any, pointer: str) -> Any:
-    """Return what a JSON Pointer leads to in a model, or None."""
-    for name in pointer.split("/")[1:]:
-        name = name.replace("~1", "/").replace("~0", "~")
-        if isinstance(model, list):
-            model = model[int(name)] if name.isdecimal() and int(name) < len(model) else None
-        else:
-            model = model.get(name) if isinstance(model, dict) else None
-    return model
 
 
 def _integration(given: Any, method: Method, resource: Resource) -> Integration:

@@ -442,6 +442,29 @@ async def test_what_a_template_no_longer_says_of_an_http_api_is_taken_away(stack
     ]
 
 
+async def test_what_quick_create_made_of_an_http_api_follows_its_template(stacks: Stacks) -> None:
+    def api(**more: Any) -> dict[str, Any]:
+        return {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "n", "ProtocolType": "HTTP", **more}}
+
+    async def made() -> tuple[str, str]:
+        [found] = (await stacks.house.call("apigatewayv2", "GetApis", {}))["Items"]
+        [route], [integration] = [
+            (await stacks.house.call("apigatewayv2", f"Get{what}s", {"ApiId": found["ApiId"]}))["Items"]
+            for what in ("Route", "Integration")
+        ]
+        return route["RouteKey"], integration["IntegrationUri"]
+
+    await stacks.create(Api=api(Target="https://a.example", RouteKey="GET /a"))
+    assert await made() == ("GET /a", "https://a.example")
+    await stacks.update(Api=api(Target="https://b.example"))
+    assert (await stacks.status(), await made()) == ("UPDATE_COMPLETE", ("$default", "https://b.example"))
+    await stacks.update(Api=api())
+    assert (await stacks.status(), await made()) == ("UPDATE_ROLLBACK_COMPLETE", ("$default", "https://b.example"))
+    await stacks.create("other", Api=api())
+    await stacks.update("other", Api=api(Target="https://a.example"))
+    assert await stacks.status("other") == "UPDATE_ROLLBACK_COMPLETE"
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -65,6 +65,7 @@ _DOCUMENT = ("BasePath", "Body", "BodyS3Location")
 """Properties that an import depends on."""
 _QUICK = ("CredentialsArn", "RouteKey", "Target")
 """Properties of quick create, which makes what a document describes."""
+_QUICK_DEFAULTS = {"CredentialsArn": "", "RouteKey": "$default"}
 
 
 async def _import_params(desk: Desk, properties: Properties) -> dict[str, Any]:
@@ -116,13 +117,23 @@ async def _set_beside_body(desk: Desk, api_id: str, old: Properties, new: Proper
         await _call(desk, "UpdateApi", {"ApiId": api_id, **given})
 
 
+async def _update_quick(desk: Desk, api_id: str, old: Properties, new: Properties) -> None:
+    """Change what quick create made. That it made something cannot be undone, nor done later, as AWS has it."""
+    changed = {name: new.get(name) for name in _QUICK if new.get(name) != old.get(name)}
+    if new.get("Target") is None and changed:
+        made = await _call(desk, "GetIntegrations", {"ApiId": api_id})
+        if any(one.get("ApiGatewayManaged") for one in made["Items"]):
+            raise ResourceFailed("The property Target of AWS::ApiGatewayV2::Api cannot be removed.")
+    elif changed:
+        given = {name: _QUICK_DEFAULTS.get(name) if value is None else value for name, value in changed.items()}
+        await _call(desk, "UpdateApi", {"ApiId": api_id, **given})
+
+
 async def _update_api(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     api_id = made.physical_id
-    if has_document(new) != has_document(old) or any(new.get(name) != old.get(name) for name in _QUICK):
-        raise ResourceFailed(
-            "Adding or removing Body, RouteKey, Target or CredentialsArn of AWS::ApiGatewayV2::Api is not implemented"
-            " by Cumulet."
-        )
+    if has_document(new) != has_document(old):
+        raise ResourceFailed("Adding or removing Body of AWS::ApiGatewayV2::Api is not implemented by Cumulet.")
+    await _update_quick(desk, api_id, old, new)
     if has_document(new) and any(new.get(name) != old.get(name) for name in _DOCUMENT):
         await _call(desk, "ReimportApi", {"ApiId": api_id, **await _import_params(desk, new)})
         # That set the name and the rest to what the document says; the properties win again.

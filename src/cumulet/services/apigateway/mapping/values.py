@@ -6,6 +6,7 @@ Maps and lists print as Java's do on AWS: a map as {name=value}, a list as JSON.
 import operator
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -40,7 +41,20 @@ def text(value: Any) -> str:
     if isinstance(value, dict | list):
         effort.spend_on_all_of(value)
         return _printed(value)
+    if isinstance(value, float):
+        return _double(value)
     return "" if isinstance(value, Methods) else str(value)
+
+
+def _double(value: float) -> str:
+    """Return how Java prints a double: 1.0E7 and 1.0E-4 where Python has 10000000.0 and 0.0001."""
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    if not isinstance(exponent, int):  # no template makes what is no number, but what is too large
+        return "-Infinity" if sign else "Infinity"
+    first, *more = map(str, digits)
+    return f"{'-' if sign else ''}{first}.{''.join(more) or '0'}E{exponent + len(more)}"
 
 
 def _printed(value: Any) -> str:

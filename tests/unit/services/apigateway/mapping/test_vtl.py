@@ -101,6 +101,24 @@ def test_an_empty_body_counts_as_an_empty_object() -> None:
     assert render("$input.json('$')|$input.path('$.x')|$input.body", b"") == "{}||"
 
 
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [
+        ("1.0", "1.0"),
+        ("-0.0", "-0.0"),
+        ("0.001", "0.001"),
+        ("0.00025", "2.5E-4"),
+        ("9999999.5", "9999999.5"),
+        ("-12345678.9", "-1.23456789E7"),
+        ("1e21", "1.0E21"),
+        ("1.5e300", "1.5E300"),
+        ("10000000", "10000000"),
+    ],
+)
+def test_numbers_are_printed_as_java_prints_them(given: str, printed: str) -> None:
+    assert render("$input.path('$')", given.encode()) == printed
+
+
 @pytest.mark.parametrize("given", ["", "a", "1_0", "1.0", "9" * 20])
 def test_what_java_would_not_read_as_a_number(given: str) -> None:
     with pytest.raises(TemplateError):
@@ -153,6 +171,7 @@ def test_what_cannot_be_read(template: str) -> None:
         compile_template(template)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template",
     [

@@ -29,6 +29,15 @@ INTEGRATIONS_PER_API_MAX = 3_000
 STAGES_PER_API_MAX = 100
 """AWS begins with 10 and raises them on request."""
 
+RESOURCE_PATH_CHARS_MAX = 1_600 - 200
+"""A method's ARN may have 1,600 bytes. What stands before the path has up to 200, as long as stages' names can be.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+"""
+
+METHOD_SETTINGS_MAX = 3_000
+"""Of a stage: as many as an API may have resources; ours."""
+
 STAGE_VARIABLES_MAX = 100
 STAGE_VARIABLE_NAME_CHARS_MAX = 64
 STAGE_VARIABLE_VALUE_CHARS_MAX = 512

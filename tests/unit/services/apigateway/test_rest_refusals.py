@@ -62,6 +62,26 @@ async def test_deployments_make_no_more_stages_than_an_api_may_have(monkeypatch:
     await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
 
 
+async def test_what_is_too_much_for_a_stage_or_a_path() -> None:
+    house = ApiHouse()
+    stage = {"restApiId": await house.rest_api("GET /a/b/c"), "stageName": "dev"}
+    many = json.dumps({f"a{number}/GET": {"metricsEnabled": True} for number in range(3_001)})
+    patches = [{"op": "replace", "path": "/methodSettings", "value": many}]
+    assert (await refused(house, "UpdateStage", **stage, patchOperations=patches))[0] == LIMIT
+    patches[0]["value"] = "[" * 100_000
+    told = await refused(house, "UpdateStage", **stage, patchOperations=patches)
+    assert told == (BAD, f"Invalid patch value {'[' * 200}... specified for path /methodSettings")
+    items = (await house.v1("GetResources", restApiId=stage["restApiId"]))["items"]
+    ids = {item["path"]: item["id"] for item in items}
+    long = (BAD, "The ARNs of the resource's methods would be longer than 1600 bytes")
+    above = {"restApiId": stage["restApiId"], "parentId": ids["/a"]}
+    assert await refused(house, "CreateResource", **above, pathPart="p" * 1_398) == long
+    made = await house.v1("CreateResource", **above, pathPart="p" * 1_397)
+    moved = [{"op": "replace", "path": "/parentId", "value": made["id"]}]
+    under = {"restApiId": stage["restApiId"], "resourceId": ids["/a/b"]}
+    assert await refused(house, "UpdateResource", **under, patchOperations=moved) == long
+
+
 @pytest.mark.parametrize("tags", [{"": "v"}, {"k" * 129: "v"}, {"k": "v" * 257}])
 async def test_tags_that_are_too_long(tags: dict[str, str]) -> None:
     told = await refused(ApiHouse(), "CreateRestApi", name="n", tags=tags)

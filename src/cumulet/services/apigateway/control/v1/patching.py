@@ -22,6 +22,7 @@ import msgspec
 
 from cumulet.errors import NotImplementedHere, ServiceError
 
+_SHOWN_CHARS_MAX = 200
 OPS = ("add", "remove", "replace", "move", "copy", "test")
 
 
@@ -114,7 +115,7 @@ def is_true(value: str | None) -> bool:
 
 def _number(parts: list[str], value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10):
-        raise _bad_value(parts, value)
+        raise bad_value(parts, value)
     return int(value)
 
 
@@ -122,11 +123,13 @@ def _object(parts: list[str], value: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(value, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        raise _bad_value(parts, value) from None
+        raise bad_value(parts, value) from None
 
 
-def _bad_value(parts: list[str], value: str) -> ServiceError:
-    return ServiceError("BadRequestException", f"Invalid patch value {value} specified for path /{'/'.join(parts)}")
+def bad_value(parts: Sequence[str], value: str) -> ServiceError:
+    """Return the error for a value that a path cannot have; of a long one, its beginning."""
+    shown = value if len(value) <= _SHOWN_CHARS_MAX else f"{value[:_SHOWN_CHARS_MAX]}..."
+    return ServiceError("BadRequestException", f"Invalid patch value {shown} specified for path /{'/'.join(parts)}")
 
 
 def _relisted(members: list[str], op: str, member: str, value: str | None) -> list[str]:

@@ -51,11 +51,17 @@ def add_resource(
             "Maximum number of resources for this API has been reached. Please contact AWS if you need additional "
             "resources.",
         )
-    resource = Resource(
-        id=call.ids.token(6), parent_id=parent.id, path_part=path_part, path=f"{parent.path.rstrip('/')}/{path_part}"
-    )
+    path = _path_under(parent, path_part)
+    resource = Resource(id=call.ids.token(6), parent_id=parent.id, path_part=path_part, path=path)
     RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
     return resource
+
+
+def _path_under(parent: Resource, path_part: str) -> str:
+    path = f"{parent.path.rstrip('/')}/{path_part}"
+    if len(path) > limits.RESOURCE_PATH_CHARS_MAX:
+        raise ServiceError("BadRequestException", "The ARNs of the resource's methods would be longer than 1600 bytes")
+    return path
 
 
 def check_place(parent: Resource, path_part: str, siblings: list[Resource]) -> None:
@@ -123,10 +129,10 @@ def _move(call: Call, tx: WriteTx, api_id: str, resource: Resource, parent_id: s
     siblings = [other for other in resources if other.parent_id == parent.id and other.id != resource.id]
     check_place(parent, path_part, siblings)
     resource.parent_id, resource.path_part = parent.id, path_part
-    resource.path = f"{parent.path.rstrip('/')}/{path_part}"
+    resource.path = _path_under(parent, path_part)
     RESOURCES.save(tx, call.scope, api_id, resource.id, record=resource)
     for child in children:
-        child.path = f"{resource.path}/{child.path.removeprefix(below)}"
+        child.path = _path_under(resource, child.path.removeprefix(below))
         RESOURCES.save(tx, call.scope, api_id, child.id, record=child)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.services.apigateway.control.v1.patching import OPS, is_true, unsupported
+from cumulet.services.apigateway.control.v1.patching import OPS, bad_value, is_true, unsupported
 from cumulet.services.apigateway.model import METHODS
 
 METHOD_SETTINGS = {
@@ -166,9 +166,7 @@ def _object(parts: list[str], value: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(value, type=kind)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        raise ServiceError(
-            "BadRequestException", f"Invalid patch value {value} specified for path /{'/'.join(parts)}"
-        ) from None
+        raise bad_value(parts, value) from None
 
 
 def _settings(parts: list[str], value: str) -> dict[str, dict[str, Any]]:

@@ -106,6 +106,10 @@ def update_stage(call: Call, tx: WriteTx, params: Params) -> Output:
     if members["documentationVersion"] != stage.documentation_version:
         stage.documentation_version = check_version(tx, call, api.id, members["documentationVersion"])
     stage.variables = checked_variables(members["variables"])
+    if len(members["methodSettings"]) > limits.METHOD_SETTINGS_MAX:
+        raise ServiceError(
+            "LimitExceededException", "Maximum number of method settings for this stage has been reached."
+        )
     stage.method_settings = {key: make_method_settings(given) for key, given in members["methodSettings"].items()}
     canary = members["canarySettings"]
     stage.canary = None if canary is None else make_canary(tx, call, api.id, canary)

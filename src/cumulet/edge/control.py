@@ -90,7 +90,8 @@ class Control:
 
         if not await receive(self._ground, path, body):
             return _json(403, {"message": "nobody waits for an answer at this URL, or no longer"})
-        return Response(200, (), b"")
+        # Functions seldom read the answer to their answer: a connection that stays open would keep them from ending.
+        return Response(200, (("connection", "close"),), b"")
 
     def _health(self, on_this_machine: bool) -> tuple[int, dict[str, Any]]:
         settings, trouble = self._ground.settings, self._trouble()

@@ -324,3 +324,20 @@ async def test_a_path_that_leads_nowhere_is_logged_like_any_other() -> None:
     assert (await house.request(api_id, "GET", "/dev/things/..")).status == 400
     lines = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
     assert lines[-1].endswith("Method completed with status: 400")
+
+
+async def test_an_owners_own_words_are_told_too() -> None:
+    house, api_id = await logging_api(INFO, DATA)
+    house.function.answer = "no response"
+    told = {"application/json": '{"own": $context.error.messageString}'}
+    await house.v1("PutGatewayResponse", restApiId=api_id, responseType="DEFAULT_5XX", responseTemplates=told)
+    await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
+    assert (await house.request(api_id, "GET", "/dev/pets/1")).status == 502
+    lines = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
+    assert [line.partition(") ")[2].partition("=")[0] for line in lines[-5:]] == [
+        "Execution failed due to configuration error: Malformed Lambda proxy response",
+        "Gateway response type: DEFAULT_5XX with status code: 502",
+        'Gateway response body: {"own": "Internal server error"}',
+        "Gateway response headers: {x-amzn-ErrorType",
+        "Method completed with status: 502",
+    ]

@@ -258,6 +258,14 @@ async def test_binary_media_types_decide_on_base64(types: list[str], accept: str
     assert (event["body"], event["isBase64Encoded"]) == (("AQ==", True) if types else ("\x01", False))
 
 
+@pytest.mark.parametrize(("told", "body"), [("true", b"hi"), ("false", b"aGk="), (False, b"aGk="), (None, b"aGk=")])
+async def test_functions_say_in_words_whether_a_body_is_base64(told: Any, body: bytes) -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /notes", binaryMediaTypes=["*/*"])
+    house.function.answer = {"statusCode": 200, "body": "aGk=", "isBase64Encoded": told}
+    assert (await house.request(api_id, "GET", "/dev/notes", headers={"accept": "*/*"})).body == body
+
+
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "TooManyRequestsException"])
 async def test_a_function_that_cannot_be_asked_is_a_500(code: str) -> None:
     house = ApiHouse()

@@ -12,7 +12,7 @@ import msgspec
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.model import Authorizer, MethodSettings, Stage
-from cumulet.services.apigateway.pipeline import encodings, events
+from cumulet.services.apigateway.pipeline import encodings, events, gateway_responses
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Hearing, Matched, Outbound, Result
 from cumulet.services.apigateway.pipeline.faults import REST_REQUEST_IDS, Refused
 from cumulet.services.apigateway.pipeline.integrate import api_arn, source_arn
@@ -73,7 +73,10 @@ def tell(
         if journey.said is not None:
             yield from [Line(journey.said_ms, text) for text in _endpoint_response(journey, matched, with_data)]
     if refused is not None:
-        yield from [Line(now_ms, text, is_error=True) for text in failure(journey, arrival, refused)]
+        told = failure(journey, arrival, refused)
+        if matched is not None:
+            told += _customized(matched, refused, response, with_data)
+        yield from [Line(now_ms, text, is_error=True) for text in told]
     else:
         if with_data:
             yield from [Line(now_ms, text) for text in _method_response(response)]
@@ -242,7 +245,11 @@ def _told_by_lambda(said: Result) -> Iterator[tuple[str, Any]]:
 
 def _method_response(response: Response) -> Iterator[str]:
     yield f"Method response body after transformations: {_text(response.body)}"
-    yield f"Method response headers: {shown([pair for pair in response.headers if pair[0] not in REST_REQUEST_IDS])}"
+    yield f"Method response headers: {shown(_told_to_client(response))}"
+
+
+def _told_to_client(response: Response) -> list[tuple[str, str]]:
+    return [pair for pair in response.headers if pair[0] not in REST_REQUEST_IDS]
 
 
 def failure(journey: Journey, arrival: Arrival, refused: Refused) -> list[str]:
@@ -253,6 +260,20 @@ def failure(journey: Journey, arrival: Arrival, refused: Refused) -> list[str]:
     if refused.fault == "authorizer_failed" and journey.heard is not None:
         told = [_function_failed(journey.heard.payload)]
     return [*told, "Execution failed due to configuration error: Authorizer error"]
+
+
+def _customized(matched: Matched, refused: Refused, response: Response, with_data: bool) -> Iterator[str]:
+    """Yield what the API's owner says in place of AWS's words.
+
+    Seen in https://github.com/aws/serverless-application-model/issues/553.
+    """
+    words, responses = refused.words(matched.arrival), matched.compiled.deployment.gateway_responses
+    if not responses or gateway_responses.find(responses, words) is None:
+        return
+    yield f"Gateway response type: {words.response_type} with status code: {response.status}"
+    if with_data:
+        yield f"Gateway response body: {_text(response.body)}"
+        yield f"Gateway response headers: {shown(_told_to_client(response))}"
 
 
 def _function_failed(payload: bytes) -> str:

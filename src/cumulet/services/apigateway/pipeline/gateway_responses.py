@@ -26,19 +26,19 @@ def answer(arrival: Arrival, stage: Stage, compiled: Compiled, matched: Matched 
     """Return a refusal as the API's owner wants it said, else in AWS's words."""
     responses = compiled.deployment.gateway_responses
     words = refused.words(arrival)
-    found = _find(responses, words) if responses else None
+    found = find(responses, words) if responses else None
     if found is None:
         return render(arrival, refused)
-    find = _lookup(arrival, stage, compiled, matched, refused, words)
+    value_of = _lookup(arrival, stage, compiled, matched, refused, words)
     headers = {name.lower(): (name, value) for name, value in fault_headers(arrival, words, refused)}
     for target, source in found.parameters.items():
         name = target.removeprefix("gatewayresponse.header.")
-        value = source[1:-1] if source.startswith("'") else find(source)
+        value = source[1:-1] if source.startswith("'") else value_of(source)
         if value is not None and name.lower() not in events.CONNECTION_HEADERS:
             headers[name.lower()] = (name, events.one_line(value))
     if found.templates:
         kind, template = _chosen(found.templates, arrival)
-        body = _VARIABLE.sub(lambda name: find(name[1] or name[2]) or "", template).encode()
+        body = _VARIABLE.sub(lambda name: value_of(name[1] or name[2]) or "", template).encode()
         headers["content-type"] = ("Content-Type", kind)
     else:
         body = words.form % msgspec.json.encode(words.message)
@@ -47,7 +47,8 @@ def answer(arrival: Arrival, stage: Stage, compiled: Compiled, matched: Matched 
     return Response(status, tuple(headers.values()), b"" if status in events.BODILESS else body)
 
 
-def _find(responses: dict[str, GatewayResponse], words: Words) -> GatewayResponse | None:
+def find(responses: dict[str, GatewayResponse], words: Words) -> GatewayResponse | None:
+    """Return the owner's own words for a refusal, or None."""
     return responses.get(words.response_type) or responses.get("DEFAULT_5XX" if words.status >= 500 else "DEFAULT_4XX")
 
 

@@ -99,7 +99,7 @@ def _rest_response(matched: Matched, answer: Any) -> Response:
     if not isinstance(answer, dict) or not answer.keys() <= _PROXY_MEMBERS:
         raise Refused("bad_answer")
     headers = _rest_headers(matched, answer)
-    decode = bool(answer.get("isBase64Encoded")) and _accepts_binary(matched)
+    decode = answer.get("isBase64Encoded") not in (None, False, 0, "", "false") and _accepts_binary(matched)
     return _response(_status(answer.get("statusCode", 200)), headers, _JSON_TYPE, _body(answer.get("body"), decode))
 
 

@@ -144,6 +144,8 @@ async def test_several_members_are_replaced_by_one_patch() -> None:
         ({"op": "remove", "path": "/canarySettings/stageVariableOverrides/a"}, "The stage has no canary settings"),
         (replace("/variables/a", "x\n"), "Invalid stage variable value: x\n."),
         ({"op": "test", "path": "/description"}, "Invalid patch path  '/description' specified for op 'test'."),
+        (replace("xdescription", "d"), "Invalid patch path  'xdescription' specified for op 'replace'."),
+        (replace("x/a/GET/caching/enabled", "true"), "Invalid patch path  'x/a/GET/caching/enabled' specified"),
         ({"op": "flip", "path": "/description"}, "Invalid patch operation specified: flip"),
         ({"op": "remove", "path": "/deploymentId"}, "Invalid patch path  '/deploymentId' specified for op 'remove'."),
         ({"op": "remove", "path": "/description"}, "Invalid patch path  '/description' specified for op 'remove'."),

@@ -52,9 +52,7 @@ from cumulet.store.api import ReadTx, WriteTx
 
 PATCHES = patching.table("/description text replace")
 
-_OF_STAGE = (
-    *("stageDescription", "variables", "cacheClusterEnabled", "cacheClusterSize", "canarySettings", "tracingEnabled"),
-)
+_OF_STAGE = "stageDescription variables cacheClusterEnabled cacheClusterSize canarySettings tracingEnabled".split()
 
 DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
 

@@ -70,7 +70,7 @@ def patched(members: dict[str, Any], operations: Sequence[Mapping[str, Any]] | N
         op, path = operation.get("op"), operation.get("path") or ""
         if op not in OPS:
             raise ServiceError("BadRequestException", f"Invalid patch operation specified: {op or 'null'}")
-        raw = path[1:].split("/")
+        raw = path[1:].split("/") if path.startswith("/") else []
         parts = [part.replace("~1", "/").replace("~0", "~") for part in raw]
         value = operation.get("value")
         if op == "remove":

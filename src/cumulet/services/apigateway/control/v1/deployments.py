@@ -52,7 +52,14 @@ from cumulet.store.api import ReadTx, WriteTx
 
 PATCHES = patching.table("/description text replace")
 
-_OF_STAGE = "stageDescription variables cacheClusterEnabled cacheClusterSize canarySettings tracingEnabled".split()
+_OF_STAGE = (
+    "stageDescription",
+    "variables",
+    "cacheClusterEnabled",
+    "cacheClusterSize",
+    "canarySettings",
+    "tracingEnabled",
+)
 
 DEPLOYMENT = at("/restapis/{restApiId}/deployments/{deploymentId}")
 

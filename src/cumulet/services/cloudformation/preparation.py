@@ -10,7 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.cloudformation.core import sam
-from cumulet.services.cloudformation.core.diff import ChangePlan, Picture, make_picture, plan_changes
+from cumulet.services.cloudformation.core.diff import (
+    ChangePlan,
+    Picture,
+    make_picture,
+    plan_changes,
+    refuse_elsewhere,
+)
 from cumulet.services.cloudformation.core.dynamic import refuse_dynamic_references
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.include import (
@@ -212,6 +218,7 @@ async def prepare(
         return make_picture(of, wanted.parameters, pseudo, exports.get, wanted.tags)
 
     new = picture_of(desired, template)
+    refuse_elsewhere(new)
     refuse_dynamic_references([new.resources, new.outputs])
     old = picture_of(previous, template_of(previous)) if previous else None
     physical_ids = {item.logical_id: item.physical_id for item in stack.resources.values()} if stack else {}

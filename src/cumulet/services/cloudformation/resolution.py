@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cumulet.scope import Scope
+from cumulet.services.cloudformation.core.elsewhere import is_elsewhere
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.intrinsics import NO_VALUE, Values, evaluate_conditions, find_references
 from cumulet.services.cloudformation.core.parameters import typed_values
@@ -69,11 +70,9 @@ def check_attributes(template: Template) -> None:
     places = [item.properties for item in template.resources.values()] + list(template.outputs.values())
     for reference in (reference for place in places for reference in find_references(place)):
         declared = template.resources.get(reference.logical_id)
-        if (
-            declared is not None
-            and reference.attribute
-            and not has_attribute(TYPES[declared.type], reference.attribute)
-        ):
+        if declared is None or not reference.attribute or is_elsewhere(declared.type):
+            continue
+        if not has_attribute(TYPES[declared.type], reference.attribute):
             raise validation_error(
                 f"Template error: resource {reference.logical_id} does not support attribute type"
                 f" {reference.attribute} in Fn::GetAtt"

@@ -87,6 +87,25 @@ async def test_a_resource_may_have_a_description_beside_its_properties() -> None
     assert await stacks.status() == "CREATE_COMPLETE"
 
 
+async def test_what_a_condition_spares_need_not_be_built() -> None:
+    stacks = Stacks()
+    body = {
+        "Parameters": {"Place": {"Type": "String", "Default": "here"}},
+        "Conditions": {"InAws": {"Fn::Equals": [{"Ref": "Place"}, "aws"]}},
+        "Resources": {
+            "Queue": {"Type": "AWS::SQS::Queue", "Condition": "InAws"},
+            "Group": log_group({"Fn::If": ["InAws", {"Fn::GetAtt": ["Queue", "QueueName"]}, "none"]}),
+        },
+    }
+    await stacks.call("CreateStack", StackName="s", TemplateBody=json.dumps(body))
+    assert (await stacks.status(), await stacks.log_groups()) == ("CREATE_COMPLETE", {"none": 7})
+    aws = [{"ParameterKey": "Place", "ParameterValue": "aws"}]
+    with pytest.raises(ServiceError, match="The resource type AWS::SQS::Queue is not implemented"):
+        await stacks.call("UpdateStack", StackName="s", TemplateBody=json.dumps(body), Parameters=aws)
+    await stacks.call("DeleteStack", StackName="s")
+    assert await stacks.log_groups() == {}
+
+
 def made_of(kind: str, **given: Any) -> dict[str, Any]:
     return {"Type": kind, "Properties": given}
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cumulet.errors import NotImplementedHere
+from cumulet.services.cloudformation.core.elsewhere import is_elsewhere
 from cumulet.services.cloudformation.core.errors import validation_error
 from cumulet.services.cloudformation.core.intrinsics import LATER, Values, evaluate_conditions, find_references
 from cumulet.services.cloudformation.core.order import find_dependencies, plan_order
@@ -122,6 +124,13 @@ def make_picture(
         outputs=outputs,
         tags=tags,
     )
+
+
+def refuse_elsewhere(picture: Picture) -> None:
+    """Raise NotImplementedHere if resources of types that nobody here makes are to exist; conditions may spare them."""
+    types = sorted({picture.template.resources[name].type for name in picture.order})
+    if elsewhere := [name for name in types if is_elsewhere(name)]:
+        raise NotImplementedHere(f"The resource type {', '.join(elsewhere)}")
 
 
 def plan_changes(

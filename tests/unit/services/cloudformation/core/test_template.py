@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere, ServiceError
+from cumulet.services.cloudformation.core.diff import Picture, make_picture, refuse_elsewhere
 from cumulet.services.cloudformation.core.elsewhere import is_elsewhere
 from cumulet.services.cloudformation.core.order import find_dependencies, plan_order
 from cumulet.services.cloudformation.core.template import read_template
@@ -125,8 +126,20 @@ def test_resources_come_behind_what_they_refer_to() -> None:
 )
 def test_types_that_nobody_here_makes_are_refused_by_name(kind: str) -> None:
     with pytest.raises(NotImplementedHere) as refusal:
-        read_template({"Resources": {"A": {"Type": kind}, "B": {"Type": "No::Such"}}}, KNOWN)
+        refuse_elsewhere(picture_of({"A": {"Type": kind}}))
     assert refusal.value.message.startswith(f"The resource type {kind} is not implemented")
+
+
+def picture_of(resources: dict[str, Any], conditions: dict[str, Any] | None = None) -> Picture:
+    template = read_template({"Resources": resources, "Conditions": conditions or {}}, KNOWN)
+    return make_picture(template, {}, {}, lambda name: None, {})
+
+
+def test_types_that_nobody_here_makes_do_not_matter_where_their_condition_spares_them() -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Condition": "InAws"}
+    refuse_elsewhere(picture_of({"Queue": queue}, {"InAws": {"Fn::Equals": ["a", "b"]}}))
+    with pytest.raises(NotImplementedHere):
+        refuse_elsewhere(picture_of({"Queue": queue}, {"InAws": {"Fn::Equals": ["a", "a"]}}))
 
 
 def test_custom_resources_have_names_of_their_own() -> None:

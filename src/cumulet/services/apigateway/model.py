@@ -305,8 +305,13 @@ DEFAULT_METHOD_SETTINGS = MethodSettings()
 def own_settings(stage: Stage, route: Route) -> MethodSettings | None:
     """Return what a stage of a REST API has set for this very method, or None."""
     path, settings = route.path.replace("/", "~1"), stage.method_settings
-    # AWS takes a resource's path with its first slash or without it.
-    return settings.get(f"{path}/{route.key}") or settings.get(f"{path[2:]}/{route.key}")
+    # AWS takes a resource's path with its first slash or without it, and with its other slashes as they are:
+    # Terraform's aws_api_gateway_method_settings writes it so.
+    return (
+        settings.get(f"{path}/{route.key}")
+        or settings.get(f"{path[2:]}/{route.key}")
+        or settings.get(f"{route.path[1:]}/{route.key}")
+    )
 
 
 def method_settings(stage: Stage, route: Route) -> MethodSettings:

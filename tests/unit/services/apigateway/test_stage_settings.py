@@ -93,6 +93,24 @@ async def test_the_settings_of_a_method_begin_as_those_of_all() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "resource", "shown"),
+    [
+        ("/~1a~1b/GET", "/a/b", "~1a~1b/GET"),
+        ("/a~1b/GET", "/a/b", "a~1b/GET"),
+        ("/a/b/GET", "/a/b", "a/b/GET"),
+        ("/a/GET", "/a", "a/GET"),
+        ("/~1/GET", "/", "~1/GET"),
+    ],
+)
+async def test_every_way_to_write_a_resource_s_path(path: str, resource: str, shown: str) -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api(f"GET {resource}")
+    stage = await stage_of(house, replace(f"{path}/throttling/burstLimit", "0"), api_id=api_id)
+    assert set(stage["methodSettings"]) == {shown}
+    assert (await house.request(api_id, "GET", f"/dev{resource}")).status == 429
+
+
 async def test_settings_of_a_method_are_taken_away() -> None:
     house = ApiHouse()
     api_id = await house.rest_api("GET /pets")
@@ -144,6 +162,7 @@ async def test_several_members_are_replaced_by_one_patch() -> None:
         ({"op": "remove", "path": "/canarySettings/stageVariableOverrides/a"}, "The stage has no canary settings"),
         (replace("/variables/a", "x\n"), "Invalid stage variable value: x\n."),
         ({"op": "test", "path": "/description"}, "Invalid patch path  '/description' specified for op 'test'."),
+        (replace("//a/GET/caching/enabled", "true"), "Invalid method setting path: //a/GET/caching/enabled."),
         (replace("xdescription", "d"), "Invalid patch path  'xdescription' specified for op 'replace'."),
         (replace("x/a/GET/caching/enabled", "true"), "Invalid patch path  'x/a/GET/caching/enabled' specified"),
         ({"op": "flip", "path": "/description"}, "Invalid patch operation specified: flip"),

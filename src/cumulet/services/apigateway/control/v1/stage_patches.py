@@ -118,7 +118,10 @@ def _set(members: dict[str, Any], parts: list[str], raw: list[str], value: str) 
         case ["canarySettings", "useStageCache"]:
             _canary(members)["useStageCache"] = is_true(value)
         case [*_, verb, group, name] if (
-            (member := METHOD_SETTINGS.get(f"{group}/{name}")) is not None and len(parts) > 3 and verb in _VERBS
+            (member := METHOD_SETTINGS.get(f"{group}/{name}")) is not None
+            and len(parts) > 3
+            and verb in _VERBS
+            and all(parts)
         ):
             _method(members, "/".join(raw[:-2]))[member] = value
         case _:

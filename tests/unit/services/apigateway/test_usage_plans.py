@@ -288,6 +288,23 @@ REPLACED = (
 )
 
 
+async def test_methods_are_named_with_their_first_slash_or_without() -> None:
+    house = ApiHouse()
+    api_id = await house.rest_api("GET /a/b")
+
+    async def made(method: str) -> Any:
+        stage = {"apiId": api_id, "stage": "dev", "throttle": {method: {"burstLimit": 1}}}
+        return await house.v1("CreateUsagePlan", name="p", apiStages=[stage])
+
+    for method in ("/a/b/GET", "a/b/GET"):
+        assert (await made(method))["apiStages"][0]["throttle"] == {"/a/b/GET": {"burstLimit": 1}}
+    for method in ("/a/b", "*/*", ""):
+        with pytest.raises(ServiceError) as error:
+            await made(method)
+        words = f"Invalid method specified: {method}. Must be a resource's path and an HTTP method"
+        assert (error.value.code, error.value.message) == ("BadRequestException", words)
+
+
 @pytest.mark.parametrize(
     ("operation", "error"),
     [

@@ -12,6 +12,7 @@ import msgspec
 from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control.v1.patching import unsupported
+from cumulet.services.apigateway.model import METHODS
 from cumulet.services.apigateway.plans import PlanStage, Quota, Throttle
 
 _OFFSETS = {"DAY": range(1), "WEEK": range(7), "MONTH": range(28)}
@@ -91,14 +92,14 @@ def patch_stages(stages: list[PlanStage], op: str, path: str, value: str | None,
         return
     stage = _get_stage(stages, name.replace("~1", "/").replace("~0", "~"))
     if member is not None:
-        _patch_member(stage, _method_key(method.removesuffix(f"/{member}")), member, value)
+        _patch_member(stage, method_key(method.removesuffix(f"/{member}")), member, value)
     elif method:
-        stage.throttle.pop(_method_key(method), None)
+        stage.throttle.pop(method_key(method), None)
     else:
         stage.throttle = {}
         if op != "remove":
             for key, given in _object(value).items():
-                _set_method(stage, _method_key(key), make_throttle(given if isinstance(given, dict) else {"": given}))
+                _set_method(stage, method_key(key), make_throttle(given if isinstance(given, dict) else {"": given}))
     check_methods(stage)
 
 
@@ -140,7 +141,10 @@ def _get_stage(stages: list[PlanStage], name: str) -> PlanStage:
     raise ServiceError("NotFoundException", f"API Stage not found: {name}")
 
 
-def _method_key(method: str) -> str:
+def method_key(method: str) -> str:
+    """Return how a plan names a method: /pets/GET. Raises BadRequestException for what names none."""
+    if method.rpartition("/")[2] not in METHODS:
+        raise _bad(f"Invalid method specified: {method}. Must be a resource's path and an HTTP method")
     return method if method.startswith("/") else f"/{method}"
 
 

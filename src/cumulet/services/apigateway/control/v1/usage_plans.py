@@ -15,6 +15,7 @@ from cumulet.services.apigateway.control.v1.plan_settings import (
     check_methods,
     make_quota,
     make_throttle,
+    method_key,
     patch_stages,
 )
 from cumulet.services.apigateway.model import STAGES
@@ -71,7 +72,7 @@ def create_usage_plan(call: Call, tx: WriteTx, params: Params) -> Output:
             given.get("apiId") or "",
             given.get("stage") or "",
             {
-                method: throttle
+                method_key(method): throttle
                 for method, members in (given.get("throttle") or {}).items()
                 if (throttle := make_throttle(members)) is not None
             },

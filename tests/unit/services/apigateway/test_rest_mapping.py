@@ -112,7 +112,18 @@ async def test_what_a_template_sees_of_no_body() -> None:
     assert (await house.request(api_id, "POST", "/dev/things/1", body=b'{"statusCode": 201}')).body == b"[]"
 
 
-@pytest.mark.parametrize("template", ["{}", "", "#if(", "#foreach($i in [1..99999])x#end"])
+async def test_no_client_chooses_the_status_of_a_mock() -> None:
+    house = ApiHouse()
+    template = '{"said": "$util.escapeJavaScript($input.params(\'q\'))", "statusCode": "200"}'
+    replies = {"statusCode": "200"}, {"statusCode": "500", "selectionPattern": "5.."}
+    api_id = await deployed(house, mock(template), *replies)
+    assert (await house.request(api_id, "GET", "/dev/things/1", query="q=statusCode:500")).status == 200
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["[]", '{"statusCode": true}', '{"a": {"statusCode": 200}}', "{}", "", "#if(", "#foreach($i in [1..99999])x#end"],
+)
 async def test_a_mock_without_a_status_is_misconfigured(template: str) -> None:
     house = ApiHouse()
     api_id = await deployed(house, mock(template), {"statusCode": "200"})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cumulet.services.apigateway.pipeline.integrate import Integrator
 
 _MOCK_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})\b""")
+_STATUS = re.compile(r"[0-9]{3}\Z")
 _PATH_VARIABLE = re.compile(r"\{([^{}]+?)\+?\}")
 _LABEL = re.compile(r"[A-Za-z0-9-]*\Z")
 _TRACE = "x-amzn-trace-id"
@@ -147,12 +148,23 @@ def _label(value: str) -> str:
 
 def mock_answer(outbound: Outbound) -> Answer:
     """Return the answer that a MOCK's request template asks for: it has no body. Raises Refused without a status."""
-    found = _MOCK_STATUS.search(outbound.body.decode("utf-8", "replace"))
-    if found is None:
+    status = _mock_status(outbound.body)
+    if status is None:
         raise misconfigured(
             "Unable to parse statusCode. It should be an integer that is defined in the request template."
         )
-    return Answer(found[1], b"", int(found[1]))
+    return Answer(status, b"", int(status))
+
+
+def _mock_status(body: bytes) -> str | None:
+    try:
+        asked: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The CDK writes names without quotes, and AWS reads them.
+        found = _MOCK_STATUS.search(body.decode("utf-8", "replace"))
+        return None if found is None else found[1]
+    status = str(asked.get("statusCode")) if isinstance(asked, dict) else ""
+    return status if _STATUS.match(status) else None
 
 
 def error_message(payload: bytes) -> str:

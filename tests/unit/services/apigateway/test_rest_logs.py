@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cumulet.errors import NotImplementedHere
-from cumulet.services.apigateway.pipeline.execution_log import cut, shown
+from cumulet.services.apigateway.pipeline.execution_log import body_text, cut, shown
 from cumulet.services.iam import build as build_iam
 from cumulet.services.iam import build_sts
 from cumulet.services.logs import build as build_logs
@@ -217,6 +217,21 @@ def test_a_line_is_cut_where_a_letter_ends() -> None:
     cut_off = cut("ä" * 600)
     assert cut_off.endswith("ä [TRUNCATED]")
     assert len(cut_off.encode()) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", ""),
+        ("é".encode() * 600, "é" * 512),
+        (b"a" + "é".encode() * 600, "a" + "é" * 511),
+        (b"\xc3", "[Binary Data]"),
+        (b"\x89PNG" + b"a" * 2000, "[Binary Data]"),
+        (None, ""),
+    ],
+)
+def test_a_body_is_told_as_far_as_a_line_goes(body: Any, told: str) -> None:
+    assert body_text(body) == told
 
 
 def test_pairs_are_shown_as_java_prints_a_map() -> None:

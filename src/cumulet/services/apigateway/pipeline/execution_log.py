@@ -27,6 +27,7 @@ _SECRET_HEADERS = frozenset(("authorization", "x-api-key", "x-amz-security-token
 
 _CUT = " [TRUNCATED]"
 _BINARY = "[Binary Data]"
+_LETTER_BYTES_MAX = 4
 _DENIALS = ("denied", "denied_explicitly", "forbidden")
 _SERVERS = ("HTTP", "HTTP_PROXY")
 
@@ -123,9 +124,9 @@ def hearing(arrival: Arrival, stage: Stage, authorizer: Authorizer, heard: Heari
         told = _told_to_lambda(arrival, f"{api_arn(arrival)}/authorizers/{authorizer.authorizer_id}")
         yield Line(asked_ms, f"Endpoint request URI: {uri}")
         yield Line(asked_ms, f"Endpoint request headers: {shown(told)}")
-        yield Line(asked_ms, f"Endpoint request body after transformations: {_text(_encode(event))}")
+        yield Line(asked_ms, f"Endpoint request body after transformations: {body_text(_encode(event))}")
         yield Line(asked_ms, f"Sending request to {uri}")
-    yield Line(heard.said_ms, f"Authorizer result body before parsing: {_text(heard.payload)}")
+    yield Line(heard.said_ms, f"Authorizer result body before parsing: {body_text(heard.payload)}")
     if (principal_id := _principal_of(heard.payload)) is not None:
         yield Line(heard.said_ms, f"Using valid authorizer policy for principal: {hidden(principal_id)}")
 
@@ -166,7 +167,7 @@ def _method_request(matched: Matched) -> Iterator[str]:
     headers = events.last_values(events.sent_names(events.header_fields(arrival), arrival.request.headers))
     yield f"Method request headers: {shown(headers.items())}"
     types, content_type = matched.compiled.deployment.binary_media_types, arrival.request.headers.get("content-type")
-    body = _BINARY if encodings.is_binary(types, content_type) else _text(arrival.request.body)
+    body = _BINARY if encodings.is_binary(types, content_type) else body_text(arrival.request.body)
     yield f"Method request body before transformations: {body}"
 
 
@@ -180,11 +181,11 @@ def _endpoint_request(journey: Journey, matched: Matched, with_data: bool) -> It
         if isinstance(sent, Outbound):
             headers = sent_headers(matched, sent) if matched.route.target.kind in _SERVERS else sent.headers
             yield f"Endpoint request headers: {shown(events.joined_values(headers).items())}"
-            yield f"Endpoint request body after transformations: {_text(sent.body)}"
+            yield f"Endpoint request body after transformations: {body_text(sent.body)}"
         else:
             yield f"Endpoint request headers: {shown(_told_to_lambda(arrival, source_arn(matched)))}"
             body = b"" if sent is None else _encode(_masked(sent))
-            yield f"Endpoint request body after transformations: {_text(body)}"
+            yield f"Endpoint request body after transformations: {body_text(body)}"
     yield f"Sending request to {uri}"
 
 
@@ -233,7 +234,7 @@ def _endpoint_response(journey: Journey, matched: Matched, with_data: bool) -> I
         headers: Iterable[tuple[str, Any]] = _told_by_lambda(said) if isinstance(said, Result) else said.headers
         yield f"Endpoint response headers: {shown(headers)}"
         body = said.payload if isinstance(said, Result) else said.body
-        yield f"Endpoint response body before transformations: {_text(body)}"
+        yield f"Endpoint response body before transformations: {body_text(body)}"
 
 
 def _told_by_lambda(said: Result) -> Iterator[tuple[str, Any]]:
@@ -244,7 +245,7 @@ def _told_by_lambda(said: Result) -> Iterator[tuple[str, Any]]:
 
 
 def _method_response(response: Response) -> Iterator[str]:
-    yield f"Method response body after transformations: {_text(response.body)}"
+    yield f"Method response body after transformations: {body_text(response.body)}"
     yield f"Method response headers: {shown(_told_to_client(response))}"
 
 
@@ -272,7 +273,7 @@ def _customized(matched: Matched, refused: Refused, response: Response, with_dat
         return
     yield f"Gateway response type: {words.response_type} with status code: {response.status}"
     if with_data:
-        yield f"Gateway response body: {_text(response.body)}"
+        yield f"Gateway response body: {body_text(response.body)}"
         yield f"Gateway response headers: {shown(_told_to_client(response))}"
 
 
@@ -320,10 +321,13 @@ def _masked(event: dict[str, Any]) -> dict[str, Any]:
     return masked
 
 
-def _text(body: Any) -> str:
+def body_text(body: Any) -> str:
+    """Return as much of a body as a line can tell."""
     if not isinstance(body, bytes):
         return ""  # what came in pieces is gone by now
+    told = body[: limits.EXECUTION_LOG_LINE_BYTES]  # no line has more
     try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return _BINARY
+        return told.decode()
+    except UnicodeDecodeError as error:
+        cut_in_two = len(told) < len(body) and error.start > len(told) - _LETTER_BYTES_MAX
+        return told[: error.start].decode() if cut_in_two else _BINARY

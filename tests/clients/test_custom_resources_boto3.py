@@ -187,8 +187,21 @@ def test_a_function_that_does_not_make_it_fails_the_stack(
     stack = Stack(client, name)
     status, _ = stack.deploy(template(**properties))
     assert stack.reason("CREATE_FAILED").startswith(words)
-    # A function that fails when it is asked to delete leaves the stack to be deleted by hand.
     assert status == ("ROLLBACK_FAILED" if "Raise" in properties else "ROLLBACK_COMPLETE")
+
+
+def test_what_a_resource_needs_that_cannot_be_deleted_stays(client: Callable[..., Any]) -> None:
+    stack = Stack(client, "custom-stays")
+    assert stack.deploy(template(Raise="yes"))[0] == "ROLLBACK_FAILED"
+    listed = stack.cfn.describe_stack_resources(StackName=stack.name)["StackResources"]
+    assert {item["LogicalResourceId"]: item["ResourceStatus"] for item in listed} == {
+        "Role": "CREATE_COMPLETE",
+        "Function": "CREATE_COMPLETE",
+        "Thing": "DELETE_FAILED",
+    }
+    assert stack.delete() == "DELETE_FAILED"
+    stack.cfn.delete_stack(StackName=stack.name, RetainResources=["Thing"])
+    assert stack.rest()[0] == "DELETE_COMPLETE"
 
 
 def test_answers_that_nobody_waits_for_are_refused(server: Server) -> None:

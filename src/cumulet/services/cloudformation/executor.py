@@ -359,12 +359,16 @@ class Execution:
 
     async def _roll_back_creation(self, operation: Operation) -> None:
         failed: list[str] = []
+        blocked: set[str] = set()
         resources = (await self._journal.load()).resources
         for name in reversed(operation.touched):
             resource = resources[name]
+            if resource.status == "DELETE_COMPLETE" or name in blocked:
+                continue
             retained = resource.deletion_policy == "Retain" and not operation.retain_except_on_create
-            if resource.status != "DELETE_COMPLETE" and not await self._remove(operation, resource, retained=retained):
+            if not await self._remove(operation, resource, retained=retained):
                 failed.append(name)
+                blocked |= _all_dependencies(resource, resources)
 
         def done(stack: Stack, tx: WriteTx) -> None:
             stack.operation = None

@@ -79,8 +79,9 @@ async def fetch_body(call: Call, plane: CloudFormationPlane, params: Params) -> 
         return str(body)
     if url is None:
         return None
+    bucket, key = parse_template_url(url)
     try:
-        data = await _get_object(call, plane, *parse_template_url(url))
+        data = await _get_object(call, plane, bucket, key)
     except ServiceError as error:
         raise validation_error(
             f"S3 error: {error.message}\nFor more information check"

@@ -119,6 +119,7 @@ async def test_an_inner_stack_that_fails_fails_the_outer_one_with_its_reason(sta
 @pytest.mark.parametrize(
     ("inner", "words"),
     [
+        (within("./inner.yaml"), "TemplateURL must be a supported URL."),
         (within(f"{URL}/none"), "S3 error: The specified key does not exist."),
         (
             within(f"{URL}/none", TimeoutInMinutes=5),

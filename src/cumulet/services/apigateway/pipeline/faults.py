@@ -206,6 +206,10 @@ class Refused(Exception):
         return words
 
 
+NOT_PERMITTED = "Invalid permissions on Lambda function"
+"""What AWS's logs say of a function that cannot be asked, whatever the reason."""
+
+
 def misconfigured(why: str) -> Refused:
     """Return the refusal of a request that cannot be served as its API is; the execution log tells why."""
     return Refused("misconfigured", log_line=f"Execution failed due to configuration error: {why}")

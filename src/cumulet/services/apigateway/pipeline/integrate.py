@@ -18,7 +18,7 @@ from cumulet.services.apigateway.control.lambda_uri import function_arn
 from cumulet.services.apigateway.model import CALLER, DEFAULT_ROUTE, Authorizer, Target
 from cumulet.services.apigateway.pipeline import streaming
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Matched, Outbound, Result, Said, Sent, Streamed
-from cumulet.services.apigateway.pipeline.faults import Fault, Refused, misconfigured
+from cumulet.services.apigateway.pipeline.faults import NOT_PERMITTED, Fault, Refused, misconfigured
 from cumulet.services.apigateway.pipeline.invocations import invoke_params
 from cumulet.services.apigateway.pipeline.relay import relay
 from cumulet.services.apigateway.pipeline.rest_backends import RestBackends
@@ -30,9 +30,6 @@ R = TypeVar("R")
 SERVICE_PRINCIPAL = "apigateway.amazonaws.com"
 SESSION_NAME = "BackplaneAssumeRoleSession"
 """As CloudTrail shows API Gateway's sessions."""
-
-NOT_PERMITTED = "Invalid permissions on Lambda function"
-"""What AWS's logs say of a function that cannot be asked, whatever the reason."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -14,7 +14,7 @@ from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.control.service_uri import ServiceUri
 from cumulet.services.apigateway.pipeline import http_client, invocations, streaming
 from cumulet.services.apigateway.pipeline.exchange import Answer, Matched, Outbound, Streamed
-from cumulet.services.apigateway.pipeline.faults import Refused, misconfigured
+from cumulet.services.apigateway.pipeline.faults import NOT_PERMITTED, Refused, misconfigured
 from cumulet.services.apigateway.pipeline.neighbours import find_gate
 from cumulet.services.apigateway.pipeline.paths import climbs
 from cumulet.services.apigateway.pipeline.service_calls import ask_service, too_large
@@ -56,7 +56,7 @@ class RestBackends:
         target = matched.route.target
         found = lambda_uri.function_arn(target.uri, matched.stage.variables)
         if found is None or target.http_method != "POST":
-            raise misconfigured("Invalid permissions on Lambda function")
+            raise misconfigured(NOT_PERMITTED)
         region, account, arn = found
         params = invocations.invoke_params(outbound.headers)
         output = await self._integrator.invoke(matched, Scope(account, region), arn, outbound.body or b"{}", params)

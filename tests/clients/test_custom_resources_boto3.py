@@ -49,6 +49,19 @@ exports.handler = async (event) => {
 """
 
 
+BY_URL = """
+const https = require('https');
+exports.handler = async ({ ResponseURL, StackId, RequestId, LogicalResourceId }) => {
+  const told = { Status: 'SUCCESS', PhysicalResourceId: 'n', StackId, RequestId, LogicalResourceId };
+  await new Promise((resolve, reject) => {
+    const request = https.request(new URL(ResponseURL), { method: 'PUT' }, resolve);
+    request.on('error', reject);
+    request.end(JSON.stringify({ ...told, Data: { Said: 'yes' } }));
+  });
+};
+"""
+
+
 def template(source: str = PYTHON, runtime: str = "python3.11", kind: str = "Custom::Thing", **properties: Any) -> str:
     trust = {
         "Version": "2012-10-17",
@@ -150,7 +163,9 @@ def test_the_life_of_a_custom_resource(client: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "source"), [("custom-nodejs", NODEJS), ("custom-https", BY_HTTPS)], ids=["cfn-response", "https"]
+    ("name", "source"),
+    [("custom-nodejs", NODEJS), ("custom-https", BY_HTTPS), ("custom-url", BY_URL)],
+    ids=["cfn-response", "https", "url"],
 )
 def test_functions_of_nodejs_answer(client: Callable[..., Any], name: str, source: str) -> None:
     stack = Stack(client, name)

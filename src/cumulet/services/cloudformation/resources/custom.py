@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.limits import ANSWER_BYTES_MAX, SERVICE_TIMEOUT_S_MAX
 from cumulet.services.cloudformation.resources.kit import (
     POLL_S,
@@ -51,20 +52,30 @@ async def _ask(
         "ResourceProperties": _as_texts(properties),
         **more,
     }
+    try:
+        answer = await _answered(desk, token, question, seconds)
+    except (ServiceError, ResourceFailed):
+        await desk.answers.forget()
+        raise
+    await desk.answers.forget()
+    return _parse(answer, request_id, desk)
+
+
+async def _answered(desk: Desk, token: str, question: Mapping[str, Any], seconds: int) -> bytes:
     began_at = desk.clock.monotonic_s()
-    output = await desk.call("lambda", "Invoke", {"FunctionName": function, "Payload": json.dumps(question).encode()})
+    payload = json.dumps(question).encode()
+    output = await desk.call("lambda", "Invoke", {"FunctionName": question["ServiceToken"], "Payload": payload})
     while (answer := await desk.answers.find(token)) is None:
         if output.get("FunctionError"):
             raise ResourceFailed(f"The function of the custom resource failed before it had answered: {_said(output)}")
         if desk.clock.monotonic_s() - began_at > seconds:
             raise ResourceFailed(
                 "CloudFormation did not receive a response from your Custom Resource. Please check your logs for"
-                f" requestId [{request_id}]. If you are using the Python cfn-response module, you may need to update"
-                " your Lambda function so that CloudFormation can attach the updated version."
+                f" requestId [{question['RequestId']}]. If you are using the Python cfn-response module, you may need"
+                " to update your Lambda function so that CloudFormation can attach the updated version."
             )
         await desk.clock.sleep(POLL_S)
-    await desk.answers.forget()
-    return _parse(answer, request_id, desk)
+    return answer
 
 
 def _timeout_s(properties: Properties) -> int:

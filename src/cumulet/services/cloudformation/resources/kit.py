@@ -92,11 +92,11 @@ class Desk:
             if error.code not in gone:
                 raise
 
-    async def settle(self, is_settled: Callable[[], Awaitable[bool]]) -> None:
-        """Return once `is_settled()` says so. Raises ResourceFailed after five minutes."""
+    async def settle(self, is_settled: Callable[[], Awaitable[bool]], seconds_max: float = SETTLE_S_MAX) -> None:
+        """Return once `is_settled()` says so. Raises ResourceFailed when that takes too long."""
         start = self.clock.monotonic_s()
         while not await is_settled():
-            if self.clock.monotonic_s() - start > SETTLE_S_MAX:
+            if self.clock.monotonic_s() - start > seconds_max:
                 raise ResourceFailed("Resource did not stabilize.")
             await self.clock.sleep(POLL_S)
 

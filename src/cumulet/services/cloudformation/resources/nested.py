@@ -18,6 +18,9 @@ from cumulet.services.cloudformation.resources.kit import (
     tag_list,
 )
 
+SECONDS_MAX = 24 * 3600
+"""On AWS a stack within a stack takes as long as it takes, unless its template says otherwise."""
+
 _CODE = "ValidationError"
 _NOTHING_TO_DO = "No updates are to be performed."
 
@@ -63,7 +66,7 @@ async def _settled(desk: Desk, stack_id: str) -> dict[str, Any] | None:
         found[:] = [await _find(desk, stack_id)]
         return found[0] is None or not found[0]["StackStatus"].endswith("_IN_PROGRESS")
 
-    await desk.settle(is_settled)
+    await desk.settle(is_settled, SECONDS_MAX)
     return found[0]
 
 

@@ -448,12 +448,16 @@ let answerUrl;
 
 function answerByHttp(given) {
   if (answerUrl === undefined) {
+    const http = require('node:http');
     const https = require('node:https');
     const { request } = https;
-    https.request = (options, ...more) =>
-      options?.hostname === answerUrl.hostname && options.path === answerUrl.pathname
-        ? require('node:http').request({ ...options, protocol: 'http:', port: answerUrl.port, agent: undefined }, ...more)
-        : request(options, ...more);
+    https.request = (target, ...more) => {
+      if (String(target) === answerUrl.href) return http.request(target, ...more);
+      if (target?.hostname === answerUrl.hostname && target.path === answerUrl.pathname) {
+        return http.request({ ...target, protocol: 'http:', port: answerUrl.port, agent: undefined }, ...more);
+      }
+      return request(target, ...more);
+    };
     module.syncBuiltinESMExports();
   }
   answerUrl = new URL(given);

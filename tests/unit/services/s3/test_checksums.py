@@ -43,6 +43,7 @@ def test_a_matching_checksum_is_returned() -> None:
             "The Content-MD5 you specified did not match what we received.",
         ),
         ({"ContentMD5": "?"}, "InvalidDigest", "The Content-MD5 you specified was invalid."),
+        ({"ContentMD5": "\xe9"}, "InvalidDigest", "The Content-MD5 you specified was invalid."),
         (
             {"ChecksumAlgorithm": "CRC32"},
             "InvalidRequest",

@@ -208,12 +208,31 @@ async def test_of_several_replies_it_is_the_one_for_the_status(asked: str, statu
         ("#set($context.responseOverride.status = 201)#set($context.responseOverride.status = 202)", 500),
         ("#set($context.responseOverride.header.a = 'b')#set($context.responseOverride.header['a'] = 'c')", 500),
         ("#foreach($x in [1, 2])#set($z = $context.responseOverride.header.put('a', $x))#end", 500),
+        ("#foreach($x in [1, 2])#set($z = $context.responseOverride.header.putAll({'a': $x}))#end", 500),
+        ("#set($x = {})#set($x.x = $x)#set($context.responseOverride.header.a = $x)", 500),
     ],
 )
 async def test_an_override_is_final(template: str, status: int) -> None:
     house = ApiHouse()
     api_id = await deployed(house, mock(), {"statusCode": "200", "responseTemplates": {JSON: template}})
     assert (await house.request(api_id, "GET", "/dev/things/1")).status == status
+
+
+@pytest.mark.parametrize("grown", ["#set($x.x = $x)", "#foreach($n in [1..40])#set($x = {'a': $x, 'b': $x})#end"])
+async def test_an_override_without_an_end_is_refused(grown: str) -> None:
+    house = ApiHouse()
+    override = f"#set($x = {{}}){grown}#set($context.requestOverride.header.a = $x)"
+    api_id = await deployed(house, mock(override + '{"statusCode": 200}'), {"statusCode": "200"})
+    assert (await house.request(api_id, "GET", "/dev/things/1")).status == 500
+
+
+@pytest.mark.parametrize("change", ["#set($context.{} = 'x')", "#set($x = $context.remove('{}'))"])
+async def test_what_overrides_all_overrides_nothing(change: str) -> None:
+    house = ApiHouse()
+    request = change.format("requestOverride") + '{"statusCode": 200}'
+    response = {JSON: change.format("responseOverride")}
+    api_id = await deployed(house, mock(request), {"statusCode": "200", "responseTemplates": response})
+    assert (await house.request(api_id, "GET", "/dev/things/1")).status == 200
 
 
 async def test_a_semicolon_parts_a_query_too() -> None:

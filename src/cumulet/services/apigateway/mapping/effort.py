@@ -1,7 +1,7 @@
 """What a rendering may still take: steps, of which long texts and large values take many (pure).
 
 Templates are their owner's, but what they render comes from strangers; so whatever looks at a whole text or value says
-how much that is. Outside a rendering nothing is counted.
+how much that is. Outside a rendering nothing is counted, but no one value may take more than all of a rendering.
 """
 
 from collections.abc import Iterator
@@ -60,9 +60,9 @@ def spend_on_all_of(value: object, times: int = 1) -> None:
 
     Raises TemplateError if that is too much, as it is for a value that contains itself.
     """
-    effort = _current.get()
-    if effort is None or not isinstance(value, dict | list):
+    if not isinstance(value, dict | list):
         return
+    effort = _current.get() or Effort()
     seen, chars, waiting = 0, 0, [value]
     while waiting:
         item = waiting.pop()

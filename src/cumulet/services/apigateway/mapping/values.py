@@ -224,7 +224,8 @@ def _put(holder: dict[str, Any], key: Any, value: Any) -> Any:
 
 
 def _put_all(holder: dict[str, Any], more: dict[str, Any]) -> None:
-    holder.update(more)
+    for name in list(more):
+        holder[name] = more[name]  # one by one: a map may mind, which update() does not ask
 
 
 def _append(holder: list[Any], *arguments: Any) -> bool:

@@ -89,10 +89,10 @@ def map_request(matched: Matched, mapping: Mapping) -> Outbound:
     )
     places: dict[str, Any] = {"path": outbound.path, "querystring": outbound.query, "header": outbound.headers}
     _place_mapped(places, matched, mapping.request_parameters, query, fields, body, context)
-    for where, overrides in context["requestOverride"].items():
-        if where in places and isinstance(overrides, dict):
-            for name, value in overrides.items():
-                _place(places, where, name, [text(value)])
+    override: Any = context.get("requestOverride")
+    for where in places if isinstance(override, dict) else ():
+        for name, value in _texts(override.get(where), "request"):
+            _place(places, where, name, [value])
     return outbound
 
 
@@ -225,18 +225,25 @@ def map_response(matched: Matched, mapping: Mapping, outbound: Outbound, answer:
             value = None
         if value is not None and name.lower() not in events.CONNECTION_HEADERS:
             headers[name.lower()] = (name, events.one_line(value))
-    override = context["responseOverride"]
+    override: Any = context.get("responseOverride")
     status = reply.status
     if isinstance(override, dict):
         status = _status(override.get("status"), status)
-        overriding = override.get("header")
-        for name, value in overriding.items() if isinstance(overriding, dict) else ():
+        for name, value in _texts(override.get("header"), "response"):
             if events.is_token(name) and name.lower() not in events.CONNECTION_HEADERS:
-                headers[name.lower()] = (name, events.one_line(text(value)))
+                headers[name.lower()] = (name, events.one_line(value))
     headers.setdefault("content-type", ("Content-Type", content_type))
     return Response(
         status, (*own_headers(matched.arrival), *headers.values()), b"" if status in events.BODILESS else content
     )
+
+
+def _texts(overrides: Any, what: str) -> list[tuple[str, str]]:
+    """Return what a template put in place of something. Raises Refused for a value too large to be a text."""
+    try:
+        return [(name, text(value)) for name, value in overrides.items()] if isinstance(overrides, dict) else []
+    except (TemplateError, RecursionError):
+        raise misconfigured(f"Unable to transform {what}") from None
 
 
 def relayed(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 from typing import Any
 
 import jwt
@@ -95,6 +96,19 @@ async def test_a_token_lets_in_and_its_claims_reach_the_function() -> None:
         }
         # The second request found the keys where the first had put them.
         assert [line.split(" ")[1] for line, _, _ in served.requests] == ["/.well-known/openid-configuration", "/keys"]
+
+
+async def test_claims_that_are_nested_too_deeply_let_nobody_in() -> None:
+    house = ApiHouse()
+    async with backend() as served:
+        issuing(served)
+        api_id = await guarded(house, served.url)
+        deep: list[Any] = []
+        for _ in range(sys.getrecursionlimit() * 2 // 3):
+            deep = [deep]
+        sent = [("authorization", token(served.url, deep=deep))]
+        response = await house.request(api_id, "GET", "/notes", headers=sent)
+        assert (response.status, response.body) == (401, b'{"message":"Unauthorized"}')
 
 
 async def test_claims_that_are_null_are_not_there() -> None:

@@ -1,6 +1,7 @@
 """HTTP proxy integrations and parameter mapping of HTTP APIs."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -199,6 +200,21 @@ async def test_answers_are_mapped_by_their_status() -> None:
         found = await house.request(api_id, "GET", "/x")
     assert (gone.status, header(gone, "why"), header(gone, "x-a")) == (410, "gone", None)
     assert header(found, "x-a") == f"1/{header(found, 'apigw-requestid')}"
+
+
+@pytest.mark.parametrize(
+    ("given", "status"), [("299", 299), ("600", 200), ("\u0662\u0660\u0660", 200), ("2" * 5000, 200)]
+)
+async def test_a_status_may_come_from_an_answer(given: str, status: int) -> None:
+    house = ApiHouse()
+    api_id = await house.http_api("GET /notes")
+    [integration] = (await house.v2("GetIntegrations", ApiId=api_id))["Items"]
+    at = {"ApiId": api_id, "IntegrationId": integration["IntegrationId"]}
+    await house.v2(
+        "UpdateIntegration", **at, ResponseParameters={"200": {"overwrite:statuscode": "$response.body.status"}}
+    )
+    house.function.answer = {"statusCode": 200, "body": json.dumps({"status": given})}
+    assert (await house.request(api_id, "GET", "/notes")).status == status
 
 
 async def test_a_functions_event_and_answer_are_mapped_too() -> None:

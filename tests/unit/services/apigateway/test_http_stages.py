@@ -228,6 +228,9 @@ async def test_an_update_adds_stage_variables_and_takes_away_what_it_empties() -
     await house.v2("UpdateStage", **at, StageVariables={"a": "1", "b": "2"})
     stage = await house.v2("UpdateStage", **at, StageVariables={"b": "", "c": "3"})
     assert stage["StageVariables"] == {"a": "1", "c": "3"}
+    with pytest.raises(ServiceError) as refused:
+        await house.v2("UpdateStage", **at, StageVariables={f"n{number}": "1" for number in range(99)})
+    assert refused.value.code == "LimitExceededException"
 
 
 async def test_access_logs_to_firehose_are_refused_by_name() -> None:

@@ -72,8 +72,8 @@ def _set(tx: WriteTx, call: Call, api: HttpApi, stage: Stage, params: Params) ->
         stage.description = params["Description"] or None
     if params.get("StageVariables") is not None:
         # An empty value takes a variable away; what is not given stays. So Terraform's provider knows it of AWS.
-        given = checked_variables(params["StageVariables"])
-        stage.variables = {name: value for name, value in {**stage.variables, **given}.items() if value}
+        merged = {**stage.variables, **params["StageVariables"]}
+        stage.variables = checked_variables({name: value for name, value in merged.items() if value})
     if params.get("DeploymentId") is not None:
         if stage.auto_deploy:
             raise ServiceError("BadRequestException", "Deployment ID cannot be set on a stage with AutoDeploy enabled")

@@ -39,11 +39,12 @@ class Tokens:
     async def admit(self, matched: Matched, authorizer: Authorizer, wanted: Sequence[str]) -> Authorized:
         """Return what a token says of its bearer, if it has one of the scopes that are wanted."""
         identity = find_identity(matched, authorizer)
-        if authorizer.kind == "COGNITO_USER_POOLS":
-            return await self._by_user_pool(authorizer, identity, wanted)
-        if matched.arrival.is_rest:
-            return await self._by_rest_issuer(authorizer, identity, wanted)
-        return await self._by_http_issuer(authorizer, identity, wanted)
+        by_issuer = self._by_rest_issuer if matched.arrival.is_rest else self._by_http_issuer
+        ask = self._by_user_pool if authorizer.kind == "COGNITO_USER_POOLS" else by_issuer
+        try:
+            return await ask(authorizer, identity, wanted)
+        except RecursionError:
+            raise Refused("unauthorized", detail="the token's claims are nested too deeply") from None
 
     async def _claims(self, given: str, trusted: Sequence[Issuer], algorithms: Sequence[str]) -> dict[str, Any]:
         token = given[7:] if given[:7].lower() == "bearer " else given

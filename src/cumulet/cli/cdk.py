@@ -19,9 +19,9 @@ _COUNTER = "AWS::CDK::Metadata"
 def find_template_of_cdk(folder: Path) -> Path | None:
     """Return the template of the only stack in a folder that `cdk synth` made; None if it made none.
 
-    Raises CliError if there are several: one of them has to be named.
+    Those of stacks within stacks do not count. Raises CliError if there are several: one of them has to be named.
     """
-    found = sorted(folder.glob(f"*{SUFFIX}"))
+    found = sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.endswith(f".nested{SUFFIX}"))
     if len(found) > 1:
         raise CliError(f"there are several templates in {folder}, name one: {', '.join(path.name for path in found)}")
     return found[0] if found else None

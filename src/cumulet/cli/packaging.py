@@ -65,7 +65,7 @@ def _package_stacks(
         file = (folder / place).resolve()
         if file in outer:
             raise CliError(f"{file} has itself as a stack within it")
-        inner = package_files(connection, read_template(file), file.parent)
+        inner = package_files(connection, localise(read_template(file)), file.parent)
         inner = _package_stacks(connection, inner, file.parent, (*outer, file))
         url = upload_template(connection, json.dumps(package_code(connection, inner, file.parent), default=str))
         packaged[name] = {**resource, "Properties": {**properties, member: url}}

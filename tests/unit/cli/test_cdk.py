@@ -68,6 +68,7 @@ def test_an_image_is_built_by_its_owner() -> None:
 def test_the_only_stack_of_a_folder_is_found(tmp_path: Path) -> None:
     assert find_template_of_cdk(tmp_path) is None
     (tmp_path / "One.template.json").write_text("{}")
+    (tmp_path / "OneInner1A2B.nested.template.json").write_text("{}")
     assert find_template_of_cdk(tmp_path) == tmp_path / "One.template.json"
     (tmp_path / "Two.template.json").write_text("{}")
     with pytest.raises(CliError, match=r"several templates in .*, name one: One\.template\.json, Two\.template\.json"):

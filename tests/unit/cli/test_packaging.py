@@ -148,6 +148,28 @@ def test_templates_within_a_template_are_packaged_from_where_they_lie(folder: Pa
         package_template(connection, outer, folder)
 
 
+def test_stacks_within_stacks_of_the_cdk_bring_their_assets(folder: Path) -> None:
+    connection = FakeConnection()
+    elsewhere: Any = {"Fn::Join": ["", ["https://s3.", {"Ref": "AWS::URLSuffix"}, "/cdk-assets/inner.json"]]}
+
+    def asset(kind: str, path: str, member: str, properties: Any) -> dict[str, Any]:
+        return {
+            "Type": kind,
+            "Properties": properties,
+            "Metadata": {"aws:asset:path": path, "aws:asset:property": member},
+        }
+
+    code = {"Handler": "app.handler", "Runtime": "python3.11", "Code": {"S3Bucket": "cdk-assets", "S3Key": "k"}}
+    inner = {"Resources": {"F": asset("AWS::Lambda::Function", "src", "Code", code)}}
+    (folder / "Inner.nested.template.json").write_text(json.dumps(inner))
+    kind = "AWS::CloudFormation::Stack"
+    stack = asset(kind, "Inner.nested.template.json", "TemplateURL", {"TemplateURL": elsewhere})
+    packaged = package_template(connection, {"Resources": {"Inner": stack}}, folder)
+    url = packaged["Resources"]["Inner"]["Properties"]["TemplateURL"]
+    uploaded = json.loads(connection.s3.objects[url.rpartition("/")[2]])
+    assert uploaded["Resources"]["F"]["Properties"]["Code"]["S3Bucket"].startswith("cumulet-artifacts-")
+
+
 def test_what_a_nodejs_function_needs_goes_with_it(folder: Path) -> None:
     module = folder / "src" / "node_modules" / "left-pad" / "index.js"
     module.parent.mkdir(parents=True)

@@ -184,12 +184,12 @@ def test_a_function_with_snapstart(client: Callable[..., Any]) -> None:
     cfn.get_waiter("stack_delete_complete").wait(StackName="versions", WaiterConfig=FAST)
 
 
-def test_nested_applications_are_refused_by_name(client: Callable[..., Any]) -> None:
+def test_applications_of_awss_repository_are_refused_by_name(client: Callable[..., Any]) -> None:
     """AWS's own translator would ask AWS's repository for them, with whatever credentials it finds."""
     location = {"ApplicationId": "arn:aws:serverlessrepo:us-east-1:1:applications/a", "SemanticVersion": "1.0.0"}
     resource = {"Type": "AWS::Serverless::Application", "Properties": {"Location": location}}
     body = {"Transform": "AWS::Serverless-2016-10-31", "Resources": {"Nested": resource}}
-    with pytest.raises(ClientError, match=r"AWS::Serverless::Application \(nested applications\) is not implemented"):
+    with pytest.raises(ClientError, match="AWS::Serverless::Application of the Serverless Application Repository"):
         client("cloudformation").create_stack(
             StackName="nested", TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_AUTO_EXPAND"]
         )

@@ -74,8 +74,8 @@ DEFINITION_NODES_MAX = 300_000
 REFERENCES_FOLLOWED_MAX = 20
 """From one reference of an OpenAPI document to the next: ours."""
 
-REFERENCES_COPIED_MAX = 1_000
-"""How many parts of other models the models of one document may refer to: ours, since each is copied."""
+VALUES_COPIED_MAX = 100_000
+"""How much may be copied for the references between the models of one document before there is no more: ours."""
 
 DOCUMENTATION_PARTS_MAX = 2_000
 """Of a REST API."""

@@ -263,6 +263,11 @@ async def test_a_path_may_refer_to_another() -> None:
     }
 
 
+async def test_an_index_that_no_list_has_leads_nowhere() -> None:
+    models = {"A": {"allOf": [{}]}, "B": {"$ref": f"#/components/schemas/A/allOf/{'9' * 5000}"}}
+    assert (await schemas_of(ApiHouse(), models))["B"] == {}
+
+
 async def schemas_of(house: ApiHouse, models: dict[str, Any]) -> dict[str, Any]:
     """Return the schemas of the models that a document makes."""
     api = await house.v1("ImportRestApi", body=document(components={"schemas": models}))
@@ -307,6 +312,10 @@ async def test_a_model_has_a_copy_of_the_part_of_another_that_it_refers_to() -> 
                 f"p{number}": {"allOf": [{"$ref": f"#/components/schemas/B/p{max(number - 1, 0)}"}] * 2}
                 for number in range(20)
             },
+        },
+        {
+            "A": {"allOf": [{"$ref": "#/components/schemas/B/enum"}] * 900},
+            "B": {"enum": list(range(1000))},
         },
     ],
 )

@@ -13,6 +13,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.mapping.schemas import model_url
 
+_INDEX = re.compile(r"[0-9]{1,9}\Z")
 _REFERENCE = re.compile(r"^#/(?:definitions|components/schemas)/([^/]+)(/.*)?\Z")
 
 
@@ -24,11 +25,13 @@ class References:
     models: Mapping[str, Any]
     warnings: list[str]
     """Gets those of references that lead nowhere; what had one is any value."""
-    _copies: int = 0
+    _copied_values: int = 0
     _depth: int = 0
 
     def rewritten(self, own: str, node: Any) -> Any:
         """Return a schema, or what stands in one, as it is in the API's model `own`."""
+        if self._depth:
+            self._copied_values += 1
         if isinstance(node, list):
             return [self.rewritten(own, member) for member in node]
         if not isinstance(node, dict):
@@ -48,8 +51,7 @@ class References:
         return self._copied(own, part, found[0]) if pointer else {**written, "$ref": model_url(self.api_id, name)}
 
     def _copied(self, own: str, part: Any, reference: str) -> Any:
-        self._copies += 1
-        if self._copies > limits.REFERENCES_COPIED_MAX or self._depth >= limits.REFERENCES_FOLLOWED_MAX:
+        if self._copied_values > limits.VALUES_COPIED_MAX or self._depth >= limits.REFERENCES_FOLLOWED_MAX:
             raise ServiceError("BadRequestException", f"The reference {reference} leads to too many others")
         self._depth += 1
         copied = self.rewritten(own, part)
@@ -62,7 +64,7 @@ def _part_of(model: Any, pointer: str) -> Any:
     for name in pointer.split("/")[1:]:
         name = name.replace("~1", "/").replace("~0", "~")
         if isinstance(model, list):
-            model = model[int(name)] if name.isdecimal() and int(name) < len(model) else None
+            model = model[int(name)] if _INDEX.match(name) and int(name) < len(model) else None
         else:
             model = model.get(name) if isinstance(model, dict) else None
     return model

@@ -99,6 +99,23 @@ async def test_one_model_for_bodies_of_any_type(of_model: str) -> None:
         assert (good.status, (bad.status, bad.body)) == (200, BAD_BODY)
 
 
+@pytest.mark.parametrize("of_model", ["application/json", "$default"])
+async def test_what_no_body_can_be_held_against_is_no_model(of_model: str) -> None:
+    for schema in ([], {"$ref": "#/nowhere"}, {"unheard": 1}):
+        with pytest.raises(ServiceError, match="Invalid model specified"):
+            await validated(of_model=of_model, schema=schema)
+
+
+@pytest.mark.parametrize("of_model", ["application/json", "$default"])
+async def test_a_model_that_another_refers_to_stays(of_model: str) -> None:
+    house = ApiHouse()
+    at = {"restApiId": (await house.v1("CreateRestApi", name="referring"))["id"]}
+    schema = {"$ref": f"https://apigateway.amazonaws.com/restapis/{at['restApiId']}/models/Error"}
+    await house.v1("CreateModel", **at, name="Thing", contentType=of_model, schema=json.dumps(schema))
+    with pytest.raises(ServiceError, match="Cannot delete model"):
+        await house.v1("DeleteModel", **at, modelName="Error")
+
+
 async def test_parameters() -> None:
     house, api_id = await validated(body=False, parameters=True)
 

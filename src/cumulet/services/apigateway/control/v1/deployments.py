@@ -10,7 +10,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.v1 import condition_keys, gateway_responses, patching
 from cumulet.services.apigateway.control.v1.authorizers import freeze_authorization
-from cumulet.services.apigateway.control.v1.models import flattened
+from cumulet.services.apigateway.control.v1.models import VALIDATING, flattened
 from cumulet.services.apigateway.control.v1.paging import page_of_api
 from cumulet.services.apigateway.control.v1.records import (
     AUTHORIZERS,
@@ -35,7 +35,6 @@ from cumulet.services.apigateway.control.v1.stage_settings import (
 from cumulet.services.apigateway.control.v1.stages import check_count, checked_name
 from cumulet.services.apigateway.mapping.parameters import speaks_to_lambda
 from cumulet.services.apigateway.model import (
-    ANY_TYPE,
     DEPLOYMENTS,
     STAGES,
     Deployment,
@@ -162,7 +161,7 @@ def freeze_validation(tx: ReadTx, call: Call, api_id: str, method: Method) -> Re
     if validator.validate_request_body and method.request_models is not UNSET:
         for media_type, name in method.request_models.items():
             model = MODELS.find(tx, call.scope, api_id, name)
-            if model is not None and model.content_type in ("application/json", ANY_TYPE):
+            if model is not None and model.content_type in VALIDATING:
                 schemas[media_type.lower()] = flattened(call, tx, api_id, model)
     return RestValidation(required, schemas)
 

@@ -23,6 +23,7 @@ from cumulet.services.apigateway.control.v1.records import (
 from cumulet.services.apigateway.control.v1.schema_keywords import unknown_keywords
 from cumulet.services.apigateway.mapping import schemas
 from cumulet.services.apigateway.mapping.samples import sample_template
+from cumulet.services.apigateway.model import ANY_TYPE
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
@@ -44,6 +45,8 @@ VALIDATOR_PATCHES = patching.table(
 )
 
 _JSON = "application/json"
+VALIDATING = (_JSON, ANY_TYPE)
+"""The types of models that bodies are held against; others are kept as text."""
 _NAME = re.compile(r"^[A-Za-z0-9]{1,64}\Z")
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _EMPTY = f'{{\n  "$schema": "{_DRAFT}",\n  "title" : "Empty Schema",\n  "type" : "object"\n}}'
@@ -94,20 +97,20 @@ def checked_name(name: str) -> str:
 
 def _check_keywords(schema: str, content_type: str) -> None:
     """Raise BadRequestException for keywords that draft 4 does not have. Documents may have them: see `imports`."""
-    if content_type == _JSON and (unknown := unknown_keywords(msgspec.json.decode(schema))):
+    if content_type in VALIDATING and (unknown := unknown_keywords(msgspec.json.decode(schema))):
         named = ", ".join([f'"{keyword}"' for keyword in sorted(unknown)])
         raise _invalid(f"Invalid model schema specified. Unsupported keyword(s): [{named}]")
 
 
 def _check_references(call: Call, tx: ReadTx, api_id: str, schema: str, content_type: str) -> None:
-    for name in schemas.models_in(schema) if content_type == _JSON else ():
+    for name in schemas.models_in(schema) if content_type in VALIDATING else ():
         if MODELS.find(tx, call.scope, api_id, name) is None:
             raise _invalid(f"Invalid model reference specified: {schemas.model_url(api_id, name)}")
 
 
 def models_in(model: Model) -> list[str]:
     """Return the names of the other models that a model refers to."""
-    return schemas.models_in(model.schema) if model.content_type == _JSON else []
+    return schemas.models_in(model.schema) if model.content_type in VALIDATING else []
 
 
 def _invalid(error: str) -> ServiceError:
@@ -118,7 +121,7 @@ def checked_schema(schema: str, content_type: str) -> str:
     """Return a schema that can be held against bodies. Raises BadRequestException, or NotImplementedHere."""
     if len(schema) > limits.SCHEMA_CHARS_MAX:
         raise _bad("Model size exceeds the limit of 400 KB")
-    if content_type != _JSON:
+    if content_type not in VALIDATING:
         return schema  # AWS keeps others as text, and validates nothing with them
     try:
         schemas.check(schema)
@@ -151,7 +154,7 @@ def flattened(call: Call, tx: ReadTx, api_id: str, model: Model) -> str:
         found = MODELS.find(tx, call.scope, api_id, name)
         return "{}" if found is None else found.schema
 
-    return schemas.flattened(model.schema, find) if model.content_type == _JSON else model.schema
+    return schemas.flattened(model.schema, find) if model.content_type in VALIDATING else model.schema
 
 
 @operation(

@@ -112,9 +112,9 @@ def _is_plain(pattern: str) -> bool:
     return pattern != "" and _SPECIAL.search(pattern) is None
 
 
-@lru_cache(maxsize=limits.COMPILED_MAX)
 def _replacement(replacement: str) -> tuple[str | int, ...]:
     """Return what stands in place of a match: texts, and the numbers of groups."""
+    # Nothing to remember: it is what a stranger sent as often as it is the template's.
     told: list[str | int] = []
     text, at = "", 0
     for special in _JAVA_GROUP.finditer(replacement):

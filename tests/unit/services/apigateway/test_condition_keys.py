@@ -14,7 +14,7 @@ from cumulet.services.iam import build as build_iam
 from cumulet.services.iam import build_sts
 from cumulet.services.iam.authorizer import IamAuthorizer
 from cumulet.services.kit import Principal
-from unit.services.apigateway.fake_lambda import URI, ApiHouse
+from unit.services.apigateway.fake_lambda import FUNCTION, URI, ApiHouse
 from unit.services.apigateway.test_routing_rules import user_with
 from unit.services.apigateway.test_stage_settings import GROUP, with_role
 
@@ -31,10 +31,12 @@ async def house_denying(condition: dict[str, Any], action: str = "apigateway:*")
     )
 
 
-async def is_allowed(house: ApiHouse, user: Principal, operation: str, **params: Any) -> bool:
+async def is_allowed(
+    house: ApiHouse, user: Principal, operation: str, /, service: str = "apigateway", **params: Any
+) -> bool:
     """Tell whether IAM lets a user do something; all else that is wrong with it fails the test."""
     try:
-        await house.call("apigateway", operation, params, principal=user)
+        await house.call(service, operation, params, principal=user)
     except ServiceError as error:
         assert "with an explicit deny" in error.message, error
         return False
@@ -182,3 +184,48 @@ async def test_stages_whose_log_goes_elsewhere() -> None:
     assert await is_allowed(house, user, "UpdateStage", **stage, patchOperations=log)
     assert not await is_allowed(house, user, "DeleteStage", **stage)
     assert not await is_allowed(house, user, "UpdateStage", **stage, patchOperations=log)
+
+
+async def test_roles_that_a_user_may_not_pass_to_http_apis() -> None:
+    role = "arn:aws:iam::000000000000:role/r"
+    elsewhere = {"StringNotEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    house, user = await house_denying(elsewhere, "iam:PassRole")
+    api_id = await house.http_api("GET /a")
+
+    async def may(operation: str, **params: Any) -> bool:
+        return await is_allowed(house, user, operation, "apigatewayv2", **params)
+
+    quick = {"Name": "quick", "ProtocolType": "HTTP", "Target": FUNCTION}
+    made = (await house.v2("CreateApi", **quick))["ApiId"]
+    function = {"ApiId": api_id, "IntegrationType": "AWS_PROXY", "IntegrationUri": FUNCTION}
+    integration = {**function, "PayloadFormatVersion": "2.0"}
+    one = {"ApiId": api_id, "IntegrationId": (await house.v2("CreateIntegration", **integration))["IntegrationId"]}
+    asking = {
+        "ApiId": api_id,
+        "AuthorizerType": "REQUEST",
+        "AuthorizerUri": URI,
+        "IdentitySource": ["$request.header.a"],
+        "AuthorizerPayloadFormatVersion": "2.0",
+    }
+    guard = {"ApiId": api_id, "AuthorizerId": (await house.v2("CreateAuthorizer", **asking, Name="g"))["AuthorizerId"]}
+    for given, allowed in ((role, False), (None, True)):
+        credentials = {} if given is None else {"CredentialsArn": given}
+        assert await may("CreateApi", **quick, **credentials) == allowed
+        assert await may("UpdateApi", ApiId=made, Target=FUNCTION, **credentials) == allowed
+        assert await may("CreateIntegration", **integration, **credentials) == allowed
+        assert await may("UpdateIntegration", **one, TimeoutInMillis=50, **credentials) == allowed
+        credentials = {} if given is None else {"AuthorizerCredentialsArn": given}
+        assert await may("CreateAuthorizer", **asking, Name=f"g{allowed}", **credentials) == allowed
+        assert await may("UpdateAuthorizer", **guard, Name=f"h{allowed}", **credentials) == allowed
+        proxy = {"type": "aws_proxy", "uri": URI, "httpMethod": "POST", "payloadFormatVersion": "2.0"}
+        operation = {"x-amazon-apigateway-integration": {**proxy, **({} if given is None else {"credentials": given})}}
+        body = json.dumps({"openapi": "3.0.1", "info": {"title": "t"}, "paths": {"/a": {"get": operation}}})
+        assert await may("ImportApi", Body=body) == allowed
+        assert await may("ReimportApi", ApiId=made, Body=body) == allowed
+
+
+async def test_tags_of_an_http_api_that_names_a_role() -> None:
+    house, user = await house_denying({"StringEquals": {"aws:RequestTag/team": "theirs"}})
+    api = {"Name": "n", "ProtocolType": "HTTP"}
+    assert await is_allowed(house, user, "CreateApi", "apigatewayv2", **api, Tags={"team": "ours"})
+    assert not await is_allowed(house, user, "CreateApi", "apigatewayv2", **api, Tags={"team": "theirs"})

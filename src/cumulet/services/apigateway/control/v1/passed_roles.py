@@ -9,6 +9,7 @@ from typing import Any
 
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan
 from cumulet.services.kit import Call, ConditionValues, Demand, Demands, Params
+from cumulet.services.request_tags import tag_keys
 from cumulet.store.api import ReadTx
 
 _HOST = "apigateway.amazonaws.com"
@@ -20,11 +21,11 @@ def demanding(
     roles: Callable[[Call, Params], Iterator[Any]],
     conditions: Callable[[ReadTx, Call, Params], ConditionValues] | None = None,
 ) -> Demands:
-    """Return what an operation needs that may name roles, and takes no tags: its permission, and one for each role."""
+    """Return what an operation needs that may name roles: its permission, and one for each role."""
 
     def demands(tx: ReadTx, call: Call, params: Params) -> list[Demand]:
         def keys() -> ConditionValues:
-            return {} if conditions is None else conditions(tx, call, params)
+            return {**tag_keys(params), **({} if conditions is None else conditions(tx, call, params))}
 
         named = [role for role in dict.fromkeys(roles(call, params)) if isinstance(role, str) and ":role/" in role]
         passed = [Demand("iam:PassRole", role, lambda: {"iam:PassedToService": _HOST}) for role in named]

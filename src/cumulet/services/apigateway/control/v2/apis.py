@@ -11,6 +11,7 @@ from cumulet.services.apigateway.control import tagging
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
 from cumulet.services.apigateway.control.domains import require_unmapped
 from cumulet.services.apigateway.control.security_policies import checked_ip_address_type
+from cumulet.services.apigateway.control.v1 import passed_roles
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy, auto_deploy_stage
 from cumulet.services.apigateway.control.v2.integrations import make_integration
@@ -40,7 +41,7 @@ from cumulet.store.api import ReadTx, WriteTx
 
 Show = Callable[[HttpApi], dict[str, Any]]
 
-API = at("/apis/{ApiId}")
+EVERY_API, API = at("/apis"), at("/apis/{ApiId}")
 
 
 _SETTINGS = (
@@ -197,8 +198,9 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
     @operation(
         "CreateApi",
         action=POST,
-        resource=at("/apis"),
+        resource=EVERY_API,
         params=f"{_SETTINGS} ProtocolType Tags Target RouteKey CredentialsArn",
+        demands=passed_roles.demanding(POST, EVERY_API, passed_roles.named_by("CredentialsArn")),
         missing="WebSocket APIs",
     )
     def create_api(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -217,7 +219,7 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         """Return one API."""
         return show(get_api(tx, call, params))
 
-    @operation("GetApis", action=GET, resource=at("/apis"), params="MaxResults NextToken")
+    @operation("GetApis", action=GET, resource=EVERY_API, params="MaxResults NextToken")
     def get_apis(call: Call, tx: ReadTx, params: Params) -> Output:
         """Return the caller's HTTP APIs."""
         return page(
@@ -227,7 +229,13 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
             show,
         )
 
-    @operation("UpdateApi", action=PATCH, resource=API, params=f"ApiId {_SETTINGS} Target RouteKey CredentialsArn")
+    @operation(
+        "UpdateApi",
+        action=PATCH,
+        resource=API,
+        params=f"ApiId {_SETTINGS} Target RouteKey CredentialsArn",
+        demands=passed_roles.demanding(PATCH, API, passed_roles.named_by("CredentialsArn")),
+    )
     def update_api(call: Call, tx: WriteTx, params: Params) -> Output:
         """The API has the given values; stages with AutoDeploy follow."""
         api = get_api(tx, call, params)

@@ -10,6 +10,7 @@ from cumulet.errors import ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1 import passed_roles
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
 from cumulet.services.apigateway.control.v2.paging import page_of_api
@@ -27,6 +28,7 @@ from cumulet.services.apigateway.model import STAGES
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
+EVERY_AUTHORIZER = at("/apis/{ApiId}/authorizers")
 AUTHORIZER = at("/apis/{ApiId}/authorizers/{AuthorizerId}")
 
 _SETTINGS = (
@@ -46,7 +48,13 @@ _SOURCE = re.compile(r"^\$(request\.(header|querystring)|context|stageVariables)
 _ISSUER = re.compile(r"^https?://[^/?#\s]+[^?#\s]*\Z")
 
 
-@operation("CreateAuthorizer", action=POST, resource=at("/apis/{ApiId}/authorizers"), params=f"ApiId {_SETTINGS}")
+@operation(
+    "CreateAuthorizer",
+    action=POST,
+    resource=EVERY_AUTHORIZER,
+    params=f"ApiId {_SETTINGS}",
+    demands=passed_roles.demanding(POST, EVERY_AUTHORIZER, passed_roles.named_by("AuthorizerCredentialsArn")),
+)
 def create_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The API has one more authorizer, to which routes can point."""
     api = get_api(tx, call, params)
@@ -132,14 +140,20 @@ def get_one_authorizer(call: Call, tx: ReadTx, params: Params) -> Output:
     return render(get_authorizer(tx, call, params))
 
 
-@operation("GetAuthorizers", action=GET, resource=at("/apis/{ApiId}/authorizers"), params="ApiId MaxResults NextToken")
+@operation("GetAuthorizers", action=GET, resource=EVERY_AUTHORIZER, params="ApiId MaxResults NextToken")
 def get_authorizers(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's authorizers."""
     api = get_api(tx, call, params)
     return page_of_api(tx, call, params, api.api_id, AUTHORIZERS, lambda authorizer: authorizer.authorizer_id, render)
 
 
-@operation("UpdateAuthorizer", action=PATCH, resource=AUTHORIZER, params=f"ApiId AuthorizerId {_SETTINGS}")
+@operation(
+    "UpdateAuthorizer",
+    action=PATCH,
+    resource=AUTHORIZER,
+    params=f"ApiId AuthorizerId {_SETTINGS}",
+    demands=passed_roles.demanding(PATCH, AUTHORIZER, passed_roles.named_by("AuthorizerCredentialsArn")),
+)
 def update_authorizer(call: Call, tx: WriteTx, params: Params) -> Output:
     """The authorizer has the given values; stages with AutoDeploy follow."""
     api = get_api(tx, call, params)

@@ -8,11 +8,12 @@ from msgspec import UNSET
 
 from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway.control import tagging
-from cumulet.services.apigateway.control.arns import PUT, at
+from cumulet.services.apigateway.control.arns import PUT
 from cumulet.services.apigateway.control.openapi import extensions
 from cumulet.services.apigateway.control.openapi.plan import ApiPlan, PlannedMethod, Scheme, plan_api
 from cumulet.services.apigateway.control.openapi.reading import Object, mapping, number, parse_document, text
 from cumulet.services.apigateway.control.security_policies import checked_ip_address_type
+from cumulet.services.apigateway.control.v1 import passed_roles
 from cumulet.services.apigateway.control.v1.imports import fill_variables
 from cumulet.services.apigateway.control.v2 import apis
 from cumulet.services.apigateway.control.v2.authorizers import make_authorizer
@@ -61,7 +62,14 @@ _REST_KINDS = ("AWS", "HTTP", "MOCK")
 def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
     """Return the operations, whose output is that of GetApi."""
 
-    @operation("ImportApi", action=PUT, resource=at("/apis"), params="Body Basepath FailOnWarnings", missing=_MISSING)
+    @operation(
+        "ImportApi",
+        action=PUT,
+        resource=apis.EVERY_API,
+        params="Body Basepath FailOnWarnings",
+        demands=passed_roles.demanding(PUT, apis.EVERY_API, _roles),
+        missing=_MISSING,
+    )
     def import_api(call: Call, tx: WriteTx, params: Params) -> Output:
         """An API as the document describes it exists."""
         plan = _plan(call, params)
@@ -84,8 +92,9 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
     @operation(
         "ReimportApi",
         action=PUT,
-        resource=at("/apis/{ApiId}"),
+        resource=apis.API,
         params="ApiId Body Basepath FailOnWarnings",
+        demands=passed_roles.demanding(PUT, apis.API, _roles),
         missing=_MISSING,
     )
     def reimport_api(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -108,6 +117,13 @@ def operations(show: Callable[[HttpApi], dict[str, Any]]) -> list[Operation]:
         return _with_warnings(show(api), plan, params)
 
     return [import_api, reimport_api]
+
+
+def _roles(call: Call, params: Params) -> Iterator[Any]:
+    try:
+        return passed_roles.of_document(_plan(call, params))
+    except ServiceError:
+        return iter(())  # of a document that will be refused
 
 
 def _plan(call: Call, params: Params) -> ApiPlan:

@@ -9,6 +9,7 @@ from cumulet.errors import NotImplementedHere, ServiceError
 from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri
 from cumulet.services.apigateway.control.arns import DELETE, GET, PATCH, POST, at
+from cumulet.services.apigateway.control.v1 import passed_roles
 from cumulet.services.apigateway.control.v1.integrations import checked_credentials
 from cumulet.services.apigateway.control.v2 import websocket_only
 from cumulet.services.apigateway.control.v2.deploying import auto_deploy
@@ -27,6 +28,7 @@ from cumulet.services.apigateway.model import METHODS
 from cumulet.services.kit import Call, Output, Params, operation
 from cumulet.store.api import ReadTx, WriteTx
 
+EVERY_INTEGRATION = at("/apis/{ApiId}/integrations")
 INTEGRATION = at("/apis/{ApiId}/integrations/{IntegrationId}")
 
 _SETTINGS = (
@@ -60,8 +62,9 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 @operation(
     "CreateIntegration",
     action=POST,
-    resource=at("/apis/{ApiId}/integrations"),
+    resource=EVERY_INTEGRATION,
     params=f"ApiId {_SETTINGS}",
+    demands=passed_roles.demanding(POST, EVERY_INTEGRATION, passed_roles.named_by("CredentialsArn")),
     missing=_MISSING,
 )
 def create_integration(call: Call, tx: WriteTx, params: Params) -> Output:
@@ -179,9 +182,7 @@ def get_one_integration(call: Call, tx: ReadTx, params: Params) -> Output:
     return render(get_integration(tx, call, params))
 
 
-@operation(
-    "GetIntegrations", action=GET, resource=at("/apis/{ApiId}/integrations"), params="ApiId MaxResults NextToken"
-)
+@operation("GetIntegrations", action=GET, resource=EVERY_INTEGRATION, params="ApiId MaxResults NextToken")
 def get_integrations(call: Call, tx: ReadTx, params: Params) -> Output:
     """Return an API's integrations."""
     api = get_api(tx, call, params)
@@ -195,6 +196,7 @@ def get_integrations(call: Call, tx: ReadTx, params: Params) -> Output:
     action=PATCH,
     resource=INTEGRATION,
     params=f"ApiId IntegrationId {_SETTINGS}",
+    demands=passed_roles.demanding(PATCH, INTEGRATION, passed_roles.named_by("CredentialsArn")),
     missing=_MISSING,
 )
 def update_integration(call: Call, tx: WriteTx, params: Params) -> Output:

@@ -108,6 +108,7 @@ class Dispatcher:
         params: Params,
         lease: Lease | None = None,
         *,
+        request_id: str = "",
         trace_header: str = "",
     ) -> Output:
         """Return the output of an operation that another service asks for, checked and authorised as a client's.
@@ -118,7 +119,7 @@ class Dispatcher:
         found = await self.service(service)
         declared = found.operation(operation)
         self._check_params(service, operation, params)
-        call = self.new_call(found, principal, scope, trace_header=trace_header)
+        call = self.new_call(found, principal, scope, request_id, trace_header=trace_header)
         refuse_unsupported(found, declared, params)
         if not is_free(call, declared):
             await self.authorize_operation(call, found, declared, params)

@@ -324,10 +324,12 @@ class Operations(Protocol):
         params: Params,
         lease: Lease | None = None,
         *,
+        request_id: str = "",
         trace_header: str = "",
     ) -> Output:
         """Return the operation's output. Raises the ServiceError that a client would get, AccessDenied included.
 
+        Who tells the request's id to others gives one; else it has one of its own.
         Background work gives the lease that it holds: once that is lost it raises LeaseLost, and nothing happens.
         """
         ...

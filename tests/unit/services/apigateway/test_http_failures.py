@@ -75,13 +75,3 @@ def test_of_authorizers(why: Refused, told: str | None) -> None:
 )
 def test_of_statuses(said: Said, status: int | None) -> None:
     assert http_failures.integration_status(said) == status
-
-
-def test_ids_of_a_service_behind_the_api() -> None:
-    headers = (("x-amzn-requestid", "r"), ("x-amz-id-2", "e"))
-    assert http_failures.endpoint_ids(Relayed(200, headers, b"")) == {
-        "awsEndpointRequestId": "r",
-        "integration.requestId": "r",
-        "awsEndpointRequestId2": "e",
-    }
-    assert http_failures.endpoint_ids(Result(b"", failed=False)) == {}

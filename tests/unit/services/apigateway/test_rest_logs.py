@@ -93,6 +93,7 @@ async def test_what_happened_to_a_request_at_info() -> None:
             "Received response. Status: 200, Integration latency: 0 ms",
             "Successfully completed execution",
             "Method completed with status: 200",
+            f"AWS Integration Endpoint RequestId : {house.function.calls[-1][0].request_id}",
         )
     ]
 
@@ -124,7 +125,7 @@ async def test_data_traces_tell_headers_and_bodies_but_no_secrets() -> None:
         (
             {"errorMessage": "no such note", "errorType": "E"},
             True,
-            "Lambda execution failed with status 200 due to customer function error: no such note.",
+            "Lambda execution failed with status 200 due to customer function error: no such note. Lambda request id: ID",
             502,
         ),
     ],
@@ -135,7 +136,12 @@ async def test_only_what_failed_is_told_at_error(answer: Any, failed: bool, line
     house.function.answer, house.function.function_error = answer, "Unhandled" if failed else None
     assert (await house.request(api_id, "GET", "/dev/pets/1")).status == status
     told = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
-    assert [text.partition(") ")[2] for text in told] == [line, f"Method completed with status: {status}"]
+    asked_as = house.function.calls[-1][0].request_id
+    assert [text.partition(") ")[2].replace(asked_as, "ID") for text in told] == [
+        line,
+        f"Method completed with status: {status}",
+        "AWS Integration Endpoint RequestId : ID",
+    ]
 
 
 async def test_what_is_not_built_is_told_by_its_name() -> None:
@@ -349,7 +355,7 @@ async def test_an_owners_own_words_are_told_too() -> None:
     await house.v1("CreateDeployment", restApiId=api_id, stageName="dev")
     assert (await house.request(api_id, "GET", "/dev/pets/1")).status == 502
     lines = await written(house, f"API-Gateway-Execution-Logs_{api_id}/dev")
-    assert [line.partition(") ")[2].partition("=")[0] for line in lines[-5:]] == [
+    assert [line.partition(") ")[2].partition("=")[0] for line in lines[-6:-1]] == [
         "Execution failed due to configuration error: Malformed Lambda proxy response",
         "Gateway response type: DEFAULT_5XX with status code: 502",
         'Gateway response body: {"own": "Internal server error"}',

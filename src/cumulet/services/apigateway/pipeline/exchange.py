@@ -80,6 +80,8 @@ class Hearing(msgspec.Struct, frozen=True):
     asked_ms: int
     payload: bytes
     said_ms: int
+    request_id: str
+    """Lambda's own."""
 
 
 class Authorized(msgspec.Struct, frozen=True):
@@ -122,6 +124,8 @@ class Result(msgspec.Struct, frozen=True):
 
     payload: bytes
     failed: bool
+    request_id: str = ""
+    """Lambda's own: the one in the function's log."""
 
 
 class Relayed(msgspec.Struct, frozen=True):

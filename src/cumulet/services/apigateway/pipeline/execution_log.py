@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from cumulet.services.apigateway import limits
 from cumulet.services.apigateway.control import lambda_uri, service_uri
 from cumulet.services.apigateway.model import Authorizer, MethodSettings, Stage
 from cumulet.services.apigateway.pipeline import encodings, events, gateway_responses
+from cumulet.services.apigateway.pipeline.endpoint_ids import endpoint_id
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Hearing, Matched, Outbound, Result
 from cumulet.services.apigateway.pipeline.faults import REST_REQUEST_IDS, Refused
 from cumulet.services.apigateway.pipeline.integrate import api_arn, source_arn
@@ -51,7 +53,10 @@ def lines(
     """Return the lines that the settings of a method ask for, each with its time."""
     if settings.logging_level not in ("INFO", "ERROR"):
         return []
-    told = tell(journey, arrival, stage, response, now_ms, with_data=settings.data_trace_enabled)
+    told = chain(
+        tell(journey, arrival, stage, response, now_ms, with_data=settings.data_trace_enabled),
+        _known_elsewhere_as(journey, arrival, now_ms),
+    )
     wanted = told if settings.logging_level == "INFO" else (line for line in told if line.is_error)
     return [(line.at_ms, cut(f"({arrival.request_id}) {line.text}")) for line in wanted]
 
@@ -83,9 +88,18 @@ def tell(
             yield from [Line(now_ms, text) for text in _method_response(response)]
         yield Line(now_ms, "Successfully completed execution")
     yield Line(now_ms, f"Method completed with status: {response.status}", is_error=refused is not None)
+
+
+def _known_elsewhere_as(journey: Journey, arrival: Arrival, now_ms: int) -> Iterator[Line]:
+    """Yield the ids by which other logs know the request."""
+    matched, failed = journey.matched, journey.refused is not None
+    if matched is not None and matched.route.target.kind not in _SERVERS:
+        backend_id = endpoint_id(journey.said)
+        if backend_id is not None:
+            yield Line(now_ms, f"AWS Integration Endpoint RequestId : {backend_id}", is_error=failed)
     if arrival.segment:
         root = arrival.segment.partition(";")[0].removeprefix("Root=")
-        yield Line(now_ms, f"X-ray Tracing ID : {root}", is_error=refused is not None)
+        yield Line(now_ms, f"X-ray Tracing ID : {root}", is_error=failed)
 
 
 def cut(line: str) -> str:
@@ -240,6 +254,7 @@ def _endpoint_response(journey: Journey, matched: Matched, with_data: bool) -> I
 def _told_by_lambda(said: Result) -> Iterator[tuple[str, Any]]:
     yield "Content-Type", "application/json"
     yield "Content-Length", len(said.payload)
+    yield "x-amzn-RequestId", said.request_id
     if said.failed:
         yield "X-Amz-Function-Error", "Unhandled"
 
@@ -259,7 +274,7 @@ def failure(journey: Journey, arrival: Arrival, refused: Refused) -> list[str]:
         return [refused.log_line or _failure(journey, arrival, refused)]
     told = [] if refused.log_line is None else [refused.log_line]
     if refused.fault == "authorizer_failed" and journey.heard is not None:
-        told = [_function_failed(journey.heard.payload)]
+        told = [_function_failed(journey.heard)]
     return [*told, "Execution failed due to configuration error: Authorizer error"]
 
 
@@ -277,8 +292,10 @@ def _customized(matched: Matched, refused: Refused, response: Response, with_dat
         yield f"Gateway response headers: {shown(_told_to_client(response))}"
 
 
-def _function_failed(payload: bytes) -> str:
-    return f"Lambda execution failed with status 200 due to customer function error: {error_message(payload)}."
+def _function_failed(said: Result | Hearing) -> str:
+    words = error_message(said.payload)
+    failed = f"Lambda execution failed with status 200 due to customer function error: {words}."
+    return f"{failed} Lambda request id: {said.request_id}"
 
 
 def _failure(journey: Journey, arrival: Arrival, refused: Refused) -> str:
@@ -293,7 +310,7 @@ def _failure(journey: Journey, arrival: Arrival, refused: Refused) -> str:
         return "Execution failed due to a network error communicating with endpoint"
     if fault == "bad_answer" and isinstance(said, Result):
         if said.failed:
-            return _function_failed(said.payload)
+            return _function_failed(said)
         return "Execution failed due to configuration error: Malformed Lambda proxy response"
     words = refused.words(arrival)
     reason = refused.detail or words.message

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from cumulet.errors import ServiceError
-from cumulet.services.apigateway.pipeline.exchange import Relayed, Result, Said
+from cumulet.services.apigateway.pipeline.exchange import Result, Said
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.http_client import BadUrl, Unreachable
 
@@ -75,18 +75,6 @@ def integration_status(said: Said) -> Any:
         return None
     answer = _decoded(said.payload, _Answer)
     return 200 if answer is None or answer.status is None else answer.status
-
-
-def endpoint_ids(said: Said | None) -> dict[str, str]:
-    """Return the ids that a backend of AWS has for a request, by the variables that tell them."""
-    found = dict(said.headers) if isinstance(said, Relayed) else {}
-    first = found.get("x-amz-request-id") or found.get("x-amzn-requestid")
-    ids = {
-        "awsEndpointRequestId": first,
-        "integration.requestId": first,
-        "awsEndpointRequestId2": found.get("x-amz-id-2"),
-    }
-    return {name: value for name, value in ids.items() if value is not None}
 
 
 def authorizer_error(refused: Refused, message: str | None) -> str | None:

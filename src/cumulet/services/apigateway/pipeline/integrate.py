@@ -74,10 +74,12 @@ class Integrator:
         """Return the work's result. Raises Refused after the integration's time-out; see `_within`."""
         return await _within(self._ground.clock, target.timeout_ms / 1000, work, self._left_running, gives_up=gives_up)
 
-    async def invoke(self, matched: Matched, scope: Scope, arn: str, payload: bytes, params: dict[str, str]) -> Output:
+    async def invoke(
+        self, matched: Matched, scope: Scope, arn: str, payload: bytes, params: dict[str, str], request_id: str
+    ) -> Output:
         """Return what Lambda's Invoke answers. Raises Refused if the function cannot be asked."""
         asked = {"FunctionName": arn, "Payload": payload, **params}
-        return await self._call_lambda(matched, self.principal(matched), scope, "Invoke", asked)
+        return await self._call_lambda(matched, self.principal(matched), scope, "Invoke", asked, request_id)
 
     async def _begin(
         self, matched: Matched, scope: Scope, arn: str, payload: bytes, params: dict[str, str]
@@ -119,8 +121,9 @@ class Integrator:
         params: dict[str, str],
     ) -> Result:
         asked = {"FunctionName": arn, "Payload": payload, **params}
-        output = await self._call_lambda(matched, principal, scope, "Invoke", asked)
-        return Result(output.get("Payload") or b"", bool(output.get("FunctionError")))
+        request_id = self._ground.ids.uuid()
+        output = await self._call_lambda(matched, principal, scope, "Invoke", asked, request_id)
+        return Result(output.get("Payload") or b"", bool(output.get("FunctionError")), request_id)
 
     async def _call_lambda(
         self,
@@ -129,11 +132,12 @@ class Integrator:
         scope: Scope,
         operation: str,
         params: dict[str, Any],
+        request_id: str = "",
     ) -> Output:
         trace = matched.arrival.segment or matched.arrival.trace_id
         try:
             return await self._ground.operations.call(
-                await principal, scope, "lambda", operation, params, trace_header=trace
+                await principal, scope, "lambda", operation, params, request_id=request_id, trace_header=trace
             )
         except NotImplementedHere:
             raise

@@ -36,7 +36,7 @@ def invoke_params(headers: Mapping[str, list[str]]) -> dict[str, str]:
     return params
 
 
-def answer_headers(output: Output) -> tuple[tuple[str, str], ...]:
+def answer_headers(output: Output, request_id: str) -> tuple[tuple[str, str], ...]:
     """Return the headers of Invoke's answer that say how it went."""
     told = [(header, output[name]) for name, header in _ANSWER.items() if output.get(name)]
-    return (("Content-Type", "application/json"), *told)
+    return (("Content-Type", "application/json"), ("x-amzn-RequestId", request_id), *told)

@@ -9,6 +9,7 @@ from cumulet.clock import Clock
 from cumulet.services.apigateway.model import Stage
 from cumulet.services.apigateway.pipeline import http_failures
 from cumulet.services.apigateway.pipeline.context import matched_values, unmatched_values
+from cumulet.services.apigateway.pipeline.endpoint_ids import endpoint_ids
 from cumulet.services.apigateway.pipeline.exchange import Arrival, Compiled, Hearing, Matched, Result, Said, Sent
 from cumulet.services.apigateway.pipeline.faults import Refused
 from cumulet.services.apigateway.pipeline.rest_context import arrival_context, rest_context
@@ -63,6 +64,7 @@ class Journey:
             values["integrationStatus"] = values["integration.integrationStatus"] = values["integration.status"] = (
                 status
             )
+            values |= endpoint_ids(self.said)
         if self.refused is not None:
             words = self.refused.words(arrival)
             values["error.message"] = words.message
@@ -75,7 +77,7 @@ class Journey:
 
     def _http_values(self, message: str | None) -> dict[str, Any]:
         said, refused = self.said, self.refused
-        values: dict[str, Any] = dict(http_failures.endpoint_ids(said))
+        values: dict[str, Any] = {}
         if said is not None:
             values["integration.status"] = http_failures.integration_status(said)
         if refused is not None:

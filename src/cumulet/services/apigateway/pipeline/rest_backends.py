@@ -59,10 +59,11 @@ class RestBackends:
             raise misconfigured(NOT_PERMITTED)
         region, account, arn = found
         params = invocations.invoke_params(outbound.headers)
-        output = await self._integrator.invoke(matched, Scope(account, region), arn, outbound.body or b"{}", params)
+        scope, body, request_id = Scope(account, region), outbound.body or b"{}", self._ground.ids.uuid()
+        output = await self._integrator.invoke(matched, scope, arn, body, params, request_id)
         payload = output.get("Payload") or b""
         subject = error_message(payload) if output.get("FunctionError") else ""
-        return Answer(subject, payload, output["StatusCode"], invocations.answer_headers(output))
+        return Answer(subject, payload, output["StatusCode"], invocations.answer_headers(output, request_id))
 
     async def _service(self, matched: Matched, outbound: Outbound, uri: ServiceUri) -> Answer:
         principal = await self._integrator.principal(matched)

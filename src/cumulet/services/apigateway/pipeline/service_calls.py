@@ -34,8 +34,11 @@ async def ask_service(
     try:
         target = resolve_in(service, request)
         params = protocols.parse(target, request)
-        output = await ground.operations.call(principal, scope, service.name, target.operation.name, params)
-        response = protocols.serialise(target.operation, output, matched.arrival.request_id)
+        request_id = matched.arrival.request_id
+        output = await ground.operations.call(
+            principal, scope, service.name, target.operation.name, params, request_id=request_id
+        )
+        response = protocols.serialise(target.operation, output, request_id)
     except NotImplementedHere:
         raise
     except ServiceError as error:

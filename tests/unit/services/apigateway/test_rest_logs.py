@@ -125,7 +125,8 @@ async def test_data_traces_tell_headers_and_bodies_but_no_secrets() -> None:
         (
             {"errorMessage": "no such note", "errorType": "E"},
             True,
-            "Lambda execution failed with status 200 due to customer function error: no such note. Lambda request id: ID",
+            "Lambda execution failed with status 200 due to customer function error: no such note. "
+            "Lambda request id: ID",
             502,
         ),
     ],

@@ -272,7 +272,8 @@ async def test_lists_come_in_pages() -> None:
         seen |= {route["RouteKey"] for route in page["Items"]}
         token, pages = page.get("NextToken"), pages + 1
     assert (len(seen), pages) == (5, 3)
-    assert (await refused(house, "GetRoutes", ApiId=api_id, MaxResults="many"))[0] == "BadRequestException"
+    for many in ("many", "0", "9" * 5000):
+        assert (await refused(house, "GetRoutes", ApiId=api_id, MaxResults=many))[0] == "BadRequestException"
 
 
 async def test_tags() -> None:

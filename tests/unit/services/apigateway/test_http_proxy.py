@@ -269,6 +269,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"ResponseParameters": {"200": {"append:querystring.a": "1"}}},
         f"{MAPPED}[Invalid Response Actioned Parameter: append:querystring.a]",
     ),
+    (
+        {"ResponseParameters": {"200": {"overwrite:statuscode": "2" * 5000}}},
+        f"{MAPPED}[Invalid status code specified: {'2' * 5000}]",
+    ),
     ({"IntegrationSubtype": "SNS-Publish"}, "Unsupported IntegrationSubtype specified: SNS-Publish"),
 ]
 

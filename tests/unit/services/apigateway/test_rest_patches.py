@@ -360,6 +360,14 @@ async def test_what_an_api_cannot_be(operation: dict[str, Any], words: str) -> N
     assert (refused.value.code, refused.value.message) == ("BadRequestException", words)
 
 
+async def test_a_place_that_no_list_has_is_nobodys() -> None:
+    house = ApiHouse()
+    api = await house.v1("CreateRestApi", name="n")
+    places = [patch("replace", f"/endpointConfiguration/types/{place}", "REGIONAL") for place in ("1", "9" * 5000)]
+    changed = await house.v1("UpdateRestApi", restApiId=api["id"], patchOperations=places)
+    assert changed["endpointConfiguration"]["types"] == ["EDGE"]
+
+
 async def test_a_deployments_description() -> None:
     house = ApiHouse()
     api_id = await house.rest_api("GET /a")

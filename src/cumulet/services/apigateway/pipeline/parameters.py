@@ -48,7 +48,7 @@ RESERVED = frozenset(
 )
 
 KEY = re.compile(r"^(append|overwrite|remove):(header|querystring)\.([A-Za-z0-9!#$%&'*+.^_`|~-]{1,128})\Z")
-_STATUS = re.compile(r"[2-5][0-9]{2}\Z")
+STATUS = re.compile(r"[2-5][0-9]{2}\Z")
 _EXPRESSION = re.compile(r"\$\{([^}]*)\}")
 _BODY_PATH = re.compile(r"^(?:\.[A-Za-z0-9_$@-]+|\.\*|\[\d+\]|\[\*\]|\['[^']*'\]|\[\"[^\"]*\"\])+\Z")
 """AWS excludes descent and filters."""
@@ -124,7 +124,7 @@ def map_response(matched: Matched, response: Response, by_status: Mapping[str, M
     for key, expression in parameters.items():
         value = _evaluate(expression, lookup)
         if key == "overwrite:statuscode":
-            if value is not None and _STATUS.match(value):
+            if value is not None and STATUS.match(value):
                 status = int(value)
             continue
         action, _, name = _split(key)

@@ -14,6 +14,7 @@ update passes the same checks as a creation.
 https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ import msgspec
 from cumulet.errors import NotImplementedHere, ServiceError
 
 _SHOWN_CHARS_MAX = 200
+_PLACE = re.compile(r"[0-9]{1,4}\Z")
 OPS = ("add", "remove", "replace", "move", "copy", "test")
 
 
@@ -136,7 +138,7 @@ def _relisted(members: list[str], op: str, member: str, value: str | None) -> li
     if op == "add":
         return members if member in members else [*members, member]
     # Terraform names the member of a list by its place.
-    if member not in members and member.isascii() and member.isdigit() and int(member) < len(members):
+    if member not in members and _PLACE.match(member) and int(member) < len(members):
         member = members[int(member)]
     replaced = [value] if op == "replace" and value else []
     return [new for old in members for new in (replaced if old == member else [old])]

@@ -7,6 +7,7 @@ from cumulet.services.apigateway.pipeline.parameters import (
     KEY,
     RESERVED,
     RESERVED_PREFIXES,
+    STATUS,
     expressions_of,
     is_expression,
 )
@@ -22,12 +23,12 @@ def checked_request_mapping(mapping: Mapping[str, str]) -> None:
 
 def checked_response_mapping(status: str, mapping: Mapping[str, str]) -> None:
     """Raise BadRequestException unless answers with this status code can be mapped so."""
-    if not (len(status) == 3 and status.isascii() and status.isdigit() and 200 <= int(status) <= 599):
+    if not STATUS.match(status):
         raise _invalid(f"Invalid status code specified: {status}")
     for key, value in mapping.items():
         if key != "overwrite:statuscode":
             _check_key(key, "Response", ("header",))
-        elif not value.startswith("$") and not (value.isascii() and value.isdigit() and 200 <= int(value) <= 599):
+        elif not value.startswith("$") and not STATUS.match(value):
             raise _invalid(f"Invalid status code specified: {value}")
         _check_value(key, value, "response")
 

@@ -1,5 +1,6 @@
 """Pages of the HTTP control plane: `MaxResults` (text, in AWS's model) items behind `NextToken`."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from cumulet.services.kit import Call, Params
 from cumulet.services.tokens import decode_token, encode_token
 from cumulet.store.api import ReadTx
 from cumulet.store.records import Records
+
+_WHOLE = re.compile(r"[0-9]{1,18}\Z")
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -24,7 +27,7 @@ def page(
     """Return `Items`, and `NextToken` if there are more. `scan(behind, limit)` yields records in key order."""
     limit = limits.PAGE_ITEMS_MAX
     if given := params.get("MaxResults"):
-        if not (str(given).isascii() and str(given).isdigit() and int(given) > 0):
+        if not _WHOLE.match(str(given)) or int(given) == 0:
             raise ServiceError("BadRequestException", "Invalid value for maxResults")
         limit = min(int(given), limit)
     behind = decode_token(params.get("NextToken") or None, str, _invalid_token)

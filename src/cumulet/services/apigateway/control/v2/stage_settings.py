@@ -47,7 +47,8 @@ def make_access_log(before: AccessLog | None, given: Params) -> AccessLog:
             "Access Log format must be single line, new line character is allowed only at end of the format",
         )
     if not _names_request(line):
-        # AWS wants one of the two, as those of its CDK know: aws/aws-cdk#22591. The words are ours.
+        # AWS wants one of the two, of HTTP APIs as those of its CDK know (aws/aws-cdk#22591); the words are ours.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
         raise ServiceError(
             "BadRequestException", "Access log format must include $context.requestId or $context.extendedRequestId"
         )

@@ -26,6 +26,8 @@ def test_what_botocore_sends_arrives(service: str) -> None:
         for turn in range(3):
             chance = Random(f"{service} {operation.name} {turn}")
             sent = oracle.make_values(operation.input_shape, chance, all_members=turn == 0)
+            if "Body" not in operation.input_shape.members:
+                sent.pop("ContentMD5", None)  # a document is compared with it
             request = oracle.send(operation, sent)
             target = resolve(request)
             assert target.operation.name == operation.name

@@ -16,11 +16,14 @@ pytestmark = pytest.mark.slow
 FAST = {"Delay": 0, "MaxAttempts": 2000}
 
 PYTHON = """
-import json, cfnresponse
+import json, urllib.request, cfnresponse
 def handler(event, context):
     print(json.dumps(event))
     given = event["ResourceProperties"]
     if "Raise" in given: raise ValueError("no luck")
+    if "Raw" in given and event["RequestType"] == "Create":
+        sent = urllib.request.Request(event["ResponseURL"], given["Raw"].encode(), method="PUT")
+        return urllib.request.urlopen(sent, timeout=30).close()
     name = "made-" + given.get("Name", "?")
     if given.get("Fail") == event["RequestType"]:
         cfnresponse.send(event, context, cfnresponse.FAILED, {}, name, reason="it is not to be")
@@ -189,6 +192,8 @@ def test_functions_of_nodejs_answer(client: Callable[..., Any], name: str, sourc
             "The function of the custom resource failed before it had answered: no luck",
         ),
         ("custom-slow", {"ServiceTimeout": "0"}, "ServiceTimeout must be a number from 1 to 3600"),
+        ("custom-slower", {"ServiceTimeout": "9" * 5000}, "ServiceTimeout must be a number from 1 to 3600"),
+        ("custom-deep", {"Raw": "[" * 2000}, "Invalid response object: it must be a JSON object"),
         (
             "custom-topic",
             {"ServiceToken": "arn:aws:sns:us-east-1:000000000000:t"},

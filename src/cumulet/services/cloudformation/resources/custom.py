@@ -80,7 +80,7 @@ async def _answered(desk: Desk, token: str, question: Mapping[str, Any], seconds
 
 def _timeout_s(properties: Properties) -> int:
     text = as_text(properties.get("ServiceTimeout", SERVICE_TIMEOUT_S_MAX), "#/ServiceTimeout")
-    if not text.isdecimal() or not 1 <= int(text) <= SERVICE_TIMEOUT_S_MAX:
+    if len(text) > 4 or not text.isdecimal() or not 1 <= int(text) <= SERVICE_TIMEOUT_S_MAX:
         raise ResourceFailed(f"ServiceTimeout must be a number from 1 to {SERVICE_TIMEOUT_S_MAX}")
     return int(text)
 
@@ -89,7 +89,7 @@ def _said(output: Mapping[str, Any]) -> str:
     text = bytes(output["Payload"]).decode(errors="replace")
     try:
         failure = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return str(failure.get("errorMessage", text)) if isinstance(failure, dict) else text
 
@@ -99,7 +99,7 @@ def _parse(answer: bytes, request_id: str, desk: Desk) -> dict[str, Any]:
         raise ResourceFailed("Response object is too long.")
     try:
         told = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or told.get("Status") not in ("SUCCESS", "FAILED"):
         raise ResourceFailed("Invalid response object: it must be a JSON object whose Status is SUCCESS or FAILED.")

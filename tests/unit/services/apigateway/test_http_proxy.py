@@ -173,6 +173,17 @@ async def test_requests_are_mapped(mapping: dict[str, str], target: str, seen: d
         assert joined.get(name) == (value.rpartition(",")[2] if value else None)
 
 
+async def test_a_host_that_a_mapping_does_not_find_is_the_servers() -> None:
+    house = ApiHouse()
+    async with backend() as served:
+        for action in ("overwrite", "append"):
+            api_id = await proxied(house, served.url, RequestParameters={f"{action}:header.host": "$request.header.h"})
+            await house.request(api_id, "GET", "/7")
+            await house.request(api_id, "GET", "/7", headers={"h": "other.example"})
+    own = served.url.removeprefix("http://")
+    assert [dict(headers)["host"] for _, headers, _ in served.requests] == [own, "other.example"] * 2
+
+
 async def test_line_breaks_at_the_ends_of_a_value_break_nothing() -> None:
     house = ApiHouse()
     mapping = {"append:header.a": "$request.body.lines", "append:header.b": "$request.querystring.q"}

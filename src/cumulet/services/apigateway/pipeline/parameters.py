@@ -83,7 +83,9 @@ def map_request(matched: Matched) -> Matched:
     arrival = matched.arrival
     request = arrival.request
     lookup = request_lookup(matched)
-    headers = list(request.headers.items)
+    # The client's Host is for this API; but it is no reserved header, so a mapping may say another for a server.
+    to_server = matched.route.target.kind == "HTTP_PROXY"
+    headers = [pair for pair in request.headers.items if not to_server or pair[0] != "host"]
     query = [(name, value) for name, values in events.query_fields(request.query).items() for value in values]
     query_changed, path = False, arrival.path
     for key, expression in mapping.request.items():

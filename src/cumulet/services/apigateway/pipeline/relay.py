@@ -17,8 +17,6 @@ from cumulet.services.kit import Ground
 
 _PATH_VARIABLE = re.compile(r"\{([a-zA-Z0-9._:-]+)\+?\}")
 
-_HOST_MAPPED = "overwrite:header.host"
-
 _URL_SAFE = "".join([chr(code) for code in range(0x21, 0x7F) if chr(code) != "#"])
 
 _NOT_RELAYED = frozenset(
@@ -89,9 +87,8 @@ def _headers(matched: Matched) -> list[tuple[str, str]]:
     headers = [pair for pair in request.headers.items if pair[0] not in _NOT_RELAYED and pair[0] != "via"]
     headers = [pair for pair in headers if pair[0] != "x-amzn-trace-id"]
     mapped = matched.route.target.parameters
-    if mapped is not None and _HOST_MAPPED in [key.lower() for key in mapped.request]:
-        # The client's Host is for this API; but it is no reserved header, so a mapping may say another for the backend.
-        headers.append(("host", request.headers.get("host") or ""))
+    if mapped is not None and mapped.request and (host := request.headers.get("host")):
+        headers.append(("host", host))  # what a mapping says
     # An HTTP API says who asked in the header of RFC 7239, where a REST API has X-Forwarded-*.
     by = f"for={request.client_ip};host={arrival.domain_name};proto={request.scheme}"
     earlier = request.headers.get("forwarded")

@@ -322,7 +322,16 @@ class Execution:
         made = Made(old.physical_id, old.attributes)
         # Stack tags count as the resource's own, so that the update sees which of them went.
         before = _with_tags(old)
-        _take(wanted, await kind.update(self._desk(operation, wanted), made, before, wanted.properties))
+        desk = self._desk(operation, wanted)
+        try:
+            changed = await kind.update(desk, made, before, wanted.properties)
+        except (ServiceError, ResourceFailed):
+            if not desk.done:
+                # It is what it was, so rolling back has nothing to undo.
+                unchanged = msgspec.structs.replace(old)
+                await self._journal.change(lambda stack: stack.resources.__setitem__(old.logical_id, unchanged))
+            raise
+        _take(wanted, changed)
         if wanted.physical_id != old.physical_id:
             # A custom resource's function has made another in its place.
             await self._leave(old, wanted)

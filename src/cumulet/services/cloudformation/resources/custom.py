@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
+
 from cumulet.errors import ServiceError
 from cumulet.services.cloudformation.limits import ANSWER_BYTES_MAX, SERVICE_TIMEOUT_S_MAX
 from cumulet.services.cloudformation.resources.kit import (
@@ -87,20 +89,24 @@ def _timeout_s(properties: Properties) -> int:
 
 def _said(output: Mapping[str, Any]) -> str:
     text = bytes(output["Payload"]).decode(errors="replace")
-    try:
-        failure = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    failure = _decode(text.encode())
     return str(failure.get("errorMessage", text)) if isinstance(failure, dict) else text
+
+
+def _decode(sent: bytes) -> Any:
+    """Return what a function's JSON says; None if it is none, or has what no record can keep."""
+    try:
+        told = msgspec.json.decode(sent)
+        msgspec.msgpack.encode(told)
+    except (ValueError, OverflowError, RecursionError):  # halves of characters, and numbers of more than 64 bits
+        return None
+    return told
 
 
 def _parse(answer: bytes, request_id: str, desk: Desk) -> dict[str, Any]:
     if len(answer) > ANSWER_BYTES_MAX:
         raise ResourceFailed("Response object is too long.")
-    try:
-        told = json.loads(answer)
-    except (ValueError, RecursionError):
-        told = None
+    told = _decode(answer)
     if not isinstance(told, dict) or told.get("Status") not in ("SUCCESS", "FAILED"):
         raise ResourceFailed("Invalid response object: it must be a JSON object whose Status is SUCCESS or FAILED.")
     if told["Status"] == "FAILED":

@@ -19,5 +19,8 @@ STACKS_MAX = 2000
 PAGE_MAX = 100
 """DescribeStackEvents, ListStacks and their like answer with pages of this size."""
 
+STACK_DEPTH_MAX = 16
+"""Ours: of stacks within stacks, so that one that has itself within it comes to an end."""
+
 TEMPLATE_DEPTH_MAX = 64
 """Ours: AWS refuses deep nesting as well, without telling where it begins."""

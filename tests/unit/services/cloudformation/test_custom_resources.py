@@ -1,4 +1,4 @@
-"""Custom resources whose functions answer what nobody expects; how real functions answer is the clients' tests' matter."""
+"""Custom resources whose functions answer what nobody expects; real functions have their tests with clients."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,12 +1,16 @@
 """Stacks within stacks: their outputs, updates in step with the outer stack, and how failures are told."""
 
+import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cumulet.errors import ServiceError
-from stacking import BAD_ROLE, Stacks, log_group, role
+from cumulet.services.cloudformation.limits import STACK_DEPTH_MAX
+from patience import until
+from stacking import BAD_ROLE, Interfering, Stacks, log_group, role
 
 URL = "http://localhost:4566/templates"
 
@@ -146,3 +150,54 @@ async def test_the_inner_stack_may_do_no_more_than_was_acknowledged(stacks: Stac
     body = json.dumps({"Resources": {"Inner": within(url)}})
     await stacks.call("CreateStack", StackName="s", TemplateBody=body)
     assert "Requires capabilities : [CAPABILITY_IAM]" in (await stacks.reasons())["Inner CREATE_FAILED"]
+
+
+async def test_a_stack_that_has_itself_within_it_comes_to_an_end(stacks: Stacks) -> None:
+    url = await put(stacks, "self", Resources={"Inner": within(f"{URL}/self")})
+    await stacks.create(Inner=within(url))
+    assert await stacks.status() == "ROLLBACK_COMPLETE"
+    assert [item["StackName"] for item in (await stacks.call("DescribeStacks"))["Stacks"]] == ["s"]
+    made = (await stacks.call("ListStacks"))["StackSummaries"]
+    assert len(made) == STACK_DEPTH_MAX
+    reasons = [(await stacks.reasons(item["StackId"]))["Inner CREATE_FAILED"] for item in made]
+    assert reasons.count(f"There may be no more than {STACK_DEPTH_MAX} stacks within one another.") == 1
+
+
+async def test_the_reason_is_told_however_much_was_rolled_back(stacks: Stacks) -> None:
+    many = {f"L{number}": log_group() for number in range(51)}
+    url = await put(stacks, "many", Resources={**many, "Bad": {**BAD_ROLE, "DependsOn": list(many)}})
+    await stacks.create(Inner=within(url))
+    reason = (await stacks.reasons())["Inner CREATE_FAILED"]
+    assert "The following resource(s) failed to create: [Bad]." in reason
+
+
+async def test_an_update_awaits_what_the_inner_stack_is_busy_with(stacks: Stacks) -> None:
+    """After a restart both roll back at once, and the outer one must not give up on the inner one."""
+    await stacks.create(Inner=within(await put(stacks, "a", **groups())))
+    inner_id = await stacks.physical_id("Inner")
+    reached, leave = asyncio.Event(), asyncio.Event()
+
+    async def meet(call: str, params: Any) -> None:
+        if call == "logs:CreateLogGroup":
+            reached.set()
+            await leave.wait()
+
+    plane = await stacks.plane()
+    operations = Interfering(stacks.house, meet)
+    plane.ground = replace(plane.ground, operations=operations)
+    url = await put(stacks, "b", **groups(More=log_group("more")))
+    busy = asyncio.ensure_future(stacks.call("UpdateStack", StackName=inner_id, TemplateURL=url))
+    await until(reached.is_set, "the inner stack makes its group", every_s=0)
+    step = asyncio.ensure_future(stacks.update(Inner=within(url, Parameters={"Days": 5})))
+    await until(
+        lambda: any(call.startswith("cloudformation:") for call in operations.calls), "it is visited", every_s=0
+    )
+    leave.set()
+
+    def are_done() -> bool:
+        stacks.house.clock.advance(1)
+        return busy.done() and step.done()
+
+    await until(are_done, "both updates are done")
+    assert (await stacks.status(), await stacks.status(inner_id)) == ("UPDATE_COMPLETE", "UPDATE_COMPLETE")
+    assert await stacks.log_groups() == {await stacks.physical_id("Group", inner_id): 5, "more": 7}

@@ -8,6 +8,8 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resou
 from typing import Any
 
 from cumulet.errors import ServiceError
+from cumulet.services.cloudformation.limits import STACK_DEPTH_MAX
+from cumulet.services.cloudformation.records import CLOUDFORMATION_HOST
 from cumulet.services.cloudformation.resources.kit import (
     Desk,
     Made,
@@ -82,18 +84,22 @@ async def _finished(desk: Desk, stack_id: str, verb: str) -> Made:
 
 async def _reason(desk: Desk, stack_id: str) -> str:
     """Return why a stack's last operation failed, as its newest event that says so has it."""
-    events = (await _call(desk, "DescribeStackEvents", {"StackName": stack_id}))["StackEvents"]
-    told = (
-        event["ResourceStatusReason"]
-        for event in events
-        if event["PhysicalResourceId"] == event["StackId"]
-        and event["ResourceStatus"].endswith(("ROLLBACK_IN_PROGRESS", "FAILED"))
-        and event.get("ResourceStatusReason")
-    )
-    return str(next(told, "it is not there any more"))
+    page: dict[str, Any] = {"NextToken": None}
+    while "NextToken" in page:
+        page = await _call(desk, "DescribeStackEvents", {"StackName": stack_id, "NextToken": page["NextToken"]})
+        for event in page["StackEvents"]:
+            if (
+                event["PhysicalResourceId"] == event["StackId"]
+                and event["ResourceStatus"].endswith(("ROLLBACK_IN_PROGRESS", "FAILED"))
+                and event.get("ResourceStatusReason")
+            ):
+                return str(event["ResourceStatusReason"])
+    return "it is not there any more"
 
 
 async def _create(desk: Desk, properties: Properties) -> Made:
+    if desk.principal.through_services.count(CLOUDFORMATION_HOST) >= STACK_DEPTH_MAX:
+        raise ResourceFailed(f"There may be no more than {STACK_DEPTH_MAX} stacks within one another.")
     output = await _call(desk, "CreateStack", {"StackName": desk.name, **_wanted(desk, properties)})
     desk.noted.append(output["StackId"])  # by its id it is still found when it has failed and is deleted
     return await _finished(desk, output["StackId"], "create")
@@ -101,6 +107,7 @@ async def _create(desk: Desk, properties: Properties) -> Made:
 
 async def _update(desk: Desk, made: Made, old: Properties, new: Properties) -> Made:
     stack_id = made.physical_id
+    await _settled(desk, stack_id)  # after a restart it may be rolling back by itself
     try:
         await _call(desk, "UpdateStack", {"StackName": stack_id, **_wanted(desk, new)})
     except ServiceError as error:

@@ -192,6 +192,17 @@ async def test_an_error_does_not_cost_the_environment(rig: Any) -> None:
     assert (await rig.invoke(version, b"0")).payload == b"2"
 
 
+async def test_only_the_url_of_an_answer_leads_requests_away_from_https(rig: Any) -> None:
+    code = "const https = require('https'), { request } = https;"
+    version = await nodejs(rig, code + "exports.handler = async () => https.request === request;")
+    for url, is_untouched in [
+        ("http://example.com/charge", b"true"),
+        ("http://example.com/?/_cumulet/cloudformation/answers/", b"true"),
+        ("http://localhost:4566/_cumulet/cloudformation/answers/1/2", b"false"),
+    ]:
+        assert (await rig.invoke(version, json.dumps({"ResponseURL": url}).encode())).payload == is_untouched
+
+
 async def test_after_an_uncaught_exception_another_environment_takes_over(rig: Any) -> None:
     version = await nodejs(
         rig,

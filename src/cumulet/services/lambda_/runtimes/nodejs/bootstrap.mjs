@@ -443,7 +443,9 @@ function makeContext(headers, own) {
 }
 
 // Functions of custom resources, those that the CDK and the Serverless Framework bring along included, send their answers
-// by https to port 443, whatever URL they are given. Here it is one of http.
+// by https to port 443, whatever URL they are given. Here it is one of http. Who makes up an event does not lead other
+// requests away from https: no other server has this path.
+const ANSWER_URL = /^http:\/\/[^/]+\/_cumulet\/cloudformation\/answers\//;
 let answerUrl;
 
 function answerByHttp(given) {
@@ -514,7 +516,7 @@ function handle(handler, headers, body) {
     };
     try {
       const event = JSON.parse(body.toString());
-      if (typeof event?.ResponseURL === 'string' && event.ResponseURL.startsWith('http:')) answerByHttp(event.ResponseURL);
+      if (ANSWER_URL.test(event?.ResponseURL)) answerByHttp(event.ResponseURL);
       const result = handler(event, context, callback);
       if (typeof result?.then === 'function') result.then(context.succeed, context.fail);
     } catch (error) {
